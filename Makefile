@@ -1,0 +1,73 @@
+# Flow Lab. `make run` starts it at http://localhost:8501; `make` lists what else there is.
+
+PYTHON ?= python3
+# Tests run in this many processes, one file each at a time; 0 runs them one after the other.
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TORCH := $(shell grep '^torch==' requirements.txt)
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+
+.PHONY: help install run test lint docs pictures benchmark clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run      install what is missing, then start the lab at http://localhost:8501"
+	@echo "make test     run all tests (WORKERS=0: in one process)"
+	@echo "make lint     check the style of the code"
+	@echo "make docs     build the documentation, every warning an error"
+	@echo "make pictures train the shipped flows and draw their moving pictures anew (minutes)"
+	@echo "make benchmark measure the lab beside six other libraries (hours; --only in benchmarks/run.py)"
+	@echo "make clean    remove caches and built files; .venv and runs stay"
+	@echo "Another Python than python3: make run PYTHON=python3.12"
+
+install: $(STAMP)
+
+# The stamp is newer than the requirements once they are installed, so a second run skips this.
+$(STAMP): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Flow Lab needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@# PyPI's PyTorch for Linux brings gigabytes of CUDA. Without an NVIDIA driver the CPU build is
+	@# enough; where its index cannot be reached, the next step takes PyPI's.
+	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null && $(BIN)/python -c \
+		'import urllib.request as r; r.urlopen("$(CPU_INDEX)/torch/", timeout=5)' 2>/dev/null; then \
+		echo "No NVIDIA driver here: installing PyTorch's CPU build"; \
+		$(BIN)/python -m pip install --index-url $(CPU_INDEX) $(TORCH) || \
+			echo "That did not work; going on with PyPI's build"; \
+	fi
+	$(BIN)/python -m pip install -r requirements.txt
+	@touch $@
+
+run: $(STAMP)
+	$(BIN)/python -m streamlit run app.py
+
+# One thread for each process: several that all take every core are slower.
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+lint: $(STAMP)
+	$(BIN)/python -m ruff check .
+
+# Peers and their versions have an environment of their own.
+BENCH := .bench-venv
+$(BENCH)/.installed: benchmarks/requirements.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install $(TORCH)
+	$(BENCH)/bin/python -m pip install -r benchmarks/requirements.txt
+	@touch $@
+
+benchmark: $(BENCH)/.installed
+	$(BENCH)/bin/python benchmarks/run.py
+
+docs: $(STAMP)
+	$(MAKE) -C docs html SPHINXBUILD=../$(BIN)/sphinx-build SPHINXOPTS=-W
+
+pictures: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python pictures.py
+
+clean:
+	rm -rf docs/build docs/source/generated build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,17 @@
+"""Flow Lab: see normalizing flows learn. Start it with ``streamlit run app.py``."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from flowlab.ui.lab import lab
+
+st.set_page_config("Flow Lab", ":material/water:", layout="wide", initial_sidebar_state=340)
+st.html(Path(__file__).parent / "flowlab" / "ui" / "style.css")
+lab()
+st.navigation([
+    st.Page("presentation.py", title="What is a flow?", icon=":material/school:", default=True),
+    st.Page("nice/page.py", title="NICE", icon=":material/swap_horiz:", url_path="nice"),
+    st.Page("realnvp/page.py", title="RealNVP", icon=":material/open_with:", url_path="realnvp"),
+    st.Page("glow/page.py", title="Glow", icon=":material/flare:", url_path="glow"),
+]).run()

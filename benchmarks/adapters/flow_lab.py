@@ -1,0 +1,46 @@
+"""Flow Lab itself, with its defaults and its own training."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from adapters.common import HIDDEN, LAYERS, Torch
+from flowlab.training import TrainingSettings, train
+from glow import Glow
+from nice import NICE
+from realnvp import RealNVP
+
+NAME, PACKAGES = "Flow Lab", ("torch",)
+MODELS = ("nice", "realnvp", "glow")
+
+
+class Adapter(Torch):
+    """See the package: the library behind the common interface."""
+
+    def __init__(self, model: str, dimension: int, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.seed = seed
+        kind, depth = {"nice": (NICE, "couplings"), "realnvp": (RealNVP, "couplings"),
+                       "glow": (Glow, "steps")}[model]
+        self.flow = kind((dimension,), hidden=(HIDDEN, HIDDEN), **{depth: LAYERS})
+
+    def fit(self, x: np.ndarray, learning_rate: float | None, batch_size: int) -> Iterator[int]:
+        """``flowlab.training.train``, epoch by epoch; its defaults where the rate is None."""
+        given = {} if learning_rate is None else {
+            "learning_rate": learning_rate, "schedule": "constant", "epochs": 10_000,
+            "test_fraction": 0.01}  # the peers measure no test NLL
+        settings = TrainingSettings(batch_size=batch_size, seed=self.seed, **given)
+        done = 0
+        for progress in train(self.flow, torch.from_numpy(x), settings):
+            yield progress.step - done
+            done = progress.step
+
+    def _log_prob(self, x: torch.Tensor) -> torch.Tensor:
+        return self.flow.log_prob(x)
+
+    def _sample(self, n: int) -> torch.Tensor:
+        return self.flow.sample(n)
+
+    def _round_trip(self, x: torch.Tensor) -> torch.Tensor:
+        return self.flow.forward(self.flow.inverse(x)[0])[0]

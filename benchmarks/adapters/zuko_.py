@@ -1,0 +1,30 @@
+"""zuko: its RealNVP, and the same with additive transformations."""
+
+import torch
+import zuko
+from zuko.transforms import AdditiveTransform
+
+from adapters.common import HIDDEN, LAYERS, Torch
+
+NAME, PACKAGES = "zuko", ("zuko", "torch")
+MODELS = ("nice", "realnvp")
+
+
+class Adapter(Torch):
+    """See the package: the library behind the common interface."""
+
+    def __init__(self, model: str, dimension: int, seed: int) -> None:
+        torch.manual_seed(seed)
+        additive = {"univariate": AdditiveTransform, "shapes": ((),)} if model == "nice" else {}
+        self.flow = zuko.flows.RealNVP(dimension, transforms=LAYERS,
+                                       hidden_features=(HIDDEN, HIDDEN), **additive)
+
+    def _log_prob(self, x: torch.Tensor) -> torch.Tensor:
+        return self.flow().log_prob(x)
+
+    def _sample(self, n: int) -> torch.Tensor:
+        return self.flow().sample((n,))
+
+    def _round_trip(self, x: torch.Tensor) -> torch.Tensor:
+        transform = self.flow().transform
+        return transform.inv(transform(x))

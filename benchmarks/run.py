@@ -1,0 +1,141 @@
+"""Measure Flow Lab beside other libraries: ``make benchmark``, or ``python benchmarks/run.py``.
+
+Every library has a process of its own, and they take turns, so that a machine that slows down for
+a while is unfair to none. Writes ``results.json`` and, by ``report.py``, ``RESULTS.md``.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import report
+
+HERE = Path(__file__).parent
+LIBRARIES = ("flow_lab", "normflows_", "zuko_", "freia", "torchflows_", "nflows_", "flowjax_")
+TARGETS = ("moons", "circles", "spiral", "eight_gaussians", "checkerboard", "pinwheel")
+RATES = (1e-3, 3e-3, 1e-2)
+#: Model, dimension, batch size.
+SIZES = (("realnvp", 2, 256), ("nice", 2, 256), ("glow", 2, 256), ("realnvp", 8, 256),
+         ("realnvp", 64, 256), ("realnvp", 2, 4096))
+
+
+class Library:
+    """A library's process."""
+
+    def __init__(self, module: str, threads: int) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "worker.py", module, str(threads)], cwd=HERE, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.module, self.about = module, self.ask("about")
+
+    def ask(self, task: str, **job: Any) -> dict[str, Any]:
+        """Do one job and return its answer."""
+        print(json.dumps({"task": task, **job}), file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.module} ended while it did {task} {job}: run worker.py by "
+                               "hand to see why.")
+        return json.loads(line)
+
+
+def main() -> None:
+    """Run what the options ask for."""
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--rounds", type=int, default=5, help="turns of each library (default 5)")
+    p.add_argument("--seconds", type=float, default=3, help="length of a turn (default 3)")
+    p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    p.add_argument("--seeds", type=int, default=3, help="of time to quality (default 3)")
+    p.add_argument("--budget", type=float, default=20, help="seconds a peer trains (default 20)")
+    p.add_argument("--only", nargs="+", default=["speed", "evaluation", "quality"],
+                   help="parts to measure; the others stay as they are in results.json")
+    p.add_argument("--libraries", nargs="+", default=LIBRARIES, choices=LIBRARIES)
+    p.add_argument("--large", type=int, default=1_000_000, help="points of the large evaluation")
+    options = p.parse_args()
+    path = HERE / "results.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    results.update(machine=_machine(), date=time.strftime("%Y-%m-%d"), options=vars(options))
+    for threads in options.threads:
+        libraries = [Library(module, threads) for module in options.libraries]
+        if threads == 1:
+            known = {about["name"]: about for about in results.get("libraries", [])}
+            known.update({library.about["name"]: library.about for library in libraries})
+            results["libraries"] = list(known.values())
+        for part in options.only:
+            if part == "speed" or threads == 1:
+                rows = PARTS[part](libraries, threads, options)
+                old = [r for r in results.get(part, []) if r.get("threads", 1) != threads]
+                results[part] = old + rows
+                path.write_text(json.dumps(results, indent=1) + "\n")
+        for library in libraries:
+            library.process.stdin.close()
+            library.process.wait()
+    (HERE / "RESULTS.md").write_text(report.markdown(results))
+
+
+def speed(libraries: list[Library], threads: int, options: Any) -> list[dict[str, Any]]:
+    """Training steps a second, several turns of each library."""
+    rows = []
+    for model, dimension, batch in SIZES:
+        able = [library for library in libraries if model in library.about["models"]]
+        rounds: dict[str, list[float]] = {library.about["name"]: [] for library in able}
+        for _ in range(options.rounds):
+            for library in able:
+                answer = library.ask("speed", model=model, dimension=dimension, batch=batch,
+                                     seconds=options.seconds)
+                rounds[library.about["name"]].append(answer["steps_per_second"])
+        rows += [{"library": name, "model": model, "dimension": dimension, "batch": batch,
+                  "threads": threads, "rounds": values} for name, values in rounds.items()]
+        print(threads, model, dimension, batch, rounds, flush=True)
+    return rows
+
+
+def evaluation(libraries: list[Library], threads: int, options: Any) -> list[dict[str, Any]]:
+    """Seconds for densities and samples of RealNVP, and the most memory used."""
+    rows = []
+    for n in (10_000, options.large):
+        for _ in range(options.rounds if n == 10_000 else 1):
+            for library in libraries:
+                answer = library.ask("evaluation", model="realnvp", n=n)
+                rows.append({"library": library.about["name"], "points": n, **answer,
+                             **library.ask("memory")})
+                print(rows[-1], flush=True)
+    return rows
+
+
+def quality(libraries: list[Library], threads: int, options: Any) -> list[dict[str, Any]]:
+    """KL against seconds, every peer at three learning rates, ours at its defaults."""
+    rows = []
+    for seed in range(options.seeds):
+        for name in TARGETS:
+            for library in libraries:
+                ours = library.module == "flow_lab"
+                for rate in (None,) if ours else RATES:
+                    answer = library.ask(
+                        "quality", model="realnvp", name=name, learning_rate=rate, seed=seed,
+                        seconds=600 if ours else options.budget, points=20_000)
+                    rows.append({"library": library.about["name"], "target": name, "seed": seed,
+                                 "learning_rate": rate, **answer})
+                    print({**rows[-1], "curve": answer["curve"][-1]}, flush=True)
+    return rows
+
+
+PARTS = {"speed": speed, "evaluation": evaluation, "quality": quality}
+
+
+def _machine() -> dict[str, Any]:
+    processor = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = [line for line in info.read_text().splitlines() if "model name" in line]
+        processor = lines[0].split(":")[1].strip() if lines else processor
+    return {"processor": processor, "cores": os.cpu_count(), "system": platform.platform()}
+
+
+if __name__ == "__main__":
+    main()

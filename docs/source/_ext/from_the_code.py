@@ -1,0 +1,148 @@
+"""Modules, tables of settings and help of commands, made from the code itself."""
+
+import argparse
+import pkgutil
+import re
+from functools import partial
+from importlib import import_module
+from typing import Literal, get_args, get_origin
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from pydantic.fields import FieldInfo
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import nested_parse_with_titles
+
+from flowlab import cli
+from flowlab.settings import Settings
+
+WIDTH = 88  # columns of a command's help
+
+
+def names(argument: str) -> list[str]:
+    """Names written with commas."""
+    return [name.strip() for name in argument.split(",")]
+
+
+class Modules(SphinxDirective):
+    """A section for each module of a package, so that a new module is documented by itself.
+
+    ::
+
+        .. modules:: flowlab.data
+           :first: registry, target
+
+    ``only`` limits it to some modules, ``without`` leaves some out.
+    """
+
+    required_arguments = 1
+    option_spec = {"first": names, "only": names, "without": names}
+
+    def run(self) -> list[nodes.Node]:
+        """The package's own text, then the sections."""
+        package = import_module(self.arguments[0])
+        found = [m.name for m in pkgutil.iter_modules(package.__path__)
+                 if not m.ispkg and not m.name.startswith("_")]
+        first = self.options.get("first", self.options.get("only", []))
+        chosen = self.options.get("only", [*first, *(n for n in found if n not in first)])
+        lines = []
+        for name in chosen:
+            if name in self.options.get("without", []):
+                continue
+            full = f"{package.__name__}.{name}"
+            lines += [full, "-" * len(full), "", f".. automodule:: {full}", ""]
+        section = nodes.section()
+        section.document = self.state.document
+        nested_parse_with_titles(self.state, StringList(lines, self.get_source_info()[0]), section)
+        return section.children
+
+
+class SettingsTable(SphinxDirective):
+    """A row for each field of a settings class, ``.. settings-table:: flowlab.settings.X``."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """The table."""
+        module, name = self.arguments[0].rsplit(".", 1)
+        home = import_module(module)
+        self.env.note_dependency(home.__file__)
+        text = table(getattr(home, name))
+        box = nodes.container()
+        self.state.nested_parse(StringList(text, self.get_source_info()[0]), 0, box)
+        return box.children
+
+
+def table(settings: type[Settings]) -> list[str]:
+    """The lines of a table in reStructuredText."""
+    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 20 14 22 44",
+             "   :class: settings", "", "   * - Setting", "     - Default", "     - Allowed",
+             "     - Meaning"]
+    for name, field in settings.model_fields.items():
+        unit = field.json_schema_extra["unit"]
+        lines += [f"   * - ``{name}``", f"     - ``{default(field)}``", f"     - {allowed(field)}",
+                  f"     - **{field.title}.** {field.description}"
+                  + (f" In {unit}." if unit else "")]
+    return lines
+
+
+def default(field: FieldInfo) -> str:
+    """The default as it is written on a command line, ``none`` for None."""
+    value = field.default
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value)
+
+
+def allowed(field: FieldInfo) -> str:
+    """What values a field takes, in words."""
+    kind = field.annotation
+    if get_origin(kind) is Literal:
+        return ", ".join(f"``{choice}``" for choice in get_args(kind))
+    bounds = {b: getattr(m, b) for m in field.metadata for b in ("ge", "le") if hasattr(m, b)}
+    words = {int: "a whole number", str: "a name"}.get(kind, "a number")
+    if get_origin(kind) is tuple:
+        words = "whole numbers"
+    return words + "".join(
+        f" {word} {f'{bounds[b]:,}' if isinstance(bounds[b], int) else f'{bounds[b]:g}'}"
+        for b, word in (("ge", "from"), ("le", "to")) if b in bounds)
+
+
+class CommandHelp(SphinxDirective):
+    """What a recipe's command answers to ``--help``, ``.. command-help:: nice.train_nice``."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """The help as the terminal shows it."""
+        name = self.arguments[0]
+        recipe = import_module(name)
+        self.env.note_dependency(recipe.__file__)
+        self.env.note_dependency(cli.__file__)
+        parser = cli.parser(recipe.Run, name)
+        parser.formatter_class = partial(argparse.HelpFormatter, width=WIDTH)
+        text = parser.format_help()
+        return [nodes.literal_block(text, text, language="text")]
+
+
+def short_signature(app: Sphinx, what: str, name: str, thing: object, options: object,
+                    signature: str | None, returns: str | None
+                    ) -> tuple[str | None, str | None]:
+    """Signatures that can be read, and that Sphinx can parse.
+
+    Settings take their fields by name: the tables tell them better. A default without a literal,
+    such as a dataclass's ``<factory>``, is shown as dots.
+    """
+    if isinstance(thing, type) and issubclass(thing, Settings):
+        return "(**settings)", None
+    return signature and re.sub(r"<[^<>]*>", "...", signature), returns
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Add the directives."""
+    app.connect("autodoc-process-signature", short_signature)
+    app.add_directive("modules", Modules)
+    app.add_directive("settings-table", SettingsTable)
+    app.add_directive("command-help", CommandHelp)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,120 @@
+"""Command lines of the recipes: every setting is an option, made from the settings themselves."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import numpy as np
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from tqdm import tqdm
+
+from flowlab.data import store
+from flowlab.data.files import is_file, read_file
+from flowlab.settings import RunSettings, describe
+from flowlab.training import Progress, Snapshot
+
+
+def parser(run: type[RunSettings], name: str) -> argparse.ArgumentParser:
+    """An argument parser with one option for each setting of ``run``, grouped as on the page."""
+    p = argparse.ArgumentParser(
+        prog=f"python -m {name}", description=f"Train {run.model_fields['model'].default} without "
+        "a browser. Every option can also come from a run's JSON, by --settings.")
+    p.add_argument("--settings", type=Path, metavar="JSON", help="read settings from this file; "
+                   "options given beside it go first")
+    p.add_argument("--save", type=Path, metavar="FILE", help="write the trained flow here "
+                   "(safetensors)")
+    p.add_argument("--checkpoint", type=Path, metavar="FILE", help="write a checkpoint here after "
+                   "every epoch, and resume from it when it is there")
+    groups: dict[str, Any] = {}
+    for part in run.parts().values():
+        for field_name, field in part.model_fields.items():
+            heading = field.json_schema_extra["group"]
+            group = groups.setdefault(heading, p.add_argument_group(heading))
+            group.add_argument(f"--{field_name.replace('_', '-')}", dest=field_name,
+                               default=argparse.SUPPRESS, metavar=_metavar(field),
+                               help=_help(field))
+    return p
+
+
+def main(run: type[RunSettings], train: Callable[..., Iterator[Progress]], name: str,
+         arguments: Sequence[str] | None = None) -> int:
+    """Train from the command line with a progress bar; returns the exit status."""
+    options = vars(parser(run, name).parse_args(arguments))
+    files = {key: options.pop(key) for key in ("settings", "save", "checkpoint")}
+    try:
+        _keep_file(options)
+        settings = run.from_texts(options)
+        if files["settings"]:
+            saved = run.model_validate_json(files["settings"].read_text("utf-8"))
+            given = {key: value for key, value in settings.flat().items() if key in options}
+            settings = run.from_flat({**saved.flat(), **given})
+        resume = None
+        if files["checkpoint"] and files["checkpoint"].exists():
+            resume = Snapshot.load(files["checkpoint"])
+        return _train(train(settings, resume=resume), settings, files)
+    except ValidationError as error:
+        return _fail(describe(error))
+    except (ValueError, OSError) as error:
+        return _fail(str(error))
+
+
+def _keep_file(options: dict[str, str]) -> None:
+    """Where ``--data`` names a file, keep what it holds, and train on that."""
+    if not is_file(options.get("data", "")):
+        return
+    path = options["data"]
+    array, notes = read_file(path)
+    options["data"] = store.keep(array)
+    if array.dtype == np.float32:
+        options.setdefault("event_shape", str(array.shape[1]))
+    print(f"{path} is kept as {options['data']}, the name it has in links and settings.")
+    for note in notes:
+        print(note)
+
+
+def _train(progresses: Iterator[Progress], settings: RunSettings, files: dict[str, Any]) -> int:
+    epochs = settings.training.epochs
+    bar = tqdm(total=epochs, unit="epoch", dynamic_ncols=True)
+    progress = None
+    with bar:
+        for progress in progresses:
+            bar.update(progress.epoch - bar.n)
+            bar.set_postfix(test_nll=f"{progress.test_nll:.3f} nats",
+                            kl="unknown" if progress.kl is None else f"{progress.kl:.3f} nats")
+            if files["checkpoint"]:
+                progress.snapshot.save(files["checkpoint"])
+    if progress is None:
+        return _fail(f"The checkpoint has all {epochs} epochs already: ask for more with --epochs.")
+    print(f"{progress.outcome} after epoch {progress.epoch} and {progress.seconds:.1f} s: "
+          f"test NLL {progress.test_nll:.4f} nats"
+          + ("" if progress.kl is None else f", KL to the truth {progress.kl:.4f} nats"))
+    if progress.reason:
+        print(progress.reason)
+    if files["save"]:
+        progress.flow.save(files["save"])
+        print(f"saved to {files['save']}")
+    return 1 if progress.outcome == "diverged" else 0
+
+
+def _fail(sentence: str) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return 2
+
+
+def _metavar(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return "|".join(map(str, get_args(field.annotation)))
+    if get_origin(field.annotation) is tuple:
+        return "N[,N…]"
+    return {int: "N", str: "NAME"}.get(field.annotation, "X")
+
+
+def _help(field: FieldInfo) -> str:
+    unit = field.json_schema_extra["unit"]
+    default = field.default
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    text = field.description + (f" In {unit}." if unit else "")
+    return (text + ("" if default is None else f" Default: {shown}.")).replace("%", "%%")

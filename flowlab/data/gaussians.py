@@ -1,0 +1,108 @@
+"""One Gaussian, and several."""
+
+import math
+
+import numpy as np
+import torch
+from sklearn.datasets import make_blobs
+from torch import Tensor
+
+from flowlab.data.mixture import log_mixture
+from flowlab.data.quadrature import entropy_near
+from flowlab.data.target import Target, gaussian_entropy, square_window
+
+SHUFFLED = 1000  # scikit-learn spreads points evenly; fewer are taken from this many, shuffled
+
+
+class Gaussian(Target):
+    """``N(0, R diag(1.5², noise²) R^T)``, with ``R`` a rotation by 30 degrees."""
+
+    name = "gaussian"
+    title = "Gaussian"
+    description = "One tilted Gaussian: the easiest target, a straight map from noise to data."
+    default_noise = 0.5
+    noise_range = (0.1, 1.5)
+
+    LENGTH = 1.5
+    ANGLE = math.pi / 6
+
+    def __init__(self, noise: float | None = None) -> None:
+        super().__init__(noise)
+        c, s = math.cos(self.ANGLE), math.sin(self.ANGLE)
+        self._axes = torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
+        self._sigmas = torch.tensor([self.LENGTH, self.noise], dtype=torch.float64)
+        self.limits = square_window((0, 0), (0, 0), 3 * self.LENGTH)
+        self.modes = torch.zeros(1, 2)
+
+    def _draw(self, n: int, seed: int) -> np.ndarray:
+        normal = np.random.default_rng(seed).standard_normal((n, 2))
+        return normal @ (self._axes * self._sigmas).numpy().T
+
+    def _log_density(self, x: Tensor) -> Tensor:
+        z = x @ (self._axes / self._sigmas).to(x)
+        return -0.5 * z.square().sum(1) - math.log(2 * math.pi * self.LENGTH * self.noise)
+
+    def _entropy(self) -> float:
+        return gaussian_entropy(self.LENGTH, self.noise)
+
+
+class Blobs(Target):
+    """Equal round Gaussians, ``p(x) = 1/k sum_i N(x; c_i, noise² I)``.
+
+    Points come from :func:`sklearn.datasets.make_blobs`.
+
+    Parameters
+    ----------
+    centres
+        Centres of the blobs, shape ``(k, 2)``.
+    noise
+        Standard deviation of each blob.
+    """
+
+    def __init__(self, centres: np.ndarray, noise: float | None = None) -> None:
+        super().__init__(noise)
+        self._centres = centres
+        self.modes = torch.from_numpy(centres).float()
+        self.limits = square_window(centres.min(axis=0), centres.max(axis=0), 4 * self.noise)
+
+    def _draw(self, n: int, seed: int) -> np.ndarray:
+        points, _ = make_blobs(
+            max(n, SHUFFLED), centers=self._centres, cluster_std=self.noise, random_state=seed
+        )
+        return points[:n]
+
+    def _log_density(self, x: Tensor) -> Tensor:
+        centres = torch.from_numpy(self._centres)
+        weights = torch.full_like(centres[:, 0], 1 / len(centres))
+        return log_mixture(x, centres, weights, self.noise)
+
+    def _entropy(self) -> float:
+        return entropy_near(self._log_density, self._centres, self.noise)
+
+
+class EightGaussians(Blobs):
+    """Eight blobs on a circle of radius 3."""
+
+    name = "eight_gaussians"
+    title = "Eight Gaussians"
+    description = "Eight separate blobs on a circle: a flow must tear one blob into eight."
+    default_noise = 0.25
+    noise_range = (0.05, 1.0)
+
+    def __init__(self, noise: float | None = None) -> None:
+        angle = np.arange(8) * np.pi / 4
+        super().__init__(3 * np.column_stack((np.cos(angle), np.sin(angle))), noise)
+
+
+class GridGaussians(Blobs):
+    """Twenty-five blobs on a five by five grid, 1.5 apart."""
+
+    name = "grid_gaussians"
+    title = "Grid of Gaussians"
+    description = "Twenty-five blobs in rows and columns: a test of how many modes are found."
+    default_noise = 0.15
+    noise_range = (0.05, 0.75)
+
+    def __init__(self, noise: float | None = None) -> None:
+        side = 1.5 * np.arange(-2, 3)
+        super().__init__(np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2), noise)

@@ -1,0 +1,94 @@
+"""The targets by name."""
+
+from functools import lru_cache
+
+from flowlab.data.boards import Checkerboard, UniformSquare
+from flowlab.data.curves import Moons, SCurve, Spiral, SwissRoll, TwoSpirals
+from flowlab.data.gaussians import EightGaussians, Gaussian, GridGaussians
+from flowlab.data.own import Points, own
+from flowlab.data.pinwheel import Pinwheel
+from flowlab.data.rings import Circles, Rings
+from flowlab.data.store import is_own
+from flowlab.data.target import Target
+from flowlab.data.warped import Banana, Cosine, Funnel
+
+_TARGETS: dict[str, type[Target]] = {
+    kind.name: kind
+    for kind in (
+        Gaussian,
+        EightGaussians,
+        GridGaussians,
+        Moons,
+        Circles,
+        Rings,
+        Spiral,
+        TwoSpirals,
+        Pinwheel,
+        SwissRoll,
+        SCurve,
+        Checkerboard,
+        Banana,
+        Funnel,
+        Cosine,
+        UniformSquare,
+    )
+}
+
+
+def targets() -> tuple[str, ...]:
+    """Return the names of all targets.
+
+    Returns
+    -------
+    tuple of str
+        Names that :func:`target` accepts, simplest first.
+
+    Examples
+    --------
+    >>> targets()[:3]
+    ('gaussian', 'eight_gaussians', 'grid_gaussians')
+    """
+    return tuple(_TARGETS)
+
+
+def target(name: str, noise: float | None = None) -> Target | Points:
+    """Return the target, or the own data, of that name.
+
+    Parameters
+    ----------
+    name
+        One of :func:`targets`, or the name of own data (:mod:`flowlab.data.store`).
+    noise
+        Noise level in the data's own units; None means the target's default.
+
+    Returns
+    -------
+    Target or Points
+        The same object each time for the same name and noise, so its entropy is computed once.
+        Own points have no density.
+
+    Raises
+    ------
+    ValueError
+        If there is no such target, its own data are not on this machine, or the noise is outside
+        the target's range.
+
+    Examples
+    --------
+    >>> moons = target("moons", noise=0.1)
+    >>> points = moons.sample(500, seed=1)
+    >>> moons.log_prob(points).shape
+    torch.Size([500])
+    """
+    if is_own(name):
+        if noise is not None:
+            raise ValueError("Own data have no noise level; leave the noise out.")
+        return own(name)
+    if not isinstance(name, str) or name not in _TARGETS:
+        raise ValueError(f"There is no target {name!r}; choose one of: {', '.join(_TARGETS)}.")
+    return _build(name, _TARGETS[name].check_noise(noise))
+
+
+@lru_cache(maxsize=256)
+def _build(name: str, noise: float | None) -> Target:
+    return _TARGETS[name](noise)

@@ -1,0 +1,122 @@
+"""Where a user's own points and pictures are kept: by their content, and only so many of them.
+
+A run's settings name own data by the hash of its numbers, so a link stays short and means the same
+data for ever. The numbers are in a folder that page and workers share, one ``.npy`` file each.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+#: Names the folder; by default it is in the user's cache.
+VARIABLE = "FLOWLAB_OWN_DATA"
+MAX_FILES = 500
+MAX_BYTES = 500_000_000  # of all files together
+MAX_FILE = 16_000_000  # bytes of one file
+
+_NAME = re.compile(r"own-[0-9a-f]{16}")
+
+
+def folder() -> Path:
+    """The folder of the store; the environment variable ``FLOWLAB_OWN_DATA`` moves it."""
+    chosen = os.environ.get(VARIABLE)
+    if chosen:
+        return Path(chosen)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "flow-lab" / "own"
+
+
+def is_own(name: object) -> bool:
+    """Whether a distribution's name is one that the store gives."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def keep(array: np.ndarray) -> str:
+    """Keep an array; the oldest ones go when there are too many.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        Two-dimensional: float32 points, one a row, or the uint8 weights of a picture.
+
+    Returns
+    -------
+    str
+        Its name, made from its content: ``own-`` and sixteen hexadecimal digits.
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be written.
+    """
+    array = np.ascontiguousarray(array)
+    name = _name(array)
+    try:
+        folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(folder() / f"{name}.npy", array)
+        _drop_oldest()
+    except OSError as error:
+        raise ValueError(f"The points cannot be kept in {folder()}: make it writable, or name "
+                         f"another folder in {VARIABLE}.") from error
+    return name
+
+
+def load(name: str) -> np.ndarray:
+    """Return the array that was kept under this name.
+
+    Raises
+    ------
+    ValueError
+        If the name is none of the store's, or its data are not here (any more).
+    """
+    missing = (f"The own data {name!r} are not on this server (any more): "
+               "draw or upload them again.")
+    if not is_own(name):
+        raise ValueError(missing)
+    path = folder() / f"{name}.npy"
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise ValueError("too large to be one of ours")
+        array = np.load(path, allow_pickle=False)
+        if _name(array) != name:
+            raise ValueError("not what was kept")
+        os.utime(path)  # what is used stays longest
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(missing) from error
+    return array
+
+
+def _name(array: np.ndarray) -> str:
+    kind = f"{array.dtype.str} {array.shape}".encode()
+    return "own-" + hashlib.sha256(kind + array.tobytes()).hexdigest()[:16]
+
+
+def _write(path: Path, array: np.ndarray) -> None:
+    """Write at once or not at all: another process may be reading."""
+    handle, temporary = tempfile.mkstemp(suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, array, allow_pickle=False)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _drop_oldest() -> None:
+    files = []
+    for path in folder().glob("own-*.npy"):
+        try:
+            status = path.stat()
+        except FileNotFoundError:  # another process was quicker
+            continue
+        files.append((status.st_mtime_ns, status.st_size, path))
+    total = 0
+    for count, (_, size, path) in enumerate(sorted(files, reverse=True), start=1):
+        total += size
+        if count > MAX_FILES or total > MAX_BYTES:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,174 @@
+"""A run as files to take away: pictures, a film, numbers, weights, and the code that repeats it.
+
+Functions of a run's settings and frames; each returns the content of one file.
+"""
+
+import io
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from flowlab.figures import animation
+from flowlab.flow import Flow
+from flowlab.live import Camera, Frame
+from flowlab.recipe import build
+from flowlab.settings import RunSettings
+
+FILM_SIZE = (1000, 600)  # pixels of a GIF
+FILM_FRAMES = 60  # of a GIF at most: the rest would only make it large
+PER_SECOND = 10
+LAST = 20  # times the last frame is repeated, so that the end can be looked at
+ENCODING = 120  # seconds that an encoder may take
+
+Epochs = Sequence[tuple[int, float, float]]
+
+
+def file_name(settings: RunSettings, what: str) -> str:
+    """A name that says what is in the file, of letters, digits, dots, dashes and underscores.
+
+    Examples
+    --------
+    >>> from nice.train_nice import Run
+    >>> file_name(Run(), "training.gif")
+    'nice-moons-seed0-training.gif'
+    """
+    data = re.sub(r"[^A-Za-z0-9_-]+", "-", settings.source.data)[:40]
+    return f"{settings.model}-{data}-seed{settings.training.seed}-{what}"
+
+
+def trained(recipe: ModuleType, settings: RunSettings, frame: Frame) -> Flow:
+    """The flow of a moment.
+
+    Raises
+    ------
+    ValueError
+        When the frame does not carry its weights.
+    """
+    if frame.weights is None:
+        raise ValueError("This moment was kept without its weights: choose another.")
+    flow = build(recipe.MODEL, settings)
+    flow.load_state_dict(frame.weights)
+    return flow.eval()
+
+
+def png(recipe: ModuleType, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
+    """The picture of a moment, in the frame's theme and layers, as PNG."""
+    camera = Camera(settings, frame.theme, frame.layers)
+    return camera.take(trained(recipe, settings, frame), list(history))
+
+
+def svg(recipe: ModuleType, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
+    """As `png`, as SVG."""
+    camera = Camera(settings, frame.theme, frame.layers)
+    camera.take(trained(recipe, settings, frame), list(history))
+    file = io.BytesIO()
+    camera.picture.figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
+
+
+def gif(pictures: Sequence[bytes]) -> bytes:
+    """The pictures of a training, one after the other, as a GIF that waits at its end."""
+    shown = _spread(pictures, FILM_FRAMES)
+    return animation([*shown, *shown[-1:] * LAST], fps=PER_SECOND, size=FILM_SIZE)
+
+
+def encoder() -> str | None:
+    """Where the program is that makes an MP4; None where there is none."""
+    return shutil.which("ffmpeg")
+
+
+def mp4(pictures: Sequence[bytes]) -> bytes:
+    """The pictures of a training as an MP4, made by ffmpeg.
+
+    Raises
+    ------
+    ValueError
+        When ffmpeg is missing or fails.
+    """
+    program = encoder()
+    if program is None:
+        raise ValueError("An MP4 needs ffmpeg: install it, or take the GIF.")
+    with tempfile.TemporaryDirectory() as folder:
+        film = Path(folder) / "film.mp4"
+        command = [program, "-loglevel", "error", "-f", "image2pipe", "-framerate",
+                   str(PER_SECOND), "-c:v", "png", "-i", "-", "-pix_fmt", "yuv420p", "-movflags",
+                   "+faststart", str(film)]
+        try:
+            subprocess.run(command, input=b"".join([*pictures, *pictures[-1:] * LAST]), check=True,
+                           capture_output=True, timeout=ENCODING)
+            return film.read_bytes()
+        except (subprocess.SubprocessError, OSError) as error:
+            raise ValueError("ffmpeg could not make the MP4: take the GIF.") from error
+
+
+def csv(frame: Frame, history: Epochs) -> bytes:
+    """The numbers of every epoch, in nats a point; the KL is empty where nobody can know it.
+
+    KL and test NLL are means over the same test points, so they differ by the same amount
+    throughout.
+    """
+    kl, test, best = (frame.numbers[name] for name in ("kl", "test_nll", "best_nll"))
+    lines = ["epoch,train_nll_nats,test_nll_nats,kl_nats,best_nll_nats"]
+    for epoch, train_nll, test_nll in history:
+        known = ["" if kl is None else f"{test_nll - test + kl:.6g}",
+                 "" if best is None else f"{best:.6g}"]
+        lines.append(",".join([str(epoch), f"{train_nll:.6g}", f"{test_nll:.6g}", *known]))
+    return "\n".join([*lines, ""]).encode()
+
+
+def weights(recipe: ModuleType, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
+    """The flow of a moment as the file that ``Flow.save`` writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "flow.safetensors"
+        trained(recipe, settings, frame).save(path)
+        return path.read_bytes()
+
+
+def loading(recipe: ModuleType, settings: RunSettings) -> str:
+    """The code that loads the weights and uses them."""
+    model = recipe.MODEL
+    return f'''\
+from {model.__module__.split(".")[0]} import {model.__name__}
+
+flow = {model.__name__}.load("{file_name(settings, "weights.safetensors")}")
+points = flow.sample(1000)
+print(flow.log_prob(points).mean())
+'''
+
+
+def json(settings: RunSettings) -> bytes:
+    """Everything that makes the run, as the command line's ``--settings`` reads it."""
+    return (settings.model_dump_json(indent=2) + "\n").encode()
+
+
+def python(recipe: ModuleType, settings: RunSettings) -> str:
+    """A script that repeats the run; to be started in the project's folder."""
+    default = type(settings)().flat()
+    changed = {name: value for name, value in settings.flat().items() if value != default[name]}
+    lines = "".join(f"    {name!r}: {value!r},\n" for name, value in changed.items())
+    given = f"{{\n{lines}}}" if changed else "{}"
+    return f'''\
+"""{recipe.MODEL.__name__}, trained as in Flow Lab."""
+
+import torch
+
+from {recipe.__name__} import Run, train
+
+torch.set_num_threads(1)  # as the lab's workers, so that the numbers are the same
+settings = Run.from_flat({given})
+for progress in train(settings):
+    print(f"epoch {{progress.epoch}}: train {{progress.train_nll:.6f}} nats, "
+          f"test {{progress.test_nll:.6f}} nats")
+progress.flow.save("{file_name(settings, "weights.safetensors")}")
+'''
+
+
+def _spread(pictures: Sequence[bytes], most: int) -> list[bytes]:
+    """At most so many of them, evenly spread, with the first and the last."""
+    if len(pictures) <= most:
+        return list(pictures)
+    return [pictures[round(i * (len(pictures) - 1) / (most - 1))] for i in range(most)]

@@ -1,0 +1,28 @@
+"""Pictures: numpy arrays in, matplotlib figures of a fixed size out."""
+
+from .canvas import png
+from .curves import loss_curves
+from .layers import LAYERS, SHOWN
+from .live import LivePicture
+from .moving import animation
+from .panels import grid_points
+from .small import density_error, density_thumbnail, thumbnail
+from .stretch import change_of_variables
+from .through import ThroughPicture
+from .transport import TransportPicture
+
+__all__ = [
+    "LAYERS",
+    "SHOWN",
+    "LivePicture",
+    "ThroughPicture",
+    "TransportPicture",
+    "animation",
+    "change_of_variables",
+    "density_error",
+    "density_thumbnail",
+    "grid_points",
+    "loss_curves",
+    "png",
+    "thumbnail",
+]

@@ -1,0 +1,124 @@
+"""The ground that pictures are drawn on: figures of a fixed size, frames, and image files.
+
+``matplotlib.pyplot`` and ``rcParams`` are shared by the whole process, and a server draws for many
+people at once; so every figure here is made directly and told its colours one by one.
+"""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from . import style
+from .style import Theme
+
+
+def blank(size: tuple[int, int], theme: Theme) -> Figure:
+    """Return an empty figure of `size` (width, height) pixels in the theme's colours."""
+    width, height = size
+    figure = Figure(figsize=(width / style.DPI, height / style.DPI), dpi=style.DPI)
+    figure.set_facecolor(theme.background)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def panel(figure: Figure, box: tuple[float, float, float, float], theme: Theme, title="") -> Axes:
+    """Add axes at a fixed place.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Where.
+    box : tuple of float
+        Left, top, width and height in pixels, from the upper left corner.
+    theme : Theme
+        Colours.
+    title : str
+        Written above the panel.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Empty axes with frame, ticks and title in the theme's colours.
+    """
+    left, top, width, height = box
+    across, down = figure.get_size_inches() * figure.dpi
+    axes = figure.add_axes(
+        (left / across, 1 - (top + height) / down, width / across, height / down),
+        facecolor=theme.surface,
+    )
+    axes.tick_params(
+        colors=theme.line,
+        labelcolor=theme.muted,
+        labelsize=style.TICK_SIZE,
+        labelfontfamily=style.FONT,
+        length=4,
+    )
+    axes.spines[:].set_color(theme.line)
+    if title:
+        # y is given so that matplotlib does not search for a free place at every draw.
+        axes.set_title(title, y=1.0, pad=9, color=theme.text, fontsize=style.TITLE_SIZE,
+                       fontfamily=style.FONT)
+    return axes
+
+
+def write(where, x, y, text: str, colour: str, *, size=style.LABEL_SIZE, **options):
+    """Write `text` on axes or a figure at (x, y) in this project's letters; return the artist."""
+    return where.text(x, y, text, color=colour, fontsize=size, fontfamily=style.FONT, **options)
+
+
+def window(limits: Sequence[float]) -> tuple[float, float, float, float]:
+    """Check `limits` and return them as four floats (xmin, xmax, ymin, ymax).
+
+    Raises
+    ------
+    ValueError
+        If they are not four finite numbers in increasing pairs.
+    """
+    numbers = np.asarray(limits, dtype=float)
+    ordered = numbers.shape == (4,) and np.isfinite(numbers).all()
+    if not ordered or numbers[0] >= numbers[1] or numbers[2] >= numbers[3]:
+        raise ValueError(
+            f"Limits must be four finite numbers xmin < xmax and ymin < ymax; got {limits!r}."
+        )
+    return tuple(numbers.tolist())
+
+
+def visible(points, limits: Sequence[float]) -> np.ndarray:
+    """Return those of `points` (n, 2) that are finite and within the window, as float64.
+
+    Raises
+    ------
+    ValueError
+        If `points` is not an array of shape (n, 2).
+    """
+    points = np.asarray(points, dtype=float)
+    if points.size == 0:
+        return np.empty((0, 2))
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"Points to draw must have the shape (n, 2); got {points.shape}.")
+    x, y = points.T
+    xmin, xmax, ymin, ymax = limits
+    return points[(x >= xmin) & (x <= xmax) & (y >= ymin) & (y <= ymax)]
+
+
+def png(figure: Figure) -> bytes:
+    """Return `figure` as a PNG in all its colours, at its own size."""
+    figure.canvas.draw()
+    return encode(pixels(figure))
+
+
+def pixels(figure: Figure) -> Image.Image:
+    """Return what is drawn on the canvas of `figure` as an RGB image."""
+    return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
+
+
+def encode(image: Image.Image) -> bytes:
+    """Return `image` as a PNG file, compressed a little: time matters more than size."""
+    file = io.BytesIO()
+    image.save(file, "png", compress_level=1)
+    return file.getvalue()

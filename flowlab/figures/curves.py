@@ -1,0 +1,160 @@
+"""Curves of the loss, with the best possible value drawn as a line."""
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import offset_copy
+
+from . import style
+from .canvas import blank, panel, write
+from .style import Theme
+
+TITLE = "Loss: negative log-likelihood (nats)"
+HUGE = 1e9  # a loss beyond it is as good as infinite
+LEAST_SPAN = 0.25  # nats; a converged run must not look like an earthquake
+
+
+class Curves:
+    """Training and test loss against the epoch.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where.
+    theme : Theme
+        Colours.
+    best : float, optional
+        The best possible value, the data's entropy; drawn as a labelled dashed line.
+    """
+
+    def __init__(self, axes: Axes, theme: Theme, best: float | None = None):
+        self.axes = axes
+        self.best = best if best is not None and abs(best) < HUGE else None
+        axes.grid(axis="y", color=theme.line, linewidth=0.8, alpha=0.6)
+        axes.set_axisbelow(True)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+        axes.set_xlabel("epoch", color=theme.muted, fontsize=style.LABEL_SIZE,
+                        fontfamily=style.FONT, labelpad=3)
+        options = {"linewidth": 2.4, "marker": "o", "markersize": 5, "markevery": slice(-1, None)}
+        (self.train,) = axes.plot([], [], color=theme.training, label="training", **options)
+        (self.test,) = axes.plot([], [], color=theme.test, label="test", **options)
+        corner = {"transform": axes.transAxes, "ha": "right", "va": "top"}
+        self.captions = [
+            write(axes, 0.98, 0.97 - 0.085 * row, "", colour, **corner)
+            for row, colour in enumerate((theme.text, theme.training, theme.test))
+        ]
+        if self.best is not None:
+            axes.axhline(self.best, color=theme.text, linewidth=1.6, dashes=(5, 3), label="best")
+            beneath = offset_copy(axes.get_yaxis_transform(), axes.figure, y=-5, units="points")
+            write(axes, 0.98, self.best, f"best possible {self.best:.3f}", theme.text,
+                  transform=beneath, ha="right", va="top")
+        self.update([], [], [])
+
+    def artists(self) -> list:
+        """Return what changes from frame to frame."""
+        return [self.train, self.test, *self.captions]
+
+    def update(self, epochs, train, test) -> bool:
+        """Show the losses `train` and `test` at `epochs`, all of shape (n,), in nats.
+
+        Returns
+        -------
+        bool
+            Whether the axes have other limits now.
+
+        Raises
+        ------
+        ValueError
+            If the three have not the same length.
+        """
+        epochs, train, test = (_known(values) for values in (epochs, train, test))
+        if not len(epochs) == len(train) == len(test):
+            raise ValueError(
+                "Epochs, training and test loss must have the same length; "
+                f"got {len(epochs)}, {len(train)} and {len(test)}."
+            )
+        for line, caption, values in zip(
+            (self.train, self.test), self.captions[1:], (train, test), strict=True
+        ):
+            line.set_data(epochs, values)
+            value = f"{values[-1]:.3f}" if len(values) and math.isfinite(values[-1]) else "–"
+            caption.set_text(f"━ {line.get_label()} {value}")
+        latest = np.nanmax(epochs, initial=0.0)
+        self.captions[0].set_text(f"epoch {latest:.0f}")
+        across = (0.0, last_epoch(epochs))
+        low, high = loss_limits(train, test, self.best)
+        moved = across != self.axes.get_xlim() or (low, high) != self.axes.get_ylim()
+        if moved:
+            self.axes.set(xlim=across, ylim=(low, high))
+        return moved
+
+
+def last_epoch(epochs: np.ndarray) -> float:
+    """Return the end of the epoch axis: the next of 5, 10, 20, 50, 100, …, so it moves rarely."""
+    latest = np.nanmax(epochs, initial=5.0)
+    power = 10.0 ** math.floor(math.log10(latest))
+    return next(power * count for count in (1.0, 2.0, 5.0, 10.0) if power * count >= latest)
+
+
+def loss_limits(train, test, best: float | None) -> tuple[float, float]:
+    """Return the two ends of the loss axis.
+
+    The low end leaves room under the least value for the label of the best one. The high end
+    leaves out what lies far above the start: one spike must not flatten the rest. Both ends are
+    multiples of a step that is a power of two, and the steps are nested; so, as values come in,
+    the axis only ever grows, and rarely.
+
+    Parameters
+    ----------
+    train, test : array_like
+        Losses in nats, shape (n,); not-a-number where unknown.
+    best : float or None
+        The best possible value.
+    """
+    known = [values[np.isfinite(values)] for values in map(_known, (train, test))]
+    first = [values[0] for values in known if len(values)]
+    everything = np.concatenate([*known, [] if best is None else [best]])
+    if len(everything) == 0:
+        return 0.0, 1.0
+    low = everything.min()
+    start = max([*first, low + LEAST_SPAN])
+    high = max(min(everything.max(), low + 2 * (start - low)), low + LEAST_SPAN)
+    span = (high - low) * 1.2
+    step = 2.0 ** math.ceil(math.log2(span / 8))
+    bottom, top = low - 0.14 * (high - low), high + 0.06 * (high - low)
+    return step * math.floor(bottom / step), step * math.ceil(top / step)
+
+
+def loss_curves(epochs, train, test, best: float | None = None, *, theme="light") -> Figure:
+    """Return the curves of training and test loss as a picture of their own.
+
+    Parameters
+    ----------
+    epochs, train, test : array_like
+        Shape (n,); losses in nats, not-a-number where unknown.
+    best : float, optional
+        The best possible value, in nats.
+    theme : {"light", "dark"}
+        Appearance.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Of ``style.CURVES_SIZE`` pixels.
+    """
+    colours = style.theme(theme)
+    figure = blank(style.CURVES_SIZE, colours)
+    axes = panel(figure, (80, 52, 890, 430), colours, TITLE)
+    Curves(axes, colours, best).update(epochs, train, test)
+    return figure
+
+
+def _known(values) -> np.ndarray:
+    """Return `values` as float64 (n,), not-a-number where they are infinite or absurdly large."""
+    values = np.array(values, dtype=float).ravel()
+    values[~(np.abs(values) < HUGE)] = np.nan
+    return values

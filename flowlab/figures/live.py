@@ -1,0 +1,159 @@
+"""The live picture: what a model has learned so far, in six panels."""
+
+from collections.abc import Collection
+
+from . import style
+from .canvas import panel, window
+from .curves import TITLE, Curves
+from .layers import SHOWN, Plane
+from .moving import Picture
+from .panels import (
+    clean_grid,
+    cloud,
+    colour_bar,
+    density_image,
+    frame_limits,
+    highest_density,
+    latent_circles,
+    move_cloud,
+)
+
+SIDE, LEFT, GAP = 392, 52, 28  # pixels: a square panel, its margin, the space between two
+TOP, BELOW = 46, 516  # upper edges of the two rows
+RIGHT = (1008, 572)  # left edge and width of the right column
+POINTS = ("grid", "contours", "data", "samples", "paths")  # layers of the upper panel
+FIELD = ("density", "error", "contours")  # layers of the lower panel
+
+
+class LivePicture(Picture):
+    r"""Data beside samples, true density beside the learned one, latent cloud, and loss.
+
+    What does not change while a model learns is drawn once. Both densities share one colour scale,
+    which is the same in every frame.
+
+    Parameters
+    ----------
+    limits : sequence of float
+        The window (xmin, xmax, ymin, ymax) of the data's plane; best a square.
+    data : array_like
+        Shape (n, 2), data points to show.
+    true_density : array_like, optional
+        Shape (rows, columns) as in `grid_points`, in 1 / area. Without it the panel shows the data
+        points again, smaller.
+    best : float, optional
+        The best possible loss, the data's entropy, in nats.
+    sigma : float
+        Standard deviation of the base distribution: 1 for a normal one, π/√3 for a logistic one.
+    highest : float, optional
+        The density at the end of the colour scale; by default the highest true density.
+    theme : {"light", "dark"}
+        Appearance.
+
+    Examples
+    --------
+    >>> picture = LivePicture((-2, 2, -2, 2), [[0.0, 1.0]], best=1.1)
+    >>> picture.update([[0.1, 0.9]], [[0.2, 0.1]], [[0.0, 0.0]], [0], [2.8], [2.9])
+    >>> picture.png()[:4]
+    b'\x89PNG'
+    """
+
+    def __init__(self, limits, data, true_density=None, *, best=None, sigma=1.0, highest=None,
+                 theme="light"):
+        super().__init__(style.LIVE_SIZE, theme, style.theme(theme).densities())
+        self.limits = window(limits)
+        if highest is None:
+            highest = highest_density(true_density, data, self.limits)
+        second = LEFT + SIDE + GAP
+        self._plane((LEFT, TOP), "Data", labels="y")
+        self.data = cloud(self.figure.axes[-1], data, self.theme.data)
+        axes = self._plane((second, TOP), "")
+        self.points = Plane(axes, POINTS, self.theme, highest,
+                            {"samples": "Samples from the model", "data": "Data"})
+        self.samples = self.points.artists["samples"]
+        self.points.update(data=data)
+        known = true_density is not None
+        self.truth = clean_grid(true_density) if known else None
+        title = "True density" if known else "Data (density unknown)"
+        axes = self._plane((LEFT, BELOW), title, labels="xy")
+        if not known:
+            self.true_density = cloud(axes, data, self.theme.data, marker=2.6, alpha=0.7)
+        else:
+            self.true_density = density_image(axes, true_density, self.limits, self.theme, highest)
+        axes = self._plane((second, BELOW), "", labels="x")
+        self.field = Plane(axes, FIELD, self.theme, highest,
+                           {"density": "Learned density", "error": "Learned minus true density"})
+        self.density = self.field.artists["density"]
+        bar = (second + SIDE + 14, BELOW, 16, SIDE)
+        self.bars = {name: colour_bar(self.figure, bar, self.field.artists[name], self.theme, title)
+                     for name, title in (("density", "density"), ("error", "error"))}
+        axes = panel(self.figure, (RIGHT[0], TOP, RIGHT[1], SIDE), self.theme,
+                     "Data carried to the latent space")
+        circles = latent_circles(axes, sigma, self.theme)
+        self.latents = cloud(axes, [], self.theme.data, alpha=0.4)
+        axes = panel(self.figure, (RIGHT[0], BELOW, RIGHT[1], SIDE), self.theme, TITLE)
+        self.curves = Curves(axes, self.theme, best)
+        self.moving = [*self.points.moving(), *self.field.moving(), self.latents, *circles]
+        self.moving += self.curves.artists()
+        self.show(SHOWN)
+
+    def show(self, layers: Collection[str]) -> None:
+        """Show these layers in the two panels of the model, from the next `update` on.
+
+        Points, grid and paths are in the upper one, density and error in the lower one, contours
+        in both; the error takes the place of the density.
+
+        Raises
+        ------
+        ValueError
+            For a name that is not in `flowlab.figures.LAYERS`.
+        """
+        self.layers = tuple(layers)
+        wrong = "error" in layers and self.truth is not None
+        self.points.show(layers)
+        self.field.show([name for name in layers
+                         if name != ("density" if wrong else "error")])
+        for name, parts in self.bars.items():
+            for part in parts:
+                part.set_visible((name == "error") == wrong)
+        both = (self.theme.densities(), self.theme.errors())
+        self.use(*both if wrong else both[:1])
+        self.redraw()
+
+    def _plane(self, corner, title, labels=""):
+        axes = panel(self.figure, (*corner, SIDE, SIDE), self.theme, title)
+        axes.tick_params(labelbottom="x" in labels, labelleft="y" in labels)
+        frame_limits(axes, self.limits)
+        return axes
+
+    def update(self, samples, density, latents, epochs, train, test, *, grid=None,
+               paths=None) -> None:
+        """Show the model as it is now.
+
+        Parameters
+        ----------
+        samples : array_like
+            Shape (n, 2), drawn from the model.
+        density : array_like or None
+            Shape (rows, columns) as in `grid_points`, the learned density in 1 / area; None keeps
+            the one shown.
+        latents : array_like
+            Shape (m, 2), data points carried to the latent space.
+        epochs, train, test : array_like
+            Shape (k,); the losses so far in nats, not-a-number where unknown.
+        grid, paths : array_like, optional
+            A grid of the latent plane carried to the data, and the ways of single points; as in
+            `Plane.update`.
+
+        Raises
+        ------
+        ValueError
+            If an array has another shape.
+        """
+        self.points.update(samples=samples, density=density, grid=grid, paths=paths)
+        if density is not None:
+            density = clean_grid(density)
+            error = None if self.truth is None else density - self.truth
+            self.field.update(density=density, error=error)
+        move_cloud(self.latents, latents)
+        if self.curves.update(epochs, train, test):
+            self.redraw()

@@ -1,0 +1,186 @@
+"""The panels that pictures are made of: points, densities, latent clouds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from . import style
+from .canvas import visible, window, write
+from .style import Theme
+
+GAMMA = 0.5  # densities are shown by their square root, so that faint bridges and tails are seen
+MARKER = 4.2  # pixels of diameter, for a few thousand points on 400 pixels
+TAIL = 99.5  # per cent
+
+
+def frame_limits(axes: Axes, limits: Sequence[float]) -> None:
+    """Show exactly the window `limits` (xmin, xmax, ymin, ymax) with few ticks."""
+    xmin, xmax, ymin, ymax = limits
+    axes.set(xlim=(xmin, xmax), ylim=(ymin, ymax))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+
+
+def cloud(axes: Axes, points, colour: str, *, marker=MARKER, alpha=0.5) -> Line2D:
+    """Add `points` (n, 2) as dots; markers of a line draw ten times faster than a scatter."""
+    x, y = visible(points, (*axes.get_xlim(), *axes.get_ylim())).T
+    size = marker * 72 / style.DPI
+    (line,) = axes.plot(x, y, "o", color=colour, markersize=size, markeredgewidth=0, alpha=alpha)
+    return line
+
+
+def move_cloud(line: Line2D, points) -> None:
+    """Put the dots of `cloud` at new `points` (n, 2)."""
+    axes = line.axes
+    line.set_data(*visible(points, (*axes.get_xlim(), *axes.get_ylim())).T)
+
+
+def density_image(axes: Axes, grid, limits, theme: Theme, highest: float) -> AxesImage:
+    """Show a density by colour, from 0 to `highest`, its square root spread evenly.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where.
+    grid : array_like
+        Shape (rows, columns), row 0 at ymin, as `grid_points` orders them; in 1 / area.
+    limits : sequence of float
+        The window (xmin, xmax, ymin, ymax) that the grid spans.
+    theme : Theme
+        Colours; a value that is not a number shows in the colour of lines.
+    highest : float
+        The density that gets the last colour; more gets it too.
+
+    Returns
+    -------
+    matplotlib.image.AxesImage
+        Its `set_data` takes another grid from `clean_grid`.
+    """
+    return axes.imshow(
+        clean_grid(grid),
+        extent=limits,
+        origin="lower",
+        aspect="auto",
+        interpolation="bilinear",
+        cmap=theme.densities(),
+        norm=PowerNorm(GAMMA, 0, highest, clip=True),
+    )
+
+
+def clean_grid(grid) -> np.ndarray:
+    """Return `grid` as float64 (rows, columns), masked where it is not a number.
+
+    Raises
+    ------
+    ValueError
+        If it has not two dimensions or no element.
+    """
+    grid = np.asarray(grid, dtype=float)
+    if grid.ndim != 2 or grid.size == 0:
+        raise ValueError(f"A density grid must have the shape (rows, columns); got {grid.shape}.")
+    return np.ma.masked_invalid(np.nan_to_num(grid, nan=np.nan, posinf=1e30, neginf=0.0))
+
+
+def grid_points(limits: Sequence[float], size: int) -> np.ndarray:
+    """Return the cell centres of a `size` × `size` grid over the window, in the order of pictures.
+
+    Parameters
+    ----------
+    limits : sequence of float
+        The window (xmin, xmax, ymin, ymax).
+    size : int
+        Cells along each side.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (size², 2). A density there, reshaped to (size, size), is a grid for the pictures.
+
+    Examples
+    --------
+    >>> grid_points((0, 2, 0, 2), 2).tolist()
+    [[0.5, 0.5], [1.5, 0.5], [0.5, 1.5], [1.5, 1.5]]
+    """
+    xmin, xmax, ymin, ymax = window(limits)
+    middle = (np.arange(size) + 0.5) / size
+    x, y = np.meshgrid(xmin + (xmax - xmin) * middle, ymin + (ymax - ymin) * middle)
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+def highest_density(grid, data, limits: Sequence[float]) -> float:
+    """Return the density at which a colour scale should end.
+
+    It is the maximum of the true density's `grid`. Without one it is guessed from the `data`:
+    what the fullest cells of a coarse histogram hold (only the scale, never the picture).
+    """
+    if grid is not None:
+        known = clean_grid(grid).compressed()
+        known = known[(known > 0) & (known < 1e29)]
+        return float(known.max()) if known.size else 1.0
+    points = visible(data, limits)
+    if len(points) == 0:
+        return 1.0
+    xmin, xmax, ymin, ymax = limits
+    counts, _, _ = np.histogram2d(*points.T, bins=32, range=((xmin, xmax), (ymin, ymax)))
+    cell = (xmax - xmin) * (ymax - ymin) / counts.size
+    return float(np.percentile(counts[counts > 0], TAIL) / (len(points) * cell))
+
+
+def colour_bar(figure: Figure, box, image: AxesImage, theme: Theme, title="density") -> tuple:
+    """Add the scale of `image` at `box` (left, top, width, height in pixels) under a `title`.
+
+    Returns
+    -------
+    tuple of matplotlib.artist.Artist
+        Its axes and its title.
+    """
+    left, top, width, height = box
+    across, down = figure.get_size_inches() * figure.dpi
+    place = figure.add_axes(
+        (left / across, 1 - (top + height) / down, width / across, height / down)
+    )
+    norm = image.norm
+    # Ticks are evenly spaced on the picture, which a density's square-root scale is not.
+    ticks = [float(f"{float(norm.inverse(share)):.2g}") for share in (0, 0.25, 0.5, 0.75, 1)]
+    bar = figure.colorbar(image, cax=place, ticks=np.clip(ticks, norm.vmin, norm.vmax))
+    bar.outline.set_color(theme.line)
+    place.minorticks_off()
+    place.yaxis.set_major_formatter(FuncFormatter(_signed))
+    place.tick_params(colors=theme.line, labelcolor=theme.muted, labelsize=style.TICK_SIZE,
+                      labelfontfamily=style.FONT)
+    label = write(figure, left / across, 1 - (top - 12) / down, title, theme.muted,
+                  size=style.TICK_SIZE)
+    return place, label
+
+
+def _signed(value: float, _) -> str:
+    return f"{value:.2g}".replace("-", "\N{MINUS SIGN}")
+
+
+def latent_circles(axes: Axes, sigma: float, theme: Theme) -> list:
+    """Show the plane around 0 with circles at 1, 2 and 3 standard deviations of the base.
+
+    Return the circles and their labels, to be drawn above the points.
+    """
+    box = axes.get_window_extent()
+    high = 4.1 * sigma
+    wide = high * box.width / box.height
+    frame_limits(axes, (-wide, wide, -high, high))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    artists = []
+    halo = [withStroke(linewidth=3.5, foreground=theme.surface)]
+    for count in (1, 2, 3):
+        circle = Circle((0, 0), count * sigma, fill=False, color=theme.text, linewidth=1.3)
+        artists.append(axes.add_patch(circle))
+        label = write(axes, 0, (count + 0.07) * sigma, f"{count}σ", theme.text,
+                      size=style.TICK_SIZE, ha="center", va="bottom", path_effects=halo)
+        artists.append(label)
+    return artists

@@ -1,0 +1,175 @@
+"""Colours, letters and sizes of every picture: the one place where they are set.
+
+The page shares the colours: ``.streamlit/config.toml`` repeats them, and a test compares the two.
+Data and model keep their colour in every panel and on every page. Both are from the palette of
+M. Okabe and K. Ito, "Color Universal Design" (2008), which people with the common kinds of colour
+blindness can tell apart. Densities use the perceptually uniform maps magma and viridis.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgb
+
+DPI = 100
+FONT = "DejaVu Sans"  # comes with matplotlib, so that a picture is the same on every machine
+TITLE_SIZE = 17  # points; a live picture of 1600 pixels is still legible when shown at 1100
+LABEL_SIZE = 14
+TICK_SIZE = 12.5
+
+MAP_START = 0.12  # where the density map begins: its first shade is about as light as the ground
+GROUND_SHARE = 0.25  # of the density map is blended with the ground
+
+LIVE_SIZE = (1600, 960)  # pixels: width, height
+CURVES_SIZE = (1000, 560)
+TRANSPORT_SIZE = (1600, 660)
+CHANGE_SIZE = (1160, 820)
+DENSITY_SIZE = (720, 620)
+THUMBNAIL_SIZE = (240, 240)  # shown at 120: crisp on screens with two pixels to a point
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The colours of one appearance, as ``"#rrggbb"``.
+
+    Parameters
+    ----------
+    name : {"light", "dark"}
+        Which appearance.
+    background, surface : str
+        The page, and the ground of a panel or a control.
+    text, muted, line : str
+        Letters; letters and lines of second rank; frames and grid lines.
+    primary : str
+        Buttons and links of the page.
+    data, model : str
+        The two colours a reader has to keep apart, in every picture.
+    training, test : str
+        The two curves of the loss.
+    density, error : str
+        Names of the colour maps for densities, and for signed errors (pale or black: none).
+    wheel : tuple of str
+        Four colours around a circle, for points that the eye follows by their angle.
+    """
+
+    name: str
+    background: str
+    surface: str
+    text: str
+    muted: str
+    line: str
+    primary: str
+    data: str
+    model: str
+    training: str
+    test: str
+    density: str
+    error: str
+    wheel: tuple[str, str, str, str]
+
+    def densities(self) -> Colormap:
+        """Return the colour map of densities: `density`, but its lower end is the panel's ground.
+
+        A panel of points and a panel of density then have the same ground: nothing is there.
+        """
+        share = np.linspace(0, 1, 256)[:, None]
+        colours = colormaps[self.density](MAP_START + (1 - MAP_START) * share[:, 0])[:, :3]
+        ground = np.clip(1 - share / GROUND_SHARE, 0, 1)
+        colours = ground * np.array(to_rgb(self.surface)) + (1 - ground) * colours
+        shades = LinearSegmentedColormap.from_list(f"density-{self.name}", colours)
+        return shades.with_extremes(bad=self.line)
+
+    def errors(self) -> Colormap:
+        """Return the diverging colour map of signed errors."""
+        return colormaps[self.error].with_extremes(bad=self.line)
+
+    def angles(self) -> Colormap:
+        """Return a cyclic colour map through `wheel`, for angles scaled to 0…1."""
+        colours = [*self.wheel, self.wheel[0]]
+        return LinearSegmentedColormap.from_list(f"wheel-{self.name}", colours)
+
+    def palette(self, *maps: Colormap) -> np.ndarray:
+        """Return the 256 colours that suffice for a picture made of this theme and `maps`.
+
+        Frames that share one palette are a third of the size, quick to compress, and a still part
+        of the picture keeps exactly its colour from frame to frame.
+
+        Parameters
+        ----------
+        *maps : matplotlib.colors.Colormap
+            The maps of the picture's densities or points; they share what the theme leaves.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (256, 3), uint8.
+        """
+        ramps = [_ramp(self.background, self.text, 24), _ramp(self.surface, self.muted, 12)]
+        for colour in (self.data, self.model, self.training, self.test):
+            ramps.append(_ramp(self.surface, colour, 18))
+        ramps.append(_ramp(self.line, self.surface, 8))
+        rest = 256 - sum(len(ramp) for ramp in ramps)
+        for part, colours in zip(np.array_split(range(rest), len(maps)), maps, strict=True):
+            ramps.append(colours(np.linspace(0, 1, len(part)))[:, :3])
+        return np.round(np.concatenate(ramps) * 255).astype(np.uint8)
+
+
+def _ramp(first: str, last: str, count: int) -> np.ndarray:
+    share = np.linspace(0, 1, count)[:, None]
+    return (1 - share) * np.array(to_rgb(first)) + share * np.array(to_rgb(last))
+
+
+LIGHT = Theme(
+    name="light",
+    background="#ffffff",
+    surface="#f4f6f9",
+    text="#1b2430",
+    muted="#5b6675",
+    line="#cfd6df",
+    primary="#0b68a8",
+    data="#0072b2",
+    model="#d55e00",
+    training="#d55e00",
+    test="#7b3fa0",
+    density="magma_r",
+    error="RdBu_r",
+    wheel=("#0072b2", "#009e73", "#e69f00", "#c2528b"),
+)
+
+DARK = Theme(
+    name="dark",
+    background="#0f141b",
+    surface="#171e28",
+    text="#eef2f7",
+    muted="#a3afbe",
+    line="#3a4655",
+    primary="#2b87d1",
+    data="#56b4e9",
+    model="#ff9f40",
+    training="#ff9f40",
+    test="#d6a2f0",
+    density="magma",
+    error="berlin",
+    wheel=("#56b4e9", "#2fd1a0", "#f0c040", "#f08cc0"),
+)
+
+THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
+
+
+def theme(name: str) -> Theme:
+    """Return the theme called `name`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such theme.
+
+    Examples
+    --------
+    >>> theme("dark").name
+    'dark'
+    """
+    if name not in THEMES:
+        raise ValueError(f"The theme must be 'light' or 'dark'; got {name!r}.")
+    return THEMES[name]

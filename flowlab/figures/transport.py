@@ -1,0 +1,165 @@
+"""Points flowing through the layers of a flow, from latent space to data."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.collections import LineCollection
+
+from . import style
+from .canvas import panel, write
+from .moving import Picture
+
+SIDE, TOP = 480, 56  # pixels
+LEFTS = (25, 560, 1095)
+TRACK = 584  # pixels from above
+
+
+class TransportPicture(Picture):
+    r"""The latent cloud, the same points under way through the layers, and where they arrive.
+
+    All three panels show one window. A point keeps the colour of its latent angle, so that the eye
+    can follow it.
+
+    Parameters
+    ----------
+    stages : sequence of array_like
+        Each (n, 2): the points after every layer, latent first, data last (``flow.trace``).
+    grids : sequence of array_like, optional
+        Each (rows, columns, 2): a grid of the latent plane after every layer.
+    names : sequence of str, optional
+        What each layer is, one less than `stages`.
+    theme : {"light", "dark"}
+        Appearance.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two stages, or shapes or counts do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> z = np.array([[0.0, 1.0], [1.0, 0.0]])
+    >>> picture = TransportPicture([z, 2 * z, 2 * z + 1], names=["scale", "shift"])
+    >>> picture.move(1.5)
+    >>> picture.png()[:4]
+    b'\x89PNG'
+    """
+
+    def __init__(self, stages, grids=None, names: Sequence[str] | None = None, *, theme="light"):
+        super().__init__(style.TRANSPORT_SIZE, theme, style.theme(theme).angles())
+        self.stages = _stack(stages, "stages", 2)
+        self.grids = None if grids is None else _stack(grids, "grids", 3)
+        layers = len(self.stages) - 1
+        self.names = [""] * layers if names is None else list(names)
+        if len(self.names) != layers or (grids is not None and len(self.grids) != layers + 1):
+            raise ValueError(
+                f"{layers + 1} stages need {layers} names and {layers + 1} grids; got "
+                f"{len(self.names)} names and {layers + 1 if grids is None else len(self.grids)}."
+            )
+        self.limits = common_window(self.stages)
+        self._colours = path_colours(self.theme.angles(), self.stages[0])
+        titles = ("Latent space: simple", "", "Data space: complex")
+        first, middle, last = (self._plane(*place) for place in zip(LEFTS, titles, strict=True))
+        self._cloud(first, self.stages[0])
+        self._cloud(last, self.stages[-1])
+        self.lines = LineCollection([], colors=self.theme.muted, linewidths=0.9, alpha=0.55)
+        middle.add_collection(self.lines)
+        self.points = self._cloud(middle, self.stages[0])
+        self.title = write(middle, 0.5, 1.0, "", self.theme.text, size=style.TITLE_SIZE,
+                           transform=middle.transAxes, ha="center", va="baseline")
+        self.title.set_y(1 + 12.5 / SIDE)  # where the titles beside it are
+        self._arrows()
+        self.track, self.knob = self._track(layers)
+        edges = middle.spines.values()
+        self.moving = [self.lines, self.points, *edges, self.title, self.knob]
+        self.move(0)
+
+    def move(self, position: float) -> None:
+        """Show the points at `position`: 0 is latent, 1 after the first layer, and so on.
+
+        Between two layers the points move on straight lines. A position outside is the nearest end.
+        """
+        layers = len(self.names)
+        position = float(np.clip(position, 0, layers))
+        self.points.set_offsets(between(self.stages, position))
+        if self.grids is not None:
+            grid = between(self.grids, position)
+            self.lines.set_segments([*grid, *grid.swapaxes(0, 1)])
+        layer = min(int(np.ceil(position)), layers)
+        name = f": {self.names[layer - 1]}" if layer and self.names[layer - 1] else ""
+        self.title.set_text(f"Layer {layer} of {layers}{name}" if layer else "Before the layers")
+        start, end = self.track
+        self.knob.set_data([start + (end - start) * position / layers], [0.5])
+
+    def _plane(self, left, title):
+        axes = panel(self.figure, (left, TOP, SIDE, SIDE), self.theme, title)
+        axes.set(xlim=self.limits[:2], ylim=self.limits[2:], xticks=[], yticks=[])
+        return axes
+
+    def _cloud(self, axes, points):
+        return axes.scatter(*points.T, s=13, c=self._colours, linewidths=0, alpha=0.8)
+
+    def _arrows(self):
+        width, height = style.TRANSPORT_SIZE
+        for left in LEFTS[:2]:
+            middle = (left + SIDE + (LEFTS[1] - LEFTS[0] - SIDE) / 2) / width
+            write(self.figure, middle, 1 - (TOP + SIDE / 2) / height, "→", self.theme.muted,
+                  size=30, ha="center", va="center")
+        for x, text, side in (
+            (LEFTS[0], "forward →  latent to data: draw samples", "left"),
+            (LEFTS[2] + SIDE, "data to latent: measure likelihood  ← inverse", "right"),
+        ):
+            write(self.figure, x / width, 1 - (TRACK + 48) / height, text, self.theme.muted,
+                  ha=side, va="center")
+
+    def _track(self, layers):
+        width, height = style.TRANSPORT_SIZE
+        axes = self.figure.add_axes((0, 1 - (TRACK + 15) / height, 1, 30 / height))
+        axes.set(xlim=(0, width), ylim=(0, 1))
+        axes.set_axis_off()
+        ends = (LEFTS[0] + SIDE / 2, LEFTS[2] + SIDE / 2)
+        stops = np.linspace(*ends, layers + 1)
+        axes.plot(stops, np.full(layers + 1, 0.5), "-o", color=self.theme.line, markersize=8,
+                  linewidth=2.5)
+        (knob,) = axes.plot([], [], "o", color=self.theme.model, markersize=15)
+        return ends, knob
+
+
+def between(stages: np.ndarray, position: float) -> np.ndarray:
+    """Return `stages` (k, …) at a `position` from 0 to k − 1, linear between two stages."""
+    before = min(int(position), len(stages) - 2)
+    share = position - before
+    return (1 - share) * stages[before] + share * stages[before + 1]
+
+
+def common_window(stages: np.ndarray) -> tuple[float, float, float, float]:
+    """Return a square window (xmin, xmax, ymin, ymax) that shows all but the outermost points."""
+    points = stages.reshape(-1, 2)
+    points = points[np.isfinite(points).all(axis=1)]
+    if len(points) == 0:
+        return -1.0, 1.0, -1.0, 1.0
+    low, high = np.percentile(points, (0.5, 99.5), axis=0)
+    (x, y), half = (low + high) / 2, max((high - low).max() / 2 * 1.08, 1e-3)
+    return x - half, x + half, y - half, y + half
+
+
+def path_colours(colours, latents: np.ndarray) -> np.ndarray:
+    """Return the colour of each of `latents` (n, 2) by its angle on the cyclic map `colours`."""
+    x, y = np.nan_to_num(latents).T
+    return colours(np.arctan2(y, x) / (2 * np.pi) % 1.0)
+
+
+def _stack(stages, what: str, dimensions: int) -> np.ndarray:
+    arrays = [np.asarray(stage, dtype=float) for stage in stages]
+    shapes = {array.shape for array in arrays}
+    shape = arrays[0].shape if len(shapes) == 1 else ()
+    if len(arrays) < 2 or len(shape) != dimensions or shape[-1] != 2:
+        expected = "(n, 2)" if dimensions == 2 else "(rows, columns, 2)"
+        raise ValueError(
+            f"The {what} must be at least two arrays of one shape {expected}; "
+            f"got {len(arrays)} with shapes {sorted(shapes)}."
+        )
+    stack = np.stack(arrays)
+    # Numbers near the end of floating point overflow in matplotlib's transforms.
+    return np.where(np.isfinite(stack), np.clip(stack, -1e6, 1e6), np.nan)

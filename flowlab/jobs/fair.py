@@ -1,0 +1,80 @@
+"""Runs as an engine keeps them, and the order in which the waiting ones start."""
+
+import secrets
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from flowlab.jobs.engine import Status
+
+
+@dataclass(eq=False)
+class Run:
+    """One run: what was asked, where it stands, what it has reported.
+
+    Attributes
+    ----------
+    owner : str
+        Who asked for it.
+    request : tuple
+        What the worker needs to start; emptied once it has been sent.
+    commands : list
+        Messages for the worker that came while the run was queued.
+    turn : int
+        When it started, among all that have; -1 before.
+    stop_by : float or None
+        After a stop: when patience ends (``time.monotonic``).
+    fault : str
+        What the parent found wrong with it while it runs.
+    """
+
+    owner: str
+    request: tuple
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    number: int = field(default_factory=count().__next__)
+    state: str = "queued"
+    position: int = 0
+    message: str = ""
+    traceback: str = ""
+    events: list = field(default_factory=list)
+    result: Any = None
+    commands: list = field(default_factory=list)
+    turn: int = -1
+    stop_by: float | None = None
+    fault: str = ""
+
+    def status(self) -> Status:
+        """The run as others see it."""
+        return Status(self.state, self.position, self.message, len(self.events), self.traceback)
+
+    def end(self, state: str, message: str = "", traceback: str = "", result: Any = None) -> None:
+        """Enter a final state."""
+        self.state, self.position, self.message = state, 0, message
+        self.traceback, self.result, self.stop_by = traceback, result, None
+
+
+def fair_order(queued: Iterable[Run], going: Counter[str], served: dict[str, int]) -> list[Run]:
+    """The order in which queued runs start: owners take turns, each owner's runs in their order.
+
+    Parameters
+    ----------
+    queued : iterable of Run
+        The runs that wait.
+    going : Counter
+        How many runs of each owner have a worker now: the fewer, the sooner the next one.
+    served : dict
+        When each owner's last run started (any rising number); breaks ties.
+
+    Returns
+    -------
+    list of Run
+        First to start first.
+    """
+    ahead = Counter(going)
+    keys = {}
+    for run in sorted(queued, key=lambda run: run.number):
+        keys[run] = (ahead[run.owner], served.get(run.owner, -1), run.number)
+        ahead[run.owner] += 1
+    return sorted(keys, key=keys.__getitem__)

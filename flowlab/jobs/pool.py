@@ -1,0 +1,222 @@
+"""The worker processes of the local engine: started, heard, replaced, and given what waits."""
+
+import logging
+import pickle
+import threading
+import time
+from collections import Counter
+from itertools import count
+from multiprocessing.connection import wait
+
+from flowlab.jobs.engine import ACTIVE
+from flowlab.jobs.fair import Run, fair_order
+from flowlab.jobs.process import Process, encode
+
+TICK = 0.1  # seconds between looks at deadlines and at processes that died without a word
+STILLBORN = 3  # workers in a row that die while they start, before giving up
+
+log = logging.getLogger(__name__)
+
+
+class Pool:
+    """Workers, the runs they have, and the queue of those that wait.
+
+    One thread hears all workers.  Everything is changed under `lock`; methods without an underscore
+    expect the caller to hold it, but for `close`.
+
+    Parameters
+    ----------
+    workers : int
+        How many runs go on at once, paused ones aside.
+    spare : int
+        How many workers more may start while paused runs hold theirs.
+    grace : float
+        Seconds a generator gets to end after a stop.
+    setup : tuple
+        Further arguments of `Process`.
+    """
+
+    def __init__(self, workers: int, spare: int, grace: float, setup: tuple) -> None:
+        self.workers, self.spare, self.grace = workers, spare, grace
+        self.lock = threading.RLock()
+        self.runs: dict[str, Run] = {}
+        self.processes: list[Process] = []
+        self.closed = False
+        self._setup = setup
+        self._queue: list[Run] = []
+        self._turns = count()
+        self._stillborn = 0
+        self._obstacle = ""
+        with self.lock:
+            self._schedule()
+        self._reader = threading.Thread(target=self._read, name="flowlab-jobs", daemon=True)
+        self._reader.start()
+
+    def add(self, run: Run) -> None:
+        """Queue a run."""
+        self.runs[run.id] = run
+        self._queue.append(run)
+        self._stillborn = 0
+        self._schedule()
+
+    def command(self, run: Run, action: str, value: object = None) -> None:
+        """Pass a command on to the run's worker, or keep it until there is one."""
+        message = encode((action, run.id, value))
+        process = next((process for process in self.processes if process.run is run), None)
+        if process is not None:
+            process.send_encoded(message)
+            if action == "stop" and run.stop_by is None:
+                run.stop_by = time.monotonic() + self.grace
+        elif action == "stop":
+            self._queue.remove(run)
+            run.end("stopped", "Stopped before it started.")
+            self._schedule()
+        else:
+            run.commands.append(message)
+
+    def close(self) -> None:
+        """Stop every run and end every worker."""
+        with self.lock:
+            if self.closed:
+                return
+            self.closed = True
+            self._queue.clear()
+            for run in self.runs.values():
+                if run.state in ACTIVE:
+                    run.end("stopped", "Stopped because the engine was closed.")
+        self._reader.join()
+        deadline = time.monotonic() + self.grace
+        for process in self.processes:
+            # The end of its pipe tells a worker to stop its generator and to leave.
+            process.connection.close()
+        for process in self.processes:
+            process.reap(deadline - time.monotonic())
+        self.processes.clear()
+
+    def _schedule(self) -> None:
+        """Give idle workers what waits, and start or end workers to fit."""
+        if self.closed:
+            return
+        going = Counter(process.run.owner for process in self.processes if process.run)
+        idle = [process for process in self.processes if process.idle]
+        started = sorted(self.runs.values(), key=lambda run: run.turn)
+        self._queue = fair_order(self._queue, going, {run.owner: run.turn for run in started})
+        while self._queue and idle:
+            self._start(idle.pop(), self._queue.pop(0))
+        staff = [process for process in self.processes if not process.leaving]
+        held = sum(process.run is not None and process.run.state == "paused" for process in staff)
+        coming = sum(not process.ready for process in staff)
+        # One stays warm for the next click where paused runs hold all.
+        needed = max(len(self._queue), held == len(staff))
+        while self._stillborn < STILLBORN and (
+            len(staff) < self.workers
+            or needed > coming
+            and len(staff) < self.workers + min(held, self.spare)
+        ):
+            try:
+                staff.append(Process(*self._setup))
+            except OSError as error:
+                self._stillborn, self._obstacle = STILLBORN, str(error)
+                break
+            self.processes.append(staff[-1])
+            coming += 1
+        if self._stillborn >= STILLBORN and not staff:
+            for run in self._queue:
+                run.end("failed", f"No worker can start: {self._obstacle}; see the log.")
+            self._queue.clear()
+        for process in idle[: max(len(staff) - held - self.workers, 0)]:
+            process.leaving = True
+            process.send("exit")
+        blocked = held >= self.workers + self.spare
+        for place, run in enumerate(self._queue, 1):
+            run.position = place
+            run.message = f"Number {place} in the queue" + (
+                ", and paused runs hold every worker." if blocked else "."
+            )
+
+    def _start(self, process: Process, run: Run) -> None:
+        process.run = run
+        # In one message: what was asked before must hold for the first batch already.
+        process.send("run", run.id, run.commands, *run.request)
+        run.state, run.position, run.message, run.request = "running", 0, "", ()
+        run.turn = next(self._turns)
+
+    def _read(self) -> None:
+        """Hear all workers; the body of the reader thread."""
+        checked = time.monotonic()
+        while not self.closed:
+            with self.lock:
+                processes = {process.connection: process for process in self.processes}
+            if not processes:
+                time.sleep(TICK)
+            for connection in wait(list(processes), TICK) if processes else ():
+                try:
+                    kind, *rest = pickle.loads(connection.recv_bytes())
+                except (EOFError, OSError):
+                    self._bury(processes[connection])
+                else:
+                    self._hear(processes[connection], kind, rest)
+            if time.monotonic() - checked >= TICK:
+                self._check()
+                checked = time.monotonic()
+
+    def _hear(self, process: Process, kind: str, rest: list) -> None:
+        """Note what a worker reports."""
+        fault, value = "", None
+        if kind in ("event", "end") and rest[-1] is not None:
+            try:
+                value = pickle.loads(rest[-1])
+            except Exception as error:
+                name = type(error).__name__
+                fault = f"What it reported cannot be unpickled ({name}: {error})."
+        with self.lock:
+            run = process.run
+            if kind == "ready":
+                process.ready, self._stillborn = True, 0
+                if rest[0]:
+                    log.warning("A worker could not import %s", rest[0])
+            elif self.closed or run is None:
+                return  # the last words of a worker that leaves
+            elif kind == "event":
+                if run.fault:
+                    return  # one is missing: what follows would stand at wrong indices
+                if not fault:
+                    run.events.append(value)
+                    return
+                run.fault = fault
+                self.command(run, "stop")
+            elif kind == "end":
+                state, message, traceback, _ = rest
+                fault = run.fault or fault
+                run.end("failed" if fault else state, fault or message, traceback, value)
+                process.run = None
+            else:
+                run.state = kind
+            self._schedule()
+
+    def _check(self) -> None:
+        """Kill workers that did not stop in time; find those that died and left the pipe open."""
+        with self.lock:
+            processes = list(self.processes)
+            for process in processes:
+                run = process.run
+                if run and run.stop_by is not None and time.monotonic() > run.stop_by:
+                    process.popen.kill()
+                    process.run, process.leaving = None, True
+                    run.end("stopped", f"Stopped by force: a batch took over {self.grace:g} s.")
+        for process in processes:
+            if process.popen.poll() is not None and not process.connection.poll():
+                self._bury(process)
+
+    def _bury(self, process: Process) -> None:
+        """Take leave of a dead worker: its run is lost, another takes its place."""
+        how = process.reap(1)
+        with self.lock:
+            process.connection.close()
+            self.processes.remove(process)
+            if process.run and not self.closed:
+                kept = len(process.run.events)
+                process.run.end("lost", f"The worker process {how}; {kept} events are kept.")
+            if not process.ready and not process.leaving:
+                self._stillborn, self._obstacle = self._stillborn + 1, f"its process {how}"
+            self._schedule()

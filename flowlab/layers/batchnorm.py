@@ -1,0 +1,66 @@
+"""Batch normalisation as a bijection."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from flowlab.bijection import Bijection
+from flowlab.layers.elementwise import moments
+
+
+class BatchNorm(Bijection):
+    r"""Batch normalisation, :math:`z = (x - \tilde\mu) / \sqrt{\tilde\sigma^2 + \epsilon}`.
+
+    RealNVP, section 3.7 and appendix E: the statistics are moving averages over batches, so the
+    layer works with any batch, also of one point, and its determinant
+    :math:`\prod_i (\tilde\sigma_i^2 + \epsilon)^{-1/2}` does not depend on the sample.
+
+    Two departures from the paper. The averages lag by one step: a batch is mapped with the
+    statistics of those before it, and its own are taken over afterwards by `commit`. So the map is
+    the same in train and eval mode, has an exact inverse at any moment, and its log-determinant
+    is that of each sample alone. And no gradient flows through the statistics.
+
+    Parameters
+    ----------
+    event_shape : sequence of int
+    momentum : float
+        Share of a new batch in the moving average.
+    epsilon : float
+        Added to the variance, so that a constant feature has an inverse too.
+    """
+
+    def __init__(self, event_shape: Sequence[int], momentum: float = 0.05,
+                 epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.momentum, self.epsilon = momentum, epsilon
+        self.register_buffer("mean", torch.zeros(*event_shape))
+        self.register_buffer("variance", torch.ones(*event_shape))
+        self.register_buffer("initialised", torch.tensor(False))
+        self._seen: Tensor | None = None
+
+    def initialise(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        if not self.initialised:
+            mean, std = moments(x)
+            self.mean.copy_(mean)
+            self.variance.copy_(std.square())
+            self.initialised.fill_(True)
+        return super().initialise(x, context)
+
+    @torch.no_grad()
+    def commit(self) -> None:
+        if self._seen is not None:
+            # Variance about the old mean: it needs no second pass, and works for one point.
+            self.variance.lerp_((self._seen - self.mean).square().mean(0), self.momentum)
+            self.mean.lerp_(self._seen.mean(0), self.momentum)
+            self._seen = None
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        scale = torch.sqrt(self.variance + self.epsilon)
+        return torch.addcmul(self.mean, z, scale), scale.log().sum().expand(len(z))
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if self.training and torch.is_grad_enabled():
+            self._seen = x.detach()
+        scale = torch.sqrt(self.variance + self.epsilon)
+        return (x - self.mean) / scale, -scale.log().sum().expand(len(x))

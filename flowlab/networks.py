@@ -1,0 +1,106 @@
+"""Conditioner networks: what a coupling computes its shift and scale with."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Activation(NamedTuple):
+    """A bend, the same in place, and its backward pass from the *output*: ``(gradient, output)``.
+
+    All are monotone, so the derivative can be read off the output, which is all that is kept.
+    """
+
+    function: Callable[[Tensor], Tensor]
+    in_place: Callable[[Tensor], Tensor]
+    backward: Callable[[Tensor, Tensor], Tensor]
+
+
+_aten = torch.ops.aten
+ACTIVATIONS = {
+    "relu": Activation(torch.relu, torch.relu_,
+                       lambda g, h: _aten.threshold_backward.default(g, h, 0)),
+    "leaky_relu": Activation(F.leaky_relu, lambda h: F.leaky_relu(h, inplace=True),
+                             lambda g, h: _aten.leaky_relu_backward.default(g, h, 0.01, True)),
+    "elu": Activation(F.elu, lambda h: F.elu(h, inplace=True),
+                      lambda g, h: _aten.elu_backward.default(g, 1.0, 1.0, 1.0, True, h)),
+    "tanh": Activation(torch.tanh, torch.tanh_, _aten.tanh_backward.default),
+}
+
+#: How far from the origin the bends of the first layer and of the others start. The data have a
+#: standard deviation of about 1.
+DATA_REACH, HIDDEN_REACH = 2.5, 0.1
+
+
+class Dense(nn.Module):
+    r"""An affine map :math:`h \mapsto W h + b`, kept as one matrix ``(W b)``.
+
+    One matrix is one product, one gradient and one Adam update; ``matrix`` has shape
+    ``(out_features, in_features + 1)``, the bias its last column. The weights start uniform with
+    He's variance for rectified units.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+    reach : float or None
+        Each unit's bend starts at a distance from the origin drawn uniformly up to ``reach``. (With
+        biases of zero, all bends of a network with one input would lie at 0.) None: everything
+        starts at zero.
+    """
+
+    def __init__(self, in_features: int, out_features: int, reach: float | None) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.zeros(out_features, in_features + 1))
+        if reach is not None:
+            with torch.no_grad():
+                bound = math.sqrt(6 / in_features)
+                weight = self.matrix[:, :-1].uniform_(-bound, bound)
+                self.matrix[:, -1].uniform_(-reach, reach).mul_(weight.norm(dim=1))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """``(batch, in_features)`` to ``(batch, out_features)``."""
+        return F.linear(h, self.matrix[:, :-1], self.matrix[:, -1])
+
+
+class MLP(nn.Module):
+    """A multilayer perceptron whose last layer starts at zero.
+
+    The coupling it conditions therefore starts as the identity (Glow, section 3.3).
+
+    Parameters
+    ----------
+    in_features, out_features : int
+    hidden : sequence of int
+        Widths of the hidden layers.
+    activation : str
+        A name in ``ACTIVATIONS``.
+    """
+
+    def __init__(self, in_features: int, hidden: Sequence[int], out_features: int,
+                 activation: str = "relu") -> None:
+        super().__init__()
+        widths = [in_features, *hidden, out_features]
+        reaches = [DATA_REACH, *(HIDDEN_REACH for _ in hidden[1:]), None]
+        self.layers = nn.ModuleList(
+            Dense(a, b, reach) for a, b, reach in zip(widths, widths[1:], reaches, strict=False))
+        self.activation_name = activation
+
+    @property
+    def activation(self) -> Activation:
+        """The bend between two layers."""
+        return ACTIVATIONS[self.activation_name]
+
+    def forward(self, h: Tensor) -> Tensor:
+        """``(batch, in_features)`` to ``(batch, out_features)``."""
+        *hidden, last = self.layers
+        for layer in hidden:
+            h = self.activation.function(layer(h))
+        return last(h)
+
+    def matrices(self) -> list[Tensor]:
+        """The layers' matrices ``(W b)``."""
+        return [layer.matrix for layer in self.layers]

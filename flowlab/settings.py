@@ -1,0 +1,222 @@
+"""Settings: validated once, frozen, one sentence a field.
+
+A field's title, description, bounds, unit and group are all there is to know about it: the page's
+controls, the URL, the command line's options and the documentation's tables are made from them.
+"""
+
+from typing import Any, Literal, Self, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+
+def setting(default: Any, title: str, description: str, *, group: str, unit: str = "",
+            log: bool = False, step: int = 1, **bounds: Any) -> Any:
+    """A field with everything a control, a table row or an option needs.
+
+    Parameters
+    ----------
+    default
+        The value when nothing is said.
+    title, description : str
+        The label, and the sentence shown as its tooltip.
+    group : str
+        The heading under which the page shows it.
+    unit : str
+        Unit of the value, empty when it is a plain number or a choice.
+    log : bool
+        Whether equal ratios, not equal differences, make equal steps of the control.
+    step : int
+        What one press of the control's plus or minus adds to a whole number.
+    **bounds
+        ``ge``, ``le`` and the like, passed to pydantic.
+    """
+    extra = {"group": group, "unit": unit, "log": log, "step": step}
+    return Field(default, title=title, description=description, json_schema_extra=extra, **bounds)
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, no unknown names, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False,
+                              validate_default=True)
+
+
+class FlowSettings(Settings):
+    """What every flow has; each model adds its own."""
+
+    event_shape: tuple[int, ...] = setting(
+        (2,), "Event shape", "Shape of one point of the data: (2,) is a point of the plane.",
+        group="Model")
+    base: Literal["normal", "logistic"] = setting(
+        "normal", "Base distribution", "The simple distribution that the flow starts from.",
+        group="Model")
+    classes: int = setting(
+        0, "Classes", "Number of classes the density depends on; 0 means none.",
+        group="Model", ge=0, le=1000)
+
+    @field_validator("event_shape")
+    @classmethod
+    def _vectors(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) != 1 or not 2 <= shape[0] <= 4096:
+            raise ValueError("give one length from 2 to 4096, such as (2,)")
+        return shape
+
+
+class CouplingSettings(FlowSettings):
+    """Settings of a flow whose couplings are conditioned by a multilayer perceptron."""
+
+    hidden: tuple[int, ...] = setting(
+        (64, 64), "Hidden layers", "Width of each hidden layer of a coupling's network.",
+        group="Network", unit="units")
+    activation: Literal["relu", "leaky_relu", "elu", "tanh"] = setting(
+        "tanh", "Activation", "The bend between two layers of a coupling's network: tanh and ELU "
+        "give smooth densities, ReLU is the fastest and gives creases.", group="Network")
+
+    @field_validator("hidden")
+    @classmethod
+    def _widths(cls, hidden: tuple[int, ...]) -> tuple[int, ...]:
+        if not 1 <= len(hidden) <= 6 or not all(1 <= width <= 1024 for width in hidden):
+            raise ValueError("give one to six widths, each from 1 to 1024, such as 64,64")
+        return hidden
+
+
+class SourceSettings(Settings):
+    """Which distribution the points come from."""
+
+    data: str = setting(
+        "moons", "Distribution", "The distribution the flow is to learn; on the command line also "
+        "a file of points (.csv, .npy) or a grey picture (.png, .jpg).",
+        group="Data", min_length=1, max_length=64)
+    noise: float | None = setting(
+        None, "Noise", "Standard deviation of the Gaussian noise around the shape; left empty, "
+        "the distribution's own.", group="Data", unit="data units", ge=0, le=10)
+
+
+class TrainingSettings(Settings):
+    """How a flow is trained."""
+
+    epochs: int = setting(
+        40, "Epochs", "How many times the training sees every point.",
+        group="Training", unit="epochs", log=True, step=10, ge=1, le=10_000)
+    batch_size: int = setting(
+        256, "Batch size", "Points per optimiser step: small batches are noisy, large ones slow.",
+        group="Training", unit="points", log=True, step=32, ge=1, le=65_536)
+    learning_rate: float = setting(
+        3e-3, "Learning rate", "Length of an Adam step at the schedule's highest point; it can be "
+        "changed while the flow trains.", group="Training", log=True, ge=1e-6, le=1.0)
+    schedule: Literal["constant", "cosine", "one_cycle"] = setting(
+        "one_cycle", "Schedule", "How the learning rate moves: constant, falling along a cosine, "
+        "or a short warm-up followed by that fall (one cycle).", group="Training")
+    objective: Literal["forward", "reverse"] = setting(
+        "forward", "Objective", "Forward KL is maximum likelihood: cover all the data. Reverse KL "
+        "fits the flow's own samples to the known density: it may drop modes.", group="Training")
+    points: int = setting(
+        20_000, "Points", "How many points are drawn, training and test together.",
+        group="Data", unit="points", log=True, step=500, ge=10, le=1_000_000)
+    test_fraction: float = setting(
+        0.2, "Test share", "Share of the points kept aside to measure how well the flow does on "
+        "points it never saw.", group="Data", ge=0.01, le=0.9)
+    seed: int = setting(
+        0, "Seed", "Number that fixes every random choice: the same seed and settings give the "
+        "same run.", group="Training", ge=0, le=2**31 - 1)
+    clip: float = setting(
+        5.0, "Gradient clipping", "Longest gradient that is used as it is; a longer one is "
+        "shortened to this norm. 0 means no limit.", group="Training", ge=0, le=1e6)
+    weight_decay: float = setting(
+        0.0, "Weight decay", "Pull of the weights towards zero (decoupled, as in AdamW).",
+        group="Training", ge=0, le=1.0)
+    averaging: int = setting(
+        200, "Weight averaging", "The flow that is measured, shown and saved has the average of "
+        "the weights over about this many steps, which is steadier than the last ones; 1 means no "
+        "averaging.", group="Training", unit="steps", log=True, ge=1, le=100_000)
+    patience: int = setting(
+        0, "Early stop", "Stop after this many epochs without a better test NLL; 0 means never.",
+        group="Training", unit="epochs", step=5, ge=0, le=10_000)
+    precision: Literal["float32", "float64"] = setting(
+        "float32", "Precision", "Floating-point numbers of the flow.", group="Training")
+    device: Literal["cpu", "cuda"] = setting(
+        "cpu", "Device", "Where the training runs.", group="Training")
+
+
+class RunSettings(Settings):
+    """Everything that makes one run; as JSON, all that another machine needs to repeat it.
+
+    A model's recipe narrows ``model`` and ``flow``. Field names differ across the three parts, so
+    that one flat list of names serves the URL and the command line.
+    """
+
+    model: str
+    flow: FlowSettings
+    source: SourceSettings = SourceSettings()
+    training: TrainingSettings = TrainingSettings()
+
+    @classmethod
+    def parts(cls) -> dict[str, type[Settings]]:
+        """The classes of the three parts: ``flow``, ``source`` and ``training``."""
+        return {name: cls.model_fields[name].annotation for name in ("flow", "source", "training")}
+
+    def flat(self) -> dict[str, Any]:
+        """All settings but the model's name, in one dictionary."""
+        return {name: value for part in self.parts() for name, value in getattr(self, part)}
+
+    @classmethod
+    def from_texts(cls, texts: dict[str, str]) -> Self:
+        """As `from_flat`, from values written as text: a URL's or a command line's.
+
+        Widths of layers are written ``64,64``; everything else as pydantic reads it.
+        """
+        fields = {n: f for part in cls.parts().values() for n, f in part.model_fields.items()}
+        return cls.from_flat({
+            name: tuple(text.split(",")) if name in fields
+            and get_origin(fields[name].annotation) is tuple else text
+            for name, text in texts.items()})
+
+    def texts(self) -> dict[str, str]:
+        """The settings that differ from the defaults, as text; `from_texts` reads them."""
+        default = type(self)().flat()
+        return {name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+                for name, value in self.flat().items() if value != default[name]}
+
+    @classmethod
+    def from_flat(cls, values: dict[str, Any]) -> Self:
+        """The run whose settings differ from the defaults by ``values`` (as `flat` names them).
+
+        Raises
+        ------
+        pydantic.ValidationError
+            For an unknown name or a value out of bounds; `describe` turns it into a sentence.
+        """
+        parts: dict[str, dict[str, Any]] = {part: {} for part in cls.parts()}
+        for name, value in values.items():
+            part = next((p for p, c in cls.parts().items() if name in c.model_fields), "training")
+            parts[part][name] = value
+        return cls.model_validate(parts)
+
+
+def describe(error: ValidationError) -> str:
+    """One sentence that says what to change.
+
+    Parameters
+    ----------
+    error : pydantic.ValidationError
+        What validation raised; its first complaint is told.
+
+    Examples
+    --------
+    >>> try:
+    ...     TrainingSettings(epochs=0)
+    ... except ValidationError as error:
+    ...     print(describe(error))
+    epochs is 0, but it should be greater than or equal to 1.
+    """
+    first = error.errors()[0]
+    name = next((part for part in reversed(first["loc"]) if isinstance(part, str)), "settings")
+    if first["type"] == "extra_forbidden":
+        return f"There is no setting called {name}: leave it out or check its spelling."
+    shown = repr(first["input"])
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    message = first["msg"].removeprefix("Value error, ")
+    message = message.removeprefix("Input should be ").removeprefix("Input ")
+    if first["type"] == "value_error":
+        return f"{name} is {shown}: {message}."
+    return f"{name} is {shown}, but it should be {message}."

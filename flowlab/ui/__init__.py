@@ -1,0 +1,1 @@
+"""What the pages share: controls made from settings, the live view, and the lab behind them."""

@@ -1,0 +1,57 @@
+"""The chooser of distributions: a picture for each, all in sight."""
+
+import streamlit as st
+
+from flowlab.data import store, target, targets
+from flowlab.figures import png, thumbnail
+from flowlab.ui import own_data
+from flowlab.ui.lab import theme
+
+COLUMNS = 4
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def picture(name: str, appearance: str) -> bytes:
+    """The thumbnail of a distribution, as PNG."""
+    truth = target(name)
+    return png(thumbnail(truth.sample(800, seed=0).numpy(), truth.limits, theme=appearance))
+
+
+def choose(prefix: str) -> None:
+    """Thumbnails of all distributions; a press chooses one.
+
+    A thumbnail is a picture with a button laid over it, so that mouse, keyboard and screen reader
+    all reach it.
+    """
+    key = f"{prefix}.data"
+    chosen = target(st.session_state[key])
+    with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
+        for name in targets():
+            _tile(prefix, name, chosen.name)
+    own = chosen.name if store.is_own(chosen.name) else own_data.newest()
+    left, right = st.columns([1, 3], gap="xxsmall", vertical_alignment="center")
+    with left:
+        if own:
+            _tile(prefix, own, chosen.name)
+        else:
+            _empty_tile(prefix)
+    right.button("Own data: draw, upload", icon=":material/draw:", width="stretch",
+                 key=f"{prefix}.own", on_click=own_data.open_dialog, args=(prefix,),
+                 help="Draw points, upload a CSV, NPY or picture file, or paste coordinates.")
+    own_data.dialog(prefix)
+    st.caption(f"**{chosen.title}.** {chosen.description}")
+
+
+def _tile(prefix: str, name: str, chosen: str) -> None:
+    state = "chosen" if name == chosen else "free"
+    with st.container(key=f"thumb-{state}-{prefix}-{name}", gap=None):
+        title = target(name).title
+        st.image(picture(name, theme()), width="stretch", alt=f"Points of {title}")
+        st.button(title, key=f"{prefix}.choose.{name}", help=title, width="stretch",
+                  on_click=st.session_state.__setitem__, args=(f"{prefix}.data", name))
+
+
+def _empty_tile(prefix: str) -> None:
+    """As large as a tile, so that nothing moves when own data come."""
+    with st.container(key=f"thumb-none-{prefix}", gap=None, border=True):
+        st.space("stretch")

@@ -1,0 +1,244 @@
+"""Controls made from settings, and settings kept in the URL.
+
+One state: the settings. A control shows one field of them; the URL holds those that differ from
+the defaults, so that a link is a run.
+"""
+
+from typing import Any, Literal, get_args, get_origin
+
+import streamlit as st
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from flowlab.data import target
+from flowlab.data.store import is_own
+from flowlab.settings import RunSettings, describe
+
+#: Settings without a control: pages are about points of the plane, on this machine.
+HIDDEN = ("event_shape", "classes", "device", "precision")
+GROUPS = ("Data", "Model", "Network", "Training")
+WIDTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
+DECADE = (1.0, 2.0, 3.0, 5.0)
+
+
+def load(run: type[RunSettings], prefix: str, besides: tuple[str, ...] = ()) -> list[str]:
+    """Put the URL's settings into the controls' state, before any control is drawn.
+
+    Parameters
+    ----------
+    run : type of RunSettings
+    prefix : str
+        The page's name.
+    besides : tuple of str
+        Names in the URL that are no settings, besides ``run``.
+
+    Returns
+    -------
+    list of str
+        One sentence for every value that could not be used; its default takes its place.
+    """
+    texts = {name: text for name, text in st.query_params.items() if name not in ("run", *besides)}
+    complaints = []
+    if texts != st.session_state.get(f"{prefix}.url") and (
+            texts or f"{prefix}.url" not in st.session_state):
+        settings, complaints = read(run, texts)
+        put(settings, prefix)
+        st.session_state[f"{prefix}.url"] = texts
+    return complaints + _missing(run, prefix)
+
+
+def _missing(run: type[RunSettings], prefix: str) -> list[str]:
+    """Take the default in place of own data that are no longer kept, and say so."""
+    try:
+        target(st.session_state[f"{prefix}.data"])
+        return []
+    except ValueError as error:
+        st.session_state[f"{prefix}.data"] = run().source.data
+        return [str(error)]
+
+
+def read(run: type[RunSettings], texts: dict[str, str]) -> tuple[RunSettings, list[str]]:
+    """Settings from a URL's texts, and a sentence for each that had to be left out."""
+    texts, complaints = dict(texts), []
+    for name in HIDDEN:
+        if texts.pop(name, None) is not None:
+            complaints.append(f"{name} cannot be set on this page: use the command line.")
+    while True:
+        try:
+            settings = run.from_texts(texts)
+            check(settings)
+            return settings, complaints
+        except ValidationError as error:
+            names = [part for part in error.errors()[0]["loc"] if part in texts]
+            complaints.append(describe(error))
+        except Unfit as error:
+            names = [error.name]
+            complaints.append(str(error))
+        for name in names or list(texts):
+            texts.pop(name, None)
+
+
+class Unfit(ValueError):
+    """A setting that is valid alone, but not on this page or beside the others."""
+
+    def __init__(self, name: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.name = name
+
+
+def check(settings: RunSettings) -> None:
+    """Raise `Unfit` for what the page cannot show or the distribution does not allow."""
+    if len(set(settings.flow.hidden)) > 1:
+        raise Unfit("hidden", "hidden: on this page all layers have one width, such as 64,64.")
+    try:
+        truth = target(settings.source.data)
+    except ValueError as error:
+        raise Unfit("data", str(error)) from error
+    if getattr(truth, "columns", 2) != 2:
+        raise Unfit("data", "data: these own data have more than two columns, and this page is "
+                    "about points of the plane: use the command line.")
+    try:
+        target(truth.name, noise=settings.source.noise)
+    except ValueError as error:
+        raise Unfit("noise", str(error)) from error
+
+
+def put(settings: RunSettings, prefix: str) -> None:
+    """Make the controls show these settings."""
+    for name, value in settings.flat().items():
+        if name == "hidden":
+            st.session_state[f"{prefix}.depth"] = len(value)
+            st.session_state[f"{prefix}.width"] = value[0]
+        elif name == "noise" and not is_own(settings.source.data):
+            truth = target(settings.source.data)
+            if truth.noise is not None:
+                st.session_state[noise_key(prefix, truth.name)] = (
+                    truth.noise if value is None else value)
+        elif name not in (*HIDDEN, "noise"):
+            st.session_state[f"{prefix}.{name}"] = value
+
+
+def noise_key(prefix: str, data: str) -> str:
+    """The noise control's key: every distribution keeps its own noise."""
+    return f"{prefix}.noise.{data}"
+
+
+def show(run: type[RunSettings], prefix: str, choose_data: Any, hide: tuple[str, ...] = (),
+         lock: tuple[str, ...] = ()) -> RunSettings:
+    """Draw all controls in their groups and return the settings they show.
+
+    Parameters
+    ----------
+    run : type of RunSettings
+    prefix : str
+        The page's name; keys of its controls start with it.
+    choose_data : callable
+        Draws the chooser of distributions, given ``prefix``.
+    hide, lock : tuple of str
+        Groups, in small letters, that are not drawn, or drawn so that nothing can be changed.
+    """
+    fields = {n: f for part in run.parts().values() for n, f in part.model_fields.items()}
+    values: dict[str, Any] = {"data": st.session_state[f"{prefix}.data"]}
+    for group in GROUPS:
+        named = [(n, f) for n, f in fields.items() if n not in (*HIDDEN, "data")
+                 and f.json_schema_extra["group"] == group]
+        if group.lower() in hide:
+            values |= {name: _state(prefix, name, values["data"]) for name, _ in named}
+            continue
+        locked = group.lower() in lock
+        with st.expander(group, expanded=group in ("Data", "Model"), key=f"{prefix}.group.{group}"):
+            if locked:
+                st.caption("Set by the link that opened this page.")
+            if group == "Data" and locked:
+                chosen = target(values["data"])
+                st.markdown(f"**{chosen.title}.** {chosen.description}")
+            elif group == "Data":
+                choose_data(prefix)
+            for name, field in named:
+                if name == "hidden":
+                    values[name] = _hidden(prefix, locked)
+                elif name == "noise":
+                    values[name] = _noise(prefix, field, values["data"], locked)
+                else:
+                    values[name] = _control(field, f"{prefix}.{name}", locked)
+    return run.from_flat(values)
+
+
+def _state(prefix: str, name: str, data: str) -> Any:
+    """The value of a setting whose control is not drawn."""
+    if name == "hidden":
+        return (st.session_state[f"{prefix}.width"],) * st.session_state[f"{prefix}.depth"]
+    if name == "noise":
+        truth = target(data)
+        value = st.session_state.get(noise_key(prefix, data), truth.noise)
+        return None if value == truth.noise or truth.noise_range is None else value
+    return st.session_state[f"{prefix}.{name}"]
+
+
+def write_url(settings: RunSettings, prefix: str, run_id: str | None,
+              besides: dict[str, str] | None = None) -> None:
+    """Put what differs from the defaults, the run, and what is besides, into the URL."""
+    texts = settings.texts()
+    st.session_state[f"{prefix}.url"] = texts
+    wanted = texts | (besides or {}) | ({"run": run_id} if run_id else {})
+    if wanted != st.query_params.to_dict():
+        st.query_params.from_dict(wanted)
+
+
+def steps(low: float, high: float, value: float) -> list[float]:
+    """1, 2, 3 and 5 of every decade between two bounds, and ``value`` itself."""
+    decades = (float(f"{d:g}e{e}") for e in range(-9, 9) for d in DECADE)
+    return sorted({value, *(x for x in decades if low <= x <= high)})
+
+
+def _control(field: FieldInfo, key: str, disabled: bool) -> Any:
+    extra = field.json_schema_extra
+    unit = f" ({extra['unit']})" if extra["unit"] else ""
+    common = {"label": field.title, "key": key, "help": field.description + unit,
+              "persist_state": "session", "disabled": disabled}
+    if get_origin(field.annotation) is Literal:
+        return st.selectbox(options=get_args(field.annotation), format_func=words, **common)
+    low, high = (next(getattr(m, b) for m in field.metadata if hasattr(m, b)) for b in ("ge", "le"))
+    if field.annotation is int:
+        if high <= 64:
+            return st.slider(min_value=low, max_value=high, **common)
+        return st.number_input(min_value=low, max_value=high, step=extra["step"], **common)
+    if extra["log"]:
+        options = steps(low, high, st.session_state[key])
+        return st.select_slider(options=options, format_func=lambda x: f"{x:g}", **common)
+    step = 0.05 if high <= 1 else 0.1
+    if high <= 10:
+        return st.slider(min_value=float(low), max_value=float(high), step=step, **common)
+    return st.number_input(min_value=float(low), max_value=float(high), step=1.0, **common)
+
+
+def _hidden(prefix: str, disabled: bool) -> tuple[int, ...]:
+    depth = st.slider("Hidden layers", 1, 6, key=f"{prefix}.depth", persist_state="session",
+                      disabled=disabled,
+                      help="Number of hidden layers of each coupling's network.")
+    options = sorted({*WIDTHS, st.session_state[f"{prefix}.width"]})
+    width = st.select_slider("Width", options, key=f"{prefix}.width", persist_state="session",
+                             disabled=disabled, help="Units in each hidden layer.")
+    return (width,) * depth
+
+
+def _noise(prefix: str, field: FieldInfo, data: str, disabled: bool) -> float | None:
+    truth = target(data)
+    if truth.noise_range is None:
+        st.slider(field.title, 0.0, 1.0, 0.0, disabled=True, key=f"{prefix}.nonoise",
+                  help="This distribution has no noise to set.")
+        return None
+    low, high = truth.noise_range
+    key = noise_key(prefix, data)
+    st.session_state.setdefault(key, truth.noise)
+    value = st.slider(field.title, low, high, step=0.01, key=key, help=field.description,
+                      persist_state="session", disabled=disabled)
+    return None if value == truth.noise else value
+
+
+def words(name: str) -> str:
+    """A choice as people read it."""
+    special = {"relu": "ReLU", "leaky_relu": "Leaky ReLU", "elu": "ELU", "tanh": "tanh",
+               "actnorm": "ActNorm", "batchnorm": "Batch norm", "forward": "Forward KL",
+               "reverse": "Reverse KL"}
+    return special.get(name, name.replace("_", " ").capitalize())

@@ -1,0 +1,256 @@
+"""Explore a flow: the layers of its picture, its training through time, and its inside."""
+
+import time
+
+import streamlit as st
+
+from flowlab.figures import LAYERS, SHOWN
+from flowlab.live import Frame
+from flowlab.reel import history, nearest
+from flowlab.ui import inside
+from flowlab.ui.inside import Subject
+from flowlab.ui.lab import theme
+
+TRAINING, FLOW = "Training", "Through the flow"
+TICK = 0.15  # seconds between two pictures while something plays
+REPLAY = 12.0  # seconds that a training takes to replay at speed 1
+LAYER = 1.2  # seconds from one layer to the next at speed 1
+CONTROLS = ("view", "layers", "place.", "x1.", "x2.")
+SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
+HELP = {"data": "data points over the samples", "samples": "points drawn from the model",
+        "density": "the learned density by colour", "contours": "lines of equal learned density",
+        "grid": "a square grid of the latent plane, as the flow bends it",
+        "paths": "the ways of single latent points through all layers",
+        "error": "learned minus true density, in place of the density"}
+
+
+def layers(name: str) -> tuple[str, ...]:
+    """The layers that the page shows, in the order of `LAYERS`."""
+    chosen = st.session_state.get(f"{name}.layers", SHOWN)
+    return tuple(layer for layer in LAYERS if layer in chosen)
+
+
+def playing(name: str) -> bool:
+    """Whether something plays, so that the page should be drawn often."""
+    return f"{name}.playing" in st.session_state
+
+
+def keep(name: str) -> None:
+    """Tell the browser the controls' values again, once each time the whole page is drawn.
+
+    It forgets values that the page has set where a fragment asks for the page to be drawn anew;
+    a slider would fall to its least value.
+    """
+    for key in list(st.session_state):
+        if str(key).startswith(tuple(f"{name}.{control}" for control in CONTROLS)):
+            st.session_state[key] = st.session_state[key]
+
+
+def choices(name: str) -> None:
+    """The choice of the view and of the layers that it shows."""
+    st.session_state.setdefault(f"{name}.view", TRAINING)
+    st.session_state.setdefault(f"{name}.layers", list(SHOWN))
+    with st.container(horizontal=True, vertical_alignment="center", key=f"{name}-choices"):
+        st.segmented_control(
+            "View", (TRAINING, FLOW), key=f"{name}.view", required=True, persist_state="session",
+            on_change=_hold, args=(name,), width="content",
+            help="What the training has reached, or the plane on its way from latent space to "
+            "data, layer by layer, with one point to follow.")
+        st.pills(
+            "Layers of the picture", list(LAYERS), selection_mode="multi", key=f"{name}.layers",
+            format_func=lambda layer: LAYERS[layer].capitalize(), persist_state="session",
+            width="content", help="; ".join(f"**{LAYERS[k]}**: {v}" for k, v in HELP.items())
+            + ". Colours and scale are the same in all frames.")
+
+
+def moment(subject: Subject) -> int:
+    """Index of the frame to show: the newest, or the one that the page has scrubbed or played to.
+
+    Without frames it is 0, and without meaning.
+    """
+    name, frames = subject.name, subject.frames
+    if st.session_state.get(f"{name}.scrubbed") != subject.key:  # another training: its newest
+        st.session_state[f"{name}.scrubbed"] = subject.key
+        if st.session_state.get(f"{name}.playing") == "training":
+            _hold(name)
+        _put(name, "moment", 100.0)
+        st.session_state.pop(f"{name}.pin", None)
+    last = max(len(frames) - 1, 0)
+    if st.session_state.get(f"{name}.playing") == "training":
+        share = st.session_state[f"{name}.played"] + 100 * _elapsed(name) / REPLAY
+        st.session_state[f"{name}.played"] = min(share, 100.0)
+        if share < 100:
+            return round(share / 100 * last)
+        _hold(name)
+    share = _got(name, "moment")
+    if share >= 100 or not frames:
+        return last
+    pin = st.session_state.get(f"{name}.pin")
+    if pin is not None:  # a training goes on, and what was scrubbed to stays
+        return nearest(frames, pin)
+    index = round(share / 100 * last)
+    st.session_state[f"{name}.pin"] = frames[index].numbers["step"]
+    return index
+
+
+def picture(subject: Subject, index: int, alt: str) -> None:
+    """The picture of the view chosen, always of one size."""
+    if st.session_state[f"{subject.name}.view"] == FLOW:
+        inside.picture(subject, index, layers(subject.name), _position(subject))
+    else:
+        st.image(training_picture(subject, index), width="stretch", alt=alt)
+
+
+def training_picture(subject: Subject, index: int) -> bytes:
+    """The six panels of one moment in the page's theme and layers, as PNG."""
+    shown, frame = layers(subject.name), None
+    if subject.frames:
+        frame = subject.frames[index]
+        fits = (frame.theme, frame.layers) == (theme(), shown)
+        if fits or frame.weights is None:
+            return frame.png
+    step = frame.numbers["step"] if frame else -1
+    return _drawn(subject.key, step, shown, theme(), subject, index)
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _drawn(key: str, step: int, shown: tuple[str, ...], appearance: str, _subject: Subject,
+           _index: int) -> bytes:
+    camera, lock = inside.camera(_subject.settings, appearance)
+    flow = inside.flow_at(_subject, _index)
+    with lock:  # one camera for all viewers
+        if camera.layers != shown:
+            camera.show(shown)
+        return camera.take(flow, history(_subject.frames[:_index + 1]))
+
+
+def _time_slider(subject: Subject, index: int) -> None:
+    """Replay the training, and the slider through it."""
+    name, frames = subject.name, subject.frames
+    on = st.session_state.get(f"{name}.playing") == "training"
+    play, slide, where, speed = st.columns([1.6, 4.6, 1.6, 1.6], vertical_alignment="bottom")
+    play.button("Hold" if on else "Replay", key=f"{name}.replay", width="stretch",
+                icon=":material/pause_circle:" if on else ":material/replay:",
+                disabled=len(frames) < 2, on_click=_toggle, args=(name, "training"),
+                help="Show the training again from where the slider is; at its end, from the "
+                "start.")
+    key, value = _key(name, "moment"), _default(name, "moment")
+    if on:  # what the browser last heard of it must not count as the viewer's wish
+        key, value = f"{name}.replayed", None
+        st.session_state[key] = st.session_state[f"{name}.played"]
+    slide.slider("Moment of the training", 0.0, 100.0, value, 0.5, key=key, format="%.0f %%",
+                 disabled=on or len(frames) < 2, on_change=_scrub, args=(name,),
+                 help="100 % is the newest moment, and follows a training under way. Up to 160 "
+                 "moments are kept, spread over the whole training.")
+    speed.selectbox("Speed", SPEEDS, SPEEDS.index(1.0), key=f"{name}.speed",
+                    persist_state="session", format_func=lambda x: f"× {x:g}",
+                    help="Of replaying the training, and of playing the layers.")
+    where.markdown(_when(frames, index))
+
+
+def _when(frames: list[Frame], index: int) -> str:
+    if not frames:
+        return "untrained"
+    numbers = frames[index].numbers
+    return f"epoch **{numbers['epoch']}** of {numbers['epochs']}"
+
+
+def controls(subject: Subject, index: int) -> None:
+    """The sliders of the view chosen, and in the flow's what a layer does and the point."""
+    through = st.session_state[f"{subject.name}.view"] == FLOW
+    layer = _flow_slider(subject) if through else 0
+    _time_slider(subject, index)
+    if through:
+        inside.explanation(subject, index, layer)
+
+
+def _flow_slider(subject: Subject) -> int:
+    """Play the layers, and the slider through them; the layer passed last, or under way."""
+    name, key = subject.name, place_key(subject)
+    count = inside.count(subject)
+    on = st.session_state.get(f"{name}.playing") == "flow"
+    play, slide = st.columns([1.6, 7.8], vertical_alignment="bottom")
+    play.button("Hold" if on else "Play", key=f"{name}.layerplay", width="stretch",
+                icon=":material/pause_circle:" if on else ":material/animation:",
+                on_click=_toggle, args=(name, "flow", key, count),
+                help="Move from latent space to data, layer by layer.")
+    if on:
+        key = f"{name}.passed"
+        st.session_state[key] = min(int(st.session_state[f"{name}.way"]), count)
+    place = slide.slider(
+        "Layers passed: 0 is latent space, the last is data space", 0, count, key=key,
+        disabled=on, persist_state="session", help="The plane after so many layers.")
+    return min(int(st.session_state[f"{name}.way"]) + 1, count) if on else max(place, 1)
+
+
+def place_key(subject: Subject) -> str:
+    """The flow slider's key; flows of different length have different ones."""
+    return f"{subject.name}.place.{inside.count(subject)}"
+
+
+def _position(subject: Subject) -> float:
+    """Where between the layers the picture is; moves on while it plays."""
+    name, key, count = subject.name, place_key(subject), inside.count(subject)
+    st.session_state.setdefault(key, count)
+    if st.session_state.get(f"{name}.playing") != "flow":
+        return st.session_state[key]
+    position = min(st.session_state[f"{name}.way"] + _elapsed(name) / LAYER, count)
+    st.session_state[f"{name}.way"] = position
+    if position >= count:
+        _hold(name)
+    return position
+
+
+def _elapsed(name: str) -> float:
+    """Seconds since the last look, times the speed; never a leap."""
+    now = time.monotonic()
+    before = st.session_state.get(f"{name}.ticked", now)
+    st.session_state[f"{name}.ticked"] = now
+    return min(now - before, 1.0) * st.session_state.get(f"{name}.speed", 1.0)
+
+
+def _toggle(name: str, what: str, key: str = "", count: int = 0) -> None:
+    if st.session_state.get(f"{name}.playing") == what:
+        _hold(name)
+        return
+    st.session_state[f"{name}.playing"] = what
+    st.session_state[f"{name}.ticked"] = time.monotonic()
+    if what == "training":
+        share = _got(name, "moment")
+        st.session_state[f"{name}.played"] = 0.0 if share >= 100 else share
+    else:
+        place = st.session_state[key]
+        st.session_state[f"{name}.way"] = 0.0 if place >= count else float(place)
+        st.session_state[f"{name}.rests"] = key
+
+
+def _scrub(name: str) -> None:
+    st.session_state.pop(f"{name}.pin", None)
+
+
+def _hold(name: str) -> None:
+    """Stop what plays, and leave its slider where it got to."""
+    what = st.session_state.pop(f"{name}.playing", None)
+    if what == "training":
+        _put(name, "moment", round(2 * st.session_state[f"{name}.played"]) / 2)
+        st.session_state.pop(f"{name}.pin", None)
+    elif what == "flow":
+        st.session_state[st.session_state[f"{name}.rests"]] = int(st.session_state[f"{name}.way"])
+
+
+def _put(name: str, control: str, value: float) -> None:
+    """Give a slider a new place: as the default of a new widget, which no browser forgets."""
+    version, _ = st.session_state.get(f"{name}.put.{control}", (0, None))
+    st.session_state[f"{name}.put.{control}"] = (version + 1, value)
+
+
+def _key(name: str, control: str) -> str:
+    return f"{name}.{control}.{st.session_state[f'{name}.put.{control}'][0]}"
+
+
+def _default(name: str, control: str) -> float:
+    return st.session_state[f"{name}.put.{control}"][1]
+
+
+def _got(name: str, control: str) -> float:
+    return st.session_state.get(_key(name, control), _default(name, control))

@@ -1,0 +1,287 @@
+"""The inside of a flow: the plane between its layers, and one point that is followed."""
+
+import math
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+import torch
+
+from flowlab import explore
+from flowlab.explain import Step, describe
+from flowlab.figures import ThroughPicture, grid_points
+from flowlab.flow import Flow
+from flowlab.live import SHOWN, SIGMA, Camera, Frame
+from flowlab.recipe import build
+from flowlab.settings import RunSettings
+from flowlab.ui.clickable import clickable
+from flowlab.ui.lab import theme
+
+GRID = 160  # cells along a side of a density's picture
+REACH = 3.2  # standard deviations of the base distribution that the plane shows at least
+RADIUS = 0.25  # of the circle around the latent that becomes the ellipse, in latent units
+FARTHEST = 1e6  # data units that a point may be away
+COLUMNS = {"point": "log|det| of the layer at the point, in nats.",
+           "sum so far": "Of this layer and those before it, at the point, in nats.",
+           "samples": "log|det| of the layer, the mean of 1500 samples, in nats."}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is explored: a model, its settings and the frames of its training.
+
+    Attributes
+    ----------
+    name : str
+        The model's name; session keys start with it.
+    model : type of Flow
+    settings : RunSettings
+        Of the run, where there is one.
+    key : str
+        Different for different trainings.
+    frames : list of Frame
+        Oldest first; empty for a fresh flow.
+    """
+
+    name: str
+    model: type[Flow]
+    settings: RunSettings
+    key: str
+    frames: list[Frame]
+
+    def weighty(self, index: int) -> int:
+        """The nearest moment, at the index or before it, that has weights; −1 for a fresh flow."""
+        return next((i for i in range(min(index, len(self.frames) - 1), -1, -1)
+                     if self.frames[i].weights is not None), -1)
+
+    def step(self, index: int) -> int:
+        """Optimiser steps until then; −1 for a fresh flow."""
+        return self.frames[index].numbers["step"] if index >= 0 else -1
+
+
+@st.cache_resource(show_spinner=False, max_entries=12)
+def _camera(key: str, appearance: str, _settings: RunSettings) -> tuple[Camera, threading.Lock]:
+    return Camera(_settings, appearance), threading.Lock()
+
+
+def camera(settings: RunSettings, appearance: str) -> tuple[Camera, threading.Lock]:
+    """What takes the pictures of such a run, for one viewer at a time."""
+    return _camera(settings.model_dump_json(), appearance, settings)
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _flow(key: str, step: int, _subject: Subject, _index: int) -> Flow:
+    settings = _subject.settings
+    on_cpu = settings.model_copy(
+        update={"training": settings.training.model_copy(update={"device": "cpu"})})
+    flow = build(_subject.model, on_cpu)
+    if _index >= 0:
+        flow.load_state_dict(_subject.frames[_index].weights)
+    else:
+        data = camera(settings, theme())[0].data
+        flow.initialise(data.to(flow.dtype))
+    return flow.requires_grad_(False).eval()
+
+
+def flow_at(subject: Subject, index: int) -> Flow:
+    """The flow of a moment, or of the nearest one before it that kept its weights."""
+    index = subject.weighty(index)
+    return _flow(subject.key, subject.step(index), subject, index)
+
+
+def count(subject: Subject) -> int:
+    """How many layers the flow has."""
+    return len(_steps(subject.settings.flow.model_dump_json(), subject))
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _steps(key: str, _subject: Subject) -> list[Step]:
+    return [describe(layer) for layer in flow_at(_subject, len(_subject.frames) - 1).layers]
+
+
+def steps(subject: Subject) -> list[Step]:
+    """Names and equations of the flow's layers, latent first."""
+    return _steps(subject.settings.flow.model_dump_json(), subject)
+
+
+def window(settings: RunSettings) -> tuple[float, float, float, float]:
+    """A square that shows the base distribution and the data: the same for every stage."""
+    xmin, xmax, ymin, ymax = camera(settings, theme())[0].limits
+    reach = REACH * SIGMA[settings.flow.base]
+    left, right, low, high = min(xmin, -reach), max(xmax, reach), min(ymin, -reach), max(ymax,
+                                                                                       reach)
+    half = max(right - left, high - low) / 2
+    x, y = (left + right) / 2, (low + high) / 2
+    return x - half, x + half, y - half, y + half
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _passage(key: str, step: int, _flow: Flow, _data: torch.Tensor) -> explore.Passage:
+    z = _flow.base_sample(SHOWN, torch.Generator().manual_seed(0))
+    return explore.passage(_flow, z, _data.to(_flow.dtype))
+
+
+def passage(subject: Subject, index: int) -> explore.Passage:
+    """Points, grid and log-determinants between the layers, of the moment's flow."""
+    index = subject.weighty(index)
+    data = camera(subject.settings, theme())[0].data
+    return _passage(subject.key, subject.step(index), flow_at(subject, index), data)
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _density(key: str, step: int, stage: int, _flow: Flow, _limits: tuple) -> np.ndarray:
+    points = torch.as_tensor(grid_points(_limits, GRID)).to(_flow.dtype)
+    return explore.density_at(_flow, points, stage).reshape(GRID, GRID).numpy()
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _truth(key: str, _camera: Camera, _limits: tuple) -> np.ndarray | None:
+    if _camera.density is None:
+        return None
+    points = torch.as_tensor(grid_points(_limits, GRID))
+    return _camera.truth.log_prob(points).exp().reshape(GRID, GRID).numpy()
+
+
+@st.cache_resource(show_spinner=False, max_entries=12)
+def _picture(key: str, appearance: str, _subject: Subject
+             ) -> tuple[ThroughPicture, threading.Lock]:
+    highest = camera(_subject.settings, appearance)[0].picture.density.norm.vmax
+    names = [step.name for step in steps(_subject)]
+    return (ThroughPicture(window(_subject.settings), names, highest, theme=appearance),
+            threading.Lock())
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _drawn(key: str, step: int, shown: tuple[str, ...], appearance: str, position: float,
+           point: tuple[float, float], _subject: Subject, _index: int) -> bytes:
+    flow, way = flow_at(_subject, _index), passage(_subject, _index)
+    limits, layers = window(_subject.settings), len(flow.layers)
+    density = error = None
+    if {"density", "contours", "error"} & set(shown):
+        density = _density(key, step, int(position), flow, limits)
+    if "error" in shown and position >= layers:
+        settings = _subject.settings
+        truth = _truth(settings.model_dump_json(), camera(settings, appearance)[0], limits)
+        error = None if truth is None else density - truth
+    seen, followed = look(flow, point), {}
+    if isinstance(seen, explore.Probe):
+        stage = int(position)
+        followed = {"probe": seen.path, "probe_log_dets": seen.log_dets,
+                    "probe_log_density": seen.log_density}
+        if stage == position:
+            followed["outline"] = explore.ellipse(seen.path[stage], seen.jacobians[stage], RADIUS)
+    picture, lock = _picture(_subject.settings.model_dump_json(), appearance, _subject)
+    with lock:
+        if picture.layers != shown:
+            picture.show(shown)
+        picture.move(position, samples=way.samples, data=way.data, grid=way.grid,
+                     log_dets=way.log_dets, log_density=way.log_density, density=density,
+                     error=error, **followed)
+        return picture.png()
+
+
+def look(flow: Flow, point: tuple[float, float]) -> explore.Probe | str:
+    """The point seen through the flow, or the sentence that says why it cannot be."""
+    try:
+        return explore.probe(flow, point)
+    except ValueError as error:
+        return str(error)
+
+
+def point_keys(subject: Subject) -> tuple[str, str]:
+    """The keys of the point's two coordinates; every distribution has its own point."""
+    data = subject.settings.source.data
+    return f"{subject.name}.x1.{data}", f"{subject.name}.x2.{data}"
+
+
+def point(subject: Subject) -> tuple[float, float]:
+    """The point that is followed; at first one of the data."""
+    first = camera(subject.settings, theme())[0].data[0].tolist()
+    return tuple(st.session_state.setdefault(key, round(value, 3))
+                 for key, value in zip(point_keys(subject), first, strict=True))
+
+
+def picture(subject: Subject, index: int, shown: tuple[str, ...], position: float) -> None:
+    """The plane at a place between the layers; a click on it chooses the point to follow."""
+    flow = flow_at(subject, index)
+    limits = window(subject.settings)
+
+    def clicked(across: float, down: float) -> None:
+        place = ThroughPicture.coordinates(across, down, limits)
+        if place is None:
+            return
+        y = torch.tensor([place], dtype=flow.dtype)
+        x = explore.lift(flow, y, round(position))[0].tolist()
+        if all(math.isfinite(value) and abs(value) <= FARTHEST for value in x):
+            st.session_state.update(dict(zip(point_keys(subject), (round(v, 4) for v in x),
+                                             strict=True)))
+
+    step = subject.step(subject.weighty(index))
+    png = _drawn(subject.key, step, shown, theme(), round(position, 2), point(subject), subject,
+                 index)
+    names = [s.name for s in steps(subject)]
+    clickable(png, f"The plane after {position:.0f} of {len(names)} layers, with the point that is "
+              "followed; bars of every layer's log-determinant and the log-density on the way. "
+              "Click the plane to follow another point.", f"{subject.name}.clickable", clicked)
+
+
+def explanation(subject: Subject, index: int, layer: int) -> None:
+    """The layer's equations with the followed point's numbers, and what adds up to its density."""
+    flow, way = flow_at(subject, index), passage(subject, index)
+    seen = look(flow, point(subject))
+    left, right = st.columns(2, gap="medium")
+    with left:
+        _layer(subject, way, seen, layer)
+    with right:
+        _point(subject, way, seen)
+
+
+def _layer(subject: Subject, way: explore.Passage, seen: explore.Probe | str, layer: int) -> None:
+    all_steps = steps(subject)
+    step = all_steps[layer - 1]
+    st.markdown(f"**Layer {layer} of {len(all_steps)}: {step.name}**, from *z* to *x* and back",
+                help="Every layer is written with z for what enters it on the way to the data, and "
+                "x for what leaves it; indices are coordinates of the plane.")
+    rows = [rf"& {step.forward}", rf"& {step.inverse}",
+            rf"& \log\left|\det\tfrac{{\partial x}}{{\partial z}}\right| = {step.log_det}"]
+    mean = rf"\text{{mean of the samples: }} {_number(way.log_dets[layer - 1])}\ \text{{nats}}"
+    if isinstance(seen, explore.Probe):
+        before, after = seen.path[layer - 1], seen.path[layer]
+        rows += [rf"& \text{{at the point: }} {_number(seen.log_dets[layer - 1])}\ \text{{nats}}",
+                 rf"& \qquad {_pair(before)} \mapsto {_pair(after)}"]
+    rows.append("& " + mean)
+    st.latex(r"\begin{aligned}" + r"\\[3pt]".join(rows) + r"\end{aligned}")
+
+
+def _point(subject: Subject, way: explore.Passage, seen: explore.Probe | str) -> None:
+    first, second = st.columns(2)
+    for column, key, label in zip((first, second), point_keys(subject), ("x₁", "x₂"), strict=True):
+        column.number_input(
+            f"Point to follow, {label}", -FARTHEST, FARTHEST, step=0.05, format="%.3f", key=key,
+            persist_state="session", help="In data units; or click the plane in the picture. "
+            "The dark path is its way, and the outline what a small circle around its latent "
+            "becomes: the Jacobian's ellipse.")
+    if isinstance(seen, str):
+        st.warning(seen, icon=":material/error:")
+        return
+    st.latex(rf"""\begin{{aligned}}
+        z &= {_pair(seen.path[0])} \\[2pt]
+        \log p_X(x) &= \log p_Z(z) - \log|\det J| \\[2pt]
+         &= {_number(seen.log_base)} - ({_number(seen.log_det)}) \\[2pt]
+         &= {_number(seen.log_prob)}\ \text{{nats}}
+        \end{{aligned}}""")
+    table = {"log|det| of layer": [f"{k}: {s.name}" for k, s in enumerate(steps(subject), 1)],
+             "point": seen.log_dets, "sum so far": seen.log_dets.cumsum(),
+             "samples": way.log_dets}
+    st.dataframe(table, height=176, hide_index=True, key=f"{subject.name}.table",
+                 column_config={name: st.column_config.NumberColumn(format="%+.3f", help=text)
+                                for name, text in COLUMNS.items()})
+
+
+def _number(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}") if abs(value) < 1e4 else f"{value:.2e}"
+
+
+def _pair(values: np.ndarray) -> str:
+    return "({:.2f},\\ {:.2f})".format(*values).replace("-", "\N{MINUS SIGN}")

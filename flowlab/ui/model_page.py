@@ -1,0 +1,69 @@
+"""The page of a model: its idea, its controls, its training."""
+
+from types import ModuleType
+
+import streamlit as st
+
+from flowlab.ui import controls, experiments, exports, links, training
+from flowlab.ui.chooser import choose
+from flowlab.ui.lab import lab
+
+
+def show(recipe: ModuleType, title: str, idea: str, equations: str, more: str) -> None:
+    """Draw the page.
+
+    Parameters
+    ----------
+    recipe : module
+        The model's recipe: ``MODEL``, ``Run`` and ``train``.
+    title : str
+        The model's name and year.
+    idea : str
+        What it does, in a sentence or two (Markdown).
+    equations : str
+        Its layer's equations, in LaTeX.
+    more : str
+        What to know besides, with the paper's link (Markdown).
+    """
+    name = recipe.Run.model_fields["model"].default
+    complaints = _attach(name) + controls.load(recipe.Run, name, links.PARAMETERS)
+    complaints += links.load(name, experiments.names(name))
+    lesson = links.lesson(name)
+    with st.sidebar:
+        experiments.choose(recipe, name)
+        settings = controls.show(recipe.Run, name, choose, lesson.hide, lesson.lock)
+        links.share(settings, name)
+    run = lab().find(st.session_state.get(f"{name}.run"))
+    controls.write_url(settings, name, run.id if run else None, lesson.texts())
+    with st.container(key=f"page-{name}"):
+        links.banner(lesson)
+        left, right = st.columns([3, 2], vertical_alignment="center")
+        left.header(title, anchor=False)
+        left.markdown(idea)
+        right.latex(equations)
+        for sentence in complaints:
+            st.error(sentence, icon=":material/error:")
+        experiments.explain(lesson)
+        view = training.View(name, recipe, settings, run)
+        training.buttons(view)
+        training.live(view)
+        away, about = st.tabs(["Take it with you", f"About {title}"])
+        with away:
+            exports.show(view)
+        about.markdown(more)
+
+
+def _attach(name: str) -> list[str]:
+    """Follow the run that the URL names, with its settings in the controls."""
+    run_id = st.query_params.get("run")
+    if run_id is None or run_id == st.session_state.get(f"{name}.run"):
+        return []
+    run = lab().find(run_id)
+    if run is None or run.settings.model != name:
+        del st.query_params["run"]
+        return ["The run in this link is no longer on this server: press Train to repeat it with "
+                "the same settings."]
+    st.session_state[f"{name}.run"] = run_id
+    controls.put(run.settings, name)
+    st.session_state[f"{name}.url"] = run.settings.texts()
+    return []

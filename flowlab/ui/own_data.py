@@ -1,0 +1,187 @@
+"""A user's own data: drawn on a board, from a file, or pasted; looked at before it is used."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+import torch
+
+from flowlab.data import Picture, Points, store, target
+from flowlab.data.drawn import drawn
+from flowlab.data.files import PICTURES, TABLES, ending, read_table
+from flowlab.data.grey import SIDE, read_picture
+from flowlab.data.tables import MAX_COLUMNS, MAX_ROWS, Table, read_text
+from flowlab.figures import density_thumbnail, grid_points, png, thumbnail
+from flowlab.ui.lab import theme
+
+WAYS = {"draw": "Draw", "file": "Upload a file", "paste": "Paste coordinates"}
+OPEN = "own.open"  # the page whose dialog is open
+NEWEST = "own.newest"  # the own data that this session used last
+STROKES = "own.strokes"
+DENSE = {"automatic": "Automatic", "dark": "Where it is dark", "bright": "Where it is bright"}
+GRID = 160
+_HERE = Path(__file__).parent
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-!|$:<>~])")
+
+Found = tuple[np.ndarray, tuple[str, ...]]
+
+
+def open_dialog(prefix: str) -> None:
+    """Have the page open the dialog when it is drawn next."""
+    st.session_state[OPEN] = prefix
+
+
+def newest() -> str | None:
+    """The own data that this session used last, while they are kept."""
+    name = st.session_state.get(NEWEST)
+    try:
+        return name and target(name).name
+    except ValueError:
+        return None
+
+
+def dialog(prefix: str) -> None:
+    """Show the dialog while it is open; what it makes becomes the page's distribution."""
+    if st.session_state.get(OPEN) == prefix:
+        st.dialog("Your own data", width="medium", on_dismiss=_close)(_content)(prefix)
+
+
+def _close() -> None:
+    st.session_state[OPEN] = None
+
+
+def _content(prefix: str) -> None:
+    way = st.segmented_control("Where from", list(WAYS), format_func=WAYS.get, default="draw",
+                               key="own.way", required=True, label_visibility="collapsed")
+    with st.container(key="own-body"):
+        left, right = st.columns([3, 2], gap="medium")
+    try:
+        with left:
+            found = {"draw": _draw, "file": _file, "paste": _paste}[way]()
+        problem = None
+    except ValueError as error:
+        found, problem = None, str(error)
+    points = found is not None and found[0].dtype == np.float32
+    with right:  # buttons first, where they stay whatever is below
+        use = st.button("Use these data", type="primary", icon=":material/check:", width="stretch",
+                        disabled=found is None, key="own.use",
+                        help="Train on them: they become the page's distribution.")
+        st.download_button("Keep a copy", _npy(found[0]) if points else b"", "points.npy",
+                           on_click="ignore", disabled=not points, icon=":material/download:",
+                           width="stretch", key="own.copy",
+                           help="The points as a NumPy file: uploaded to another Flow Lab, they "
+                           "get the same name there, so that links and settings hold.")
+        _look(found, problem)
+    if use and found is not None:
+        _use(prefix, found[0])
+
+
+def _use(prefix: str, array: np.ndarray) -> None:
+    try:
+        name = store.keep(array)
+    except ValueError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    st.session_state[f"{prefix}.data"] = st.session_state[NEWEST] = name
+    _close()
+    st.rerun()
+
+
+def _draw() -> Found | None:
+    st.session_state.setdefault(STROKES, [])
+    board = st.components.v2.component(
+        "flow_lab_board", html=_text("board.html"), css=_text("board.css"), js=_text("board.js"))
+    result = board(key="own.board", data={"strokes": st.session_state[STROKES]},
+                   on_strokes_change=lambda: None)
+    if result.strokes is not None:
+        st.session_state[STROKES] = result.strokes
+    strokes = st.session_state[STROKES]
+    return (drawn(strokes), ()) if strokes else None
+
+
+def _file() -> Found | None:
+    file = st.file_uploader(
+        "Points or a picture", type=[*TABLES, *PICTURES], key="own.file",
+        help=f"Points: CSV or NPY with two or more columns of numbers (at most {MAX_ROWS:,} rows "
+        f"and {MAX_COLUMNS} columns). A picture: PNG or JPEG, taken as a density in grey; larger "
+        f"ones are made {SIDE} pixels wide or high.")
+    if file is None:
+        return None
+    kind = ending(file.name)
+    if kind in PICTURES:
+        dense = st.selectbox("Density is high", list(DENSE), format_func=DENSE.get, key="own.dense",
+                             help="Automatic: dark or bright, whichever covers less.")
+        return read_picture(file.getvalue(), dense)
+    return _columns(_read(file.getvalue(), kind))
+
+
+def _paste() -> Found | None:
+    text = st.text_area("Coordinates", height=300, key="own.text", placeholder="0.5, 1.2\n0.7, 1.1",
+                        help="One point a line: x and y, parted by a comma, a tab or spaces.")
+    return _columns(read_text(text.encode())) if text.strip() else None
+
+
+def _columns(table: Table) -> Found:
+    """Let two of the columns be chosen where there are more."""
+    count = len(table.names)
+    if count <= 2:
+        return table.points((0, 1))
+    across, up = st.columns(2)
+    common = {"options": range(count), "format_func": lambda i: table.names[i]}
+    x = across.selectbox("Column for x", index=0, key=f"own.x.{count}", **common)
+    y = up.selectbox("Column for y", index=1, key=f"own.y.{count}", **common)
+    return table.points((x, y))
+
+
+@st.cache_data(show_spinner="Reading the file", max_entries=4)
+def _read(content: bytes, kind: str) -> Table:
+    return read_table(content, kind)
+
+
+def _look(found: Found | None, problem: str | None) -> None:
+    """The data as they will be learned, or what is wrong with them."""
+    if problem is not None:
+        st.error(plain(problem), icon=":material/error:")
+    elif found is None:
+        st.info("Nothing yet: what you give shows up here before it is used.",
+                icon=":material/visibility:")
+    else:
+        array, notes = found
+        image, facts = _seen(array, theme())
+        st.image(image, width=240, alt=facts)
+        st.caption(facts)
+        for note in notes:
+            st.caption(plain(note))
+
+
+def _seen(array: np.ndarray, appearance: str) -> tuple[bytes, str]:
+    if array.dtype == np.uint8:
+        truth = Picture(array)
+        grid = torch.as_tensor(grid_points(truth.limits, GRID))
+        density = truth.log_prob(grid).exp().reshape(GRID, GRID).numpy()
+        rows, columns = array.shape
+        return (png(density_thumbnail(density, truth.limits, theme=appearance)),
+                f"A density of {columns} × {rows} pixels; entropy {truth.entropy:.3f} nats.")
+    truth = Points(array, "")
+    low, high = array.min(axis=0), array.max(axis=0)
+    return (png(thumbnail(truth.sample(1500).numpy(), truth.limits, theme=appearance)),
+            f"{len(array):,} points; x from {low[0]:.3g} to {high[0]:.3g}, "
+            f"y from {low[1]:.3g} to {high[1]:.3g}.")
+
+
+def _npy(points: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, points, allow_pickle=False)
+    return file.getvalue()
+
+
+def plain(text: str) -> str:
+    """Text from a user's file so that Markdown leaves it as it is."""
+    return _MARKDOWN.sub(r"\\\1", text)
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _text(name: str) -> str:
+    return (_HERE / name).read_text("utf-8")

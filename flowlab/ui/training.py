@@ -1,0 +1,299 @@
+"""Train, watch and steer: the buttons, and the view that follows a run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import streamlit as st
+from torch import Tensor
+
+from flowlab import recipe, shipped
+from flowlab.figures import SHOWN
+from flowlab.jobs import Status
+from flowlab.live import Frame
+from flowlab.settings import RunSettings
+from flowlab.shipped import Shipped
+from flowlab.training import Snapshot
+from flowlab.ui import explore
+from flowlab.ui.controls import steps
+from flowlab.ui.inside import Subject
+from flowlab.ui.lab import Run, lab, theme
+
+POLL = 0.25  # seconds between two looks at a running training
+IDLE = Status("ready")
+BADGES = {"ready": ("Ready", "gray"), "queued": ("In the queue", "orange"),
+          "running": ("Training", "blue"), "paused": ("Paused", "orange"),
+          "finished": ("Finished", "green"), "stopped": ("Stopped", "gray"),
+          "early stop": ("Stopped early", "green"), "diverged": ("Diverged", "red"),
+          "failed": ("Failed", "red"), "lost": ("Lost", "red")}
+MINUTE = 60
+
+
+@dataclass(frozen=True)
+class View:
+    """What one page shows: its recipe, its settings and its run.
+
+    Attributes
+    ----------
+    name : str
+        The model's name; session keys start with it.
+    recipe : module
+        The model's recipe, with ``MODEL`` and ``train``.
+    settings : RunSettings
+        What the controls say now.
+    run : Run or None
+        The run the page follows.
+    """
+
+    name: str
+    recipe: ModuleType
+    settings: RunSettings
+    run: Run | None
+
+    def status(self) -> Status:
+        return IDLE if self.run is None else lab().status(self.run)
+
+    def frame(self) -> Frame | None:
+        """The newest frame of the run; before any, the shipped flow's where it fits."""
+        if self.run is not None:
+            return lab().last(self.run)
+        before = trained_before(self.name, self.recipe)
+        if before is None or not before.fits(self.settings):
+            return None
+        return _shipped_frame(self.name, self.recipe, theme())
+
+    def frames(self) -> list[Frame]:
+        """All frames there are to look at, oldest first; the last is that of `frame`."""
+        if self.run is not None:
+            lab().find(self.run.id)
+            return lab().frames(self.run)
+        frame = self.frame()
+        return [] if frame is None else [frame]
+
+    def subject(self, frames: list[Frame]) -> Subject:
+        """What there is to explore."""
+        if self.run is not None:
+            return Subject(self.name, self.recipe.MODEL, self.run.settings, self.run.id, frames)
+        key = "shipped" if frames else self.settings.model_dump_json()
+        return Subject(self.name, self.recipe.MODEL, self.settings, f"{self.name}.{key}", frames)
+
+    def shown(self) -> dict[str, Any]:
+        """What the page shows now: its frames, index, theme and layers.
+
+        It changes with every look at the run, so whoever holds it can ask when a button is pressed.
+        """
+        return st.session_state.setdefault(f"{self.name}.shown", {})
+
+    def weights(self) -> dict[str, Tensor] | None:
+        """The weights shown, where a training with the page's settings can go on from them."""
+        if self.run is not None and self.run.settings.flow != self.settings.flow:
+            return None
+        frames = self.run.frames if self.run is not None else []
+        return next((f.weights for f in (self.frame(), *reversed(frames))
+                     if f is not None and f.weights is not None), None)
+
+
+def buttons(view: View) -> None:
+    """Train, pause, step, stop, and the learning rate of a running training."""
+    status = view.status()
+    active = status.active
+    train, pause, step, stop, rate = st.columns([1, 1.3, 1, 1, 1.9],
+                                               vertical_alignment="bottom")
+    train.button("Train", type="primary", icon=":material/play_arrow:", width="stretch",
+                 disabled=active, on_click=_start, args=(view,), key=f"{view.name}.train",
+                 help="Train a fresh flow with the settings at the left.")
+    paused = status.state == "paused"
+    label, icon, action, help_text = _pause(view, active, paused)
+    pause.button(label, width="stretch", icon=f":material/{icon}:", disabled=action is None,
+                 on_click=action, args=(view,), key=f"{view.name}.pause", help=help_text)
+    step.button("Step", icon=":material/skip_next:", width="stretch", on_click=_step, args=(view,),
+                key=f"{view.name}.step",
+                help="One batch, that is one optimiser step, and then pause.")
+    stop.button("Stop", icon=":material/stop:", width="stretch", disabled=not active,
+                on_click=_stop, args=(view,), key=f"{view.name}.stop",
+                help="End the training; what it has learned stays.")
+    with rate:
+        _rate(view, active)
+
+
+def _pause(view: View, active: bool, paused: bool) -> tuple[str, str, Callable | None, str]:
+    """What the second button is now: its label, icon, action and tooltip."""
+    if paused:
+        return "Resume", "resume", _resume, "Let the training go on."
+    if active:
+        return "Pause", "pause", _step, "Hold the training where it is."
+    if view.weights() is None:
+        return "Pause", "pause", None, "Hold a training where it is, and let it go on."
+    return ("Continue", "fast_forward", _continue, "Train on from the flow shown, for as many "
+            "epochs as set at the left.")
+
+
+def _rate(view: View, active: bool) -> None:
+    key = f"{view.name}.rate"
+    st.session_state.setdefault(key, view.settings.training.learning_rate)
+    if not active:
+        st.session_state[key] = view.settings.training.learning_rate
+    st.select_slider("Learning rate now", steps(1e-6, 1.0, st.session_state[key]), key=key,
+                     disabled=not active, format_func=lambda x: f"{x:g}",
+                     on_change=_send_rate, args=(view, key), persist_state="session",
+                     help="Change the learning rate of the training under way: its schedule goes "
+                     "on from the new highest value.")
+
+
+def _start(view: View, first: str = "", resume: Snapshot | None = None) -> None:
+    run_id = lab().submit(view.recipe.train, view.settings, theme(), _owner(), first, resume,
+                          explore.layers(view.name))
+    st.session_state[f"{view.name}.run"] = run_id
+    st.query_params["run"] = run_id  # the URL's old run would be taken for a link to follow
+
+
+def _step(view: View) -> None:
+    """One more batch, shown, and then paused."""
+    if view.status().active:
+        lab().control(view.run, "send", {"look": True})
+        lab().control(view.run, "step")
+    else:
+        _start(view, "step")
+
+
+def _continue(view: View) -> None:
+    flow = recipe.build(view.recipe.MODEL, view.settings)
+    flow.load_state_dict(view.weights())
+    _start(view, resume=Snapshot.fresh(flow, view.settings.training.learning_rate))
+
+
+def _resume(view: View) -> None:
+    lab().control(view.run, "resume")
+
+
+def _stop(view: View) -> None:
+    lab().control(view.run, "stop")
+
+
+def _send_rate(view: View, key: str) -> None:
+    lab().control(view.run, "send", {"learning_rate": st.session_state[key]})
+
+
+def _owner() -> str:
+    """Name the session, so that the queue is fair between people."""
+    return st.session_state.setdefault("owner", str(id(st.session_state)))
+
+
+def live(view: View) -> None:
+    """The view of the run, redrawn by itself while the run may change or something plays."""
+    explore.keep(view.name)
+    active, plays = view.status().active, explore.playing(view.name)
+    every = explore.TICK if plays else POLL if active else None
+    st.fragment(_live, run_every=every)(view, plays)
+
+
+def _live(view: View, plays: bool) -> None:
+    status = view.status()
+    frames = view.frames()
+    if status.active:
+        _dress(view.run, explore.layers(view.name))
+    _state(status, frames[-1] if frames else None)
+    begun = bool(frames) and view.run is not None
+    st.progress(frames[-1].numbers["step"] / frames[-1].numbers["steps"] if begun else 0.0)
+    subject = view.subject(frames)
+    index = explore.moment(subject)
+    numbers = frames[index].numbers if frames else None
+    view.shown().update(frames=frames, index=index, theme=theme(),
+                        layers=explore.layers(view.name))
+    _metrics(numbers, begun)
+    explore.choices(view.name)
+    with st.container(key=f"{view.name}-picture"):
+        explore.picture(subject, index, _alt(status, numbers))
+    explore.controls(subject, index)
+    state = st.session_state.get(f"{view.name}.state", "ready")
+    if status.state != state or plays != explore.playing(view.name):
+        # Buttons, and how often to look, depend on the state: draw the page once more.
+        st.session_state[f"{view.name}.state"] = status.state
+        st.rerun()
+
+
+def _dress(run: Run, layers: tuple[str, ...]) -> None:
+    """Have the run's pictures as this viewer wants them, once: another may want them otherwise."""
+    wanted = (run.id, theme(), layers)
+    if st.session_state.get("dressed") != wanted:
+        st.session_state["dressed"] = wanted
+        lab().dress(run, theme(), layers)
+
+
+def _state(status: Status, frame: Frame | None) -> None:
+    """One line: the state as a badge, and what there is to say about it."""
+    numbers = frame.numbers if frame else {}
+    outcome = numbers.get("outcome", "")
+    state = outcome if status.state == "finished" and outcome in BADGES else status.state
+    label, colour = BADGES[state]
+    text = status.message or numbers.get("reason", "")
+    if status.state == "queued":
+        text = (f"Place {status.position} in the queue: it starts when a worker is free."
+                if lab().engine.ready else "The lab's workers are still starting: a moment.")
+    elif numbers and status.state == "ready":
+        text = (f"A flow trained before, for {numbers['epoch']} epochs: look at it, **Continue** "
+                "to train on, or **Train** a fresh one.")
+    elif numbers and not text:
+        batches = numbers["steps"] // numbers["epochs"]
+        batch = numbers["step"] - numbers["epoch"] * batches
+        text = f"Epoch **{numbers['epoch']}** of {numbers['epochs']}, batch {batch} of {batches}"
+    elif not text:
+        text = "The flow before its first step. Press **Train**, or change anything at the left."
+        if status.active:
+            text = "Starting."
+    st.markdown(f":{colour}-badge[{label}] {text}")
+
+
+def _metrics(numbers: dict | None, begun: bool) -> None:
+    rate = numbers["step"] / numbers["seconds"] if begun and numbers["seconds"] else None
+    left = (numbers["steps"] - numbers["step"]) / rate if rate else None
+    kl = numbers["kl"] if numbers else None
+    shown = [
+        ("KL to the truth", _number(kl, "nats"), "How far the learned density is from the true one:"
+         " the mean of log p − log q over test points. 0 nats would be perfect."),
+        ("Test NLL", _number(numbers and numbers["test_nll"], "nats"), "Negative log-likelihood of "
+         "points the flow never trained on, the mean in nats. It can be negative, since densities "
+         "can exceed 1; divided by D ln 2 it is in bits per dimension. The best possible value is "
+         "the dashed line in the plot."),
+        ("Train NLL", _number(numbers and numbers["train_nll"], "nats"), "The same, averaged over "
+         "the training batches of the last epoch."),
+        ("Inverse error", "–" if not numbers else f"{numbers['inverse_error']:.0e}", "The largest "
+         "distance between a test point and what comes back after going to the latent space and "
+         "back, in data units. Exact arithmetic would give 0."),
+        ("Speed", "–" if rate is None else f"{rate:,.0f} steps/s", "Optimiser steps a second, "
+         "pictures not counted."),
+        ("Time left", "–" if left is None else _duration(left), "At this speed, until the last "
+         "epoch."),
+    ]
+    for column, (label, value, help_text) in zip(st.columns(len(shown)), shown, strict=True):
+        column.metric(label, value, help=help_text)
+
+
+def _number(value: float | None, unit: str) -> str:
+    return "–" if value is None else f"{value:.3f} {unit}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), MINUTE)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+@st.cache_resource(show_spinner=False)
+def trained_before(name: str, _recipe: ModuleType) -> Shipped | None:
+    """The flow that is shipped with a model."""
+    return shipped.load(_recipe, Path(_recipe.__file__).parent / "images")
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _shipped_frame(name: str, _recipe: ModuleType, appearance: str) -> Frame:
+    return trained_before(name, _recipe).frame(appearance, SHOWN)
+
+
+def _alt(status: Status, numbers: dict | None) -> str:
+    if numbers is None:
+        return "Data, an untrained flow's samples, and both densities."
+    kl = _number(numbers["kl"], "nats")
+    return (f"{status.state}, epoch {numbers['epoch']}: data and model samples, true and learned "
+            f"density, latent cloud, and the NLL's curve; KL to the truth {kl}.")

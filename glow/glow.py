@@ -1,0 +1,56 @@
+"""Glow, arXiv 1807.03039."""
+
+from typing import Literal
+
+from flowlab.bijection import Bijection
+from flowlab.flow import Flow
+from flowlab.layers import ActNorm, AffineCoupling, BatchNorm, Linear
+from flowlab.settings import CouplingSettings, setting
+
+
+class GlowSettings(CouplingSettings):
+    """Settings of Glow."""
+
+    steps: int = setting(
+        16, "Steps", "Number of flow steps; each normalises, mixes the coordinates by a learned "
+        "linear map, and applies an affine coupling.", group="Model", ge=1, le=64)
+    normalisation: Literal["actnorm", "batchnorm", "none"] = setting(
+        "actnorm", "Normalisation", "First layer of a step: ActNorm starts from the data and is "
+        "then learned; batch normalisation follows moving averages.", group="Model")
+    scale_bound: float = setting(
+        2.0, "Log-scale bound", "The most that one coupling can stretch or shrink, as a natural "
+        "logarithm.", group="Model", unit="nats", ge=0.1, le=10)
+
+
+class Glow(Flow):
+    r"""Steps of normalisation, invertible linear map and affine coupling (Glow, section 3).
+
+    In the normalising direction a step is ActNorm, then the 1×1 convolution in its PLU form, then
+    the coupling. The linear map replaces RealNVP's fixed alternation of halves: every step learns
+    which directions to mix.
+
+    Parameters
+    ----------
+    event_shape : tuple of int
+        ``(features,)``, at least 2.
+    **settings
+        Fields of `GlowSettings`.
+
+    Examples
+    --------
+    >>> flow = Glow(event_shape=(2,), steps=4)
+    >>> flow.sample(10).shape
+    torch.Size([10, 2])
+    """
+
+    Settings = GlowSettings
+
+    def build(self, settings: GlowSettings) -> list[Bijection]:
+        features, = settings.event_shape
+        norm = {"actnorm": [ActNorm], "batchnorm": [BatchNorm], "none": []}[settings.normalisation]
+        layers: list[Bijection] = []
+        for _ in range(settings.steps):
+            layers += [AffineCoupling(features, False, settings.hidden, settings.activation,
+                                      settings.classes, settings.scale_bound),
+                       Linear(features), *(layer(settings.event_shape) for layer in norm)]
+        return layers

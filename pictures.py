@@ -1,0 +1,140 @@
+"""Makes the trained flows and the moving pictures that the lab ships: ``make pictures``.
+
+Each model is trained on the moons by its own recipe. Into its folder ``images`` go the weights,
+the numbers of that training, and its pictures in both appearances. It takes some minutes, and the
+same machine makes the same files.
+"""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from PIL import Image
+
+from flowlab import Flow, shipped
+from flowlab.explain import Journey, sampling
+from flowlab.figures import TransportPicture
+from flowlab.figures.style import THEMES
+from flowlab.live import Camera
+from flowlab.settings import RunSettings
+from models import RECIPES
+
+ROOT = Path(__file__).parent
+#: A gentle log-scale bound and learning rate keep the points in sight between the layers.
+MODELS = {"nice": {"couplings": 8, "learning_rate": 5e-3},
+          "realnvp": {"couplings": 6, "scale_bound": 1.0, "seed": 1},
+          "glow": {"steps": 6, "scale_bound": 1.0}}
+#: A smooth activation bends the grid without creases.
+NETWORK = {"activation": "elu"}
+#: Many points, since what is shown is what a model can do, not what it can remember.
+TRAINING = {"points": 50_000, "batch_size": 512, "epochs": 40, "learning_rate": 2e-3}
+
+POINTS, SEED = 900, 1
+FRAMES = 73  # from latent to data; back it goes thrice as fast
+PER_SECOND = 14
+HOLD = 1200  # milliseconds at either end
+FILM = np.unique(np.geomspace(1, TRAINING["epochs"], 28).round())  # epochs shown of a training
+FILM_TIME = 260  # milliseconds of each
+QUALITY = 60
+
+WIDE = (1160, 478)  # pixels: the whole transport picture
+PLANE = (560, 56, 1041, 537)  # its middle panel: left, top, right, bottom
+CARD = (340, 340)
+LOWER = (0, 470, 1600, 960)  # of a live picture: both densities, and the loss
+LEARNING = (1200, 368)
+
+
+def main() -> None:
+    """Train all models and write all files."""
+    torch.set_num_threads(1)
+    for name, recipe in RECIPES.items():
+        folder = ROOT / name / "images"
+        folder.mkdir(exist_ok=True)
+        shipped.make(recipe, folder)
+        flow, films = learn(recipe, run(name, recipe), folder)
+        journey = sampling(flow, POINTS, SEED)
+        for theme, film in films.items():
+            frames = list(travel(journey, theme))
+            write(folder / f"card-{theme}.webp", frames[:FRAMES], FRAMES, CARD, PLANE)
+            if name == "realnvp":
+                write(folder / f"transport-{theme}.webp", frames, FRAMES, WIDE)
+                write(folder / f"learning-{theme}.webp", film, len(film), LEARNING, LOWER)
+        for path in sorted(folder.iterdir()):
+            print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def run(name: str, recipe: ModuleType) -> RunSettings:
+    """The training of a model that is shipped."""
+    return recipe.Run.from_flat({**NETWORK, **TRAINING, **MODELS[name]})
+
+
+Frames = list[tuple[Image.Image, int]]  # images, and milliseconds that each is shown
+
+
+def learn(recipe: ModuleType, settings: RunSettings,
+          folder: Path) -> tuple[Flow, dict[str, Frames]]:
+    """Train, write weights and numbers, and return the flow and its film in both appearances."""
+    cameras = {theme: Camera(settings, theme) for theme in THEMES}
+    films: dict[str, Frames] = {theme: [] for theme in THEMES}
+    history: list[tuple[int, float, float]] = []
+    for progress in recipe.train(settings):
+        history.append((progress.epoch, progress.train_nll, progress.test_nll))
+        if progress.epoch in FILM:
+            for theme, camera in cameras.items():
+                films[theme].append((image(camera.take(progress.flow, history)), FILM_TIME))
+    for film in films.values():
+        film[-1] = film[-1][0], 3 * HOLD
+    flow = progress.flow.eval()
+    flow.save(folder / "moons.safetensors")
+    numbers = {"settings": settings.model_dump(mode="json"), "kl": round(progress.kl, 4),
+               "test_nll": round(progress.test_nll, 4), "entropy": round(progress.best_nll, 4),
+               "seconds": round(progress.seconds, 1)}
+    (folder / "moons.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    print(f"{settings.model}: KL to the truth {progress.kl:.4f} nats")
+    return flow, films
+
+
+def travel(journey: Journey, theme: str) -> Iterator[tuple[Image.Image, int]]:
+    """Frames of the points going from latent to data, waiting, and coming back."""
+    names = [step.name for step in journey.steps]
+    picture = TransportPicture(journey.stages, journey.grids, names, theme=theme)
+    there = np.linspace(0, len(names), FRAMES)
+    for position in [*there, *there[-4:0:-3]]:
+        picture.move(position)
+        yield image(picture.png()), HOLD if position in (0, len(names)) else 1000 // PER_SECOND
+
+
+def image(png: bytes) -> Image.Image:
+    """The picture in a PNG file."""
+    return Image.open(io.BytesIO(png)).convert("RGB")
+
+
+def write(path: Path, frames: Frames, arrival: int, size: tuple[int, int],
+          box: tuple[int, int, int, int] | None = None) -> None:
+    """Write `frames` as a moving WebP that starts again at its end, and a still of it.
+
+    Parameters
+    ----------
+    path : Path
+        The moving file; the still has ``-still`` in its name.
+    frames : Frames
+    arrival : int
+        How many frames there are up to the one that is the still.
+    size : tuple of int
+        Width and height in pixels.
+    box : tuple of int, optional
+        The part of every frame that is shown: left, top, right, bottom.
+    """
+    images, times = zip(*frames, strict=True)
+    images = [each.resize(size, Image.Resampling.LANCZOS, box) for each in images]
+    images[0].save(path, "webp", save_all=True, append_images=images[1:], duration=list(times),
+                   loop=0, quality=QUALITY, method=4)
+    images[arrival - 1].save(path.with_stem(f"{path.stem}-still"), "webp", quality=QUALITY)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""The landing page: what a flow is, with pictures that the lab made itself."""
+
+from pathlib import Path
+
+import streamlit as st
+
+import models
+from flowlab.explain import Step
+from flowlab.figures import style
+from flowlab.ui import explainer
+from flowlab.ui.lab import theme
+
+ROOT = Path(__file__).parent
+WEIGHTS = str(ROOT / "realnvp/images/moons.safetensors")
+READING, PICTURE, PAGE = 510, 730, 1280  # pixels: a column of text, one picture, everything
+
+
+def show() -> None:
+    """Draw the page."""
+    st.html(STYLE)
+    with st.container(width=PAGE, key="presentation"):
+        what_it_is()
+        st.divider()
+        change_of_variables()
+        st.divider()
+        two_directions()
+        st.divider()
+        coupling()
+        st.divider()
+        maximum_likelihood()
+        st.divider()
+        three_models()
+
+
+def what_it_is() -> None:
+    """One sentence, and the picture of it."""
+    st.title("What is a normalizing flow?", anchor=False)
+    st.markdown(
+        "#### A simple cloud of random points, bent step by step into complex data, with every "
+        "step **exactly invertible**.")
+    st.markdown(
+        "So one model does two things: it **draws new samples** (left to right), and it tells "
+        "the **exact probability density** of any point (right to left).", width=PAGE)
+    with st.container(key="transport"):
+        film(f"realnvp/images/transport-{theme()}.webp",
+             "Points of a normal distribution pass six coupling layers of a trained RealNVP, "
+             "which bend them and the grid under them into two interleaved half moons; then they "
+             "go back.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("A RealNVP that this lab trained on the two moons. Every point keeps its "
+                   "colour; the grid shows how each layer bends the plane.")
+        st.toggle("Pictures move", True, key="moving", persist_state="session", width="content",
+                  help="Switch off to see still pictures on this page.")
+
+
+@st.fragment
+def change_of_variables() -> None:
+    """The formula, and its picture on the line."""
+    st.header("1 · Change of variables: stretching thins out", anchor="change-of-variables")
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        with st.container(width=READING):
+            st.markdown(
+                "Move points by an invertible map and their density changes: where the map "
+                "**stretches**, the same probability covers more room, so the density **falls**; "
+                "where it squeezes, the density rises.")
+            st.latex(r"\log p_X(x) = \log p_Z(z) + \log\left|\det\frac{\partial z}{\partial x}"
+                     r"\right|, \quad z = f^{-1}(x)")
+            st.markdown(
+                "*z* is a point of the simple (latent) distribution, *x* where it lands. The "
+                "**determinant** of the Jacobian ∂z/∂x is the factor by which a small volume "
+                "changes on the way back. On a line it is one over the slope of *f*.",
+                help="The Jacobian is the table of all partial derivatives: how much every "
+                "coordinate of z changes when one coordinate of x does.")
+            strength = st.slider(
+                "How strongly the map stretches the middle", *explainer.STRENGTHS, 3.0, 0.1,
+                key="stretch", persist_state="session",
+                help="The slope of the map at z = 0: at 1 nothing changes, above 1 the middle is "
+                "stretched, below 1 it is squeezed.")
+            at = st.slider("The point to follow, z", -2.5, 2.5, 0.3, 0.1, key="follow",
+                           persist_state="session", help="A place on the latent axis.")
+        with st.container(width=PICTURE):
+            st.image(explainer.line_map(strength, at, theme()), width="stretch",
+                     alt=f"A normal density under a map with slope {strength:.1f} in the middle, "
+                     "and the density that it becomes; strips of equal probability keep their "
+                     "colour.")
+
+
+@st.fragment
+def two_directions() -> None:
+    """Forward and inverse, layer by layer."""
+    st.header("2 · Two directions, layer by layer", anchor="directions")
+    st.markdown(
+        "A flow is a chain of simple layers, so the log-determinants just **add up**. "
+        "**Forward** is latent → data: draw *z*, push it through, and you have a new sample. "
+        "**Inverse** is data → latent: pull a point *x* back, and you know its density.")
+    with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
+        direction = st.segmented_control(
+            "Direction", ["Forward: sample", "Inverse: density"], default="Forward: sample",
+            required=True, key="direction", persist_state="session", width="content",
+            help="Forward follows fresh latent points; inverse follows points of the data.")
+        generative = direction.startswith("Forward")
+        way = explainer.journey(WEIGHTS, generative)
+        position = st.slider(
+            "Where the points are: 0 is latent, then one for every layer", 0.0,
+            float(len(way.steps)), 3.0, 0.25, key="layer", persist_state="session", width=READING)
+    layer = min(int(-(-position // 1)), len(way.steps))
+    st.image(explainer.transport(WEIGHTS, generative, position, theme()), width="stretch",
+             alt=f"Points at layer {layer} of {len(way.steps)} of a RealNVP trained on the moons.")
+    step = way.steps[max(layer, 1) - 1]
+    with st.container(horizontal=True, gap="large", vertical_alignment="center"):
+        with st.container(width=READING, gap=None):
+            st.markdown(f"Layer **{max(layer, 1)}: {step.name}**, from *z* to *x* and back:")
+            st.latex(equations(step, generative))
+        st.metric(
+            f"Mean log-density of the points after layer {layer}",
+            f"{way.log_density[layer]:.2f} nats".replace("-", "\N{MINUS SIGN}"), width=340,
+            help="The log-density that the flow has at these points, the mean over all of them. "
+            "Each layer changes it by the mean of its log-determinant; after the last layer it is "
+            "the log-likelihood of the data.")
+
+
+def equations(step: Step, generative: bool) -> str:
+    """A layer's equations in LaTeX, those of the direction shown in the colour of the model."""
+    colour = style.theme(theme()).model
+    rows = [(r"\text{forward}", step.forward), (r"\text{inverse}", step.inverse)]
+    bright = rows[0 if generative else 1]
+    rows = [(rf"\textcolor{{{colour}}}{{{name}}}", rf"\textcolor{{{colour}}}{{{text}}}")
+            if (name, text) == bright else (name, text) for name, text in rows]
+    rows.append((r"\log\left|\det\tfrac{\partial x}{\partial z}\right|", "= " + step.log_det))
+    body = r"\\[2pt]".join(rf"{name}\quad & {text}" for name, text in rows)
+    return rf"\begin{{aligned}} {body} \end{{aligned}}"
+
+
+def coupling() -> None:
+    """Why the inverse and the determinant are cheap."""
+    st.header("3 · Coupling layers: easy to undo", anchor="coupling")
+    st.markdown(
+        "Split a point into two parts. The first **passes through unchanged** and decides, by "
+        "neural networks *s* and *t*, how the second is stretched and moved. On the way back the "
+        "first part is still there, so the same *s* and *t* can be computed again: **no network "
+        "is ever inverted**.")
+    forward, inverse, jacobian = st.columns(3, border=True)
+    with forward:
+        st.markdown("**Forward**, latent → data")
+        st.latex(r"""\begin{aligned} x_a &= z_a \\
+                 x_b &= z_b \odot e^{s(z_a)} + t(z_a) \end{aligned}""")
+        st.caption("⊙ multiplies entry by entry.")
+    with inverse:
+        st.markdown("**Inverse**, data → latent")
+        st.latex(r"""\begin{aligned} z_a &= x_a \\
+                 z_b &= \bigl(x_b - t(x_a)\bigr) \odot e^{-s(x_a)} \end{aligned}""")
+        st.caption("As quick as forward, and exact.")
+    with jacobian:
+        st.markdown("**Jacobian**: triangular",
+                    help="All its entries above the diagonal are zero, because the first part "
+                    "does not depend on the second.")
+        st.latex(r"""\frac{\partial x}{\partial z} = \begin{pmatrix} I & 0 \\
+                 * & \operatorname{diag}\, e^{s(z_a)} \end{pmatrix}""")
+        st.caption("Its determinant is the product of the diagonal: log|det| = Σ s.")
+    st.markdown(
+        "One coupling changes only one part, so the parts **take turns**. A few simple layers in "
+        "a row bend the plane as above.")
+
+
+def maximum_likelihood() -> None:
+    """What the training minimises, and what it cannot go below."""
+    st.header("4 · Learning: maximum likelihood", anchor="maximum-likelihood")
+    facts = explainer.numbers(str(ROOT / "realnvp/images/moons.json"))
+    st.markdown(
+        "Training changes the networks until the data are as **probable** as can be: it minimises "
+        "the average negative log-likelihood (NLL) of the model *q* over data from the true "
+        "distribution *p*.")
+    st.latex(r"\underbrace{\mathbb{E}_{x\sim p}\bigl[-\log q(x)\bigr]}_{\text{the loss}} = "
+             r"\underbrace{\mathrm{KL}(p\,\|\,q)}_{\ge\,0,\ \text{zero only if } q = p} + "
+             r"\underbrace{H(p)}_{\text{entropy: the data's own}}")
+    st.markdown(
+        f"The KL divergence, how far *q* is from the truth, is never negative. So the loss "
+        f"**cannot go below the entropy** of the data, here {facts['entropy']:.3f} nats: the "
+        "dashed line. The lab knows the true density of its distributions, so it can always say "
+        f"how far a model still has to go; this one ended {facts['kl']:.3f} nats above.",
+        help="A nat is the unit of information with natural logarithms; 1 nat = 1.44 bits. A "
+        "density can exceed 1, so log-likelihoods may be positive and losses negative.")
+    with st.container(key="learning"):
+        film(f"realnvp/images/learning-{theme()}.webp",
+             "The density of the moons, the density that a RealNVP learns, from a blur to two "
+             "thin moons, and its loss falling to the entropy of the data.")
+
+
+def three_models() -> None:
+    """The models of the lab, and the way to their pages."""
+    st.header("5 · Three flows to play with", anchor="models")
+    st.markdown("All three on the moons, with the same data and networks of the same size.")
+    for column, (name, (sentence, can, cannot, paper)) in zip(
+            st.columns(3), MODELS.items(), strict=True):
+        facts = explainer.numbers(str(ROOT / f"{name}/images/moons.json"))
+        title = models.MODELS[name].__name__
+        with column, st.container(border=True, height="stretch"):
+            st.subheader(title, anchor=False)
+            film(f"{name}/images/card-{theme()}.webp",
+                 f"A grid and points carried by a trained {title} to the moons and back.")
+            st.markdown(sentence)
+            st.markdown(f":material/check: {can}")
+            st.markdown(f":material/close: {cannot}")
+            st.markdown(f"KL to the truth here: **{facts['kl']:.3f} nats**",
+                        help="How far the learned density is from the true one; 0 is perfect.")
+            st.page_link(f"{name}/page.py", label=f"**Train {title}**",
+                         icon=":material/play_arrow:", width="stretch")
+            st.caption(paper)
+
+
+MODELS = {
+    "nice": (
+        "Each layer **moves** one part by an amount that the other decides.",
+        "Simplest of all; its couplings keep every volume, so no determinant is needed.",
+        "Volume changes by one constant, the same everywhere: it can bend, but not press points "
+        "together here and spread them there.",
+        "L. Dinh, D. Krueger, Y. Bengio, 2014: [arXiv 1410.8516](https://arxiv.org/abs/1410.8516)"),
+    "realnvp": (
+        "Each layer **stretches and moves** one part by amounts that the other decides.",
+        "Changes volume differently at every point, so density can follow the data.",
+        "Which part changes is fixed in advance; a layer acts along one coordinate only.",
+        "L. Dinh, J. Sohl-Dickstein, S. Bengio, 2016: "
+        "[arXiv 1605.08803](https://arxiv.org/abs/1605.08803)"),
+    "glow": (
+        "Each step normalises, **mixes by a learned matrix**, then stretches and moves.",
+        "Learns along which directions to act; ActNorm gives every step a good start.",
+        "More layers to compute; in the plane, with only two coordinates to mix, it gains least.",
+        "D. P. Kingma, P. Dhariwal, 2018: [arXiv 1807.03039](https://arxiv.org/abs/1807.03039)"),
+}
+
+STYLE = """<style>
+.st-key-presentation [data-testid="stMarkdownContainer"] p,
+.st-key-presentation [data-testid="stMarkdownContainer"] li { font-size: 1.1rem; }
+.st-key-presentation .katex-display { margin: 0.4rem 0; font-size: 1.1em; }
+.st-key-presentation [data-testid="stCaptionContainer"] p { font-size: 0.95rem; }
+.st-key-presentation [data-testid="stPageLink"] a {
+  border: 2px solid var(--st-primary-color, #0b68a8); border-radius: 8px; }
+</style>"""
+
+
+def film(path: str, alt: str) -> None:
+    """A moving picture of the lab, or a still of it where the visitor wants none."""
+    moving = st.session_state.get("moving", True)
+    st.image(explainer.still_or_moving(str(ROOT / path), moving), width="stretch", alt=alt)
+
+
+show()

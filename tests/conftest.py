@@ -1,0 +1,51 @@
+"""Settings of the whole test run."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+from hypothesis import settings
+
+torch.set_num_threads(1)
+settings.register_profile("flowlab", deadline=None, derandomize=True, max_examples=25)
+settings.load_profile("flowlab")
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The address of a running lab."""
+    from browser_helpers import serving  # only browser tests need Playwright
+    with serving() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real browser without a window."""
+    from browser_helpers import CHROMIUM, FLAGS
+    from playwright.sync_api import sync_playwright
+    assert CHROMIUM, "Install Chromium (Debian: apt-get install chromium) to test in a browser."
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A tab in which no script may fail."""
+    from browser_helpers import SECONDS
+    tab = browser.new_page(viewport={"width": 1280, "height": 800})
+    tab.set_default_timeout(SECONDS)
+    problems = []
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    yield tab
+    tab.close()
+    assert problems == []

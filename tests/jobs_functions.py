@@ -1,0 +1,161 @@
+"""Jobs for test_jobs.py: generator functions that a worker can import."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def count(n):
+    yield from range(n)
+    return n
+
+
+def forever(pause):
+    """Batch after batch, each an event."""
+    i = 0
+    while True:
+        yield i
+        i += 1
+        time.sleep(pause)
+
+
+def quiet(n):
+    """One event in the middle of many batches without."""
+    for _ in range(n):
+        yield None
+    yield "middle"
+    for _ in range(n):
+        yield None
+    return "end"
+
+
+def total(start):
+    """Add up what is sent, one yield a batch."""
+    while True:
+        sent = yield start
+        start += sent or 0
+        time.sleep(0.002)
+
+
+def gated(folder):
+    """A batch that lasts until the file `gate` appears, then batches without end."""
+    yield "first"
+    (Path(folder) / "inside").touch()
+    while not (Path(folder) / "gate").exists():
+        time.sleep(0.02)
+    yield "gated"
+    for i in range(10**9):
+        time.sleep(0.2)
+        yield i
+
+
+def keeper(_):
+    try:
+        while True:
+            yield "going"
+            time.sleep(0.005)
+    except GeneratorExit:
+        return "what was reached"
+
+
+def stubborn(_):
+    while True:
+        try:
+            yield "still here"
+        except GeneratorExit:
+            pass
+
+
+def angry(_):
+    try:
+        while True:
+            yield "going"
+            time.sleep(0.005)
+    finally:
+        raise ValueError("the disk is full")
+
+
+def hang(pid):
+    yield os.getpid()
+    time.sleep(3600)
+
+
+def identify(pause):
+    while True:
+        yield os.getpid()
+        time.sleep(pause)
+
+
+def whoami(_):
+    yield os.getpid()
+
+
+def leave(code):
+    yield "before"
+    os._exit(code)
+
+
+def fail(error):
+    yield "before"
+    raise error
+
+
+def fail_at_once(_):
+    raise ValueError("not a generator")
+
+
+def no_generator(x):
+    return [x]
+
+
+class Unloadable:
+    """Pickles, but cannot be read back."""
+
+    def __reduce__(self):
+        return int, ("x",)
+
+
+def report(what):
+    """Events and results that cannot travel."""
+    bad = {"lambda": lambda: 0, "unloadable": Unloadable()}
+    place, kind = what
+    yield "before"
+    if place == "event":
+        yield bad[kind]
+        yield "after"
+    return bad[kind]
+
+
+def noisy(n):
+    for _ in range(n):
+        print("noise" * 1000)
+        print("noise", file=sys.stderr)
+        os.write(1, b"\x00\x80\xff" * 1000)
+        yield "event"
+
+
+def listen(_):
+    yield sys.stdin.read()
+
+
+def large(n):
+    yield bytes(n)
+    return bytes(n)
+
+
+def stamp(request):
+    path, label = request
+    with open(path, "a") as file:
+        file.write(label)
+    yield label
+
+
+def imported(name):
+    yield name in sys.modules
+
+
+def torch_threads(_):
+    import torch
+
+    yield torch.get_num_threads()

@@ -1,0 +1,113 @@
+"""Exploring a flow in a real browser: layers, time, the way through the flow, a point."""
+
+import re
+
+import pytest
+from browser_helpers import SECONDS, button, picture, says
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+SMALL = "epochs=40&points=2000&hidden=16,16&couplings=2&data=moons"
+
+
+def layer(page, name):
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def view(page, name):
+    page.get_by_role("radio", name=name, exact=True).click()
+
+
+def slider(page, name):
+    return page.get_by_role("slider", name=re.compile(name))
+
+
+def source(page):
+    return picture(page).get_attribute("src")
+
+
+def changes(page, before):
+    expect(picture(page)).not_to_have_attribute("src", before, timeout=SECONDS)
+
+
+def size(page):
+    box = picture(page).bounding_box()
+    return box["width"], box["height"]
+
+
+def number(page, name):
+    return float(page.get_by_role("spinbutton", name=name).input_value())
+
+
+def settled(page):
+    """The picture's address once it has been the same for two seconds."""
+    while True:
+        before = source(page)
+        page.wait_for_timeout(2000)
+        if source(page) == before:
+            return before
+
+
+def test_layers_time_and_replay(server, page):
+    page.goto(f"{server}/realnvp?{SMALL}")
+    says(page, "Ready")
+    button(page, "Train").click()
+    says(page, "Finished Epoch 40 of 40")
+    newest = settled(page)
+    box = picture(page).bounding_box()
+    for name in ("Grid", "Contours", "Paths", "Learned − true", "Data"):
+        before = settled(page)
+        layer(page, name).click()
+        changes(page, before)
+        assert size(page) == (box["width"], box["height"])
+    everything = settled(page)
+
+    slider(page, "Moment of the training").focus()
+    page.keyboard.press("Home")
+    says(page, r"epoch \d of 40")
+    changes(page, everything)
+    page.keyboard.press("End")
+    says(page, "epoch 40 of 40")
+    expect(picture(page)).to_have_attribute("src", everything, timeout=SECONDS)
+    for name in ("Grid", "Contours", "Paths", "Learned − true", "Data"):
+        layer(page, name).click()
+    expect(picture(page)).to_have_attribute("src", newest, timeout=SECONDS)
+
+    button(page, "Replay").click()
+    says(page, r"epoch ([1-3]?\d) of 40")
+    expect(button(page, "Hold")).to_be_visible(timeout=SECONDS)
+    says(page, "epoch 40 of 40")
+    expect(button(page, "Replay")).to_be_enabled()
+    assert size(page) == (box["width"], box["height"])
+
+
+def test_through_the_flow_with_a_click_and_play(server, page):
+    page.goto(f"{server}/realnvp?{SMALL}")
+    says(page, "Ready")
+    expect(page.get_by_text("Paths", exact=True)).to_be_visible()  # the row above has its height
+    page.wait_for_timeout(1000)
+    box = picture(page).bounding_box()
+    view(page, "Through the flow")
+    says(page, "Layer 3 of 3")
+    assert picture(page).bounding_box() == box
+    before, first = source(page), number(page, "Point to follow, x₁")
+    # The plane is 836 pixels of the picture's 1600, from 52 across and 84 down.
+    scale = min(box["width"] / 1600, box["height"] / 960)
+    left = box["x"] + (box["width"] - 1600 * scale) / 2
+    page.mouse.click(left + (52 + 209) * scale, box["y"] + (84 + 418) * scale)
+    changes(page, before)
+    page.wait_for_function("x => [...document.querySelectorAll('input[type=number]')]"
+                           ".every(i => i.value !== x)", arg=f"{first:.3f}")
+    assert number(page, "Point to follow, x₁") != first
+
+    before = source(page)
+    slider(page, "Layers passed").focus()
+    page.keyboard.press("Home")
+    changes(page, before)
+    says(page, "Layer 1 of 3")
+    button(page, "Play").click()
+    says(page, "Layer 3 of 3")
+    expect(button(page, "Play")).to_be_visible(timeout=SECONDS)
+    expect(slider(page, "Layers passed")).to_have_value("3", timeout=SECONDS)
+    assert size(page) == (box["width"], box["height"])

@@ -1,0 +1,125 @@
+"""Links, experiments and files in a real browser."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from browser_helpers import ROOT, button, picture, says
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from flowlab import Flow
+from models import RECIPES
+
+pytestmark = pytest.mark.browser
+
+SETTINGS = "epochs=3&points=300&hidden=8,8&data=circles&seed=4"
+
+
+def take(page: Page, label: str) -> tuple[str, bytes]:
+    """Press a button of "Take it with you"; the file's name and content."""
+    with page.expect_download() as waiting:
+        button(page, label).click()
+    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
+
+
+def test_a_run_is_taken_away_and_each_file_is_what_it_says(server, page, tmp_path):
+    page.goto(f"{server}/realnvp?{SETTINGS}")
+    says(page, "Ready")
+    expect(button(page, "PNG")).to_be_disabled()
+    button(page, "Train").click()
+    says(page, "Finished")
+    expect(button(page, "GIF")).to_be_enabled()
+
+    name, content = take(page, "PNG")
+    assert name == "realnvp-circles-seed4-picture.png"
+    assert Image.open(io.BytesIO(content)).size == (1600, 960)
+    name, content = take(page, "SVG")
+    assert name.endswith(".svg") and ElementTree.fromstring(content).tag.endswith("}svg")
+    name, content = take(page, "GIF")
+    film = Image.open(io.BytesIO(content))
+    assert name.endswith("-training.gif") and film.format == "GIF" and film.n_frames >= 2
+    name, content = take(page, "CSV")
+    rows = list(csv.DictReader(io.StringIO(content.decode())))
+    assert name.endswith("-metrics.csv") and [row["epoch"] for row in rows] == ["1", "2", "3"]
+    name, content = take(page, "Weights")
+    (tmp_path / name).write_bytes(content)
+    taken = Flow.load(tmp_path / name)
+    assert type(taken) is RECIPES["realnvp"].MODEL and taken.settings.hidden == (8, 8)
+    name, content = take(page, "JSON")
+    run = RECIPES["realnvp"].Run.model_validate(json.loads(content))
+    assert run.texts() == dict(parse_qsl(SETTINGS))
+
+    script = page.locator("[data-testid='stCode'] code", has_text="from_flat").inner_text()
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, text=True,
+                          capture_output=True, env={"PYTHONPATH": str(ROOT), "PATH": ""})
+    told = re.findall(r"train (\S+) nats, test (\S+) nats", done.stdout)
+    for row, (train, test) in zip(rows, told, strict=True):
+        assert float(row["train_nll_nats"]) == pytest.approx(float(train), rel=1e-5)
+        assert float(row["test_nll_nats"]) == pytest.approx(float(test), rel=1e-5)
+    again = Flow.load(tmp_path / "realnvp-circles-seed4-weights.safetensors")
+    for key, value in again.state_dict().items():
+        assert value.equal(taken.state_dict()[key])
+
+
+def test_a_teachers_link_is_made_opened_and_kept(server, page, browser):
+    page.goto(f"{server}/nice?{SETTINGS}")
+    says(page, "Ready")
+    button(page, "Share").click()
+    page.get_by_role("button", name="Training", exact=True).first.click()
+    page.get_by_role("textbox", name="Title").fill("<b>Lesson</b> **1**")
+    page.get_by_role("textbox", name="Task").fill(
+        "What moves?\n<script>document.title='x'</script>")
+    page.keyboard.press("Tab")
+    link = page.locator("[data-testid='stCode'] code", has_text="hide=training")
+    expect(link).to_contain_text("task=")
+    url = link.inner_text().replace("\n", "")
+    query = dict(parse_qsl(urlsplit(url).query))
+    assert query["hide"] == "training" and query["data"] == "circles"
+
+    student = browser.new_page()
+    student.goto(url)
+    expect(student.get_by_text("<b>Lesson</b> **1**")).to_be_visible(timeout=90_000)
+    says(student, "What moves\\?")
+    expect(student.get_by_text("<script>")).to_be_visible()
+    assert student.title() != "x"
+    says(student, "Ready")
+    expect(student.get_by_text("Hidden layers", exact=True)).to_have_count(1)
+    expect(student.get_by_text("Epochs", exact=True)).to_have_count(0)
+    student.get_by_role("link", name="Glow").click()
+    expect(student.get_by_role("heading", name="Glow")).to_be_visible(timeout=90_000)
+    student.get_by_role("link", name="NICE").click()
+    says(student, "What moves\\?")
+    student.wait_for_url("**hide=training*")
+    assert dict(parse_qsl(urlsplit(student.url).query)) == query
+    student.close()
+
+
+def test_an_experiment_of_another_model_opens_its_page(server, page):
+    page.goto(f"{server}/nice")
+    says(page, "trained before")
+    page.get_by_role("combobox", name="Experiments").click()
+    page.get_by_role("option", name="RealNVP: Why masks alternate").click()
+    expect(page.get_by_role("heading", name="RealNVP")).to_be_visible(timeout=90_000)
+    page.wait_for_url("**/realnvp?*preset=masks*")
+    says(page, "eight couplings that all change the same half")
+    says(page, "before its first step")
+
+
+def test_a_page_opens_with_a_trained_flow_and_goes_on_from_it(server, page):
+    page.goto(f"{server}/realnvp?epochs=1&points=300")
+    says(page, "trained before")
+    expect(picture(page)).to_be_visible()
+    shown = page.get_by_test_id("stMetricValue").first.inner_text()
+    assert float(shown.split()[0]) < 0.1
+    button(page, "Continue").click()
+    says(page, "Finished Epoch 1 of 1")
+    assert float(page.get_by_test_id("stMetricValue").first.inner_text().split()[0]) < 0.5
+    says(page, "went on from a trained flow")

@@ -1,0 +1,168 @@
+"""Own data in a real browser: drawn by mouse, finger and keyboard, uploaded, and trained on."""
+
+import re
+
+import numpy as np
+import pytest
+from browser_helpers import SECONDS, button, picture, says
+from playwright.sync_api import Page, expect
+
+from flowlab.data import store
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_folder(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(store.VARIABLE, str(tmp_path_factory.mktemp("own")))
+        yield
+
+
+def open_board(page: Page, server: str, query: str = ""):
+    page.goto(f"{server}/nice{query}")
+    button(page, "Own data: draw, upload").click()
+    board = page.locator("canvas[role=application]")
+    expect(board).to_be_visible(timeout=SECONDS)
+    return board
+
+
+def stroke(page: Page, board, *places: tuple[float, float]) -> None:
+    """Draw with the mouse; places are shares of the board from its upper left corner."""
+    board.scroll_into_view_if_needed()
+    box = board.bounding_box()
+    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for place in at[1:]:
+        page.mouse.move(*place, steps=20)
+    page.mouse.up()
+
+
+def dots(page: Page) -> int:
+    return int(re.match(r"[\d,]+", page.locator("output").inner_text())[0].replace(",", ""))
+
+
+def board_holds(page: Page, count: int) -> None:
+    expect(page.locator("output")).to_have_text(f"{count:,} dots", timeout=SECONDS)
+    points(page, count)
+
+
+def points(page: Page, count: int) -> None:
+    """Wait until the page's preview shows as many points as the board."""
+    says(page, f"^{count:,} points; x from")
+
+
+def test_draw_undo_clear_and_train(server, page):
+    board = open_board(page, server, "?epochs=3")
+    expect(button(page, "Use these data")).to_be_disabled()
+    expect(button(page, "Undo")).to_be_disabled()
+    stroke(page, board, (0.2, 0.2), (0.8, 0.2))
+    first = dots(page)
+    assert first > 100
+    points(page, first)
+    stroke(page, board, (0.2, 0.8), (0.8, 0.8), (0.8, 0.5))
+    points(page, dots(page))
+    assert dots(page) > first
+    button(page, "Undo").click()
+    points(page, first)
+    button(page, "Clear").click()
+    says(page, "Nothing yet")
+    assert dots(page) == 0
+    stroke(page, board, (0.3, 0.3), (0.7, 0.7))
+    drawn = dots(page)
+    points(page, drawn)
+    button(page, "Use these data").click()
+    page.wait_for_url(re.compile(r"data=own-[0-9a-f]{16}"))
+    expect(board).not_to_be_attached()
+    name = re.search(r"own-[0-9a-f]{16}", page.url)[0]
+    kept = store.load(name)
+    assert len(kept) == drawn
+    # The stroke goes down to the right, within the brush's width of the diagonal.
+    assert np.abs(kept.sum(axis=1)).max() < 0.5 and np.corrcoef(kept.T)[0, 1] < -0.9
+    says(page, f"{drawn:,} points of your own")
+    button(page, "Train").click()
+    says(page, "Finished Epoch 3 of 3")
+    expect(picture(page)).to_be_visible()
+
+
+def test_a_drawing_survives_closing_and_another_way(server, page):
+    board = open_board(page, server)
+    stroke(page, board, (0.2, 0.5), (0.6, 0.5))
+    drawn = dots(page)
+    points(page, drawn)
+    page.get_by_text("Paste coordinates").click()
+    expect(page.get_by_label("Coordinates", exact=True)).to_be_visible()
+    page.get_by_text("Draw", exact=True).click()
+    board_holds(page, drawn)
+    page.keyboard.press("Escape")
+    expect(board).not_to_be_attached()
+    button(page, "Own data: draw, upload").click()
+    expect(board).to_be_visible()
+    board_holds(page, drawn)
+
+
+def test_the_keyboard_draws(server, page):
+    board = open_board(page, server)
+    board.focus()
+    for key in (" ", "ArrowRight", "ArrowRight", "ArrowUp", " "):
+        page.keyboard.press(key)
+    points(page, 24)
+    page.keyboard.press("Control+z")
+    points(page, 12)
+
+
+def test_a_finger_draws_and_does_not_scroll(server, browser):
+    context = browser.new_context(has_touch=True, viewport={"width": 1024, "height": 768})
+    page = context.new_page()
+    page.set_default_timeout(SECONDS)
+    board = open_board(page, server)
+    box = board.bounding_box()
+    finger = context.new_cdp_session(page)
+    for step in range(21):
+        place = {"x": box["x"] + 50 + 10 * step, "y": box["y"] + 60 + 10 * step}
+        finger.send("Input.dispatchTouchEvent", {
+            "type": "touchMove" if step else "touchStart", "touchPoints": [place]})
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert dots(page) > 100
+    points(page, dots(page))
+    assert board.bounding_box() == box
+    context.close()
+
+
+def test_upload_a_csv_and_train(server, page):
+    open_board(page, server, "?epochs=3")
+    page.get_by_text("Upload a file").click()
+    table = "x,y\n" + "\n".join(f"{i % 11},{i * i % 13}" for i in range(200))
+    upload = page.locator("input[type=file]")
+    upload.set_input_files({"name": "bad.csv", "mimeType": "text/csv", "buffer": b"x,y\n1,\n2,3\n"})
+    says(page, "Line 2 has no value in column y")
+    expect(button(page, "Use these data")).to_be_disabled()
+    page.locator("input[type=file]").set_input_files(
+        {"name": "good.csv", "mimeType": "text/csv", "buffer": table.encode()})
+    points(page, 200)
+    with page.expect_download() as download:
+        button(page, "Keep a copy").click()
+    copy = np.load(download.value.path(), allow_pickle=False)
+    button(page, "Use these data").click()
+    page.wait_for_url("**data=own-*")
+    assert store.keep(copy) in page.url
+    button(page, "Train").click()
+    says(page, "Finished Epoch 3 of 3")
+    page.reload()
+    says(page, "200 points of your own")
+
+
+def test_the_dialog_and_the_drawing_stay_while_a_training_ends(server, page):
+    page.goto(f"{server}/nice?epochs=400&points=500&hidden=8,8")
+    button(page, "Train").click()
+    says(page, r"Epoch \d+ of 400")
+    button(page, "Own data: draw, upload").click()
+    board = page.locator("canvas[role=application]")
+    expect(board).to_be_visible(timeout=SECONDS)
+    stroke(page, board, (0.2, 0.5), (0.6, 0.5))
+    drawn = dots(page)
+    points(page, drawn)
+    says(page, "Finished")
+    expect(board).to_be_visible()
+    board_holds(page, drawn)

@@ -1,0 +1,116 @@
+"""Exploring on the pages, by Streamlit's own test harness."""
+
+import numpy as np
+import pytest
+import streamlit as st
+from test_pages import page, run, status, until
+
+from flowlab.ui import inside
+from flowlab.ui.lab import lab
+from models import RECIPES
+
+SMALL = {"epochs": "12", "points": "400", "hidden": "8,8", "batch_size": "32"}
+SLOTS = {"nice": "couplings", "realnvp": "couplings", "glow": "steps"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_workers():
+    yield
+    lab().engine.close()
+    st.cache_resource.clear()
+
+
+def trained(name="realnvp"):
+    app = run(page(name, **SMALL, **{SLOTS[name]: "2"}))
+    app.button(key=f"{name}.train").click()
+    run(app)
+    until(app, "Finished")
+    return app
+
+
+def values(app):
+    return {m.label: m.value for m in app.metric}
+
+
+def moment(app):
+    return next(s for s in app.slider if s.label == "Moment of the training")
+
+
+def epoch(app):
+    return next(m.value for m in app.markdown if m.value.startswith("epoch **"))
+
+
+def test_scrubbing_shows_an_earlier_moment_and_its_numbers():
+    app = trained()
+    assert epoch(app) == "epoch **12** of 12"
+    newest = values(app)
+    moment(app).set_value(0.0)
+    run(app)
+    first = lab().find(app.session_state["realnvp.run"]).frames[0]
+    assert epoch(app) == f"epoch **{first.numbers['epoch']}** of 12"
+    assert values(app)["Test NLL"] == f"{first.numbers['test_nll']:.3f} nats"
+    assert values(app)["Test NLL"] != newest["Test NLL"] and "Finished" in status(app)
+    moment(app).set_value(100.0)
+    run(app)
+    assert values(app) == newest
+
+
+def test_replay_starts_again_and_holds():
+    app = trained()
+    app.button(key="realnvp.replay").click()
+    run(app)
+    assert app.session_state["realnvp.playing"] == "training"
+    assert app.session_state["realnvp.played"] < 50
+    app.button(key="realnvp.replay").click()
+    run(app)
+    assert "realnvp.playing" not in app.session_state
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_inside_of_a_shipped_flow_with_numbers_that_add_up(name):
+    app = run(page(name))
+    app.segmented_control(key=f"{name}.view").set_value("Through the flow")
+    run(app)
+    flow = RECIPES[name].MODEL.load(f"{name}/images/start.safetensors")
+    place = app.slider(key=f"{name}.place.{len(flow.layers)}")
+    assert place.max == len(flow.layers)
+    app.number_input(key=f"{name}.x1.moons").set_value(0.5)
+    app.number_input(key=f"{name}.x2.moons").set_value(-0.4)
+    place.set_value(1)
+    run(app)
+    table = app.dataframe[0].value
+    seen = inside.look(flow, (0.5, -0.4))
+    assert np.allclose(table["point"], seen.log_dets)
+    assert table["sum so far"].iloc[-1] == pytest.approx(seen.log_det)
+    text = f"{seen.log_prob:+.3f}".replace("-", "\N{MINUS SIGN}")
+    assert any(text in latex.value for latex in app.latex)
+    assert any(m.value.startswith(f"**Layer 1 of {len(flow.layers)}") for m in app.markdown)
+
+
+def test_a_fresh_flow_and_a_point_too_far_out():
+    app = run(page("realnvp", data="spiral", couplings="2"))
+    app.segmented_control(key="realnvp.view").set_value("Through the flow")
+    run(app)
+    assert moment(app).disabled and app.button(key="realnvp.replay").disabled
+    assert any("untrained" in m.value for m in app.markdown)
+    app.number_input(key="realnvp.x1.spiral").set_value(9e5)
+    run(app)
+
+
+def test_layers_are_asked_of_a_training_under_way():
+    app = run(page("nice", epochs="9000", points="400", hidden="8,8", couplings="2"))
+    app.button(key="nice.train").click()
+    run(app)
+    until(app, "Epoch")
+    app.pills(key="nice.layers").set_value(["samples", "error", "grid"])
+    run(app)
+    followed = lab().find(app.session_state["nice.run"])
+    until(app, "Training")
+    for _ in range(200):
+        run(app)
+        if followed.frames[-1].layers == ("error", "grid", "samples"):
+            break
+    assert followed.frames[-1].layers == ("error", "grid", "samples")
+    app.button(key="nice.stop").click()
+    run(app)
+    until(app, "Stopped")

@@ -1,0 +1,140 @@
+"""Own data on a page, driven by Streamlit's test harness."""
+
+import numpy as np
+import pytest
+import streamlit as st
+from test_own_files import ROWS, image, npy, ramp
+from test_pages import SMALL, page, run, status, until
+
+from flowlab.data import store, target
+from flowlab.data.drawn import BOARD, MAX_DOTS, drawn
+from flowlab.data.own import own
+from flowlab.ui.lab import lab
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_folder(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(store.VARIABLE, str(tmp_path_factory.mktemp("own")))
+        yield
+        lab().engine.close()
+        st.cache_resource.clear()
+
+
+def opened(way: str, **query: str):
+    app = run(page("nice", **query))
+    app.button(key="nice.own").click()
+    run(app)
+    app.segmented_control(key="own.way").set_value(way)
+    return run(app)
+
+
+def upload(app, name: str, content: bytes):
+    app.file_uploader(key="own.file").set_value([(name, content, "application/octet-stream")])
+    return run(app)
+
+
+def use(app) -> str:
+    app.button(key="own.use").click()
+    run(app)
+    assert app.query_params["data"] == app.session_state["nice.data"]
+    return app.session_state["nice.data"]
+
+
+def test_a_csv_is_looked_at_chosen_from_and_trained_on():
+    app = opened("file", **SMALL)
+    assert app.button(key="own.use").disabled
+    text = "name,a,b,c\n" + "\n".join(f"n,{i % 7},{i % 5},{i % 3}" for i in range(60))
+    upload(app, "my points.csv", text.encode())
+    assert any("60 points" in c.value for c in app.caption)
+    app.selectbox(key="own.y.3").set_value(2)
+    run(app)
+    points = target(use(app)).sample(100)
+    assert np.array_equal(np.unique(points[:, 1]), [0, 1, 2])
+    assert not [b for b in app.button if b.key == "own.use"]  # the dialog is closed
+    assert app.slider(key="nice.nonoise").disabled
+    app.button(key="nice.train").click()
+    run(app)
+    until(app, "Finished")
+    assert {m.label: m.value for m in app.metric}["KL to the truth"] == "–"
+
+
+def test_a_picture_and_a_numpy_file():
+    app = upload(opened("file"), "PICTURE.PNG", image(ramp()))
+    app.selectbox(key="own.dense").set_value("dark")
+    run(app)
+    assert any("12 × 8 pixels" in c.value for c in app.caption)
+    assert np.array_equal(store.load(use(app)), 255 - ramp())
+    app = upload(opened("file"), "points.npy", npy(np.arange(40.0).reshape(20, 2)))
+    assert target(use(app)).columns == 2
+
+
+def test_the_same_column_for_both_axes_gets_a_sentence():
+    text = "\n".join(f"{i % 7},{i % 5},{i % 3}" for i in range(60))
+    app = upload(opened("file"), "a.csv", text.encode())
+    app.selectbox(key="own.y.3").set_value(0)
+    run(app)
+    assert "same column" in app.error[0].value and app.button(key="own.use").disabled
+
+
+@pytest.mark.parametrize(("name", "content", "words"), [
+    ("a.csv", b"x,y\n1,2\n", "1 point"), ("a.csv", b"\xff\xfe1", "UTF"), ("a.npy", b"no", "NumPy"),
+    ("a.csv", ROWS.encode() + b"\n1,[x](y)", "\\[x\\]\\(y\\)"), ("a.png", ROWS.encode(), "picture"),
+    ("a.jpeg", image(ramp())[:-20], "damaged"), ("../../etc/passwd.csv", b"a,b", "no numbers"),
+])
+def test_a_wrong_file_gets_its_sentence_and_cannot_be_used(name, content, words):
+    app = upload(opened("file"), name, content)
+    assert len(app.error) == 1 and words in app.error[0].value
+    assert app.button(key="own.use").disabled
+
+
+def test_pasted_coordinates():
+    app = opened("paste")
+    app.text_area(key="own.text").set_value(ROWS.replace(",", " "))
+    run(app)
+    name = use(app)
+    again = run(page("nice", data=name))
+    assert not again.error and again.session_state["nice.data"] == name
+    assert any("20 points" in c.value for c in again.caption)
+
+
+def test_a_link_to_own_data_that_are_not_here_gets_one_sentence():
+    app = run(page("nice", data="own-0123456789abcdef", seed="5"))
+    assert len(app.error) == 1 and "draw or upload them again" in app.error[0].value
+    assert app.session_state["nice.data"] == "moons"
+    assert app.number_input(key="nice.seed").value == 5
+
+
+def test_own_data_that_vanish_while_the_page_is_open():
+    name = store.keep(np.random.default_rng(5).normal(size=(30, 2)).astype(np.float32))
+    app = run(page("nice", data=name))
+    (store.folder() / f"{name}.npy").unlink()
+    own.cache_clear()
+    run(app)
+    assert "again" in app.error[0].value and "Ready" in status(app)
+    assert app.session_state["nice.data"] == "moons"
+
+
+def test_a_link_to_points_of_three_columns_is_not_for_this_page():
+    name = store.keep(np.random.default_rng(5).normal(size=(30, 3)).astype(np.float32))
+    app = run(page("nice", data=name))
+    assert "two columns" in app.error[0].value
+
+
+def test_a_drawing_becomes_points_of_the_plane():
+    low, middle, high = 0, BOARD // 2, BOARD - 1
+    points = drawn([[low, low, high, high], [middle, low] * 8])
+    assert points[:2] == pytest.approx(np.array([[-4, -4], [4, 4]]), abs=1e-3)
+    assert points[2:] == pytest.approx(np.array([[0, -4]] * 8), abs=1e-3)
+
+
+@pytest.mark.parametrize(("strokes", "words"), [
+    ("text", "broken"), ([1, 2], "broken"), ([[1.5, 2]], "broken"), ([[True, 2]], "broken"),
+    ([[-1, 2]], "broken"), ([[BOARD, 2]], "broken"), ([[1, 2, 3]], "broken"),
+    ([[1], [2]], "broken"), ({"a": 1}, "broken"), ([[None, 1]], "broken"), ([["1", "2"]], "broken"),
+    ([[0, 0] * (MAX_DOTS + 1)], "20,000"), ([[5, 5] * 5], "5 points"),
+    ([[5, 5] * 50], "same number"), ([], "0 points"),
+])
+def test_a_broken_drawing_gets_its_sentence(strokes, words):
+    with pytest.raises(ValueError, match=words):
+        drawn(strokes)

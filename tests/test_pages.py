@@ -1,0 +1,215 @@
+"""The pages, driven by Streamlit's own test harness: what can be seen without a clock."""
+
+import time
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from flowlab.settings import RunSettings
+from flowlab.ui import controls
+from flowlab.ui.lab import lab
+from models import RECIPES
+
+APP = Path(__file__).parent.parent / "app.py"
+PAGES = {name: f"{name}/page.py" for name in RECIPES}
+SMALL = {"epochs": "2", "points": "200", "hidden": "8,8"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_workers():
+    yield
+    lab().engine.close()
+    st.cache_resource.clear()
+
+
+def page(name: str, **query: str) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=120).run()
+    for key, text in query.items():
+        app.query_params[key] = text
+    return app.switch_page(PAGES[name])
+
+
+def run(app: AppTest) -> AppTest:
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def until(app: AppTest, words: str, seconds: float = 120) -> str:
+    """Look again, as the browser does by itself, until the status line says ``words``."""
+    deadline = time.monotonic() + seconds
+    while words not in (line := status(app)):
+        assert time.monotonic() < deadline, line
+        time.sleep(0.1)
+        run(app)
+    return line
+
+
+def status(app: AppTest) -> str:
+    return next(m.value for m in app.markdown if "-badge[" in m.value)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_opens_with_all_controls(name):
+    app = run(page(name))
+    assert "Ready" in status(app) and not app.error
+    shown = {w.label: w.help for kind in (app.slider, app.number_input, app.selectbox,
+                                          app.select_slider) for w in kind}
+    fields = [f for part in RECIPES[name].Run.parts().values() for n, f in part.model_fields.items()
+              if n not in controls.HIDDEN and n not in ("data", "hidden")]
+    for field in fields:
+        assert shown[field.title].startswith(field.description[:20]), field.title
+    assert {"Hidden layers", "Width", "Learning rate now"} <= set(shown)
+    assert {b.label for b in app.button} >= {"Train", "Continue", "Step", "Stop", "Two moons"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_trains_to_the_end(name):
+    app = run(page(name, **SMALL))
+    app.button(key=f"{name}.train").click()
+    run(app)
+    line = until(app, "Finished")
+    assert "Epoch **2** of 2" in line
+    values = {m.label: m.value for m in app.metric}
+    assert values["KL to the truth"].endswith("nats") and values["Time left"] == "0 s"
+    assert app.query_params["run"] == app.session_state[f"{name}.run"]
+    assert not app.button(key=f"{name}.train").disabled
+
+
+def test_pause_step_resume_rate_and_stop():
+    app = run(page("realnvp", **{**SMALL, "epochs": "9000"}))
+    app.button(key="realnvp.train").click()
+    run(app)
+    until(app, "Epoch")
+    app.button(key="realnvp.pause").click()
+    run(app)
+    until(app, "Paused")
+    assert app.button(key="realnvp.pause").label == "Resume"
+    followed = lab().find(app.session_state["realnvp.run"])
+    before = len(followed.frames)
+    app.button(key="realnvp.step").click()
+    run(app)
+    until(app, "Paused")
+    app.select_slider(key="realnvp.rate").set_value(1e-4)
+    run(app)
+    app.button(key="realnvp.pause").click()
+    run(app)
+    until(app, "Training")
+    deadline = time.monotonic() + 60
+    while followed.frames[-1].numbers["learning_rate"] > 1e-4 or len(followed.frames) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        run(app)
+    app.button(key="realnvp.stop").click()
+    run(app)
+    until(app, "Stopped")
+    assert lab().last(followed).weights is not None
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_flow_trained_before_is_shown_and_trained_on(name):
+    app = run(page(name))
+    shown = {m.label: m.value for m in app.metric}
+    assert "trained before" in status(app) and shown["KL to the truth"].endswith("nats")
+    for query in ({"data": "circles"}, {"hidden": "8"}, {"activation": "elu"}):
+        other = run(page(name, **query))
+        assert "before its first step" in status(other)
+        assert other.button(key=f"{name}.pause").disabled
+    app.number_input(key=f"{name}.epochs").set_value(1)
+    app.number_input(key=f"{name}.points").set_value(200)
+    run(app)
+    app.button(key=f"{name}.pause").click()
+    run(app)
+    until(app, "Finished")
+    first = lab().find(app.session_state[f"{name}.run"])
+    assert first.continued and first.frames[0].numbers["kl"] < 0.5  # a fresh flow's is above 0.8
+    app.button(key=f"{name}.pause").click()
+    run(app)
+    until(app, "Finished")
+    second = lab().find(app.session_state[f"{name}.run"])
+    assert second.id != first.id and second.continued
+
+
+def test_step_on_a_fresh_page_trains_one_batch():
+    app = run(page("nice", **SMALL))
+    app.button(key="nice.step").click()
+    run(app)
+    line = until(app, "Paused")
+    assert "Epoch **1** of 2, batch 0 of 1" in line
+    app.button(key="nice.stop").click()
+    run(app)
+    until(app, "Stopped")
+
+
+def test_another_page_and_back_and_a_reload_find_the_run():
+    app = run(page("glow", **{**SMALL, "epochs": "9000"}))
+    app.button(key="glow.train").click()
+    run(app)
+    until(app, "Epoch")
+    run_id = app.session_state["glow.run"]
+    run(app.switch_page(PAGES["nice"]))
+    assert "Ready" in status(app)
+    run(app.switch_page(PAGES["glow"]))
+    assert "Ready" not in status(app) and app.session_state["glow.run"] == run_id
+    assert app.number_input(key="glow.epochs").value == 9000
+    reloaded = run(page("glow", run=run_id))
+    assert "Ready" not in status(reloaded)
+    assert reloaded.number_input(key="glow.epochs").value == 9000
+    reloaded.button(key="glow.stop").click()
+    run(reloaded)
+    until(reloaded, "Stopped")
+
+
+def test_a_run_that_is_gone_gets_one_sentence():
+    app = run(page("nice", run="0123456789abcdef", data="circles"))
+    assert "no longer on this server" in app.error[0].value
+    assert app.session_state["nice.data"] == "circles"
+
+
+@pytest.mark.parametrize(("query", "words"), [
+    ({"epochs": "0"}, "epochs"), ({"epochs": "many"}, "epochs"), ({"couplings": "999"}, "coupl"),
+    ({"data": "moonz"}, "moonz"), ({"noise": "9"}, "noise"), ({"learning_rate": "nan"}, "learning"),
+    ({"hidden": "64,32"}, "one width"), ({"hidden": "a"}, "hidden"), ({"wings": "2"}, "wings"),
+    ({"classes": "3"}, "classes"), ({"data": "<script>alert(1)</script>"}, "script"),
+])
+def test_a_url_out_of_range_gets_one_sentence_and_the_default(query, words):
+    app = run(page("realnvp", **query, seed="5"))
+    assert len(app.error) == 1 and words in app.error[0].value
+    assert "\n" not in app.error[0].value
+    default = RECIPES["realnvp"].Run()
+    assert app.number_input(key="realnvp.epochs").value == default.training.epochs
+    assert app.number_input(key="realnvp.seed").value == 5
+
+
+def test_changing_a_control_changes_the_url_and_the_url_the_control():
+    app = run(page("realnvp"))
+    assert dict(app.query_params) == {}
+    app.slider(key="realnvp.couplings").set_value(3)
+    app.button(key="realnvp.choose.spiral").click()
+    run(app)
+    assert app.query_params == {"couplings": "3", "data": "spiral"}
+    again = run(page("realnvp", couplings="3", data="spiral", hidden="128,128,128", noise="0.2"))
+    assert again.slider(key="realnvp.couplings").value == 3
+    assert again.slider(key="realnvp.depth").value == 3
+    assert again.slider(key="realnvp.noise.spiral").value == pytest.approx(0.2)
+
+
+def test_noise_that_the_distribution_has_not_is_disabled():
+    app = run(page("nice", data="funnel"))
+    assert app.slider(key="nice.nonoise").disabled and not app.error
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_settings_and_their_texts_are_one(name):
+    recipe = RECIPES[name]
+    settings: RunSettings = recipe.Run.from_flat(
+        {"data": "rings", "noise": 0.25, "hidden": (16, 16), "learning_rate": 2e-4, "seed": 11})
+    again, complaints = controls.read(recipe.Run, settings.texts())
+    assert again == settings and complaints == []
+
+
+def test_steps_hold_the_value_itself():
+    assert 0.0042 in controls.steps(1e-6, 1.0, 0.0042)
+    assert controls.steps(0.1, 10, 1.0) == [0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5, 10]

@@ -1,0 +1,189 @@
+"""The landing page, the trained flows and the pictures that come with the lab."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import LAYERS
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from flowlab import Flow
+from flowlab.data import target
+from flowlab.explain import describe, normalising, sampling, stretch
+from flowlab.layers import Scaling
+from models import MODELS, RECIPES
+from pictures import run
+
+ROOT = Path(__file__).parent.parent
+THEMES = ("light", "dark")
+#: What each shipped flow has to reach on the moons, in nats.
+LIMITS = {"nice": 0.3, "realnvp": 0.05, "glow": 0.05}
+MOVING = [f"{name}/images/card-{theme}" for name in MODELS for theme in THEMES] + [
+    f"realnvp/images/{what}-{theme}" for what in ("transport", "learning") for theme in THEMES]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    """A small app with the page in it; empty pages stand where its links lead."""
+    folder = tmp_path_factory.mktemp("app")
+    lines = [f'st.Page({str(ROOT / "presentation.py")!r}, title="What is a flow?", default=True)']
+    for name in MODELS:
+        (folder / name).mkdir()
+        (folder / name / "page.py").write_text("import streamlit as st\nst.title('A model')\n")
+        lines.append(f'st.Page("{name}/page.py", title="{name}", url_path="{name}")')
+    (folder / "app.py").write_text(
+        f"import streamlit as st\nst.navigation([{', '.join(lines)}]).run()\n")
+    return folder / "app.py"
+
+
+@pytest.fixture
+def page(app):
+    return AppTest.from_file(app, default_timeout=60).run()
+
+
+def images(page) -> list:
+    return [element.proto.imgs[0] for element in page.get("image")]
+
+
+def test_the_page_explains_a_flow(page):
+    assert not page.exception
+    assert [header.value.split(" · ")[0] for header in page.header] == ["1", "2", "3", "4", "5"]
+    formulas = " ".join(latex.value for latex in page.latex)
+    for formula in (r"\log p_X(x)", r"\det\frac{\partial z}{\partial x}", r"e^{s(z_a)}",
+                    r"\mathrm{KL}(p\,\|\,q)"):
+        assert formula in formulas
+    words = " ".join(text.value for text in [*page.markdown, *page.caption])
+    for paper in ("1410.8516", "1605.08803", "1807.03039"):
+        assert f"https://arxiv.org/abs/{paper}" in words
+
+
+def test_the_page_leads_to_every_model(page):
+    assert {link.proto.page for link in page.get("page_link")} == set(MODELS)
+
+
+def test_every_picture_has_a_description_and_moves_at_once(page):
+    pictures = page.get("image")
+    assert len(pictures) == 7
+    assert all(len(picture.proto.imgs[0].alt) > 30 for picture in pictures)
+    moving = [image.url for image in images(page) if image.url.startswith("data:image/webp")]
+    assert len(moving) == 5
+
+
+def test_pictures_stand_still_when_asked(page):
+    before = [image.url for image in images(page) if image.url.startswith("data:")]
+    page.toggle(key="moving").set_value(False).run()
+    after = [image.url for image in images(page) if image.url.startswith("data:")]
+    assert not page.exception
+    assert len(before) == len(after)
+    assert all(len(still) < len(moving) / 4 for still, moving in zip(after, before, strict=True))
+
+
+def test_sliders_move_the_pictures(page):
+    before = [image.url for image in images(page)]
+    page.slider(key="stretch").set_value(1.5).run()
+    page.slider(key="layer").set_value(5.0).run()
+    after = [image.url for image in images(page)]
+    assert not page.exception
+    assert [old == new for old, new in zip(before, after, strict=True)] == [
+        True, False, False, True, True, True, True]
+
+
+@pytest.mark.parametrize("direction", ["Forward: sample", "Inverse: density"])
+def test_every_layer_has_its_equation(page, direction):
+    page.segmented_control(key="direction").set_value(direction)
+    seen = set()
+    for layer in range(8):
+        page.slider(key="layer").set_value(float(layer)).run()
+        assert not page.exception
+        seen.add(next(latex.value for latex in page.latex if "forward" in latex.value))
+    assert len(seen) == 3  # couplings of two kinds in turn, and the data's units
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_shipped_weights_have_learned_the_moons(name):
+    flow = Flow.load(ROOT / name / "images/moons.safetensors")
+    assert type(flow) is MODELS[name]
+    moons = target("moons")
+    x = moons.sample(20_000, seed=12345)
+    with torch.no_grad():
+        kl = (moons.log_prob(x) - flow.log_prob(x)).mean().item()
+    facts = json.loads((ROOT / name / "images/moons.json").read_text())
+    assert kl < LIMITS[name]
+    assert math.isclose(kl, facts["kl"], abs_tol=0.02)
+    assert math.isclose(facts["entropy"], moons.entropy, abs_tol=1e-3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_shipped_weights_are_those_of_the_script(name):
+    facts = json.loads((ROOT / name / "images/moons.json").read_text())
+    assert RECIPES[name].Run.model_validate(facts["settings"]) == run(name, RECIPES[name])
+
+
+@pytest.mark.parametrize("path", MOVING)
+def test_moving_pictures_are_whole(path):
+    with Image.open(ROOT / f"{path}.webp") as moving, Image.open(ROOT / f"{path}-still.webp") as s:
+        assert moving.format == s.format == "WEBP"
+        assert moving.size == s.size
+        assert moving.n_frames > 10 and s.n_frames == 1
+        first = np.asarray(moving.convert("L"), dtype=float)
+        moving.seek(moving.n_frames // 2)
+        half = np.asarray(moving.convert("L"), dtype=float)
+    assert np.abs(first - half).max() > 50
+    assert (first.mean() > 128) == path.endswith("light")
+
+
+def test_shipped_files_are_small():
+    files = [file for name in MODELS for file in (ROOT / name / "images").glob("*.webp")]
+    sizes = [file.stat().st_size for file in files]
+    assert max(sizes) < 1.5e6
+    assert sum(sizes) < 6e6
+
+
+@pytest.mark.parametrize("strength", [0.3, 0.7, 1.0, 4.0])
+def test_the_map_of_the_line_keeps_probability(strength):
+    z, density, x, slope = stretch(strength, size=4001)
+    np.testing.assert_allclose(np.gradient(x, z)[1:-1], slope[1:-1], atol=1e-4)
+    before, after = np.trapezoid(density, z), np.trapezoid(density / slope, x)
+    assert math.isclose(before, after, abs_tol=1e-5)
+    assert math.isclose(slope[2000], strength)
+
+
+def test_the_map_of_the_line_must_not_fold():
+    with pytest.raises(ValueError, match="must be positive"):
+        stretch(0.0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_journey_ends_with_the_density_of_the_flow(name):
+    flow = Flow.load(ROOT / name / "images/moons.safetensors")
+    x = target("moons").sample(300, seed=5)
+    with torch.no_grad():
+        z, _ = flow.inverse(x)
+        expected = flow.log_prob(x).mean().item()
+    back = normalising(flow, x)
+    np.testing.assert_allclose(back.stages[0], z.numpy(), atol=1e-4)
+    np.testing.assert_array_equal(back.stages[-1], x.numpy())
+    assert math.isclose(back.log_density[-1], expected, abs_tol=1e-4)
+    there = sampling(flow, 300, seed=5)
+    with torch.no_grad():
+        expected = flow.log_prob(torch.from_numpy(there.stages[-1])).mean().item()
+    assert math.isclose(there.log_density[-1], expected, abs_tol=1e-2)
+    assert len(there.stages) == len(there.grids) == len(there.steps) + 1 == len(flow.layers) + 1
+
+
+def test_every_layer_of_the_lab_has_equations():
+    for make in LAYERS.values():
+        step = describe(make(2))
+        assert step.name and step.forward.startswith("x") and step.inverse.startswith("z")
+
+
+def test_a_layer_without_equations_is_named():
+    class Unknown(Scaling):
+        pass
+
+    with pytest.raises(ValueError, match="no equations for Unknown"):
+        describe(Unknown((2,)))
