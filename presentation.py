@@ -7,7 +7,7 @@ import streamlit as st
 import models
 from flowlab.explain import Step
 from flowlab.figures import style
-from flowlab.ui import explainer
+from flowlab.ui import explainer, image
 from flowlab.ui.lab import theme
 
 ROOT = Path(__file__).parent
@@ -79,10 +79,10 @@ def change_of_variables() -> None:
             at = st.slider("The point to follow, z", -2.5, 2.5, 0.3, 0.1, key="follow",
                            persist_state="session", help="A place on the latent axis.")
         with st.container(width=PICTURE):
-            st.image(explainer.line_map(strength, at, theme()), width="stretch",
-                     alt=f"A normal density under a map with slope {strength:.1f} in the middle, "
-                     "and the density that it becomes; strips of equal probability keep their "
-                     "colour.")
+            image.show(explainer.line_map(strength, at, theme()),
+                       f"A normal density under a map with slope {strength:.1f} in the middle, "
+                       "and the density that it becomes; strips of equal probability keep their "
+                       "colour.")
 
 
 @st.fragment
@@ -104,8 +104,8 @@ def two_directions() -> None:
             "Where the points are: 0 is latent, then one for every layer", 0.0,
             float(len(way.steps)), 3.0, 0.25, key="layer", persist_state="session", width=READING)
     layer = min(int(-(-position // 1)), len(way.steps))
-    st.image(explainer.transport(WEIGHTS, generative, position, theme()), width="stretch",
-             alt=f"Points at layer {layer} of {len(way.steps)} of a RealNVP trained on the moons.")
+    image.show(explainer.transport(WEIGHTS, generative, position, theme()),
+               f"Points at layer {layer} of {len(way.steps)} of a RealNVP trained on the moons.")
     step = way.steps[max(layer, 1) - 1]
     with st.container(horizontal=True, gap="large", vertical_alignment="center"):
         with st.container(width=READING, gap=None):

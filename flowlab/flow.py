@@ -19,6 +19,8 @@ from flowlab.settings import FlowSettings
 __all__ = ["Bijection", "Flow", "FlowDistribution"]
 
 FORMAT = "flowlab-1"
+#: Points from which data-dependent layers are set, at most.
+INITIAL_POINTS = 4096
 
 
 class Flow(Bijection):
@@ -168,12 +170,18 @@ class Flow(Bijection):
         return FlowDistribution(self, context)
 
     @torch.no_grad()
-    def initialise(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Set standardisation and data-dependent layers from training data, once."""
+    def initialise(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Set standardisation and data-dependent layers from training data, once.
+
+        Some thousand points say enough: of more, every second, third, … is taken.
+        """
         self._check(x, context)
-        for layer in reversed(self.layers):
-            x = layer.initialise(x, context)
-        return x
+        stride = -(-len(x) // INITIAL_POINTS)
+        x, context = x[::stride], None if context is None else context[::stride]
+        waits = [type(layer).initialise is not Bijection.initialise for layer in self.layers]
+        if any(waits):  # nearer the base than the last of these there is nothing to set
+            for layer in reversed(self.layers[waits.index(True):]):
+                x = layer.initialise(x, context)
 
     def commit(self) -> None:
         """Take over batch statistics in every layer; the training calls it after each step."""

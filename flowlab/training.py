@@ -23,6 +23,8 @@ __all__ = ["Progress", "Snapshot", "TrainingSettings", "train"]
 
 #: Points on which the inverse error is measured after every epoch.
 INVERSE_POINTS = 256
+#: Training points on which the training NLL is measured where no batch has given it.
+TRAIN_POINTS = 4096
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Progress:
     learning_rate : float
         Of the last step.
     train_nll, test_nll : float
-        Of the last completed epoch: the mean over its batches (for reverse KL, on the training
-        points after it), and on the points kept aside after it.
+        Of the last completed epoch: the mean over its batches (for reverse KL, on some
+        thousand training points after it), and on the points kept aside after it.
     loss : float
         The objective of the last batch.
     kl : float or None
@@ -267,7 +269,8 @@ class _Trainer:
         context = None if self.test_context is None else self.test_context[:INVERSE_POINTS]
         self.inverse_error = inverse_error(self.flow, self.test_x[:INVERSE_POINTS], context)
         if self.settings.objective == "reverse" or math.isnan(self.train_nll):
-            self.train_nll = nll(self.flow, self.train_x, self.train_context)
+            context = None if self.train_context is None else self.train_context[:TRAIN_POINTS]
+            self.train_nll = nll(self.flow, self.train_x[:TRAIN_POINTS], context)
 
     def _after_epoch(self, loss: float) -> Progress:
         self.stale = 0 if self.test_nll < self.best else self.stale + 1

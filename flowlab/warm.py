@@ -6,11 +6,14 @@ a run's first frame comes at once.
 
 import torch
 
-from flowlab.data import target
-from flowlab.figures import LivePicture
+from flowlab.live import SIGMA, borrow, give_back
+from flowlab.settings import FlowSettings, RunSettings
 
-_moons = target("moons")
 _parameter = torch.nn.Parameter(torch.zeros(1))
 _parameter.grad = torch.zeros(1)
 torch.optim.AdamW([_parameter], fused=True).step()
-LivePicture(_moons.limits, _moons.sample(10).numpy(), best=_moons.entropy).png()
+for _base in SIGMA:
+    _settings = RunSettings(model="none", flow=FlowSettings(base=_base))
+    _camera = borrow(_settings, "light")
+    _camera.picture.png()
+    give_back(_settings, _camera)

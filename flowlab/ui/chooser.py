@@ -4,7 +4,7 @@ import streamlit as st
 
 from flowlab.data import store, target, targets
 from flowlab.figures import png, thumbnail
-from flowlab.ui import own_data
+from flowlab.ui import image, own_data
 from flowlab.ui.lab import theme
 
 COLUMNS = 4
@@ -46,7 +46,7 @@ def _tile(prefix: str, name: str, chosen: str) -> None:
     state = "chosen" if name == chosen else "free"
     with st.container(key=f"thumb-{state}-{prefix}-{name}", gap=None):
         title = target(name).title
-        st.image(picture(name, theme()), width="stretch", alt=f"Points of {title}")
+        image.show(picture(name, theme()), f"Points of {title}")
         st.button(title, key=f"{prefix}.choose.{name}", help=title, width="stretch",
                   on_click=st.session_state.__setitem__, args=(f"{prefix}.data", name))
 

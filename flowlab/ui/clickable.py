@@ -1,9 +1,10 @@
 """A picture that can be clicked."""
 
-import base64
 from collections.abc import Callable
 
 import streamlit as st
+
+from flowlab.ui.image import address
 
 _HTML = '<img alt="">'
 
@@ -46,8 +47,7 @@ def clickable(png: bytes, alt: str, key: str, on_click: Callable[[float, float],
         if place is not None:
             on_click(*map(float, place))
 
-    source = "data:image/png;base64," + base64.b64encode(png).decode()
-    _component()(key=key, data={"src": source, "alt": alt}, on_at_change=told)
+    _component()(key=key, data={"src": address(png), "alt": alt}, on_at_change=told)
 
 
 @st.cache_resource(show_spinner=False)

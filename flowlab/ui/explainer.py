@@ -1,6 +1,5 @@
 """The moving and the drawn pictures of the presentation, kept between visitors."""
 
-import base64
 import json
 import threading
 from pathlib import Path
@@ -11,6 +10,7 @@ from flowlab import Flow
 from flowlab.data import target
 from flowlab.explain import Journey, normalising, sampling, stretch
 from flowlab.figures import TransportPicture, change_of_variables, png
+from flowlab.ui.image import address
 
 POINTS, SEED = 900, 1
 STRENGTHS = (0.7, 4.0)  # of the map of the line, weakest and strongest
@@ -21,7 +21,7 @@ HIGHEST = 0.6
 
 @st.cache_data(show_spinner=False, max_entries=32)
 def still_or_moving(path: str, moving: bool) -> str:
-    """A picture file as a ``data:`` address, which keeps st.image from making it a still.
+    """The address of a picture file.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def still_or_moving(path: str, moving: bool) -> str:
     file = Path(path)
     if not moving:
         file = file.with_stem(f"{file.stem}-still")
-    return "data:image/webp;base64," + base64.b64encode(file.read_bytes()).decode()
+    return address(file.read_bytes(), "webp")
 
 
 @st.cache_data(show_spinner=False, max_entries=8)

@@ -7,7 +7,7 @@ import streamlit as st
 from flowlab.figures import LAYERS, SHOWN
 from flowlab.live import Frame
 from flowlab.reel import history, nearest
-from flowlab.ui import inside
+from flowlab.ui import image, inside
 from flowlab.ui.inside import Subject
 from flowlab.ui.lab import theme
 
@@ -93,12 +93,18 @@ def moment(subject: Subject) -> int:
     return index
 
 
-def picture(subject: Subject, index: int, alt: str) -> None:
-    """The picture of the view chosen, always of one size."""
+def picture(subject: Subject, index: int, alt: str, starting: bool = False) -> None:
+    """The picture of the view chosen, always of one size.
+
+    A training that is `starting` gives its first one in a moment; until then the last one stays.
+    """
+    last = f"{subject.name}.last"
     if st.session_state[f"{subject.name}.view"] == FLOW:
         inside.picture(subject, index, layers(subject.name), _position(subject))
-    else:
-        st.image(training_picture(subject, index), width="stretch", alt=alt)
+        return
+    if not (starting and last in st.session_state):
+        st.session_state[last] = training_picture(subject, index)
+    image.show(st.session_state[last], alt)
 
 
 def training_picture(subject: Subject, index: int) -> bytes:

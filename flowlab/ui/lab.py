@@ -102,6 +102,15 @@ class Lab:
         """Where the run stands."""
         return self.engine.status(run.id)
 
+    def wait(self, run: Run, seconds: float) -> None:
+        """Wait for the first frame of a run, or its end, for no more than so many seconds."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            status = self.status(run)
+            if status.events or not status.active:
+                return
+            time.sleep(0.01)
+
     def last(self, run: Run) -> Frame | None:
         """The newest frame; for a run that was stopped, the one taken when it stopped."""
         result = self.engine.result(run.id)

@@ -14,6 +14,7 @@ from flowlab.data.files import PICTURES, TABLES, ending, read_table
 from flowlab.data.grey import SIDE, read_picture
 from flowlab.data.tables import MAX_COLUMNS, MAX_ROWS, Table, read_text
 from flowlab.figures import density_thumbnail, grid_points, png, thumbnail
+from flowlab.ui import image
 from flowlab.ui.lab import theme
 
 WAYS = {"draw": "Draw", "file": "Upload a file", "paste": "Paste coordinates"}
@@ -149,8 +150,8 @@ def _look(found: Found | None, problem: str | None) -> None:
                 icon=":material/visibility:")
     else:
         array, notes = found
-        image, facts = _seen(array, theme())
-        st.image(image, width=240, alt=facts)
+        picture, facts = _seen(array, theme())
+        image.show(picture, facts, 240)
         st.caption(facts)
         for note in notes:
             st.caption(plain(note))

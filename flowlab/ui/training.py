@@ -22,6 +22,7 @@ from flowlab.ui.inside import Subject
 from flowlab.ui.lab import Run, lab, theme
 
 POLL = 0.25  # seconds between two looks at a running training
+FIRST = 1.0  # seconds to wait in one look for the first frame, which so comes without delay
 IDLE = Status("ready")
 BADGES = {"ready": ("Ready", "gray"), "queued": ("In the queue", "orange"),
           "running": ("Training", "blue"), "paused": ("Paused", "orange"),
@@ -98,6 +99,7 @@ class View:
 def buttons(view: View) -> None:
     """Train, pause, step, stop, and the learning rate of a running training."""
     status = view.status()
+    st.session_state[f"{view.name}.state"] = status.state  # that these buttons are for
     active = status.active
     train, pause, step, stop, rate = st.columns([1, 1.3, 1, 1, 1.9],
                                                vertical_alignment="bottom")
@@ -190,11 +192,17 @@ def live(view: View) -> None:
 
 
 def _live(view: View, plays: bool) -> None:
-    status = view.status()
-    frames = view.frames()
+    status, line = view.status(), st.empty()
     if status.active:
         _dress(view.run, explore.layers(view.name))
-    _state(status, frames[-1] if frames else None)
+    frames = view.frames()
+    if status.state == "running" and not frames:
+        with line:
+            _state(status, None)
+        lab().wait(view.run, FIRST)
+        frames = view.frames()
+    with line:
+        _state(status, frames[-1] if frames else None)
     begun = bool(frames) and view.run is not None
     st.progress(frames[-1].numbers["step"] / frames[-1].numbers["steps"] if begun else 0.0)
     subject = view.subject(frames)
@@ -205,13 +213,12 @@ def _live(view: View, plays: bool) -> None:
     _metrics(numbers, begun)
     explore.choices(view.name)
     with st.container(key=f"{view.name}-picture"):
-        explore.picture(subject, index, _alt(status, numbers))
+        starting = status.state == "running" and not frames
+        explore.picture(subject, index, _alt(status, numbers), starting)
     explore.controls(subject, index)
-    state = st.session_state.get(f"{view.name}.state", "ready")
+    state = st.session_state[f"{view.name}.state"]
     if status.state != state or plays != explore.playing(view.name):
-        # Buttons, and how often to look, depend on the state: draw the page once more.
-        st.session_state[f"{view.name}.state"] = status.state
-        st.rerun()
+        st.rerun()  # buttons, and how often to look, depend on the state
 
 
 def _dress(run: Run, layers: tuple[str, ...]) -> None:
