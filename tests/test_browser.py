@@ -13,8 +13,7 @@ pytestmark = pytest.mark.browser
 def test_train_pause_leave_return_reload_stop(server, page):
     page.goto(f"{server}/realnvp?epochs=2000")
     says(page, "Ready")
-    expect(page.get_by_text("Paths", exact=True)).to_be_visible()  # the row above has its height
-    page.wait_for_timeout(500)
+    picture(page).wait_for()
     box = picture(page).bounding_box()
     fresh = picture(page).get_attribute("src")
     button(page, "Train").click()
@@ -34,7 +33,6 @@ def test_train_pause_leave_return_reload_stop(server, page):
     while step_count(page) != held + 1:
         assert time.monotonic() < deadline, "the step is not shown"
         page.wait_for_timeout(100)
-    page.wait_for_timeout(1000)  # a page left in the middle of a click may handle it twice
     assert step_count(page) == held + 1
 
     page.get_by_role("link", name="NICE").click()
