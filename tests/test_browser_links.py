@@ -83,6 +83,10 @@ def test_a_teachers_link_is_made_opened_and_kept(server, page, browser):
     url = link.inner_text().replace("\n", "")
     query = dict(parse_qsl(urlsplit(url).query))
     assert query["hide"] == "training" and query["data"] == "circles"
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == url
 
     student = browser.new_page()
     student.goto(url)

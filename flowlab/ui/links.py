@@ -12,6 +12,7 @@ import streamlit as st
 
 from flowlab.settings import RunSettings
 from flowlab.ui.controls import GROUPS
+from flowlab.ui.copying import copy_button
 
 TITLE, TASK = 80, 600  # characters at most
 NAMES = tuple(group.lower() for group in GROUPS)
@@ -124,8 +125,8 @@ def share(settings: RunSettings, prefix: str) -> None:
     with st.popover("Share", icon=":material/link:", width="stretch",
                     help="A link to this page as it stands, also for a class."):
         st.markdown("The same settings and seed: the same run, on any machine with the same "
-                    "versions. The mark at the right of the link copies it.")
-        link = st.container()
+                    "versions.")
+        link = st.container(gap="xsmall")
         st.markdown("**For a class**")
         groups = {"options": NAMES, "format_func": str.capitalize, "selection_mode": "multi",
                   "persist_state": "session"}
@@ -138,7 +139,9 @@ def share(settings: RunSettings, prefix: str) -> None:
         task = st.text_area("Task", told.task, max_chars=TASK, key=f"{prefix}.share.task",
                             help="Plain text, shown under the title.", persist_state="session")
         new = Lesson(tuple(hide), tuple(lock), plain(title), plain(task), told.preset)
-        link.code(address(settings, new), language=None, wrap_lines=True)
+        with link:
+            st.code(address(settings, new), language=None, wrap_lines=True)
+            copy_button("Copy link", address(settings, new), f"{prefix}.share.copy")
 
 
 def address(settings: RunSettings, told: Lesson) -> str:

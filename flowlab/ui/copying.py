@@ -1,0 +1,49 @@
+"""A button that copies a text."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+_HTML = '<button type="button"></button>'
+
+_CSS = """
+button { font: inherit; padding: 0.35rem 0.9rem; border-radius: var(--st-button-radius, 0.5rem);
+  cursor: pointer; color: inherit; background: transparent;
+  border: 1px solid var(--st-border-color, #8884); }
+button:hover, button:focus-visible { border-color: var(--st-primary-color);
+  color: var(--st-primary-color); }
+"""
+
+# Browsers offer their clipboard to pages from https or localhost only; a class server may be
+# neither, so a selection is copied where there is none.
+_JS = """
+export default function ({ data, parentElement }) {
+  const button = parentElement.querySelector("button");
+  button.textContent = data.label;
+  button.onclick = async () => {
+    let copied = true;
+    if (navigator.clipboard) {
+      copied = await navigator.clipboard.writeText(data.text).then(() => true, () => false);
+    } else {
+      const area = document.createElement("textarea");
+      area.value = data.text;
+      button.after(area);
+      area.select();
+      copied = document.execCommand("copy");
+      area.remove();
+    }
+    button.textContent = copied ? "Copied" : "Select the link and copy it";
+    setTimeout(() => { button.textContent = data.label; }, 2000);
+  };
+}
+"""
+
+
+def copy_button(label: str, text: str, key: str) -> None:
+    """A button that puts ``text`` on the viewer's clipboard and says so."""
+    _component()(key=key, data={"label": label, "text": text})
+
+
+@st.cache_resource(show_spinner=False)
+def _component() -> Callable:
+    return st.components.v2.component("flowlab_copy", html=_HTML, css=_CSS, js=_JS)
