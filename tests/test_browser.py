@@ -31,7 +31,7 @@ def test_train_pause_leave_return_reload_stop(server, page):
     expect(page.get_by_text(re.compile("Paused Epoch")).first).to_be_visible()
     deadline = time.monotonic() + 60
     while step_count(page) != held + 1:
-        assert time.monotonic() < deadline, "the step is not shown"
+        assert time.monotonic() < deadline, f"{step_count(page)} steps shown, {held} before"
         page.wait_for_timeout(100)
     assert step_count(page) == held + 1
 
