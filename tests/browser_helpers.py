@@ -19,7 +19,8 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
                 None)
-SECONDS = 90_000  # a slow machine may take its time; milliseconds
+SECONDS = 180_000  # a slow machine may take its time; milliseconds
+expect.set_options(timeout=SECONDS)
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def button(page: Page, name: str):
 
 
 def says(page: Page, words: str) -> None:
-    expect(page.get_by_text(re.compile(words)).first).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text(re.compile(words)).first).to_be_visible()
 
 
 def picture(page: Page):

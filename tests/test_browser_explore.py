@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browser_helpers import SECONDS, button, picture, says
+from browser_helpers import button, picture, says
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -28,7 +28,7 @@ def source(page):
 
 
 def changes(page, before):
-    expect(picture(page)).not_to_have_attribute("src", before, timeout=SECONDS)
+    expect(picture(page)).not_to_have_attribute("src", before)
 
 
 def size(page):
@@ -69,14 +69,14 @@ def test_layers_time_and_replay(server, page):
     changes(page, everything)
     page.keyboard.press("End")
     says(page, "epoch 40 of 40")
-    expect(picture(page)).to_have_attribute("src", everything, timeout=SECONDS)
+    expect(picture(page)).to_have_attribute("src", everything)
     for name in ("Grid", "Contours", "Paths", "Learned − true", "Data"):
         layer(page, name).click()
-    expect(picture(page)).to_have_attribute("src", newest, timeout=SECONDS)
+    expect(picture(page)).to_have_attribute("src", newest)
 
     button(page, "Replay").click()
     says(page, r"epoch ([1-3]?\d) of 40")
-    expect(button(page, "Hold")).to_be_visible(timeout=SECONDS)
+    expect(button(page, "Hold")).to_be_visible()
     says(page, "epoch 40 of 40")
     expect(button(page, "Replay")).to_be_enabled()
     assert size(page) == (box["width"], box["height"])
@@ -108,6 +108,6 @@ def test_through_the_flow_with_a_click_and_play(server, page):
     says(page, "Layer 1 of 3")
     button(page, "Play").click()
     says(page, "Layer 3 of 3")
-    expect(button(page, "Play")).to_be_visible(timeout=SECONDS)
-    expect(slider(page, "Layers passed")).to_have_value("3", timeout=SECONDS)
+    expect(button(page, "Play")).to_be_visible()
+    expect(slider(page, "Layers passed")).to_have_value("3")
     assert size(page) == (box["width"], box["height"])

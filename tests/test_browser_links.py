@@ -90,7 +90,7 @@ def test_a_teachers_link_is_made_opened_and_kept(server, page, browser):
 
     student = browser.new_page()
     student.goto(url)
-    expect(student.get_by_text("<b>Lesson</b> **1**")).to_be_visible(timeout=90_000)
+    expect(student.get_by_text("<b>Lesson</b> **1**")).to_be_visible()
     says(student, "What moves\\?")
     expect(student.get_by_text("<script>")).to_be_visible()
     assert student.title() != "x"
@@ -98,7 +98,7 @@ def test_a_teachers_link_is_made_opened_and_kept(server, page, browser):
     expect(student.get_by_text("Hidden layers", exact=True)).to_have_count(1)
     expect(student.get_by_text("Epochs", exact=True)).to_have_count(0)
     student.get_by_role("link", name="Glow").click()
-    expect(student.get_by_role("heading", name="Glow")).to_be_visible(timeout=90_000)
+    expect(student.get_by_role("heading", name="Glow")).to_be_visible()
     student.get_by_role("link", name="NICE").click()
     says(student, "What moves\\?")
     student.wait_for_url("**hide=training*")
@@ -111,7 +111,7 @@ def test_an_experiment_of_another_model_opens_its_page(server, page):
     says(page, "trained before")
     page.get_by_role("combobox", name="Experiments").click()
     page.get_by_role("option", name="RealNVP: Why masks alternate").click()
-    expect(page.get_by_role("heading", name="RealNVP")).to_be_visible(timeout=90_000)
+    expect(page.get_by_role("heading", name="RealNVP")).to_be_visible()
     page.wait_for_url("**/realnvp?*preset=masks*")
     says(page, "eight couplings that all change the same half")
     says(page, "before its first step")

@@ -23,7 +23,7 @@ def open_board(page: Page, server: str, query: str = ""):
     page.goto(f"{server}/nice{query}")
     button(page, "Own data: draw, upload").click()
     board = page.locator("canvas[role=application]")
-    expect(board).to_be_visible(timeout=SECONDS)
+    expect(board).to_be_visible()
     return board
 
 
@@ -44,7 +44,7 @@ def dots(page: Page) -> int:
 
 
 def board_holds(page: Page, count: int) -> None:
-    expect(page.locator("output")).to_have_text(f"{count:,} dots", timeout=SECONDS)
+    expect(page.locator("output")).to_have_text(f"{count:,} dots")
     points(page, count)
 
 
@@ -159,7 +159,7 @@ def test_the_dialog_and_the_drawing_stay_while_a_training_ends(server, page):
     says(page, r"Epoch \d+ of 400")
     button(page, "Own data: draw, upload").click()
     board = page.locator("canvas[role=application]")
-    expect(board).to_be_visible(timeout=SECONDS)
+    expect(board).to_be_visible()
     stroke(page, board, (0.2, 0.5), (0.6, 0.5))
     drawn = dots(page)
     points(page, drawn)
