@@ -119,12 +119,16 @@ class SourceSettings(Settings):
     """Which distribution the points come from."""
 
     data: str = setting(
-        "moons", "Distribution", "The distribution the flow is to learn; on the command line also "
-        "a file of points (.csv, .npy) or a grey picture (.png, .jpg).",
+        "moons", "Distribution", "The distribution the flow is to learn, or images: digits, mnist "
+        "or fashion_mnist; on the command line also a file of points (.csv, .npy), a grey picture "
+        "(.png, .jpg) or many (.zip, .npy).",
         group="Data", min_length=1, max_length=64)
     noise: float | None = setting(
         None, "Noise", "Standard deviation of the Gaussian noise around the shape; left empty, "
         "the distribution's own.", group="Data", unit="data units", ge=0, le=10)
+    image_side: int = setting(
+        16, "Side", "Height and width that images of your own are given.",
+        group="Images", unit="pixels", ge=4, le=64)
 
 
 class TrainingSettings(Settings):
@@ -146,7 +150,7 @@ class TrainingSettings(Settings):
         "forward", "Objective", "Forward KL is maximum likelihood: cover all the data. Reverse KL "
         "fits the flow's own samples to the known density: it may drop modes.", group="Training")
     points: int = setting(
-        20_000, "Points", "How many points are drawn, training and test together.",
+        20_000, "Points", "How many points are drawn, training and test together; images are all used.",
         group="Data", unit="points", log=True, step=500, ge=10, le=1_000_000)
     test_fraction: float = setting(
         0.2, "Test share", "Share of the points kept aside to measure how well the flow does on "
