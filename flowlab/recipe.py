@@ -15,7 +15,14 @@ def build(model: type[Flow], settings: RunSettings) -> Flow:
     """A fresh flow whose random start is fixed by the run's seed.
 
     torch's global random state is left as it was.
+
+    Raises
+    ------
+    ValueError
+        When the run is to be on a GPU and there is none.
     """
+    if settings.training.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is cuda, but PyTorch finds no NVIDIA GPU here: leave it at cpu.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.training.seed)
         flow = model(**dict(settings.flow))

@@ -150,7 +150,8 @@ class TrainingSettings(Settings):
         "forward", "Objective", "Forward KL is maximum likelihood: cover all the data. Reverse KL "
         "fits the flow's own samples to the known density: it may drop modes.", group="Training")
     points: int = setting(
-        20_000, "Points", "How many points are drawn, training and test together; images are all used.",
+        20_000, "Points", "How many points are drawn, training and test together; images are "
+        "all used.",
         group="Data", unit="points", log=True, step=500, ge=10, le=1_000_000)
     test_fraction: float = setting(
         0.2, "Test share", "Share of the points kept aside to measure how well the flow does on "

@@ -6,6 +6,7 @@ byte a pixel.
 
 import os
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -48,8 +49,10 @@ def fetch(name: str, title: str) -> tuple[np.ndarray, np.ndarray]:
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
         pass  # not kept yet, or damaged: fetch it
     try:
-        bunch = fetch_openml(name, version=1, as_frame=False, parser="pandas",
-                             data_home=folder(), n_retries=0)
+        with warnings.catch_warnings():  # of a second try; what comes of it is told below
+            warnings.simplefilter("ignore")
+            bunch = fetch_openml(name, version=1, as_frame=False, parser="pandas",
+                                 data_home=folder(), n_retries=1, delay=0.1)
     except OSError as error:  # also what urllib raises, and a folder that cannot be written
         raise ValueError(f"{title} is not on this machine and could not be fetched from OpenML: "
                          "connect to the network once, or choose digits, which need none."
