@@ -47,7 +47,7 @@ def multi_scale(settings: "GlowSettings") -> list[Bijection]:
         c, h, w = 4 * c, h // 2, w // 2
         for _ in range(settings.steps):
             layers += at(depth, *(norm((c, 1, 1)) for norm in normalisation), Convolution1x1(c),
-                         ChannelCoupling(c, False, network, settings.scale_bound))
+                         ChannelCoupling(c, True, network, settings.scale_bound))
         if level < settings.levels - 1:
             layers += at(depth, FactorOut(c))
             c //= 2

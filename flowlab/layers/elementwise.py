@@ -98,8 +98,8 @@ class ActNorm(Bijection):
     @staticmethod
     def affine(layers: Sequence["ActNorm"]) -> tuple[Tensor, Tensor, Tensor]:
         """The inverse of m layers as :math:`A x + b`: (m, d, d), (m, d, 1); sum of log-dets."""
-        log_scale = torch.stack([layer.log_scale for layer in layers])
-        shift = torch.stack([layer.shift for layer in layers])
+        log_scale = torch.stack([layer.log_scale for layer in layers]).flatten(1)
+        shift = torch.stack([layer.shift for layer in layers]).flatten(1)
         weight = torch.diag_embed(log_scale.exp())
         return weight, weight @ shift.unsqueeze(-1), log_scale.sum()
 

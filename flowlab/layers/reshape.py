@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from flowlab.bijection import Bijection
-from flowlab.layers import fused
+from flowlab.layers import fused_images
 
 FLAT = -1
 
@@ -106,8 +106,8 @@ def compose(layers: Iterable[Bijection], x: Tensor, context: Tensor | None,
     """``x`` through ``layers``, in their order and one direction, and the log-determinant."""
     place, log_det = Place(x), x.new_zeros(len(x))
     for depth, group in groupby(layers, lambda layer: layer.depth):
-        place.x, group_log_det = fused.compose(
-            group, place.move(depth).x, context, inverse)
+        place.x, group_log_det = fused_images.compose(
+            list(group), place.move(depth).x, context, inverse)
         log_det = log_det + group_log_det
     return place.move(0).x, log_det
 
