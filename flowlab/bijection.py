@@ -21,6 +21,9 @@ class Bijection(nn.Module):
     ``context`` is an integer tensor ``(batch,)`` of classes, or None; most layers ignore it.
     """
 
+    #: Where in an image it works, see `flowlab.layers.reshape`.
+    depth: int = 0
+
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Latent to data: ``x`` and log abs det ∂x/∂z, shape ``(batch,)``."""
         raise NotImplementedError

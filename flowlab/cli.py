@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from tqdm import tqdm
 
 from flowlab.data import store
-from flowlab.data.files import is_file, read_file
+from flowlab.data.files import DEFAULT_SIDE, is_file, read_file
 from flowlab.settings import RunSettings, describe
 from flowlab.training import Progress, Snapshot
 
@@ -65,8 +65,10 @@ def _keep_file(options: dict[str, str]) -> None:
     """Where ``--data`` names a file, keep what it holds, and train on that."""
     if not is_file(options.get("data", "")):
         return
-    path = options["data"]
-    array, notes = read_file(path)
+    path, side = options["data"], options.get("image_side", str(DEFAULT_SIDE))
+    if not side.isdecimal():
+        raise ValueError(f"image_side is {side!r}, but it should be a whole number.")
+    array, notes = read_file(path, int(side))
     options["data"] = store.keep(array)
     if array.dtype == np.float32:
         options.setdefault("event_shape", str(array.shape[1]))
@@ -82,14 +84,14 @@ def _train(progresses: Iterator[Progress], settings: RunSettings, files: dict[st
     with bar:
         for progress in progresses:
             bar.update(progress.epoch - bar.n)
-            bar.set_postfix(test_nll=f"{progress.test_nll:.3f} nats",
-                            kl="unknown" if progress.kl is None else f"{progress.kl:.3f} nats")
+            bar.set_postfix(_numbers(progress))
             if files["checkpoint"]:
                 progress.snapshot.save(files["checkpoint"])
     if progress is None:
         return _fail(f"The checkpoint has all {epochs} epochs already: ask for more with --epochs.")
     print(f"{progress.outcome} after epoch {progress.epoch} and {progress.seconds:.1f} s: "
           f"test NLL {progress.test_nll:.4f} nats"
+          + (f", {progress.test_bits:.4f} bits per dimension" if _on_images(progress) else "")
           + ("" if progress.kl is None else f", KL to the truth {progress.kl:.4f} nats"))
     if progress.reason:
         print(progress.reason)
@@ -97,6 +99,18 @@ def _train(progresses: Iterator[Progress], settings: RunSettings, files: dict[st
         progress.flow.save(files["save"])
         print(f"saved to {files['save']}")
     return 1 if progress.outcome == "diverged" else 0
+
+
+def _numbers(progress: Progress) -> dict[str, str]:
+    """What stands behind the progress bar."""
+    if _on_images(progress):
+        return {"train": f"{progress.train_bits:.3f}", "test": f"{progress.test_bits:.3f} bits/dim"}
+    return {"test_nll": f"{progress.test_nll:.3f} nats",
+            "kl": "unknown" if progress.kl is None else f"{progress.kl:.3f} nats"}
+
+
+def _on_images(progress: Progress) -> bool:
+    return progress.flow.settings.is_image
 
 
 def _fail(sentence: str) -> int:

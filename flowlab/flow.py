@@ -12,8 +12,8 @@ from torch.distributions import Distribution, constraints
 from flowlab import files
 from flowlab.base import LOG_PROB, SAMPLE
 from flowlab.bijection import Bijection
+from flowlab.layers import fused, reshape
 from flowlab.layers.elementwise import Standardise
-from flowlab.layers.fused import compose
 from flowlab.settings import FlowSettings
 
 __all__ = ["Bijection", "Flow", "FlowDistribution"]
@@ -33,13 +33,14 @@ class Flow(Bijection):
     of a composition is the sum of its layers'.
 
     A model is a subclass with a ``Settings`` class and a ``build`` method that returns its layers.
-    The last layer, nearest the data, standardises: it is fixed from the training data, so every
-    density is in the data's own units.
+    Nearest the data a last layer standardises, and with images it may be followed by the model's
+    `preprocessing`. It is fixed from the training data, so every density is in the data's own
+    units; those of pixels are their whole numbers.
 
     Parameters
     ----------
     event_shape : tuple of int
-        Shape of one point, such as ``(2,)``.
+        Shape of one point, such as ``(2,)``, or of an image, such as ``(1, 8, 8)``.
     **settings
         Fields of the model's ``Settings``.
 
@@ -66,12 +67,20 @@ class Flow(Bijection):
     def __init__(self, event_shape: Sequence[int] = (2,), **settings: object) -> None:
         super().__init__()
         self.settings = self.Settings(event_shape=tuple(event_shape), **settings)
-        self.layers = nn.ModuleList(
-            [*self.build(self.settings), Standardise(self.settings.event_shape)])
+        shape, last = self.settings.event_shape, self.preprocessing(self.settings)
+        # The pixels of an image have one unit, that of their channel.
+        units = Standardise(shape if len(shape) == 1 else (shape[0], 1, 1))
+        self.layers = nn.ModuleList([*self.build(self.settings), units, *last])
+        self._units = -1 - len(last)
+        self._compose = fused.compose if len(shape) == 1 else reshape.compose
 
     def build(self, settings: FlowSettings) -> list[Bijection]:
         """The model's layers in generative order; every model writes this one method."""
         raise NotImplementedError
+
+    def preprocessing(self, settings: FlowSettings) -> list[Bijection]:
+        """Fixed layers between the standardisation and the data; none unless a model says so."""
+        return []
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -81,12 +90,12 @@ class Flow(Bijection):
     @property
     def device(self) -> torch.device:
         """Where the flow is."""
-        return self.layers[-1].mean.device
+        return self.layers[self._units].mean.device
 
     @property
     def dtype(self) -> torch.dtype:
         """Floating-point type of the flow."""
-        return self.layers[-1].mean.dtype
+        return self.layers[self._units].mean.dtype
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Latent to data.
@@ -109,12 +118,12 @@ class Flow(Bijection):
             For a wrong shape or type, or a context that does not fit.
         """
         self._check(z, context)
-        return compose(self.layers, z, context, inverse=False)
+        return self._compose(self.layers, z, context, inverse=False)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Data to latent; shapes, context and errors as in `forward`, log abs det ∂z/∂x."""
         self._check(x, context)
-        return compose(reversed(self.layers), x, context, inverse=True)
+        return self._compose(reversed(self.layers), x, context, inverse=True)
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Log-density of ``x`` in nats, shape ``(batch,)``; arguments as in `inverse`."""
@@ -154,10 +163,23 @@ class Flow(Bijection):
     def trace(self, z: Tensor, context: Tensor | None = None) -> list[Tensor]:
         """The points after every layer: ``len(layers) + 1`` tensors, latent first, data last."""
         self._check(z, context)
+        if len(self.event_shape) > 1:
+            return reshape.trace(self.layers, z, context)
         points = [z]
         for layer in self.layers:
             points.append(layer.forward(points[-1], context)[0])
         return points
+
+    def scales(self) -> Tensor:
+        """The scale of every entry of a latent, an integer tensor of shape ``event_shape``.
+
+        Scale 0 is factored out first and holds the finest details; the highest goes through all
+        layers. Drawing one scale's entries anew, ``torch.where(flow.scales() == 0, fresh, z)``,
+        shows what it holds. On vectors, and where nothing is factored out, there is only scale 0.
+        """
+        if len(self.event_shape) == 1:
+            return torch.zeros(self.event_shape, dtype=torch.long)
+        return reshape.scales(self.layers, self.event_shape)
 
     def distribution(self, context: Tensor | int | None = None) -> "FlowDistribution":
         """The flow as a ``torch.distributions.Distribution``, for one class where it has classes.
@@ -178,6 +200,8 @@ class Flow(Bijection):
         self._check(x, context)
         stride = -(-len(x) // INITIAL_POINTS)
         x, context = x[::stride], None if context is None else context[::stride]
+        if len(self.event_shape) > 1:
+            return reshape.initialise(reversed(self.layers), x, context)
         waits = [type(layer).initialise is not Bijection.initialise for layer in self.layers]
         if any(waits):  # nearer the base than the last of these there is nothing to set
             for layer in reversed(self.layers[waits.index(True):]):

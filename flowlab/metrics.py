@@ -7,11 +7,19 @@ from torch import Tensor
 
 from flowlab.flow import Flow
 
+#: Images that are measured together; more would only take more memory.
+IMAGES = 1000
+
 
 @torch.no_grad()
 def nll(flow: Flow, x: Tensor, context: Tensor | None = None) -> float:
     """Negative log-likelihood of ``x``, the mean over points in nats."""
-    return -flow.log_prob(x, context).mean().item()
+    if x.ndim == 2:
+        return -flow.log_prob(x, context).mean().item()
+    contexts = [None] * len(x) if context is None else context.split(IMAGES)
+    total = sum(flow.log_prob(part, c).double().sum().item()
+                for part, c in zip(x.split(IMAGES), contexts, strict=False))
+    return -total / len(x)
 
 
 @torch.no_grad()

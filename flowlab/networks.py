@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrizations
 
 
 class Activation(NamedTuple):
@@ -104,3 +105,98 @@ class MLP(nn.Module):
     def matrices(self) -> list[Tensor]:
         """The layers' matrices ``(W b)``."""
         return [layer.matrix for layer in self.layers]
+
+
+class ConvNet(nn.Module):
+    """Glow's conditioner: 3×3, 1×1 and 3×3 convolutions with ReLU between (Glow, section 4).
+
+    The last one starts at zero, so the coupling starts as the identity (Glow, section 3.3).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    hidden_channels : int
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, hidden_channels: int = 64) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(in_channels, hidden_channels, 3, padding=1)
+        self.middle = nn.Conv2d(hidden_channels, hidden_channels, 1)
+        self.last = ZeroConv(hidden_channels, out_channels)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """``(batch, in_channels, height, width)`` to ``(batch, out_channels, height, width)``."""
+        return self.last(torch.relu(self.middle(torch.relu(self.first(h)))))
+
+
+class ZeroConv(nn.Conv2d):
+    """A 3×3 convolution that starts at zero.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1)
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+
+def weight_normed(in_channels: int, out_channels: int, size: int) -> nn.Module:
+    """A convolution whose weights are a direction times a learned length.
+
+    RealNVP uses weight normalisation (Salimans and Kingma, 2016) in all its networks.
+    """
+    conv = nn.Conv2d(in_channels, out_channels, size, padding=size // 2)
+    return parametrizations.weight_norm(conv)
+
+
+class ResidualBlock(nn.Module):
+    """Two weight-normed 3×3 convolutions beside a skip connection.
+
+    Parameters
+    ----------
+    channels : int
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = weight_normed(channels, channels, 3)
+        self.second = weight_normed(channels, channels, 3)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """``(batch, channels, height, width)`` to the same shape."""
+        return h + self.second(torch.relu(self.first(torch.relu(h))))
+
+
+class ResidualNet(nn.Module):
+    """RealNVP's conditioner: a residual network with weight normalisation (RealNVP, section 3.7).
+
+    Every block also skips to the output, as there. The paper's batch normalisation inside the
+    network is left out: with it a sample's density would depend on the batch around it.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    hidden_channels : int
+    blocks : int
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, hidden_channels: int = 32,
+                 blocks: int = 2) -> None:
+        super().__init__()
+        self.first = weight_normed(in_channels, hidden_channels, 3)
+        self.blocks = nn.ModuleList(ResidualBlock(hidden_channels) for _ in range(blocks))
+        self.skips = nn.ModuleList(weight_normed(hidden_channels, hidden_channels, 1)
+                                   for _ in range(blocks + 1))
+        self.last = ZeroConv(hidden_channels, out_channels)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """``(batch, in_channels, height, width)`` to ``(batch, out_channels, height, width)``."""
+        h = self.first(h)
+        out = self.skips[0](h)
+        for block, skip in zip(self.blocks, self.skips[1:], strict=True):
+            h = block(h)
+            out = out + skip(h)
+        return self.last(torch.relu(out))

@@ -4,9 +4,10 @@ from collections.abc import Generator
 
 import torch
 
-from flowlab.data import target
+from flowlab.data import Images, Points, Target, image_set, target
+from flowlab.data.images import is_image_set
 from flowlab.flow import Flow
-from flowlab.settings import RunSettings, TrainingSettings
+from flowlab.settings import FlowSettings, RunSettings, SourceSettings, TrainingSettings
 from flowlab.training import Progress, Snapshot, train
 
 
@@ -14,7 +15,14 @@ def build(model: type[Flow], settings: RunSettings) -> Flow:
     """A fresh flow whose random start is fixed by the run's seed.
 
     torch's global random state is left as it was.
+
+    Raises
+    ------
+    ValueError
+        When the run is to be on a GPU and there is none.
     """
+    if settings.training.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is cuda, but PyTorch finds no NVIDIA GPU here: leave it at cpu.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.training.seed)
         flow = model(**dict(settings.flow))
@@ -24,9 +32,10 @@ def build(model: type[Flow], settings: RunSettings) -> Flow:
 def run(model: type[Flow], run_settings: type[RunSettings],
         settings: RunSettings | TrainingSettings | None, every: str,
         resume: Snapshot | None) -> Generator[Progress, float | None, None]:
-    """Train a fresh flow on the run's distribution; as `flowlab.training.train`.
+    """Train a fresh flow on the run's distribution or images; as `flowlab.training.train`.
 
-    ``settings`` may be a whole run, or its training alone; what is left out is at its default.
+    ``settings`` may be a whole run, or its training alone; what is left out is at its default. A
+    flow for the plane takes the shape of the run's images, see `fitted`.
 
     Raises
     ------
@@ -35,5 +44,35 @@ def run(model: type[Flow], run_settings: type[RunSettings],
     """
     if not isinstance(settings, RunSettings):
         settings = run_settings(training=settings or TrainingSettings())
-    source = target(settings.source.data, noise=settings.source.noise)
+    source = source_of(settings.source)
+    settings = settings.model_copy(update={"flow": fitted(settings.flow, source)})
     return train(build(model, settings), source, settings.training, every=every, resume=resume)
+
+
+def source_of(settings: SourceSettings) -> Target | Points | Images:
+    """The distribution, own points or images that the settings name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such source, or it cannot have that noise.
+    """
+    if not is_image_set(settings.data):
+        return target(settings.data, noise=settings.noise)
+    if settings.noise is not None:
+        raise ValueError("Images have no noise level; leave the noise out.")
+    return image_set(settings.data)
+
+
+def fitted(settings: FlowSettings, source: Target | Points | Images) -> FlowSettings:
+    """The settings of a flow; with images, in their shape and with their grey levels.
+
+    A shape or a number of grey levels that is not at its default stays as it is.
+    """
+    if not isinstance(source, Images):
+        return settings
+    default, change = type(settings)(), {}
+    for name in ("event_shape", "grey_levels"):
+        if getattr(settings, name) == getattr(default, name):
+            change[name] = getattr(source, name)
+    return type(settings)(**{**dict(settings), **change})

@@ -4,9 +4,9 @@ A field's title, description, bounds, unit and group are all there is to know ab
 controls, the URL, the command line's options and the documentation's tables are made from them.
 """
 
-from typing import Any, Literal, Self, get_origin
+from typing import Any, ClassVar, Literal, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 
 def setting(default: Any, title: str, description: str, *, group: str, unit: str = "",
@@ -45,21 +45,32 @@ class FlowSettings(Settings):
     """What every flow has; each model adds its own."""
 
     event_shape: tuple[int, ...] = setting(
-        (2,), "Event shape", "Shape of one point of the data: (2,) is a point of the plane.",
-        group="Model")
+        (2,), "Event shape", "Shape of one point of the data: 2 is a point of the plane; 1,8,8 is "
+        "an image of one channel, eight rows and eight columns.", group="Model")
     base: Literal["normal", "logistic"] = setting(
         "normal", "Base distribution", "The simple distribution that the flow starts from.",
         group="Model")
     classes: int = setting(
         0, "Classes", "Number of classes the density depends on; 0 means none.",
         group="Model", ge=0, le=1000)
+    grey_levels: int = setting(
+        0, "Grey levels", "How many whole numbers, from 0 on, a pixel's value can be; 0 means that "
+        "pixels are real numbers.", group="Images", ge=0, le=65_536)
 
     @field_validator("event_shape")
     @classmethod
-    def _vectors(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
-        if len(shape) != 1 or not 2 <= shape[0] <= 4096:
-            raise ValueError("give one length from 2 to 4096, such as (2,)")
+    def _vector_or_image(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
+        vector = len(shape) == 1 and 2 <= shape[0] <= 4096
+        image = (len(shape) == 3 and 1 <= shape[0] <= 16 and all(2 <= n <= 256 for n in shape[1:]))
+        if not vector and not image:
+            raise ValueError("give one length from 2 to 4096, such as (2,), or an image's 1 to 16 "
+                             "channels, and height and width from 2 to 256, such as (1, 8, 8)")
         return shape
+
+    @property
+    def is_image(self) -> bool:
+        """Whether a point is an image: channels, height and width."""
+        return len(self.event_shape) == 3
 
 
 class CouplingSettings(FlowSettings):
@@ -80,16 +91,44 @@ class CouplingSettings(FlowSettings):
         return hidden
 
 
+class MultiScaleSettings(CouplingSettings):
+    """Settings of a flow that takes images apart into scales."""
+
+    levels: int = setting(
+        2, "Levels", "Scales of an image: each has a quarter of the pixels of the one before it.",
+        group="Images", ge=1, le=6)
+    hidden_channels: int = setting(
+        64, "Hidden channels", "Width of the convolutional networks of an image's couplings.",
+        group="Images", unit="channels", ge=1, le=1024)
+
+    #: Halvings of height and width, beyond ``levels``.
+    _more_halvings: ClassVar[int] = 0
+
+    @field_validator("levels")
+    @classmethod
+    def _halves(cls, levels: int, info: ValidationInfo) -> int:
+        sides = info.data.get("event_shape", ())[1:]
+        part = 2 ** (levels + cls._more_halvings)
+        if any(side % part for side in sides):
+            raise ValueError(f"that takes a height and a width that {part} divides, and the images "
+                             f"have {sides[0]} × {sides[1]}: choose fewer levels")
+        return levels
+
+
 class SourceSettings(Settings):
     """Which distribution the points come from."""
 
     data: str = setting(
-        "moons", "Distribution", "The distribution the flow is to learn; on the command line also "
-        "a file of points (.csv, .npy) or a grey picture (.png, .jpg).",
+        "moons", "Distribution", "The distribution the flow is to learn, or images: digits, mnist "
+        "or fashion_mnist; on the command line also a file of points (.csv, .npy), a grey picture "
+        "(.png, .jpg) or many (.zip, .npy).",
         group="Data", min_length=1, max_length=64)
     noise: float | None = setting(
         None, "Noise", "Standard deviation of the Gaussian noise around the shape; left empty, "
         "the distribution's own.", group="Data", unit="data units", ge=0, le=10)
+    image_side: int = setting(
+        16, "Side", "Height and width that images of your own are given.",
+        group="Images", unit="pixels", ge=4, le=64)
 
 
 class TrainingSettings(Settings):
@@ -111,7 +150,8 @@ class TrainingSettings(Settings):
         "forward", "Objective", "Forward KL is maximum likelihood: cover all the data. Reverse KL "
         "fits the flow's own samples to the known density: it may drop modes.", group="Training")
     points: int = setting(
-        20_000, "Points", "How many points are drawn, training and test together.",
+        20_000, "Points", "How many points are drawn, training and test together; images are "
+        "all used.",
         group="Data", unit="points", log=True, step=500, ge=10, le=1_000_000)
     test_fraction: float = setting(
         0.2, "Test share", "Share of the points kept aside to measure how well the flow does on "

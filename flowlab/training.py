@@ -15,8 +15,9 @@ from torch import Tensor
 
 from flowlab.base import LOG_PROB
 from flowlab.checkpoint import Snapshot
+from flowlab.data.images import Images, dequantise
 from flowlab.flow import Flow
-from flowlab.metrics import inverse_error, nll
+from flowlab.metrics import bits_per_dimension, inverse_error, nll
 from flowlab.settings import TrainingSettings
 
 __all__ = ["Progress", "Snapshot", "TrainingSettings", "train"]
@@ -25,6 +26,8 @@ __all__ = ["Progress", "Snapshot", "TrainingSettings", "train"]
 INVERSE_POINTS = 256
 #: Training points on which the training NLL is measured where no batch has given it.
 TRAIN_POINTS = 4096
+#: Seeds' indices for the noise of images that are measured, away from those of epochs and steps.
+TEST_NOISE, TRAIN_NOISE = 2**40, 2**40 + 1
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,16 @@ class Progress:
     flow: Flow = field(repr=False)
     snapshot: Snapshot | None = field(repr=False, default=None)
 
+    @property
+    def train_bits(self) -> float:
+        """The training NLL in bits per dimension; for images, bits for each pixel's value."""
+        return bits_per_dimension(self.train_nll, self.flow.event_shape)
+
+    @property
+    def test_bits(self) -> float:
+        """The test NLL in bits per dimension; for images an upper bound on the discrete model's."""
+        return bits_per_dimension(self.test_nll, self.flow.event_shape)
+
 
 def train(flow: Flow, source: Any, settings: TrainingSettings, *,
           every: Literal["epoch", "batch"] = "epoch",
@@ -94,9 +107,10 @@ def train(flow: Flow, source: Any, settings: TrainingSettings, *,
     ----------
     flow : Flow
         Trained in place. A fresh one is first initialised from the training points.
-    source : Target, Tensor, or pair of Tensors
-        A target of `flowlab.data`; or points ``(n, *event_shape)``; or points and their classes
-        ``(n,)``.
+    source : Target, Images, Tensor, or pair of Tensors
+        A target of `flowlab.data`; or its images, which get fresh uniform noise at every step and
+        are measured with the same noise each time; or points ``(n, *event_shape)``; or points and
+        their classes ``(n,)``.
     settings : TrainingSettings
     every : "epoch" or "batch"
         How often to yield.
@@ -136,7 +150,7 @@ class _Trainer:
                              " distribution, give it noise, or train with the forward objective.")
         self.test_log_p = None if self.target is None else self.target.log_prob(self.test_x)
         if resume is None:
-            flow.initialise(self.train_x, self.train_context)
+            flow.initialise(*self._some_training_points())
         else:
             flow.load_state_dict(resume.weights)
         self.parameters = list(flow.parameters())
@@ -159,6 +173,10 @@ class _Trainer:
     def _split(self, source: Any) -> None:
         """Training and test points, on the flow's device and in its type."""
         settings, context = self.settings, None
+        self.pixels = isinstance(source, Images)
+        if self.pixels:
+            self._take(source)
+            return
         if hasattr(source, "sample"):
             x = source.sample(settings.points, seed=settings.seed)
         elif isinstance(source, tuple):
@@ -177,6 +195,30 @@ class _Trainer:
         self.train_x, self.test_x = (x[i].to(self.flow.device) for i in (train, test))
         self.train_context, self.test_context = (
             None if context is None else context[i].to(self.flow.device) for i in (train, test))
+
+    def _take(self, images: Images) -> None:
+        """The images' own two parts: bytes to train on, and test images with their noise."""
+        flow, (x, labels), (test_x, test_labels) = self.flow, images.part(False), images.part(True)
+        if images.event_shape != flow.event_shape:
+            raise ValueError(f"The images have the shape {images.event_shape} and the flow "
+                             f"{flow.event_shape}: set event_shape to the images' own.")
+        if flow.settings.classes and not 1 <= images.classes <= flow.settings.classes:
+            raise ValueError(f"The images have {images.classes} classes and the flow "
+                             f"{flow.settings.classes}: set classes to {images.classes}.")
+        self.train_x = x.to(flow.device)
+        self.test_x = dequantise(test_x.to(flow.device), _generator(
+            self.settings.seed, TEST_NOISE, flow.device), flow.dtype)
+        self.train_context, self.test_context = (
+            labels.to(flow.device) if flow.settings.classes else None
+            for labels in (labels, test_labels))
+
+    def _some_training_points(self) -> tuple[Tensor, Tensor | None]:
+        """All training points, or of images some thousand with their noise; and their classes."""
+        if not self.pixels:
+            return self.train_x, self.train_context
+        noise = _generator(self.settings.seed, TRAIN_NOISE, self.flow.device)
+        x = dequantise(self.train_x[:TRAIN_POINTS], noise, self.flow.dtype)
+        return x, None if self.train_context is None else self.train_context[:TRAIN_POINTS]
 
     def run(self) -> Iterator[Progress]:
         """Train to the end; yield after every batch, with a snapshot after the last of an epoch."""
@@ -248,7 +290,11 @@ class _Trainer:
     def _loss(self, batch: Tensor) -> Tensor:
         if self.settings.objective == "forward":
             context = None if self.train_context is None else self.train_context[batch]
-            return -self.flow.log_prob(self.train_x[batch], context).mean()
+            x = self.train_x[batch]
+            if self.pixels:
+                x = dequantise(x, _generator(self.settings.seed, -2 - self.step,
+                                             self.flow.device), self.flow.dtype)
+            return -self.flow.log_prob(x, context).mean()
         z = self.flow.base_sample(len(batch), _generator(self.settings.seed, -2 - self.step,
                                                          self.flow.device))
         x, log_det = self.flow.forward(z)
@@ -269,8 +315,9 @@ class _Trainer:
         context = None if self.test_context is None else self.test_context[:INVERSE_POINTS]
         self.inverse_error = inverse_error(self.flow, self.test_x[:INVERSE_POINTS], context)
         if self.settings.objective == "reverse" or math.isnan(self.train_nll):
-            context = None if self.train_context is None else self.train_context[:TRAIN_POINTS]
-            self.train_nll = nll(self.flow, self.train_x[:TRAIN_POINTS], context)
+            x, context = self._some_training_points()
+            context = None if context is None else context[:TRAIN_POINTS]
+            self.train_nll = nll(self.flow, x[:TRAIN_POINTS], context)
 
     def _after_epoch(self, loss: float) -> Progress:
         self.stale = 0 if self.test_nll < self.best else self.stale + 1

@@ -5,15 +5,17 @@ from typing import Literal
 from flowlab.bijection import Bijection
 from flowlab.flow import Flow
 from flowlab.layers import ActNorm, AffineCoupling, BatchNorm, Linear
-from flowlab.settings import CouplingSettings, setting
+from flowlab.settings import MultiScaleSettings, setting
+from glow.multi_scale import multi_scale
 
 
-class GlowSettings(CouplingSettings):
+class GlowSettings(MultiScaleSettings):
     """Settings of Glow."""
 
     steps: int = setting(
         16, "Steps", "Number of flow steps; each normalises, mixes the coordinates by a learned "
-        "linear map, and applies an affine coupling.", group="Model", ge=1, le=64)
+        "linear map, and applies an affine coupling. With images, on each level.",
+        group="Model", ge=1, le=64)
     normalisation: Literal["actnorm", "batchnorm", "none"] = setting(
         "actnorm", "Normalisation", "First layer of a step: ActNorm starts from the data and is "
         "then learned; batch normalisation follows moving averages.", group="Model")
@@ -27,12 +29,12 @@ class Glow(Flow):
 
     In the normalising direction a step is ActNorm, then the 1×1 convolution in its PLU form, then
     the coupling. The linear map replaces RealNVP's fixed alternation of halves: every step learns
-    which directions to mix.
+    which directions to mix. For images see `glow.multi_scale.multi_scale`.
 
     Parameters
     ----------
     event_shape : tuple of int
-        ``(features,)``, at least 2.
+        ``(features,)``, at least 2; or ``(channels, height, width)``.
     **settings
         Fields of `GlowSettings`.
 
@@ -46,6 +48,8 @@ class Glow(Flow):
     Settings = GlowSettings
 
     def build(self, settings: GlowSettings) -> list[Bijection]:
+        if settings.is_image:
+            return multi_scale(settings)
         features, = settings.event_shape
         norm = {"actnorm": [ActNorm], "batchnorm": [BatchNorm], "none": []}[settings.normalisation]
         layers: list[Bijection] = []

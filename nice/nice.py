@@ -1,10 +1,11 @@
 """NICE, arXiv 1410.8516."""
 
+import math
 from typing import Literal
 
 from flowlab.bijection import Bijection
 from flowlab.flow import Flow
-from flowlab.layers import AdditiveCoupling, Scaling
+from flowlab.layers import FLAT, AdditiveCoupling, Scaling, at
 from flowlab.settings import CouplingSettings, setting
 
 
@@ -28,12 +29,13 @@ class NICE(Flow):
     distribution, but has to keep its values of density.
 
     The base is logistic, as in the paper's experiments. Sixteen couplings by default, where the
-    paper uses four for images: in the plane they are cheap, and bend finer.
+    paper uses four for images: in the plane they are cheap, and bend finer. Images are flattened;
+    the halves are the odd and the even pixels (section 5.1).
 
     Parameters
     ----------
     event_shape : tuple of int
-        ``(features,)``, at least 2.
+        ``(features,)``, at least 2; or ``(channels, height, width)``.
     **settings
         Fields of `NICESettings`.
 
@@ -49,7 +51,8 @@ class NICE(Flow):
     Settings = NICESettings
 
     def build(self, settings: NICESettings) -> list[Bijection]:
-        features, = settings.event_shape
-        return [Scaling(settings.event_shape),
-                *(AdditiveCoupling(features, i % 2 == 1, settings.hidden, settings.activation,
-                                   settings.classes) for i in range(settings.couplings))]
+        features = math.prod(settings.event_shape)
+        layers = [Scaling((features,)),
+                  *(AdditiveCoupling(features, i % 2 == 1, settings.hidden, settings.activation,
+                                     settings.classes) for i in range(settings.couplings))]
+        return at(FLAT, *layers) if settings.is_image else layers

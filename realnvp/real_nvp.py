@@ -1,14 +1,15 @@
 """RealNVP, arXiv 1605.08803."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from flowlab.bijection import Bijection
 from flowlab.flow import Flow
-from flowlab.layers import AffineCoupling, BatchNorm
-from flowlab.settings import CouplingSettings, setting
+from flowlab.layers import AffineCoupling, BatchNorm, Logit
+from flowlab.settings import MultiScaleSettings, setting
+from realnvp.multi_scale import multi_scale
 
 
-class RealNVPSettings(CouplingSettings):
+class RealNVPSettings(MultiScaleSettings):
     """Settings of RealNVP."""
 
     couplings: int = setting(
@@ -23,6 +24,17 @@ class RealNVPSettings(CouplingSettings):
     scale_bound: float = setting(
         1.0, "Log-scale bound", "The most that one coupling can stretch or shrink, as a natural "
         "logarithm.", group="Model", unit="nats", ge=0.1, le=10)
+    blocks: int = setting(
+        2, "Residual blocks", "Residual blocks in the network of an image's coupling.",
+        group="Images", ge=0, le=32)
+    image_normalisation: Literal["batchnorm", "actnorm", "none"] = setting(
+        "batchnorm", "Normalisation of images", "What follows every coupling on images: batch "
+        "normalisation as in the paper, ActNorm as in Glow, or nothing.", group="Images")
+    logit: bool = setting(
+        True, "Logit", "Whether pixels with grey levels go through a logit first, so that samples "
+        "keep to the range of pixels.", group="Images")
+
+    _more_halvings: ClassVar[int] = -1  # the last scale is not squeezed
 
 
 class RealNVP(Flow):
@@ -31,12 +43,13 @@ class RealNVP(Flow):
     Unlike NICE it changes volume, differently at every point. Departures from the paper: batch
     normalisation is off for vectors unless asked for, since standardised data and couplings that
     start at the identity do not need it, and exact densities train faster without; the
-    log-scale's bound is a constant, where the paper learns the factor of its tanh.
+    log-scale's bound is a constant, where the paper learns the factor of its tanh. For images see
+    `realnvp.multi_scale.multi_scale`.
 
     Parameters
     ----------
     event_shape : tuple of int
-        ``(features,)``, at least 2.
+        ``(features,)``, at least 2; or ``(channels, height, width)``.
     **settings
         Fields of `RealNVPSettings`.
 
@@ -50,7 +63,13 @@ class RealNVP(Flow):
 
     Settings = RealNVPSettings
 
+    def preprocessing(self, settings: RealNVPSettings) -> list[Bijection]:
+        logit = settings.is_image and settings.grey_levels and settings.logit
+        return [Logit(settings.grey_levels)] if logit else []
+
     def build(self, settings: RealNVPSettings) -> list[Bijection]:
+        if settings.is_image:
+            return multi_scale(settings)
         features, = settings.event_shape
         layers: list[Bijection] = []
         for i in range(settings.couplings):

@@ -1,10 +1,13 @@
 """Two-dimensional targets: samples, the exact density they come from, and its entropy.
 
-Also a user's own data: points without a known density, and pictures as a density.
+Also a user's own data: points without a known density, and pictures as a density; and sets of
+images, for flows on images.
 """
 
+from flowlab.data.images import Images, dequantise, image_set, images
 from flowlab.data.own import Picture, Points
 from flowlab.data.registry import target, targets
 from flowlab.data.target import Target
 
-__all__ = ["Picture", "Points", "Target", "target", "targets"]
+__all__ = ["Images", "Picture", "Points", "Target", "dequantise", "image_set", "images", "target",
+           "targets"]

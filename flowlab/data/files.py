@@ -4,11 +4,13 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from flowlab.data import albums
 from flowlab.data.grey import read_picture
-from flowlab.data.tables import MAX_BYTES, Table, read_npy, read_text
+from flowlab.data.tables import Table, is_stack, read_npy, read_text
 
 TABLES = ("csv", "tsv", "txt", "npy")
 PICTURES = ("png", "jpg", "jpeg")
+DEFAULT_SIDE = 16  # pixels
 
 
 def ending(name: str) -> str:
@@ -29,17 +31,24 @@ def read_table(content: bytes, kind: str) -> Table:
 
 def is_file(data: str) -> bool:
     """Whether what the command line calls ``data`` is a file, not a distribution."""
-    return ending(data) in (*TABLES, *PICTURES)
+    return ending(data) in (*TABLES, *PICTURES, "zip")
 
 
-def read_file(path: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read all columns of a table, or the weights of a picture, from a file of this machine.
+def read_file(path: str, side: int = DEFAULT_SIDE) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Read a table, a picture, or images from a file of this machine.
+
+    Parameters
+    ----------
+    path : str
+        A NumPy array of three or four dimensions and a zip hold images.
+    side : int
+        Height and width that images get.
 
     Returns
     -------
     tuple
-        Points, shape (rows, columns), float32, or a picture's weights, uint8; and sentences on
-        what was done to them.
+        Points, shape (rows, columns), float32; a picture's weights, uint8; or images, shape
+        (n, side, side), uint8; and sentences on what was done to them.
 
     Raises
     ------
@@ -49,8 +58,10 @@ def read_file(path: str) -> tuple[np.ndarray, tuple[str, ...]]:
         When there is no such file.
     """
     with Path(path).open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
+        content = file.read(albums.MAX_BYTES + 1)
     try:
+        if ending(path) == "zip" or (ending(path) == "npy" and is_stack(content)):
+            return albums.read_images(content, ending(path), side)
         if ending(path) in PICTURES:
             return read_picture(content)
         table = read_table(content, ending(path))

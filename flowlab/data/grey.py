@@ -43,16 +43,13 @@ def read_picture(content: bytes, dense: Dense = "automatic") -> tuple[np.ndarray
     if len(content) > MAX_BYTES:
         raise ValueError(f"The file has {len(content) / 1e6:.0f} MB: give at most "
                          f"{MAX_BYTES // 10**6} MB.")
-    picture = _open(content)
+    picture = open_picture(content)
     width, height = picture.size
     if min(picture.size) < MIN_SIDE:
         raise ValueError(f"The picture has {width} × {height} pixels: give at least {MIN_SIDE} × "
                          f"{MIN_SIDE}.")
     notes = []
-    try:
-        grey = _grey(ImageOps.exif_transpose(picture))
-    except Exception as error:  # Pillow has no one complaint for bytes that make no sense
-        raise ValueError("The picture is damaged: save it again as PNG.") from error
+    grey = as_grey(picture)
     if max(grey.size) > SIDE:
         grey.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
         notes.append(f"Made smaller: {grey.width} × {grey.height} pixels of {width} × {height}.")
@@ -67,18 +64,38 @@ def read_picture(content: bytes, dense: Dense = "automatic") -> tuple[np.ndarray
     return np.ascontiguousarray(weights), tuple(notes)
 
 
-def _open(content: bytes) -> Image.Image:
-    """Open a picture, of which only the header is read so far."""
+def open_picture(content: bytes) -> Image.Image:
+    """Open a PNG or JPEG picture, of which only the header is read so far.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, when it is no such picture or has too many pixels.
+    """
     too_many = f"The picture has too many pixels: give at most {MAX_PIXELS:,}."
     try:
         picture = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
     except _BOMBS as error:
         raise ValueError(too_many) from error
-    except Exception as error:  # as above
+    except Exception as error:  # Pillow has no one complaint, see below
         raise ValueError("This is not a PNG or JPEG picture: choose one.") from error
     if picture.width * picture.height > MAX_PIXELS:
         raise ValueError(too_many)
     return picture
+
+
+def as_grey(picture: Image.Image) -> Image.Image:
+    """Return the picture upright and grey, white where it is transparent.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, when it is damaged.
+    """
+    try:
+        return _grey(ImageOps.exif_transpose(picture))
+    except Exception as error:  # Pillow has no one complaint for bytes that make no sense
+        raise ValueError("The picture is damaged: save it again as PNG.") from error
 
 
 def _grey(picture: Image.Image) -> Image.Image:

@@ -139,9 +139,11 @@ def own(name: str) -> Points | Picture:
     Raises
     ------
     ValueError
-        If they are not in the store (any more).
+        If they are not in the store (any more), or are images.
     """
     array = load(name)
+    if array.ndim == 3:
+        raise ValueError(f"The own data {name!r} are images: choose them as images.")
     if array.dtype == np.uint8:
         return Picture(array, name)
     return Points(array, name)

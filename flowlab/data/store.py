@@ -41,7 +41,8 @@ def keep(array: np.ndarray) -> str:
     Parameters
     ----------
     array : numpy.ndarray
-        Two-dimensional: float32 points, one a row, or the uint8 weights of a picture.
+        Float32 points, one a row; the uint8 weights of a picture, (rows, columns); or uint8 images,
+        (n, height, width).
 
     Returns
     -------

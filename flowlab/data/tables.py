@@ -7,6 +7,7 @@ import csv
 import io
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,15 +102,15 @@ class Table:
                              f"{more}: {remedy}.")
 
 
-def read_npy(content: bytes) -> Table:
-    """Read a table from the bytes of a NumPy file.
+def open_npy(content: bytes, check: Callable[[tuple[int, ...]], None]
+             ) -> np.ndarray:
+    """Return the numbers in a NumPy file; ``check`` sees the shape before they are read.
 
     Raises
     ------
     ValueError
-        With one sentence, when it is not a two-dimensional array of numbers of a bearable size.
+        With one sentence, when it is not an array of plain real numbers.
     """
-    _check_size(content)
     if not content.startswith(b"\x93NUMPY"):
         raise ValueError("This is not a NumPy file: save the array with numpy.save.")
     file = io.BytesIO(content)
@@ -122,15 +123,39 @@ def read_npy(content: bytes) -> Table:
                          "numbers.")
     if kind.kind not in "fiub" or kind.itemsize > 8:
         raise ValueError(f"The NumPy file holds {kind}, not real numbers: save it as float64.")
+    check(shape)
+    if math.prod(shape) * kind.itemsize != len(content) - file.tell():
+        raise ValueError("The NumPy file is not as long as it says: save the array again.")
+    return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def is_stack(content: bytes) -> bool:
+    """Whether a NumPy file says that its array has three or four dimensions, as images have."""
+    file = io.BytesIO(content)
+    try:
+        return len(HEADERS[np.lib.format.read_magic(file)](file)[0]) in (3, 4)
+    except Exception:  # what is wrong with it is said when it is read
+        return False
+
+
+def read_npy(content: bytes) -> Table:
+    """Read a table from the bytes of a NumPy file.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, when it is not a two-dimensional array of numbers of a bearable size.
+    """
+    _check_size(content)
+    values = open_npy(content, _check_table).astype(np.float64)
+    return Table(_numbered(values.shape[1]), values, np.arange(1, len(values) + 1))
+
+
+def _check_table(shape: tuple[int, ...]) -> None:
     if len(shape) != 2:
         raise ValueError(f"The array has the shape {shape}, but a table of points has two "
                          "dimensions: (rows, columns).")
-    rows, columns = shape
-    _check_shape(rows, columns)
-    if rows * columns * kind.itemsize != len(content) - file.tell():
-        raise ValueError("The NumPy file is not as long as it says: save the array again.")
-    values = np.load(io.BytesIO(content), allow_pickle=False).astype(np.float64)
-    return Table(_numbered(columns), values, np.arange(1, rows + 1))
+    _check_shape(*shape)
 
 
 def read_text(content: bytes) -> Table:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlab.bijection import Bijection
-from flowlab.layers.elementwise import moments
+from flowlab.layers.elementwise import log_det_of, mean_over, moments
 
 
 class BatchNorm(Bijection):
@@ -23,25 +23,27 @@ class BatchNorm(Bijection):
 
     Parameters
     ----------
-    event_shape : sequence of int
+    shape : sequence of int
+        The event's shape; or ``(channels, 1, 1)``, where a batch's statistics are over its pixels
+        too.
     momentum : float
         Share of a new batch in the moving average.
     epsilon : float
         Added to the variance, so that a constant feature has an inverse too.
     """
 
-    def __init__(self, event_shape: Sequence[int], momentum: float = 0.05,
+    def __init__(self, shape: Sequence[int], momentum: float = 0.05,
                  epsilon: float = 1e-5) -> None:
         super().__init__()
         self.momentum, self.epsilon = momentum, epsilon
-        self.register_buffer("mean", torch.zeros(*event_shape))
-        self.register_buffer("variance", torch.ones(*event_shape))
+        self.register_buffer("mean", torch.zeros(*shape))
+        self.register_buffer("variance", torch.ones(*shape))
         self.register_buffer("initialised", torch.tensor(False))
         self._seen: Tensor | None = None
 
     def initialise(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         if not self.initialised:
-            mean, std = moments(x)
+            mean, std = moments(x, self.mean.shape)
             self.mean.copy_(mean)
             self.variance.copy_(std.square())
             self.initialised.fill_(True)
@@ -51,16 +53,18 @@ class BatchNorm(Bijection):
     def commit(self) -> None:
         if self._seen is not None:
             # Variance about the old mean: it needs no second pass, and works for one point.
-            self.variance.lerp_((self._seen - self.mean).square().mean(0), self.momentum)
-            self.mean.lerp_(self._seen.mean(0), self.momentum)
+            shape = self.mean.shape
+            spread = mean_over((self._seen - self.mean).square(), shape)
+            self.variance.lerp_(spread, self.momentum)
+            self.mean.lerp_(mean_over(self._seen, shape), self.momentum)
             self._seen = None
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         scale = torch.sqrt(self.variance + self.epsilon)
-        return torch.addcmul(self.mean, z, scale), scale.log().sum().expand(len(z))
+        return torch.addcmul(self.mean, z, scale), log_det_of(scale.log(), z)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if self.training and torch.is_grad_enabled():
             self._seen = x.detach()
         scale = torch.sqrt(self.variance + self.epsilon)
-        return (x - self.mean) / scale, -scale.log().sum().expand(len(x))
+        return (x - self.mean) / scale, -log_det_of(scale.log(), x)

@@ -1,9 +1,11 @@
 r"""Elementwise affine maps: one shift and one scale for each feature.
 
 All have ``x = shift + scale ⊙ z`` and the log-determinant :math:`\sum_i \log|\text{scale}_i|`,
-the same for every sample.
+the same for every sample. On images of shape ``(channels, height, width)`` the scales may have the
+shape ``(channels, 1, 1)``: then a channel's scale is that of all its pixels, and counts for each.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -14,10 +16,25 @@ from flowlab.bijection import Bijection
 SMALLEST_STD = 1e-6  # below this a feature counts as constant, and is only shifted
 
 
-def moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation over the batch, the latter 1 where a feature is constant."""
-    mean, std = x.mean(0), x.std(0, correction=0)
+def mean_over(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """Mean of ``(batch, *event_shape)`` over the batch, and where ``shape`` has 1 over that too."""
+    if tuple(shape) == tuple(x.shape[1:]):
+        return x.mean(0)
+    return x.mean([0, *(i for i, n in enumerate(shape, 1) if n == 1)], keepdim=True)[0]
+
+
+def moments(x: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, the latter 1 where a feature is constant; see `mean_over`."""
+    mean = mean_over(x, shape)
+    std = mean_over((x - mean).square(), shape).sqrt()
     return mean, torch.where(std > SMALLEST_STD * (1 + mean.abs()), std, torch.ones_like(std))
+
+
+def log_det_of(log_scale: Tensor, x: Tensor) -> Tensor:
+    """The log-determinant of multiplying every point of ``x`` by the scales, shape ``(batch,)``."""
+    pixels = math.prod(x.shape[1:]) // log_scale.numel()
+    total = log_scale.sum()
+    return (total if pixels == 1 else pixels * total).expand(len(x))
 
 
 class Scaling(Bijection):
@@ -28,18 +45,19 @@ class Scaling(Bijection):
 
     Parameters
     ----------
-    event_shape : sequence of int
+    shape : sequence of int
+        The event's shape; or ``(channels, 1, 1)`` for one scale a channel.
     """
 
-    def __init__(self, event_shape: Sequence[int]) -> None:
+    def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
-        self.log_scale = nn.Parameter(torch.zeros(*event_shape))
+        self.log_scale = nn.Parameter(torch.zeros(*shape))
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return z * torch.exp(-self.log_scale), -self.log_scale.sum().expand(len(z))
+        return z * torch.exp(-self.log_scale), -log_det_of(self.log_scale, z)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return x * torch.exp(self.log_scale), self.log_scale.sum().expand(len(x))
+        return x * torch.exp(self.log_scale), log_det_of(self.log_scale, x)
 
 
 class ActNorm(Bijection):
@@ -52,18 +70,19 @@ class ActNorm(Bijection):
 
     Parameters
     ----------
-    event_shape : sequence of int
+    shape : sequence of int
+        The event's shape; or ``(channels, 1, 1)`` for one scale a channel.
     """
 
-    def __init__(self, event_shape: Sequence[int]) -> None:
+    def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
-        self.shift = nn.Parameter(torch.zeros(*event_shape))
-        self.log_scale = nn.Parameter(torch.zeros(*event_shape))
+        self.shift = nn.Parameter(torch.zeros(*shape))
+        self.log_scale = nn.Parameter(torch.zeros(*shape))
         self.register_buffer("initialised", torch.tensor(False))
 
     def initialise(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         if not self.initialised:
-            mean, std = moments(x)
+            mean, std = moments(x, self.shift.shape)
             with torch.no_grad():
                 self.shift.copy_(-mean)
                 self.log_scale.copy_(-std.log())
@@ -71,16 +90,16 @@ class ActNorm(Bijection):
         return super().initialise(x, context)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return z * torch.exp(-self.log_scale) - self.shift, -self.log_scale.sum().expand(len(z))
+        return z * torch.exp(-self.log_scale) - self.shift, -log_det_of(self.log_scale, z)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return (x + self.shift) * torch.exp(self.log_scale), self.log_scale.sum().expand(len(x))
+        return (x + self.shift) * torch.exp(self.log_scale), log_det_of(self.log_scale, x)
 
     @staticmethod
     def affine(layers: Sequence["ActNorm"]) -> tuple[Tensor, Tensor, Tensor]:
         """The inverse of m layers as :math:`A x + b`: (m, d, d), (m, d, 1); sum of log-dets."""
-        log_scale = torch.stack([layer.log_scale for layer in layers])
-        shift = torch.stack([layer.shift for layer in layers])
+        log_scale = torch.stack([layer.log_scale for layer in layers]).flatten(1)
+        shift = torch.stack([layer.shift for layer in layers]).flatten(1)
         weight = torch.diag_embed(log_scale.exp())
         return weight, weight @ shift.unsqueeze(-1), log_scale.sum()
 
@@ -93,25 +112,26 @@ class Standardise(Bijection):
 
     Parameters
     ----------
-    event_shape : sequence of int
+    shape : sequence of int
+        The event's shape; or ``(channels, 1, 1)`` for one scale a channel.
     """
 
-    def __init__(self, event_shape: Sequence[int]) -> None:
+    def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(*event_shape))
-        self.register_buffer("std", torch.ones(*event_shape))
+        self.register_buffer("mean", torch.zeros(*shape))
+        self.register_buffer("std", torch.ones(*shape))
         self.register_buffer("initialised", torch.tensor(False))
 
     def initialise(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         if not self.initialised:
-            mean, std = moments(x)
+            mean, std = moments(x, self.mean.shape)
             self.mean.copy_(mean)
             self.std.copy_(std)
             self.initialised.fill_(True)
         return super().initialise(x, context)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return torch.addcmul(self.mean, z, self.std), self.std.log().sum().expand(len(z))
+        return torch.addcmul(self.mean, z, self.std), log_det_of(self.std.log(), z)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return (x - self.mean) / self.std, -self.std.log().sum().expand(len(x))
+        return (x - self.mean) / self.std, -log_det_of(self.std.log(), x)

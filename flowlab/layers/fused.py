@@ -37,7 +37,7 @@ def compose(layers: Iterable[Bijection], x: Tensor, context: Tensor | None,
     """``x`` through ``layers``, in their order and one direction, and the log-determinant."""
     log_det = x.new_zeros(len(x))
     for link in links(layers):
-        if _known(link[-1]) and not _transformed():
+        if _known(link[-1]) and not transformed():
             x, link_log_det = _through(link, x, context, inverse)
             log_det = log_det + link_log_det
             continue
@@ -47,7 +47,7 @@ def compose(layers: Iterable[Bijection], x: Tensor, context: Tensor | None,
     return x, log_det
 
 
-def _transformed() -> bool:
+def transformed() -> bool:
     """Whether a transform of ``torch.func`` or forward-mode differentiation is at work."""
     return (torch._C._are_functorch_transforms_active()
             or torch.autograd.forward_ad._current_level >= 0)

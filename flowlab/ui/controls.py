@@ -15,7 +15,8 @@ from flowlab.data.store import is_own
 from flowlab.settings import RunSettings, describe
 
 #: Settings without a control: pages are about points of the plane, on this machine.
-HIDDEN = ("event_shape", "classes", "device", "precision")
+HIDDEN = ("event_shape", "classes", "device", "precision", "grey_levels", "levels",
+          "hidden_channels", "blocks", "image_normalisation", "logit", "image_side")
 GROUPS = ("Data", "Model", "Network", "Training")
 WIDTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
 DECADE = (1.0, 2.0, 3.0, 5.0)

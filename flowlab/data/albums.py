@@ -1,0 +1,156 @@
+"""A user's own images: a zip of pictures, or a NumPy array. All become grey squares of one size.
+
+Nothing in a file is believed before it is checked: not the sizes that a zip claims, and not what
+an array says of its type.
+"""
+
+import io
+import zipfile
+import zlib
+from pathlib import PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from flowlab.data.grey import as_grey, open_picture
+from flowlab.data.store import MAX_FILE
+from flowlab.data.tables import open_npy
+
+MAX_BYTES = 50_000_000  # of an upload
+MAX_UNPACKED = 200_000_000  # of all pictures in a zip together
+MAX_PICTURE = 10_000_000  # bytes of one picture
+MAX_ENTRIES = 20_000
+MAX_PIXELS = 500_000_000  # of all pictures before they are resized
+MAX_RATIO = 200  # pictures are compressed already: a zip makes them hardly smaller
+MIN_IMAGES = 20
+SIDES = (4, 64)
+PICTURES = (".png", ".jpg", ".jpeg")
+
+
+def read_images(content: bytes, kind: str, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Read images from the bytes of a file.
+
+    Parameters
+    ----------
+    content : bytes
+    kind : "zip" or "npy"
+        The ending of the file's name.
+    side : int
+        Height and width of the result, from 4 to 64 pixels.
+
+    Returns
+    -------
+    tuple
+        The images, shape (n, side, side), uint8; and sentences on what was done.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, when the file cannot be used.
+    """
+    if not SIDES[0] <= side <= SIDES[1]:
+        raise ValueError(f"The side must be from {SIDES[0]} to {SIDES[1]} pixels; {side} is not.")
+    if not content:
+        raise ValueError("The file is empty: choose a zip of pictures, or a NumPy array.")
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"The file has {len(content) / 1e6:.0f} MB: give at most "
+                         f"{MAX_BYTES // 10**6} MB.")
+    images, notes = (_from_array if kind == "npy" else _from_zip)(content, side)
+    if len(images) < MIN_IMAGES:
+        raise ValueError(f"There are {len(images)} images: give at least {MIN_IMAGES}.")
+    if images.nbytes > MAX_FILE - 1000:
+        raise ValueError(f"{len(images):,} images of {side} × {side} pixels are too many: give "
+                         "fewer, or choose a smaller side.")
+    if images.min() == images.max():
+        raise ValueError("All pixels have the same grey: choose images that show something.")
+    return images, notes
+
+
+def _from_zip(content: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    broken = "The zip file is damaged: pack the pictures again."
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return _pictures(archive, side)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+        raise ValueError(broken) from error
+
+
+def _pictures(archive: zipfile.ZipFile, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    entries = [e for e in archive.infolist() if not e.is_dir() and not _hidden(e.filename)]
+    if len(entries) > MAX_ENTRIES:
+        raise ValueError(f"The zip has {len(entries):,} files: give at most {MAX_ENTRIES:,}.")
+    chosen = [e for e in entries if PurePosixPath(e.filename).suffix.lower() in PICTURES]
+    if not chosen:
+        raise ValueError("The zip has no PNG or JPEG pictures: pack some.")
+    if any(e.flag_bits & 1 for e in chosen):
+        raise ValueError("The zip is locked with a password: pack the pictures without one.")
+    unpacked = sum(e.file_size for e in chosen)
+    if unpacked > MAX_UNPACKED or unpacked > MAX_RATIO * len(archive.fp.getbuffer()):
+        raise ValueError(f"The zip would unpack to {unpacked / 1e6:.0f} MB, too much for what it "
+                         "is: pack fewer or smaller pictures.")
+    images, pixels = [], 0
+    for entry in chosen:
+        with archive.open(entry) as file:  # a claimed size may be a lie, so count while reading
+            data = file.read(MAX_PICTURE + 1)
+        if len(data) > MAX_PICTURE:
+            raise ValueError(f"{_short(entry)} has more than {MAX_PICTURE // 10**6} MB: make it "
+                             "smaller.")
+        try:
+            picture = open_picture(data)
+            pixels += picture.width * picture.height
+            if pixels > MAX_PIXELS:
+                raise ValueError("The pictures have too many pixels together: make them smaller")
+            images.append(np.asarray(_square(as_grey(picture), side)))
+        except ValueError as error:
+            raise ValueError(f"{_short(entry)}: {error}") from error
+    notes = [f"{len(images):,} pictures, each made a grey square of {side} × {side} pixels."]
+    if len(entries) > len(chosen):
+        notes.append(f"Left out: {len(entries) - len(chosen):,} files that are no PNG or JPEG.")
+    return np.stack(images), tuple(notes)
+
+
+def _from_array(content: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    images = open_npy(content, _grey_shape)
+    images = images.reshape(_grey_shape(images.shape))
+    if not np.isfinite(images).all() or images.min() < 0 or images.max() > 255:
+        raise ValueError("The pixels should be from 0 to 255, or real numbers from 0 to 1.")
+    if images.dtype.kind == "f" and images.max() <= 1:
+        images = images * 255
+    images = np.round(images).astype(np.uint8)
+    height, width = images.shape[1:]
+    if (height, width) == (side, side):
+        return images, ()
+    small = [np.asarray(_square(Image.fromarray(image), side)) for image in images]
+    return np.stack(small), (f"Made {side} × {side} pixels of {height} × {width}.",)
+
+
+def _grey_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """The shape without a channel of length 1, where there is one, in either place."""
+    grey = shape
+    if len(shape) == 4 and 1 in (shape[1], shape[3]):
+        grey = (shape[0], *shape[2:]) if shape[1] == 1 else shape[:3]
+    if len(grey) != 3 or not all(2 <= n <= 4096 for n in grey[1:]):
+        raise ValueError(f"The array has the shape {shape}, but grey images have three dimensions: "
+                         "(images, height, width).")
+    if not 1 <= grey[0] <= MAX_ENTRIES:
+        raise ValueError(f"The array has {grey[0]:,} images: give from {MIN_IMAGES} to "
+                         f"{MAX_ENTRIES:,}.")
+    return grey
+
+
+def _square(picture: Image.Image, side: int) -> Image.Image:
+    """The square in the middle, at the chosen size."""
+    edge = min(picture.size)
+    left, top = (picture.width - edge) // 2, (picture.height - edge) // 2
+    return picture.resize((side, side), Image.Resampling.BOX,
+                          box=(left, top, left + edge, top + edge))
+
+
+def _hidden(name: str) -> bool:
+    """Files that systems put beside pictures."""
+    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+
+
+def _short(entry: zipfile.ZipInfo) -> str:
+    name = "".join(c if c.isprintable() else "?" for c in PurePosixPath(entry.filename).name)
+    return name if len(name) <= 40 else name[:37] + "..."
