@@ -1,8 +1,14 @@
 """Settings of the whole test run."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tests keep their runs apart from a person's, also those of the servers and commands they start.
+os.environ["FLOWLAB_RUNS"] = tempfile.mkdtemp(prefix="flowlab-runs-")
+atexit.register(shutil.rmtree, os.environ["FLOWLAB_RUNS"], ignore_errors=True)
 
 import pytest
 import torch
