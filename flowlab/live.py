@@ -192,7 +192,7 @@ def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None, Fr
     next batch then gives a frame in any case, and ``{"look": True}`` asks for no more than that.
     Returns the last frame, also when closed.
     """
-    film = _Film(request)
+    film = Film(request.settings, request.theme, request.layers, request.pictures)
     generator = request.train(request.settings, every="batch", resume=request.resume)
     progress = next(generator)
     try:
@@ -209,11 +209,17 @@ def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None, Fr
     return last
 
 
-class _Film:
-    """Decides which moments become frames, and remembers the curve between them."""
+class Film:
+    """Decides which moments become frames, and remembers the curve between them.
 
-    def __init__(self, request: Request) -> None:
-        self.request = request
+    Its arguments are those of `Request`.
+    """
+
+    def __init__(self, settings: RunSettings, theme: str = "light",
+                 layers: tuple[str, ...] = LAYERS_SHOWN,
+                 pictures: Literal["live", "end"] = "live") -> None:
+        self.scene = settings, theme, layers
+        self.live = pictures == "live"
         self.camera: Camera | None = None
         self.history: list[tuple[int, float, float]] = []
         self.seconds: list[float] = []  # spent training at each epoch of the history
@@ -224,6 +230,7 @@ class _Film:
         self.hurry = False  # a viewer changed something and waits to see it
 
     def due(self) -> bool:
+        """Whether the next moment should be a frame."""
         return self.hurry or self._elapsed() >= self.next_frame
 
     def follow(self, message: dict[str, Any]) -> None:
@@ -235,8 +242,9 @@ class _Film:
         self.hurry = self.hurry or bool(message)
 
     def end(self) -> None:
+        """Lend its camera to others."""
         if self.camera is not None:
-            give_back(self.request.settings, self.camera)
+            give_back(self.scene[0], self.camera)
 
     def frame(self, progress: Progress, due: bool, last: bool = False) -> Frame | None:
         """The frame of this batch where one is due, or where it is the last."""
@@ -248,16 +256,15 @@ class _Film:
         if not due:
             return None
         begun = self._elapsed()
-        live = self.request.pictures == "live"
         keep = last or begun >= self.next_weights  # what is large, and all there is to go on from
         if keep:
             self.next_weights = begun + WEIGHTS_EVERY
         small = sum(p.nbytes for p in progress.flow.parameters()) <= SMALL_FLOW
         png = b""
-        if (live or last) and progress.flow.event_shape == (2,):
+        if (self.live or last) and progress.flow.event_shape == (2,):
             png = self._borrowed().take(progress.flow, self.history)
         frame = Frame(_numbers(progress), tuple(self.history[self.sent:]), png,
-                      _weights(progress.flow) if keep or (live and small) else None,
+                      _weights(progress.flow) if keep or (self.live and small) else None,
                       *((self.camera.theme, self.camera.layers) if self.camera else ()),
                       seconds=tuple(self.seconds[self.sent:]),
                       snapshot=self.snapshot if keep else None)
@@ -269,8 +276,7 @@ class _Film:
 
     def _borrowed(self) -> Camera:
         if self.camera is None:
-            request = self.request
-            self.camera = borrow(request.settings, request.theme, request.layers)
+            self.camera = borrow(*self.scene)
         return self.camera
 
     def _elapsed(self) -> float:
