@@ -50,11 +50,12 @@ class Snapshot:
                    learning_rate=learning_rate, train_nll=math.nan)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write as safetensors; numbers go into the metadata as JSON."""
+        """Write as safetensors, whole or not at all; numbers go into the metadata as JSON."""
         numbers = {f.name: getattr(self, f.name) for f in fields(self)[2:]}
         tensors = {f"weights.{name}": value for name, value in self.weights.items()}
-        save_file({"optimiser": self.optimiser.contiguous(), **tensors}, path,
-                  {"format": FORMAT, "numbers": json.dumps(numbers)})
+        with files.replacing(path) as temporary:
+            save_file({"optimiser": self.optimiser.contiguous(), **tensors}, temporary,
+                      {"format": FORMAT, "numbers": json.dumps(numbers)})
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "Snapshot":

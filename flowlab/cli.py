@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from tqdm import tqdm
 
+from flowlab import runs
 from flowlab.data import store
 from flowlab.data.files import DEFAULT_SIDE, is_file, read_file
 from flowlab.settings import RunSettings, describe
@@ -28,6 +30,8 @@ def parser(run: type[RunSettings], name: str) -> argparse.ArgumentParser:
                    "(safetensors)")
     p.add_argument("--checkpoint", type=Path, metavar="FILE", help="write a checkpoint here after "
                    "every epoch, and resume from it when it is there")
+    p.add_argument("--no-keep", dest="keep", action="store_false", help="do not keep the run "
+                   "among the others, where the app's list of runs shows it")
     groups: dict[str, Any] = {}
     for part in run.parts().values():
         for field_name, field in part.model_fields.items():
@@ -44,6 +48,7 @@ def main(run: type[RunSettings], train: Callable[..., Iterator[Progress]], name:
     """Train from the command line with a progress bar; returns the exit status."""
     options = vars(parser(run, name).parse_args(arguments))
     files = {key: options.pop(key) for key in ("settings", "save", "checkpoint")}
+    keep = options.pop("keep")
     try:
         _keep_file(options)
         settings = run.from_texts(options)
@@ -54,7 +59,11 @@ def main(run: type[RunSettings], train: Callable[..., Iterator[Progress]], name:
         resume = None
         if files["checkpoint"] and files["checkpoint"].exists():
             resume = Snapshot.load(files["checkpoint"])
-        return _train(train(settings, resume=resume), settings, files)
+        progresses = train(settings, resume=resume)
+        if keep:
+            progresses = runs.kept(progresses, settings, continued=resume is not None)
+        with closing(progresses):
+            return _train(progresses, settings, files)
     except ValidationError as error:
         return _fail(describe(error))
     except (ValueError, OSError) as error:

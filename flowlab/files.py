@@ -1,9 +1,36 @@
-"""Safetensors files: numbers and plain text, nothing that could run."""
+"""Files that are written whole or not at all, and safetensors: nothing in them could run."""
 
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
+from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+
+@contextmanager
+def replacing(path: str | PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place at the end of the block.
+
+    Whoever reads meanwhile, or after the program was killed, finds the old file or the new one.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write(path: str | PathLike[str], content: bytes) -> None:
+    """Write a file at once or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def read(path: str | PathLike[str], form: str) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -5,7 +5,7 @@ from os import PathLike
 from typing import ClassVar, Self
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
@@ -216,8 +216,14 @@ class Flow(Bijection):
         """Write weights as safetensors, the model's name and settings in the file's metadata."""
         weights = {name: value.detach().cpu().clone().contiguous()
                    for name, value in self.state_dict().items()}
-        save_file(weights, path, {"format": FORMAT, "model": type(self).__name__,
-                                  "settings": self.settings.model_dump_json()})
+        save_file(weights, path, _metadata(type(self), self.settings))
+
+    @staticmethod
+    def pack(settings: FlowSettings, weights: dict[str, Tensor]) -> bytes:
+        """What `save` would write for a flow of these settings whose state is ``weights``."""
+        model = next(m for m in Flow._models.values() if m.Settings is type(settings))
+        return save({name: value.contiguous() for name, value in weights.items()},
+                    _metadata(model, settings))
 
     @classmethod
     def load(cls, path: str | PathLike[str], device: str | torch.device = "cpu") -> Self:
@@ -265,6 +271,10 @@ class Flow(Bijection):
                                  f"{context.dtype} of shape {tuple(context.shape)}.")
             if len(context) and not (0 <= int(context.min()) and int(context.max()) < classes):
                 raise ValueError(f"Context has a class outside 0 to {classes - 1}.")
+
+
+def _metadata(model: type[Flow], settings: FlowSettings) -> dict[str, str]:
+    return {"format": FORMAT, "model": model.__name__, "settings": settings.model_dump_json()}
 
 
 class FlowDistribution(Distribution):

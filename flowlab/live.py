@@ -3,8 +3,8 @@
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -43,6 +43,8 @@ class Request:
         The layers shown, of `flowlab.figures.LAYERS`.
     resume : Snapshot, optional
         What the training goes on from; a fresh flow otherwise.
+    pictures : "live" or "end"
+        Whether every frame has a picture, or only the last one, where nobody watches.
     """
 
     train: Callable[..., Iterator[Progress]]
@@ -50,6 +52,7 @@ class Request:
     theme: str = "light"
     layers: tuple[str, ...] = LAYERS_SHOWN
     resume: Snapshot | None = None
+    pictures: Literal["live", "end"] = "live"
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Frame:
     epochs : tuple of (int, float, float)
         Epoch, training NLL and test NLL of the epochs since the frame before.
     png : bytes
-        The picture.
+        The picture; empty where there is none.
     weights : dict of str to Tensor, or None
         The flow's state, from which the moment can be drawn again; of a large flow every few
         seconds only.
@@ -71,6 +74,11 @@ class Frame:
         Appearance of the picture.
     layers : tuple of str
         The layers that the picture shows.
+    seconds : tuple of float
+        Time spent training until the end of each of the epochs.
+    snapshot : Snapshot or None
+        Now and then, and in the last frame: what the training can go on from, as it was after the
+        last epoch.
     """
 
     numbers: dict[str, Any]
@@ -79,6 +87,8 @@ class Frame:
     weights: dict[str, Tensor] | None = None
     theme: str = "light"
     layers: tuple[str, ...] = LAYERS_SHOWN
+    seconds: tuple[float, ...] = ()
+    snapshot: Snapshot | None = field(default=None, repr=False)
 
     @property
     def bytes(self) -> int:
@@ -182,62 +192,92 @@ def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None, Fr
     next batch then gives a frame in any case, and ``{"look": True}`` asks for no more than that.
     Returns the last frame, also when closed.
     """
-    film = _Film(request)
+    film = Film(request.settings, request.theme, request.layers, request.pictures)
     generator = request.train(request.settings, every="batch", resume=request.resume)
     progress = next(generator)
     try:
         while progress.outcome == "running":
             message = (yield film.frame(progress, film.due())) or {}
-            if "theme" in message:
-                film.camera.dress(message["theme"])
-            if "layers" in message:
-                film.camera.show(message["layers"])
+            film.follow(message)
             progress = generator.send(message.get("learning_rate"))
-            film.hurry = film.hurry or bool(message)
     except GeneratorExit:
         generator.close()
-    last = film.frame(progress, True, keep=True)
-    give_back(request.settings, film.camera)
+    last = film.frame(progress, True, last=True)
+    film.end()
     if progress.outcome != "running":
         yield last
     return last
 
 
-class _Film:
-    """Decides which moments become frames, and remembers the curve between them."""
+class Film:
+    """Decides which moments become frames, and remembers the curve between them.
 
-    def __init__(self, request: Request) -> None:
-        self.camera = borrow(request.settings, request.theme, request.layers)
+    Its arguments are those of `Request`.
+    """
+
+    def __init__(self, settings: RunSettings, theme: str = "light",
+                 layers: tuple[str, ...] = LAYERS_SHOWN,
+                 pictures: Literal["live", "end"] = "live") -> None:
+        self.scene = settings, theme, layers
+        self.live = pictures == "live"
+        self.camera: Camera | None = None
         self.history: list[tuple[int, float, float]] = []
+        self.seconds: list[float] = []  # spent training at each epoch of the history
+        self.snapshot: Snapshot | None = None  # of the last epoch
         self.sent = 0  # epochs of the history that a frame has carried
         self.start = time.perf_counter()
         self.next_frame = self.next_weights = 0.0  # seconds since the start
         self.hurry = False  # a viewer changed something and waits to see it
 
     def due(self) -> bool:
+        """Whether the next moment should be a frame."""
         return self.hurry or self._elapsed() >= self.next_frame
 
-    def frame(self, progress: Progress, due: bool, keep: bool = False) -> Frame | None:
-        """The frame of this batch where one is due; with the weights now and then, or to keep."""
-        last = self.history[-1][0] if self.history else 0
-        if progress.snapshot is not None and progress.epoch > last:
-            self.history.append((progress.epoch, progress.train_nll, progress.test_nll))
+    def follow(self, message: dict[str, Any]) -> None:
+        """Do what a viewer asks."""
+        if "theme" in message:
+            self._borrowed().dress(message["theme"])
+        if "layers" in message:
+            self._borrowed().show(message["layers"])
+        self.hurry = self.hurry or bool(message)
+
+    def end(self) -> None:
+        """Lend its camera to others."""
+        if self.camera is not None:
+            give_back(self.scene[0], self.camera)
+
+    def frame(self, progress: Progress, due: bool, last: bool = False) -> Frame | None:
+        """The frame of this batch where one is due, or where it is the last."""
+        if progress.snapshot is not None:
+            self.snapshot = progress.snapshot
+            if not self.history or progress.epoch > self.history[-1][0]:
+                self.history.append((progress.epoch, progress.train_nll, progress.test_nll))
+                self.seconds.append(progress.seconds)
         if not due:
             return None
         begun = self._elapsed()
-        size = sum(p.nbytes for p in progress.flow.parameters())
-        keep = keep or begun >= self.next_weights or size <= SMALL_FLOW
+        keep = last or begun >= self.next_weights  # what is large, and all there is to go on from
         if keep:
             self.next_weights = begun + WEIGHTS_EVERY
-        frame = Frame(_numbers(progress), tuple(self.history[self.sent:]),
-                      self.camera.take(progress.flow, self.history),
-                      _weights(progress.flow) if keep else None,
-                      self.camera.theme, self.camera.layers)
+        small = sum(p.nbytes for p in progress.flow.parameters()) <= SMALL_FLOW
+        png = b""
+        if (self.live or last) and progress.flow.event_shape == (2,):
+            png = self._borrowed().take(progress.flow, self.history)
+        frame = Frame(_numbers(progress), tuple(self.history[self.sent:]), png,
+                      _weights(progress.flow) if keep or (self.live and small) else None,
+                      *((self.camera.theme, self.camera.layers) if self.camera else ()),
+                      seconds=tuple(self.seconds[self.sent:]),
+                      snapshot=self.snapshot if keep else None)
         self.sent, self.hurry = len(self.history), False
         now = self._elapsed()
         pause = min((now - begun) / SHARE, LONGEST) if now > LONGEST else 0.0
         self.next_frame = now + max(EVERY, pause, now / 200)
         return frame
+
+    def _borrowed(self) -> Camera:
+        if self.camera is None:
+            self.camera = borrow(*self.scene)
+        return self.camera
 
     def _elapsed(self) -> float:
         return time.perf_counter() - self.start

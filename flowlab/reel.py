@@ -29,15 +29,38 @@ def thinned(frames: Sequence[Frame], most: int = MOST, room: int = ROOM) -> list
     -------
     list of Frame
     """
-    frames = list(frames)
-    size = sum(frame.bytes for frame in frames)
-    while len(frames) > most or (len(frames) > FEWEST and size > room):
-        steps = [frame.numbers["step"] for frame in frames]
-        out = min(range(1, len(frames) - 1), key=lambda i: steps[i + 1] - steps[i - 1])
-        heir = frames[out + 1]
-        frames[out + 1] = replace(heir, epochs=frames[out].epochs + heir.epochs)
-        size -= frames.pop(out).bytes
-    return frames
+    out = set(dispensable([frame.numbers["step"] for frame in frames],
+                          [frame.bytes for frame in frames], most, room))
+    kept, epochs, seconds = [], (), ()
+    for i, frame in enumerate(frames):
+        epochs, seconds = epochs + frame.epochs, seconds + frame.seconds
+        if i not in out:
+            heir = frame if epochs == frame.epochs else replace(
+                frame, epochs=epochs, seconds=seconds)
+            kept.append(heir)
+            epochs, seconds = (), ()
+    return kept
+
+
+def dispensable(steps: Sequence[int], sizes: Sequence[int], most: int, room: int,
+                fewest: int = FEWEST) -> list[int]:
+    """Indices of what to drop, in `thinned`'s order, so that the rest fits.
+
+    Parameters
+    ----------
+    steps : sequence of int
+        When each was taken, rising.
+    sizes : sequence of int
+        Bytes of each.
+    most, room, fewest : int
+        How many may stay, their bytes together, and how many stay however large they are.
+    """
+    left, size, out = list(range(len(steps))), sum(sizes), []
+    while len(left) > 2 and (len(left) > most or (len(left) > fewest and size > room)):
+        k = min(range(1, len(left) - 1), key=lambda k: steps[left[k + 1]] - steps[left[k - 1]])
+        size -= sizes[left[k]]
+        out.append(left.pop(k))
+    return out
 
 
 def nearest(frames: Sequence[Frame], step: int) -> int:

@@ -4,6 +4,7 @@ A field's title, description, bounds, unit and group are all there is to know ab
 controls, the URL, the command line's options and the documentation's tables are made from them.
 """
 
+import json
 from typing import Any, ClassVar, Literal, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -189,6 +190,28 @@ class RunSettings(Settings):
     flow: FlowSettings
     source: SourceSettings = SourceSettings()
     training: TrainingSettings = TrainingSettings()
+
+    @classmethod
+    def read(cls, text: str) -> "RunSettings":
+        """A run from its JSON, as the class of the model that it names.
+
+        Only models that the program has imported are known.
+
+        Raises
+        ------
+        ValueError
+            With one sentence, when it is no run, or one of another model.
+        """
+        kinds = {kind.model_fields["model"].default: kind for kind in cls.__subclasses__()}
+        try:
+            model = json.loads(text)["model"]
+            return kinds[model].model_validate_json(text)
+        except ValidationError as error:
+            raise ValueError(f"These settings do not fit this version: {describe(error)}"
+                             ) from error
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError("These are no settings of a run: their model should be one of "
+                             f"{', '.join(kinds)}.") from error
 
     @classmethod
     def parts(cls) -> dict[str, type[Settings]]:

@@ -1,13 +1,19 @@
 """Settings of the whole test run."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tests keep their runs apart from a person's, also those of the servers and commands they start.
+os.environ["FLOWLAB_RUNS"] = tempfile.mkdtemp(prefix="flowlab-runs-")
 
 import pytest
 import torch
 from hypothesis import settings
 
+atexit.register(shutil.rmtree, os.environ["FLOWLAB_RUNS"], ignore_errors=True)
 torch.set_num_threads(1)
 settings.register_profile("flowlab", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("flowlab")

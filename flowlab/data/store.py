@@ -7,10 +7,11 @@ data for ever. The numbers are in a folder that page and workers share, one ``.n
 import hashlib
 import os
 import re
-import tempfile
 from pathlib import Path
 
 import numpy as np
+
+from flowlab import files
 
 #: Names the folder; by default it is in the user's cache.
 VARIABLE = "FLOWLAB_OWN_DATA"
@@ -58,7 +59,9 @@ def keep(array: np.ndarray) -> str:
     name = _name(array)
     try:
         folder().mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(folder() / f"{name}.npy", array)
+        with (files.replacing(folder() / f"{name}.npy") as path,  # another process may be reading
+              path.open("wb") as file):
+            np.save(file, array, allow_pickle=False)
         _drop_oldest()
     except OSError as error:
         raise ValueError(f"The points cannot be kept in {folder()}: make it writable, or name "
@@ -96,28 +99,16 @@ def _name(array: np.ndarray) -> str:
     return "own-" + hashlib.sha256(kind + array.tobytes()).hexdigest()[:16]
 
 
-def _write(path: Path, array: np.ndarray) -> None:
-    """Write at once or not at all: another process may be reading."""
-    handle, temporary = tempfile.mkstemp(suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, array, allow_pickle=False)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def _drop_oldest() -> None:
-    files = []
+    found = []
     for path in folder().glob("own-*.npy"):
         try:
             status = path.stat()
         except FileNotFoundError:  # another process was quicker
             continue
-        files.append((status.st_mtime_ns, status.st_size, path))
+        found.append((status.st_mtime_ns, status.st_size, path))
     total = 0
-    for count, (_, size, path) in enumerate(sorted(files, reverse=True), start=1):
+    for count, (_, size, path) in enumerate(sorted(found, reverse=True), start=1):
         total += size
         if count > MAX_FILES or total > MAX_BYTES:
             path.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from .canvas import png
 from .curves import loss_curves
 from .layers import LAYERS, SHOWN
-from .live import LivePicture
+from .live import LivePicture, learned_density
 from .moving import animation
 from .panels import grid_points
 from .small import density_error, density_thumbnail, thumbnail
@@ -22,6 +22,7 @@ __all__ = [
     "density_error",
     "density_thumbnail",
     "grid_points",
+    "learned_density",
     "loss_curves",
     "png",
     "thumbnail",

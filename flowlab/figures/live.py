@@ -1,6 +1,9 @@
 """The live picture: what a model has learned so far, in six panels."""
 
+import io
 from collections.abc import Collection
+
+from PIL import Image
 
 from . import style
 from .canvas import panel, window
@@ -157,3 +160,25 @@ class LivePicture(Picture):
         move_cloud(self.latents, latents)
         if self.curves.update(epochs, train, test):
             self.redraw()
+
+
+def learned_density(picture: bytes, side: int = 72) -> bytes:
+    """Return the panel of the learned density of a live picture (PNG), small, as JPEG.
+
+    Of a picture of another size it is the whole.
+
+    Parameters
+    ----------
+    picture : bytes
+        From `LivePicture`.
+    side : int
+        Pixels of the result's side.
+    """
+    with Image.open(io.BytesIO(picture)) as image:
+        if image.size == style.LIVE_SIZE:
+            left = LEFT + SIDE + GAP
+            image = image.crop((left, BELOW, left + SIDE, BELOW + SIDE))
+        small = image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    small.save(file, "jpeg", quality=85)
+    return file.getvalue()

@@ -62,8 +62,9 @@ def show(view: View) -> None:
 
 
 def _moment(shown: dict) -> tuple[Frame, list]:
-    """The frame shown, or the nearest before it that has weights, and the epochs until then."""
-    frames = shown["frames"]
-    index = next(i for i in range(shown["index"], -1, -1) if frames[i].weights is not None)
+    """The frame shown, or the nearest that has weights, and the epochs until then."""
+    frames, index = shown["frames"], shown["index"]
+    order = [*range(index, -1, -1), *range(index + 1, len(frames))]  # an imported run: only its end
+    index = next(i for i in order if frames[i].weights is not None)
     frame = replace(frames[index], theme=shown["theme"], layers=shown["layers"])
     return frame, history(frames[:index + 1])

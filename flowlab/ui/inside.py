@@ -51,9 +51,10 @@ class Subject:
     frames: list[Frame]
 
     def weighty(self, index: int) -> int:
-        """The nearest moment, at the index or before it, that has weights; −1 for a fresh flow."""
-        return next((i for i in range(min(index, len(self.frames) - 1), -1, -1)
-                     if self.frames[i].weights is not None), -1)
+        """The nearest moment that has weights, sooner than later; −1 for a fresh flow."""
+        last = len(self.frames) - 1
+        order = [*range(min(index, last), -1, -1), *range(index + 1, last + 1)]
+        return next((i for i in order if self.frames[i].weights is not None), -1)
 
     def step(self, index: int) -> int:
         """Optimiser steps until then; −1 for a fresh flow."""
@@ -85,7 +86,7 @@ def _flow(key: str, step: int, _subject: Subject, _index: int) -> Flow:
 
 
 def flow_at(subject: Subject, index: int) -> Flow:
-    """The flow of a moment, or of the nearest one before it that kept its weights."""
+    """The flow of a moment, or of the nearest one that kept its weights."""
     index = subject.weighty(index)
     return _flow(subject.key, subject.step(index), subject, index)
 

@@ -13,17 +13,23 @@ from typing import Any
 import streamlit as st
 
 from flowlab.figures import SHOWN
-from flowlab.jobs import Local, Status
+from flowlab.jobs import Status
+from flowlab.jobs.choose import engine
 from flowlab.live import Frame, Request, watch
-from flowlab.reel import thinned
+from flowlab.runs import Kept, Recorder, Store
 from flowlab.settings import RunSettings
 from flowlab.training import Snapshot
 
 PRELOAD = ("models", "flowlab.live", "flowlab.warm")
 #: Seconds without a viewer after which a run is stopped.
 GRACE = float(os.environ.get("FLOWLAB_GRACE", "120"))
-#: Finished runs that are kept; the oldest go first.
+#: Runs that are over and stay in memory; the oldest go first, and are on disk.
 KEPT = 40
+#: How the page calls what the store says of a run that this process does not train.
+STATES = {"finished": "finished", "early stop": "finished", "diverged": "finished",
+          "running": "elsewhere", "queued": "elsewhere"}
+GONE = ("The program that trained it was ended. What it had reached is kept: **Continue** trains "
+        "on from there.")
 
 
 @dataclass
@@ -33,7 +39,7 @@ class Run:
     Attributes
     ----------
     id : str
-        From the engine; it cannot be guessed.
+        From the engine or the store; it cannot be guessed.
     settings : RunSettings
     theme : str
         Appearance of its pictures now.
@@ -43,12 +49,12 @@ class Run:
         When a page last looked, on the monotonic clock.
     frames : list of Frame
         What has come so far, thinned to a bound.
-    taken : int
-        How many frames have come.
     continued : bool
         Whether it went on from a trained flow, so that its settings alone do not repeat it.
     steered : bool
         Whether its learning rate was changed by hand, with the same effect.
+    kept : Kept or None
+        What the store says of it, where it is opened from there.
     """
 
     id: str
@@ -57,16 +63,27 @@ class Run:
     layers: tuple[str, ...] = SHOWN
     seen: float = field(default_factory=time.monotonic)
     frames: list[Frame] = field(default_factory=list)
-    taken: int = 0
     continued: bool = False
     steered: bool = False
+    kept: Kept | None = None
 
 
 class Lab:
-    """Submits, finds and steers runs; safe to use from several sessions at once."""
+    """Submits, finds and steers runs, and keeps them; safe to use from several sessions at once.
+
+    Attributes
+    ----------
+    engine : Engine
+    store : Store
+        All runs on disk.
+    recorder : Recorder
+        Writes this lab's runs to the store.
+    """
 
     def __init__(self) -> None:
-        self.engine = Local(preload=PRELOAD)
+        self.engine = engine(preload=PRELOAD)
+        self.store = Store()
+        self.recorder = Recorder(self.engine, self.store)
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
         threading.Thread(target=self._stop_unwatched, daemon=True).start()
@@ -82,25 +99,62 @@ class Lab:
         run_id = self.engine.submit(watch, request, owner, first)
         with self._lock:
             self._runs[run_id] = Run(run_id, settings, theme, layers, continued=resume is not None)
+            self.recorder.follow(run_id, settings, origin="page", continued=resume is not None)
             self._forget_oldest()
         return run_id
 
     def find(self, run_id: str | None) -> Run | None:
-        """The run with this id, with its newest frames; None where there is none any more."""
+        """The run with this id, with its newest frames; None where there is none (any more).
+
+        Raises
+        ------
+        ValueError
+            For a run on disk that this version cannot read.
+        """
         run = self._runs.get(run_id or "")
+        if run is None or run.kept is not None and run.kept.active:
+            run = self._open(run_id or "")
         if run is not None:
             run.seen = time.monotonic()
-            with self._lock:
-                new = self.engine.events(run.id, run.taken)
-                if new:
-                    run.taken += len(new)
-                    run.frames = thinned([*run.frames, *new])
-                    self.engine.release(run.id, run.taken)
+            if run.kept is None:
+                run.frames = self.recorder.frames(run.id)
         return run
+
+    def _open(self, run_id: str) -> Run | None:
+        """A run from disk; one that is under way elsewhere is read again where there is news."""
+        kept, before = self.store.get(run_id), self._runs.get(run_id)
+        if kept is None or (before is not None and before.kept == kept):
+            return before if kept is not None else None
+        run = Run(run_id, kept.settings, "", frames=self.store.frames(run_id),
+                  continued=kept.continued, steered=kept.steered, kept=kept)
+        with self._lock:
+            self._runs[run_id] = run
+            self._forget_oldest()
+        return run
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run that is over, from memory and from disk.
+
+        Raises
+        ------
+        ValueError
+            If it is under way.
+        """
+        run, kept = self._runs.get(run_id), self.store.get(run_id)
+        if kept is not None and kept.active or run is not None and self.status(run).active:
+            raise ValueError("This run is under way: stop it before you delete it.")
+        with self._lock:
+            if self._runs.pop(run_id, None) is not None and run.kept is None:
+                self.recorder.forget(run_id)
+        self.store.delete(run_id)
 
     def status(self, run: Run) -> Status:
         """Where the run stands."""
-        return self.engine.status(run.id)
+        if run.kept is None:
+            return self.engine.status(run.id)
+        kept = run.kept
+        return Status(STATES.get(kept.outcome, kept.outcome), events=len(run.frames),
+                      message=GONE if kept.outcome == "interrupted" else kept.reason)
 
     def wait(self, run: Run, seconds: float) -> None:
         """Wait for the first frame of a run, or its end, for no more than so many seconds."""
@@ -113,20 +167,23 @@ class Lab:
 
     def last(self, run: Run) -> Frame | None:
         """The newest frame; for a run that was stopped, the one taken when it stopped."""
-        result = self.engine.result(run.id)
-        return result or (run.frames[-1] if run.frames else None)
+        frames = self.frames(run)
+        return frames[-1] if frames else None
 
     def control(self, run: Run, action: str, value: Any = None) -> None:
-        """Steer a run, as `flowlab.jobs.Engine.control`."""
-        run.steered = run.steered or action == "send" and "learning_rate" in value
+        """Steer a run, as `flowlab.jobs.Engine.control`; one that is only on disk is over."""
+        if run.kept is not None:
+            return
+        if action == "send" and "learning_rate" in value:
+            run.steered = True
+            self.recorder.steer(run.id)
         self.engine.control(run.id, action, value)
 
     def frames(self, run: Run) -> list[Frame]:
-        """The frames that are kept, the newest one of `last` at the end."""
-        last = self.last(run)
-        if not run.frames or last.numbers["step"] == run.frames[-1].numbers["step"]:
-            return run.frames
-        return [*run.frames, last]
+        """The frames there are, oldest first."""
+        if run.kept is None:
+            run.frames = self.recorder.frames(run.id)
+        return run.frames
 
     def dress(self, run: Run, theme: str, layers: tuple[str, ...]) -> None:
         """Have the run's pictures in the viewer's appearance and layers from now on."""
@@ -136,10 +193,11 @@ class Lab:
             self.control(run, "send", {**changes, "layers": layers})
 
     def _forget_oldest(self) -> None:
-        over = [run for run in self._runs.values() if not self.engine.status(run.id).active]
+        over = [run for run in self._runs.values() if not self.status(run).active]
         for run in over[:max(0, len(over) - KEPT)]:
             del self._runs[run.id]
-            self.engine.forget(run.id)
+            if run.kept is None:
+                self.recorder.forget(run.id)
 
     def _stop_unwatched(self) -> None:
         while True:
@@ -147,8 +205,8 @@ class Lab:
             with self._lock:
                 runs = list(self._runs.values())
             for run in runs:
-                if time.monotonic() - run.seen > GRACE and self.engine.status(run.id).active:
-                    self.engine.control(run.id, "stop")
+                if time.monotonic() - run.seen > GRACE and self.status(run).active:
+                    self.control(run, "stop")
 
 
 @st.cache_resource(show_spinner=False)

@@ -58,11 +58,18 @@ def _attach(name: str) -> list[str]:
     run_id = st.query_params.get("run")
     if run_id is None or run_id == st.session_state.get(f"{name}.run"):
         return []
-    run = lab().find(run_id)
-    if run is None or run.settings.model != name:
+    try:
+        run = lab().find(run_id)
+        if run is None or run.settings.model != name:
+            raise ValueError("The run in this link is no longer on this server: press Train to "
+                             "repeat it with the same settings.")
+        if run.settings.flow.event_shape != (2,):
+            raise ValueError("The run in this link is not about points of the plane, and this page "
+                             "is: take its numbers and weights from the list of runs.")
+        controls.check(run.settings)
+    except ValueError as error:
         del st.query_params["run"]
-        return ["The run in this link is no longer on this server: press Train to repeat it with "
-                "the same settings."]
+        return [str(error)]
     st.session_state[f"{name}.run"] = run_id
     controls.put(run.settings, name)
     st.session_state[f"{name}.url"] = run.settings.texts()

@@ -28,7 +28,8 @@ BADGES = {"ready": ("Ready", "gray"), "queued": ("In the queue", "orange"),
           "running": ("Training", "blue"), "paused": ("Paused", "orange"),
           "finished": ("Finished", "green"), "stopped": ("Stopped", "gray"),
           "early stop": ("Stopped early", "green"), "diverged": ("Diverged", "red"),
-          "failed": ("Failed", "red"), "lost": ("Lost", "red")}
+          "failed": ("Failed", "red"), "lost": ("Lost", "red"),
+          "interrupted": ("Interrupted", "orange"), "elsewhere": ("Training elsewhere", "blue")}
 MINUTE = 60
 
 

@@ -1,0 +1,236 @@
+"""The list of all runs that are kept: to find, open, name, give away and delete them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import streamlit as st
+
+from flowlab.data import target
+from flowlab.figures import learned_density
+from flowlab.runs import Kept, pack, unpack
+from flowlab.runs.bundle import LARGEST
+from flowlab.runs.store import LEAST_BUDGET, NAME
+from flowlab.ui import image
+from flowlab.ui.experiments import TITLES
+from flowlab.ui.lab import lab
+from flowlab.ui.training import BADGES
+
+REFRESH = 3.0  # seconds between two looks while a run is under way
+SHOWN = 300  # rows at most
+MEGA = 1_000_000
+LABELS = {**{name: label for name, (label, _) in BADGES.items()}, "queued": "In the queue"}
+ORIGINS = {"page": "A model's page", "command": "Command line", "comparison": "Comparison",
+           "sweep": "Sweep", "import": "Imported"}
+NOTHING = "Choose a run by the box at its left."
+SINGLE = "Choose one run alone."
+FILTERS = ("words", "model", "data", "outcome", "origin")
+
+
+def show() -> None:
+    """Draw the page."""
+    with st.container(key="page-runs"):
+        left, used, budget, load = st.columns([3, 1.6, 1, 1], vertical_alignment="center")
+        left.header("Runs", anchor=False)
+        left.markdown("Every training is kept here, from the pages and from the command line.")
+        _room(used, budget)
+        with load.popover("Import", icon=":material/upload:", width="stretch",
+                          help="Add a run that was exported, here or on another machine."):
+            _import()
+        for kind in ("success", "error"):
+            if text := st.session_state.pop(f"runs.{kind}", None):
+                getattr(st, kind)(text)
+        active = any(run.active for run in lab().store.runs())
+        st.fragment(_list, run_every=REFRESH if active else None)()
+
+
+def _room(used: st.delta_generator.DeltaGenerator, budget: st.delta_generator.DeltaGenerator
+          ) -> None:
+    """What the runs take on disk, of how much they may."""
+    store = lab().store
+    taken, limit = store.used(), store.budget
+    used.progress(min(taken / limit, 1.0), f"{taken / MEGA:,.0f} of {limit / MEGA:,.0f} MB")
+    with budget.popover("Disk", icon=":material/hard_drive:", width="stretch",
+                        help="How much room the runs may take."):
+        st.number_input(
+            "Room for all runs (MB)", LEAST_BUDGET // MEGA, 10**7, limit // MEGA, 100,
+            key="runs.budget", on_change=_set_budget,
+            help="When it is full, old runs keep fewer pictures, the oldest first. Their numbers "
+            "and their trained flows stay. Runs whose pictures are kept are left out.")
+        st.caption(f"In the folder {lab().store.folder.name}.")
+
+
+def _set_budget() -> None:
+    lab().store.budget = int(st.session_state["runs.budget"]) * MEGA
+
+
+def _import() -> None:
+    turn = st.session_state.setdefault("runs.turn", 0)
+    file = st.file_uploader("A run's file (.zip)", type="zip", key=f"runs.file.{turn}",
+                            max_upload_size=LARGEST // MEGA)
+    if file is not None:
+        st.session_state["runs.turn"] += 1  # an empty uploader next time
+        try:
+            run_id = unpack(lab().store, file.getvalue())
+            name = lab().store.get(run_id).name
+            st.session_state["runs.success"] = f"Imported: {name}"
+        except ValueError as error:
+            st.session_state["runs.error"] = str(error)
+        st.rerun()
+
+
+def _list() -> None:
+    runs = lab().store.runs()
+    if not runs:
+        st.info("No run is kept yet: open a model's page and press **Train**.",
+                icon=":material/info:")
+        return
+    found = _filtered(runs)
+    with st.container(horizontal=True, vertical_alignment="center", key="runs-actions"):
+        actions = st.container(horizontal=True)
+        count = f"{len(found)} of {len(runs)} runs" if len(found) < len(runs) else (
+            f"{len(runs)} run" + "s" * (len(runs) != 1))
+        if len(found) > SHOWN:
+            count += f", the newest {SHOWN} shown"
+        st.caption(count, width="content")
+    found = found[:SHOWN]
+    chosen = [found[i] for i in _table(found)]
+    with actions:
+        _actions(chosen)
+
+
+def _filtered(runs: Sequence[Kept]) -> list[Kept]:
+    """The runs that the filters leave."""
+    columns = st.columns(len(FILTERS))
+    words = columns[0].text_input("Search", key="runs.words", placeholder="Words of the name",
+                                  persist_state="session")
+    named = {"model": TITLES, "data": {run.data: _title(run.data) for run in runs},
+             "outcome": LABELS, "origin": ORIGINS}
+    runs = [run for run in runs if all(word in run.name.lower() for word in words.lower().split())]
+    for column, name in zip(columns[1:], FILTERS[1:], strict=True):
+        options = sorted({getattr(run, name) for run in lab().store.runs()})
+        chosen = column.multiselect(
+            {"data": "Distribution", "origin": "From"}.get(name, name.capitalize()), options,
+            key=f"runs.{name}", format_func=lambda x, names=named[name]: names.get(x, x),
+            placeholder="All", persist_state="session")
+        runs = [run for run in runs if not chosen or getattr(run, name) in chosen]
+    return runs
+
+
+def _table(runs: Sequence[Kept]) -> list[int]:
+    """The table; returns the rows that are chosen. A press on a column's head sorts by it."""
+    rows = {
+        "picture": [_thumbnail(run.id, run.numbers.get("step", -1)) for run in runs],
+        "name": [run.name for run in runs],
+        "model": [TITLES.get(run.model, run.model) for run in runs],
+        "data": [_title(run.data) for run in runs],
+        "kl": [run.numbers.get("kl") for run in runs],
+        "nll": [run.numbers.get("test_nll") for run in runs],
+        "outcome": [LABELS.get(run.outcome, run.outcome) for run in runs],
+        "epochs": [run.numbers.get("epoch", 0) for run in runs],
+        "seconds": [run.numbers.get("seconds") for run in runs],
+        "date": [datetime.fromtimestamp(run.created) for run in runs],
+        "from": [ORIGINS.get(run.origin, run.origin) for run in runs],
+        "room": [run.bytes / MEGA for run in runs],
+        "kept": [run.pinned for run in runs],
+    }
+    number = st.column_config.NumberColumn
+    columns = {
+        "picture": st.column_config.ImageColumn("Learned", help="The learned density at the end",
+                                                width=70),
+        "name": st.column_config.TextColumn("Name", width="medium"),
+        "model": "Model", "data": "Distribution",
+        "kl": number("KL to the truth", format="%.4f", help="In nats; 0 would be perfect. Empty "
+                     "where the true density is unknown."),
+        "nll": number("Test NLL", format="%.4f", help="In nats, on points the flow never trained "
+                      "on."),
+        "outcome": "Outcome", "epochs": number("Epochs"),
+        "seconds": number("Seconds", format="%.1f", help="Spent training, pauses not counted."),
+        "date": st.column_config.DatetimeColumn("Date", format="YYYY-MM-DD HH:mm"),
+        "from": "From", "room": number("MB", format="%.1f", help="What its files take on disk."),
+        "kept": st.column_config.CheckboxColumn(
+            "Pictures kept", help="Its pictures stay when the room is full."),
+    }
+    # Other rows are another table: what was chosen is chosen by its place.
+    key = f"runs.table.{hash(tuple(run.id for run in runs))}"
+    return st.dataframe(rows, column_config=columns, hide_index=True, on_select="rerun",
+                        selection_mode="multi-row", row_height=58, key=key,
+                        height=min(620, 60 + 58 * max(len(runs), 1)),
+                        alt="All runs that are kept").selection.rows
+
+
+def _actions(chosen: Sequence[Kept]) -> None:
+    """What can be done with the chosen runs."""
+    one = chosen[0] if len(chosen) == 1 else None
+    none = "" if one else SINGLE if chosen else NOTHING
+    where = none or _closed(one)
+    if st.button("Open", icon=":material/open_in_new:", disabled=bool(where), key="runs.open",
+                 type="primary", help=where or "Look at it on its model's page, and train on."):
+        st.switch_page(f"{one.model}/page.py", query_params={"run": one.id})
+    if st.button("Rename", icon=":material/edit:", disabled=bool(none), key="runs.rename",
+                 help=none or "Give it another name."):
+        st.dialog("Rename a run")(_rename)(one)
+    st.download_button(
+        "Export", (lambda: pack(lab().store, one.id)) if one else b"",
+        f"{one.model}-{one.id[:6]}.flowlab.zip" if one else "run.zip", "application/zip",
+        icon=":material/download:", disabled=bool(none), key="runs.export", on_click="ignore",
+        help=none or "One file with its settings, numbers, pictures and trained flow.")
+    pinned = bool(one and one.pinned)
+    if st.button("Let pictures go" if pinned else "Keep pictures", icon=":material/keep:",
+                 disabled=bool(none), key="runs.pin",
+                 help=none or "Whether its pictures stay when the room is full."):
+        lab().store.pin(one.id, not pinned)
+        st.rerun()
+    busy = any(run.active for run in chosen)
+    if st.button("Delete", icon=":material/delete:", disabled=not chosen or busy,
+                 key="runs.delete", help=NOTHING if not chosen else
+                 "One of them is under way: stop it first." if busy else
+                 "Delete them with all their files."):
+        st.dialog("Delete runs")(_delete)(chosen)
+
+
+def _closed(run: Kept) -> str:
+    """Why a run cannot be shown on its model's page; nothing where it can."""
+    try:
+        if run.settings.flow.event_shape != (2,):
+            return "Pages are about points of the plane, and this run is not."
+    except ValueError as error:
+        return str(error)
+    return "" if run.numbers else "It has nothing to show."
+
+
+def _rename(run: Kept) -> None:
+    name = st.text_input("Name", run.name, NAME, key="runs.newname")
+    if st.button("Save", type="primary", key="runs.save"):
+        try:
+            lab().store.rename(run.id, name)
+        except ValueError as error:
+            st.error(str(error))
+            return
+        st.rerun()
+
+
+def _delete(runs: Sequence[Kept]) -> None:
+    count = "this run" if len(runs) == 1 else f"these {len(runs)} runs"
+    st.markdown(f"Delete {count}, with pictures and trained flow? It cannot be undone.")
+    st.text("\n".join(run.name for run in runs[:8]) + ("\n…" if len(runs) > 8 else ""))
+    if st.button("Delete", type="primary", key="runs.confirm", icon=":material/delete:"):
+        for run in runs:
+            try:
+                lab().delete(run.id)
+            except ValueError as error:
+                st.session_state["runs.error"] = str(error)
+        st.rerun()
+
+
+def _title(data: str) -> str:
+    try:
+        return target(data).title
+    except ValueError:  # own data that are no longer here
+        return data
+
+
+@st.cache_data(show_spinner=False, max_entries=2000)
+def _thumbnail(run_id: str, step: int) -> str | None:
+    """The newest picture's learned density, as a ``data:`` address."""
+    png = lab().store.picture(run_id)
+    return image.address(learned_density(png), "jpeg") if png else None

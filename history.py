@@ -1,0 +1,5 @@
+"""The page of all runs that are kept."""
+
+from flowlab.ui import history
+
+history.show()

@@ -1,0 +1,46 @@
+"""Runs for the tests of the store: small, and made without a training where that will do."""
+
+import io
+from dataclasses import replace
+
+import torch
+from PIL import Image
+
+from flowlab.live import Frame
+from flowlab.recipe import build
+from flowlab.settings import RunSettings
+from flowlab.training import Snapshot
+from models import RECIPES
+
+
+def settings(model: str = "nice", **changes: object) -> RunSettings:
+    small = {"hidden": (8, 8), "epochs": 4, "points": 200}
+    return RECIPES[model].Run.from_flat({**small, **changes})
+
+
+def picture(side: int = 4) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (side, side), "#336699").save(file, "png")
+    return file.getvalue()
+
+
+def frames(run: RunSettings, epochs: int = 4, png: bytes | None = None) -> list[Frame]:
+    """One frame an epoch, as a training of ten batches an epoch would have given them."""
+    flow = build(RECIPES[run.model].MODEL, run)
+    weights = {name: value.clone() for name, value in flow.state_dict().items()}
+    found = []
+    for n in range(1, epochs + 1):
+        numbers = {"epoch": n, "epochs": run.training.epochs, "step": 10 * n,
+                   "steps": 10 * run.training.epochs, "seconds": n / 2, "learning_rate": 1e-3,
+                   "train_nll": 2.0 - n / 10, "test_nll": 2.1 - n / 10, "loss": float("nan"),
+                   "kl": 1.0 - n / 10, "best_nll": 1.1, "inverse_error": 1e-6,
+                   "outcome": "finished" if n == run.training.epochs else "running", "reason": ""}
+        found.append(Frame(numbers, ((n, 2.0 - n / 10, 2.1 - n / 10),),
+                           picture() if png is None else png, weights, seconds=(n / 2,)))
+    start = Snapshot.fresh(flow, 1e-3)
+    found[-1] = replace(found[-1], snapshot=replace(start, epoch=epochs, step=10 * epochs))
+    return found
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
