@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import jobs_functions as jobs
@@ -14,17 +15,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowlab.jobs import Local, Status, UnknownRun
+from flowlab.jobs import Local, Ray, Status, UnknownRun
 from flowlab.jobs.fair import Run, fair_order
 
 PATIENCE = 60  # seconds; only ever waited out by a test that fails
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
-ENGINES = {"local": lambda: Local(workers=2)}
+ENGINES = {"local": Local, "ray": Ray}
+
+
+@pytest.fixture(scope="module")
+def ray():
+    """Ray, started once for all: it ends with the last engine."""
+    if find_spec("ray") is None:
+        pytest.skip("Ray is not installed: pip install -r requirements-ray.txt")
+    with Ray(workers=2):
+        yield
 
 
 @pytest.fixture(params=ENGINES)
 def engine(request):
-    with ENGINES[request.param]() as engine:
+    if request.param == "ray":
+        request.getfixturevalue("ray")
+    with ENGINES[request.param](workers=2) as engine:
         yield engine
 
 
@@ -109,7 +121,9 @@ def test_a_paused_run_stands_still_until_it_is_resumed(engine):
 @pytest.fixture(scope="module", params=ENGINES)
 def lasting_engine(request):
     """One engine for all of hypothesis's examples."""
-    with ENGINES[request.param]() as engine:
+    if request.param == "ray":
+        request.getfixturevalue("ray")
+    with ENGINES[request.param](workers=2) as engine:
         yield engine
 
 
@@ -333,6 +347,17 @@ def test_noise_disturbs_nothing(engine, capfd):
     assert engine.events(run) == [""]
 
 
+def test_a_run_whose_worker_dies_is_lost_and_the_others_go_on(engine):
+    other = engine.submit(jobs.forever, 0.01)
+    run = engine.submit(jobs.leave, 3)
+    status = ended(engine, run)
+    assert status == Status("lost", message=status.message, events=1)
+    assert "1 events are kept" in status.message
+    assert engine.events(run) == ["before"]
+    assert ended(engine, engine.submit(jobs.count, 3)).state == "finished"
+    assert engine.status(other).state == "running"
+
+
 def test_close_stops_everything_and_keeps_what_was_reached(engine):
     runs = [engine.submit(jobs.forever, 0.01) for _ in range(4)]
     first_event(engine, runs[0])
@@ -444,12 +469,10 @@ def test_a_killed_worker_loses_only_its_own_run():
         assert set(engine.events(other)) == {pids[1]}
 
 
-def test_a_worker_that_leaves_says_its_exit_code(engine):
-    run = engine.submit(jobs.leave, 3)
-    status = ended(engine, run)
-    assert status.state == "lost"
-    assert "exit code 3" in status.message
-    assert engine.events(run) == ["before"]
+def test_a_worker_that_leaves_says_its_exit_code():
+    with Local(workers=1) as engine:
+        run = engine.submit(jobs.leave, 3)
+        assert "exit code 3" in ended(engine, run).message
 
 
 def test_a_killed_idle_worker_is_replaced():

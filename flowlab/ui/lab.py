@@ -13,7 +13,8 @@ from typing import Any
 import streamlit as st
 
 from flowlab.figures import SHOWN
-from flowlab.jobs import Local, Status
+from flowlab.jobs import Status
+from flowlab.jobs.choose import engine
 from flowlab.live import Frame, Request, watch
 from flowlab.reel import thinned
 from flowlab.settings import RunSettings
@@ -66,7 +67,7 @@ class Lab:
     """Submits, finds and steers runs; safe to use from several sessions at once."""
 
     def __init__(self) -> None:
-        self.engine = Local(preload=PRELOAD)
+        self.engine = engine(preload=PRELOAD)
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
         threading.Thread(target=self._stop_unwatched, daemon=True).start()

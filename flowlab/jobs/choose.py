@@ -1,0 +1,30 @@
+"""The engine that the program's surroundings ask for."""
+
+import os
+
+from flowlab.jobs.engine import Engine
+from flowlab.jobs.local import Local
+from flowlab.jobs.ray import Ray
+
+ENGINES = {"local": Local, "ray": Ray}
+
+
+def engine(preload: tuple[str, ...] = (), workers: int | None = None) -> Engine:
+    """A new engine: `Local`, or `Ray` where the environment has ``FLOWLAB_ENGINE=ray``.
+
+    Parameters
+    ----------
+    preload : tuple of str
+        Modules that workers import before their first run.
+    workers : int or None
+        How many runs go on at once; as many as cores by default.
+
+    Raises
+    ------
+    ValueError
+        If ``FLOWLAB_ENGINE`` is something else.
+    """
+    name = os.environ.get("FLOWLAB_ENGINE", "local")
+    if name not in ENGINES:
+        raise ValueError(f"FLOWLAB_ENGINE is {name!r}: set it to 'local' or 'ray'.")
+    return ENGINES[name](workers, preload)
