@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jobs_functions as jobs
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowlab.jobs import Local, Ray, Status, UnknownRun
@@ -33,10 +33,16 @@ def ray():
 
 
 @pytest.fixture(params=ENGINES)
-def engine(request):
+def make(request):
+    """The class of an engine."""
     if request.param == "ray":
         request.getfixturevalue("ray")
-    with ENGINES[request.param](workers=2) as engine:
+    return ENGINES[request.param]
+
+
+@pytest.fixture
+def engine(make):
+    with make(workers=2) as engine:
         yield engine
 
 
@@ -118,19 +124,11 @@ def test_a_paused_run_stands_still_until_it_is_resumed(engine):
     assert engine.events(run)[: reached + 1] == list(range(reached + 1))
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def lasting_engine(request):
-    """One engine for all of hypothesis's examples."""
-    if request.param == "ray":
-        request.getfixturevalue("ray")
-    with ENGINES[request.param](workers=2) as engine:
-        yield engine
-
-
-@settings(max_examples=8, deadline=None)
+# The engine may be the same for all examples.
+@settings(max_examples=8, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.integers(1, 4), max_size=4), started=st.booleans())
-def test_each_step_is_one_batch(lasting_engine, steps, started):
-    engine = lasting_engine
+def test_each_step_is_one_batch(engine, steps, started):
     run = engine.submit(jobs.forever, 0.001)
     if started:
         first_event(engine, run)
@@ -394,8 +392,8 @@ def test_owners_take_turns(queued, going, served):
         has[run.owner] += 1
 
 
-def test_positions_follow_the_queue(tmp_path):
-    with Local(workers=1) as engine:
+def test_positions_follow_the_queue(make, tmp_path):
+    with make(workers=1) as engine:
         holder = engine.submit(jobs.forever, 0.01, owner="x")
         first_event(engine, holder)
         labels = [("A", "a"), ("B", "a"), ("C", "a"), ("D", "b"), ("E", "c")]
@@ -416,8 +414,8 @@ def test_positions_follow_the_queue(tmp_path):
         assert (tmp_path / "log").read_text() == "ADEC"
 
 
-def test_what_is_asked_of_a_queued_run_happens_when_it_starts():
-    with Local(workers=1) as engine:
+def test_what_is_asked_of_a_queued_run_happens_when_it_starts(make):
+    with make(workers=1) as engine:
         holder = engine.submit(jobs.forever, 0.01)
         first_event(engine, holder)
         run = engine.submit(jobs.count, 100)
@@ -429,8 +427,8 @@ def test_what_is_asked_of_a_queued_run_happens_when_it_starts():
         assert stopped(engine, run).events == 1
 
 
-def test_paused_runs_do_not_hold_up_others():
-    with Local(workers=1, spare=1) as engine:
+def test_paused_runs_do_not_hold_up_others(make):
+    with make(workers=1, spare=1) as engine:
         paused = []
         for _ in range(2):
             paused.append(engine.submit(jobs.forever, 0.001))
@@ -490,8 +488,8 @@ def test_a_killed_idle_worker_is_replaced():
         until(answer)
 
 
-def test_a_batch_without_end_is_stopped_by_force():
-    with Local(workers=1, grace=0.2) as engine:
+def test_a_batch_without_end_is_stopped_by_force(make):
+    with make(workers=1, grace=0.2) as engine:
         run = engine.submit(jobs.hang, None)
         first_event(engine, run)
         status = stopped(engine, run)
@@ -500,8 +498,8 @@ def test_a_batch_without_end_is_stopped_by_force():
         assert ended(engine, engine.submit(jobs.count, 3)).state == "finished"
 
 
-def test_workers_import_and_limit_threads_before_the_first_run(caplog):
-    with Local(workers=1, preload=("torch", "no_such_module"), threads=1) as engine:
+def test_workers_import_and_limit_threads_before_the_first_run(make, caplog):
+    with make(workers=1, preload=("torch", "no_such_module"), threads=1) as engine:
         assert engine.ready == 0  # the constructor has not waited
         runs = [engine.submit(jobs.imported, "torch"), engine.submit(jobs.torch_threads, None)]
         for run in runs:
@@ -526,10 +524,72 @@ def test_workers_that_cannot_start_are_given_up(monkeypatch, tmp_path):
         assert ended(engine, engine.submit(jobs.count, 1)).state == "finished"
 
 
+@pytest.mark.parametrize("make", ENGINES.values())
 @pytest.mark.parametrize("numbers", [{"workers": 0}, {"threads": 0}, {"spare": -1}, {"grace": -1}])
-def test_numbers_out_of_range_are_refused(numbers):
+def test_numbers_out_of_range_are_refused(make, numbers):
     with pytest.raises(ValueError, match="at least one"):
-        Local(**numbers)
+        make(**numbers)
+
+
+# Ray
+
+
+def test_a_lost_run_goes_on_from_its_last_event(ray, tmp_path):
+    with Ray(workers=1) as engine:
+        run = engine.submit(jobs.fragile, (tmp_path, 0, 3), first="pause")
+        engine.control(run, "send", "early")
+        engine.control(run, "resume")
+        status = ended(engine, run)
+        assert status.state == "finished"
+        assert "went on from event 2" in status.message
+        assert (engine.events(run), engine.result(run)) == (list(range(8)), "whole")
+        # What was sent before the last event is not sent again.
+        assert {path.name for path in tmp_path.iterdir()} == {"broken", "early at 0"}
+
+
+def test_a_paused_run_is_paused_again_and_gets_what_was_sent_late(ray, tmp_path):
+    with Ray(workers=1) as engine:
+        run = engine.submit(jobs.fragile, (tmp_path, 0, 3), first="pause")
+        for _ in range(3):
+            engine.control(run, "step")
+        until(lambda: engine.status(run).events == 3)
+        engine.control(run, "send", "late")
+        engine.control(run, "step")  # in which its worker dies
+        until(lambda: "went on" in engine.status(run).message)
+        until_state(engine, run, "paused")
+        assert engine.events(run) == [0, 1, 2]
+        engine.control(run, "resume")
+        assert ended(engine, run).state == "finished"
+        assert engine.events(run) == list(range(8))
+        # What the first worker did with it, after its last event, nobody knows: it is sent again.
+        names = {path.name for path in tmp_path.iterdir()}
+        assert names == {"broken", "late at 2", "late at 3"}
+
+
+def test_a_run_of_which_nothing_had_come_begins_again(ray, tmp_path):
+    with Ray(workers=1) as engine:
+        run = engine.submit(jobs.fragile, (tmp_path, 0, 0))
+        status = ended(engine, run)
+        assert (status.state, engine.events(run)) == ("finished", list(range(8)))
+        assert "began again" in status.message
+
+
+def test_a_run_that_is_lost_again_and_again_is_given_up(ray):
+    with Ray(workers=1, retries=1) as engine:
+        run = engine.submit(jobs.doomed, 0)
+        status = ended(engine, run)
+        assert status.state == "lost"
+        assert "2 events are kept, after 2 attempts" in status.message
+        assert engine.events(run) == [0, 1]
+
+
+def test_ray_is_open_to_this_machine_only_and_quiet(ray, capfd):
+    import ray
+
+    assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"]
+    with Ray(workers=1) as engine:
+        assert ended(engine, engine.submit(jobs.leave, 3)).state == "lost"
+    assert capfd.readouterr() == ("", "")
 
 
 # The program around it

@@ -17,6 +17,8 @@ ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZE
 #: Despite its name it decides, where Ray starts, whether it is open to other machines.
 LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
+log = logging.getLogger(__name__)
+
 
 class Cluster:
     """Ray as engines use it; get one by `connect`.
@@ -66,6 +68,10 @@ class Cluster:
         finally:
             if main:
                 signal.signal(signal.SIGTERM, handler)
+        # Ray prints what its daemons report, pages for a dead node; the status has a line.
+        printer = import_module("ray._private.worker")
+        if hasattr(printer, "print_to_stdstream"):
+            printer.print_to_stdstream = lambda data, **_: log.debug("\n".join(data["lines"]))
 
     def cores(self) -> int:
         """Cores of all nodes that are alive."""

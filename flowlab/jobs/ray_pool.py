@@ -126,10 +126,7 @@ class RayPool:
             self.queue.close()
             tasks = list(self.tasks.values())
             for task in tasks:
-                if task.heard:
-                    self.command(task.run, "stop")
-                else:
-                    self._cancel(task)
+                self.command(task.run, "stop")
         self._end.set()
         self._clock.join()
         deadline = time.monotonic() + self.grace
@@ -140,8 +137,6 @@ class RayPool:
                 self._cancel(task)
         for task in tasks:
             task.thread.join(self.grace)
-        for warming in self._warming:
-            self.cluster.ray.cancel(warming, force=True)
 
     def _count(self) -> int:
         cores = self.cluster.cores()
