@@ -505,7 +505,7 @@ def test_workers_import_and_limit_threads_before_the_first_run(make, caplog):
         for run in runs:
             ended(engine, run)
         assert [engine.events(run) for run in runs] == [[True], [1]]
-        assert "no_such_module" in caplog.text
+        until(lambda: "no_such_module" in caplog.text)
 
 
 def test_workers_that_cannot_start_are_given_up(monkeypatch, tmp_path):

@@ -84,14 +84,14 @@ class RayPool:
     def __init__(self, cluster: Cluster, workers: int | None, spare: int, retries: int,
                  grace: float, threads: int, preload: tuple[str, ...]) -> None:
         self.cluster, self.workers, self.spare = cluster, workers, spare
-        self.retries, self.grace, self.threads = retries, grace, threads
+        self.retries, self.grace, self.setup = retries, grace, (threads, preload)
         self.lock = threading.RLock()
         self.queue = Queue()
         self.tasks: dict[str, Task] = {}
         self.ready = 0
         self.closed = False
         self._room = self._count()
-        self._warming = [cluster.warm.remote(list(sys.path), threads, preload)
+        self._warming = [cluster.warm.remote(list(sys.path), *self.setup)
                          for _ in range(self._room)]
         self._end = threading.Event()
         self._clock = threading.Thread(target=self._tick, name="flowlab-ray", daemon=True)
@@ -165,7 +165,7 @@ class RayPool:
         path, *job = run.request
         encoded = [encode((action, run.id, value)) for action, value in commands]
         task.generator = self.cluster.play.remote(
-            self.cluster.mailbox, task.address, self.threads, path, run.id, encoded, *job)
+            self.cluster.mailbox, task.address, path, *self.setup, run.id, encoded, *job)
         task.thread = threading.Thread(target=self._follow, args=(task, task.generator),
                                        name=f"flowlab-ray-{run.id}", daemon=True)
         task.thread.start()

@@ -109,30 +109,27 @@ class Inbox:
         self._ask()
 
 
-def settle(path: list[str], threads: int) -> None:
-    """Make this process a worker: where to look for modules, how many threads, no input."""
+def warm(path: list[str], threads: int, preload: tuple[str, ...]) -> str:
+    """Make this process a worker, which reads no input, and say what it could not import."""
     os.environ[MARK] = "1"
     # Another machine need not have the same folders, and has its own packages.
     sys.path += [folder for folder in path if folder not in sys.path and os.path.isdir(folder)]
     sys.stdin = open(os.devnull)
+    problems = preloaded(preload)
     limit_threads(threads)
-
-
-def warm(path: list[str], threads: int, preload: tuple[str, ...]) -> str:
-    """Import what runs will need, and say what could not be imported."""
-    settle(path, threads)
-    return preloaded(preload)
+    return problems
 
 
 def play(
     mailbox: Any,
     address: str,
-    threads: int,
     path: list[str],
+    threads: int,
+    preload: tuple[str, ...],
     run_id: str,
     commands: list[bytes],
     *job: Any,
 ) -> Iterator[tuple]:
     """Run one generator to its end, a generator task of Ray: yields what the engine must know."""
-    settle(path, threads)
+    warm(path, threads, preload)  # no more than a look where it is warm already
     yield from Stage(Inbox(mailbox, address), threads).perform(run_id, commands, *job)
