@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flowlab.jobs.ray_worker import Mailbox, play, warm
+from flowlab.jobs.worker import sentence
 
 ROOT = str(Path(__file__).parents[2])
 STORE = 256 * 2**20  # bytes of shared memory for events that nobody has fetched yet
@@ -76,6 +77,20 @@ class Cluster:
     def cores(self) -> int:
         """Cores of all nodes that are alive."""
         return int(self.ray.cluster_resources().get("CPU", 0))
+
+    def cause(self, error: Exception) -> tuple[str, bool]:
+        """Why a task was lost, and whether it was by a death that need not happen again."""
+        errors = self.ray.exceptions
+        known = {
+            errors.NodeDiedError: "its node died",
+            errors.WorkerCrashedError: "its process died",
+            errors.OutOfMemoryError: "memory ran out",
+            errors.ObjectLostError: "its node died with what it last reported",
+        }
+        for kind, words in known.items():
+            if isinstance(error, kind):
+                return words, True
+        return sentence(error), False
 
     def close(self) -> None:
         """Take leave of Ray, and end it if it was started here."""

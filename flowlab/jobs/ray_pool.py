@@ -172,7 +172,7 @@ class RayPool:
 
     def _follow(self, task: Task, generator: Any) -> None:
         """Hear one task to its end; the body of its thread."""
-        why = "it ended without a word"
+        why, died = "it ended without a word", True
         try:
             for reference in generator:
                 kind, *rest = self.cluster.ray.get(reference)
@@ -180,23 +180,9 @@ class RayPool:
                 if kind == "end":
                     return
         except Exception as error:
-            why = self._cause(error)
+            why, died = self.cluster.cause(error)
         with self.lock:
-            self._lose(task, why)
-
-    def _cause(self, error: Exception) -> str:
-        """Why a task was lost, in words that go on with "Its worker was lost:"."""
-        errors = self.cluster.ray.exceptions
-        known = {
-            errors.NodeDiedError: "its node died",
-            errors.WorkerCrashedError: "its process died",
-            errors.OutOfMemoryError: "memory ran out",
-            errors.ObjectLostError: "its node died with what it last reported",
-        }
-        for kind, words in known.items():
-            if isinstance(error, kind):
-                return words
-        return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            self._lose(task, why, died)
 
     def _hear(self, task: Task, kind: str, rest: list) -> None:
         """Note what a task reports."""
@@ -230,19 +216,18 @@ class RayPool:
                 run.state = kind
             self._schedule()
 
-    def _lose(self, task: Task, why: str) -> None:
+    def _lose(self, task: Task, why: str, died: bool) -> None:
         """Take a run up again whose task was lost, or end it as lost."""
         run = task.run
         if self.tasks.get(run.id) is not task or self.closed:
             return
         self.cluster.mailbox.drop.remote(task.address)
-        obstacle = self._take_up(task, f"Its worker was lost: {why}")
-        if obstacle:
+        obstacle = self._take_up(task, f"Its worker was lost: {why}") if died else ""
+        if obstacle or not died:
             self._forget(task)
+            state = "lost" if run.stop_by is None else "stopped"
             kept = f"{len(run.events)} events are kept"
-            stopped = run.stop_by is not None
-            run.end("stopped" if stopped else "lost",
-                    f"Its worker was lost: {why}; {kept}{obstacle}.")
+            run.end(state, f"Its worker was lost: {why.rstrip('.')}; {kept}{obstacle}.")
         self._schedule()
 
     def _take_up(self, task: Task, why: str) -> str:
@@ -312,7 +297,7 @@ class RayPool:
             try:
                 problems = self.cluster.ray.get(reference)
             except Exception as error:
-                problems = self._cause(error)
+                problems, _ = self.cluster.cause(error)
             self.ready += 1
             if problems:
                 log.warning("A worker could not import %s", problems)

@@ -111,10 +111,11 @@ class Inbox:
 
 def warm(path: list[str], threads: int, preload: tuple[str, ...]) -> str:
     """Make this process a worker, which reads no input, and say what it could not import."""
-    os.environ[MARK] = "1"
+    if MARK not in os.environ:
+        os.environ[MARK] = "1"
+        sys.stdin = open(os.devnull)
     # Another machine need not have the same folders, and has its own packages.
     sys.path += [folder for folder in path if folder not in sys.path and os.path.isdir(folder)]
-    sys.stdin = open(os.devnull)
     problems = preloaded(preload)
     limit_threads(threads)
     return problems
