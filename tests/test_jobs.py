@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,7 +29,9 @@ def ray():
     """Ray, started once for all: it ends with the last engine."""
     if find_spec("ray") is None:
         pytest.skip("Ray is not installed: pip install -r requirements-ray.txt")
-    with Ray(workers=2):
+    with ThreadPoolExecutor(1) as pool:  # as in Streamlit, it has to outlive its thread
+        keeper = pool.submit(Ray, workers=2).result()
+    with keeper:
         yield
 
 

@@ -2,8 +2,10 @@
 
 import logging
 import os
-import signal
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,10 @@ from flowlab.jobs.worker import sentence
 
 ROOT = str(Path(__file__).parents[2])
 STORE = 256 * 2**20  # bytes of shared memory for events that nobody has fetched yet
-#: No statistics sent; a task that asks for no GPU still sees those of its machine.
-ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+#: No statistics sent; a task that asks for no GPU still sees those of its machine; workers are as
+#: important as other programs, as local ones are, where by default they let all others go first.
+ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+               "RAY_worker_niceness": "0"}
 #: Despite its name it decides, where Ray starts, whether it is open to other machines.
 LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
@@ -34,6 +38,7 @@ class Cluster:
 
     def __init__(self, workers: int) -> None:
         address = os.environ.get("RAY_ADDRESS", "")
+        self._over = threading.Event()
         self.ray = load(here=not address)
         self.mine = not self.ray.is_initialized()
         if self.mine:
@@ -57,18 +62,15 @@ class Cluster:
             options = {"address": "local", "num_cpus": workers, "include_dashboard": False,
                        "object_store_memory": STORE}
         job = import_module("ray.job_config").JobConfig(_py_driver_sys_path=[ROOT])
-        main = threading.current_thread() is threading.main_thread()
-        handler = signal.getsignal(signal.SIGTERM)
+        begin = partial(self.ray.init, **options, job_config=job, log_to_driver=False,
+                        configure_logging=False)
         try:
-            self.ray.init(**options, job_config=job, log_to_driver=False, configure_logging=False)
+            in_lasting_thread(begin, self._over)
         except (ConnectionError, ValueError) as error:
             raise RuntimeError(
                 f"No Ray cluster answers at RAY_ADDRESS={address}: start one there with `ray start "
                 "--head`, or unset RAY_ADDRESS to use this machine."
             ) from error
-        finally:
-            if main:
-                signal.signal(signal.SIGTERM, handler)
         # Ray prints what its daemons report, pages for a dead node; the status has a line.
         printer = import_module("ray._private.worker")
         if hasattr(printer, "print_to_stdstream"):
@@ -94,12 +96,32 @@ class Cluster:
 
     def close(self) -> None:
         """Take leave of Ray, and end it if it was started here."""
-        if not self.ray.is_initialized():
-            return
-        if self.mine:
-            self.ray.shutdown()
+        if self.ray.is_initialized():
+            if self.mine:
+                self.ray.shutdown()
+            else:
+                self.ray.kill(self.mailbox)
+        self._over.set()
+
+
+def in_lasting_thread(function: Callable[[], object], over: threading.Event) -> None:
+    """Call a function in a thread that lasts until `over`.
+
+    The processes that Ray starts are to end with their parent.  For Linux that is the thread that
+    started them, and those of Streamlit's scripts end with the script.
+    """
+    done: Future = Future()
+
+    def body() -> None:
+        try:
+            done.set_result(function())
+        except BaseException as error:
+            done.set_exception(error)
         else:
-            self.ray.kill(self.mailbox)
+            over.wait()
+
+    threading.Thread(target=body, name="flowlab-ray-start", daemon=True).start()
+    done.result()
 
 
 def load(here: bool) -> Any:
