@@ -159,3 +159,47 @@ def torch_threads(_):
     import torch
 
     yield torch.get_num_threads()
+
+
+def fragile(request):
+    """Events from `start` on; its worker dies at event `break_at`, but only the first time."""
+    folder, start, break_at = request
+    for i in range(start, 8):
+        if i == break_at:
+            time.sleep(0.3)  # let the events before it arrive
+            try:
+                (Path(folder) / "broken").touch(exist_ok=False)
+            except FileExistsError:
+                pass
+            else:
+                os._exit(3)
+        sent = yield i
+        if sent is not None:
+            (Path(folder) / f"{sent} at {i}").touch()
+    return "whole"
+
+
+fragile.resume = lambda request, event: (request[0], event + 1, request[2])
+
+
+def doomed(start):
+    yield start
+    time.sleep(0.3)
+    os._exit(3)
+
+
+doomed.resume = lambda start, event: event + 1
+
+
+def point(request):
+    """A point of a sweep: `steps` events, each of them a checkpoint, that name the node."""
+    import ray
+
+    number, start, steps, pause = request
+    for i in range(start, steps):
+        time.sleep(pause)
+        yield i, ray.get_runtime_context().get_node_id()
+    return number, steps
+
+
+point.resume = lambda request, event: (request[0], event[0] + 1, *request[2:])

@@ -7,24 +7,45 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import jobs_functions as jobs
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowlab.jobs import Local, Status, UnknownRun
+from flowlab.jobs import Local, Ray, Status, UnknownRun
 from flowlab.jobs.fair import Run, fair_order
 
 PATIENCE = 60  # seconds; only ever waited out by a test that fails
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
-ENGINES = {"local": lambda: Local(workers=2)}
+ENGINES = {"local": Local, "ray": Ray}
+
+
+@pytest.fixture(scope="module")
+def ray():
+    """Ray, started once for all: it ends with the last engine."""
+    if find_spec("ray") is None:
+        pytest.skip("Ray is not installed: pip install -r requirements-ray.txt")
+    with ThreadPoolExecutor(1) as pool:  # as in Streamlit, it has to outlive its thread
+        keeper = pool.submit(Ray, workers=2).result()
+    with keeper:
+        yield
 
 
 @pytest.fixture(params=ENGINES)
-def engine(request):
-    with ENGINES[request.param]() as engine:
+def make(request):
+    """The class of an engine."""
+    if request.param == "ray":
+        request.getfixturevalue("ray")
+    return ENGINES[request.param]
+
+
+@pytest.fixture
+def engine(make):
+    with make(workers=2) as engine:
         yield engine
 
 
@@ -106,17 +127,11 @@ def test_a_paused_run_stands_still_until_it_is_resumed(engine):
     assert engine.events(run)[: reached + 1] == list(range(reached + 1))
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def lasting_engine(request):
-    """One engine for all of hypothesis's examples."""
-    with ENGINES[request.param]() as engine:
-        yield engine
-
-
-@settings(max_examples=8, deadline=None)
+# The engine may be the same for all examples.
+@settings(max_examples=8, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.integers(1, 4), max_size=4), started=st.booleans())
-def test_each_step_is_one_batch(lasting_engine, steps, started):
-    engine = lasting_engine
+def test_each_step_is_one_batch(engine, steps, started):
     run = engine.submit(jobs.forever, 0.001)
     if started:
         first_event(engine, run)
@@ -333,6 +348,17 @@ def test_noise_disturbs_nothing(engine, capfd):
     assert engine.events(run) == [""]
 
 
+def test_a_run_whose_worker_dies_is_lost_and_the_others_go_on(engine):
+    other = engine.submit(jobs.forever, 0.01)
+    run = engine.submit(jobs.leave, 3)
+    status = ended(engine, run)
+    assert status == Status("lost", message=status.message, events=1)
+    assert "1 events are kept" in status.message
+    assert engine.events(run) == ["before"]
+    assert ended(engine, engine.submit(jobs.count, 3)).state == "finished"
+    assert engine.status(other).state == "running"
+
+
 def test_close_stops_everything_and_keeps_what_was_reached(engine):
     runs = [engine.submit(jobs.forever, 0.01) for _ in range(4)]
     first_event(engine, runs[0])
@@ -369,8 +395,8 @@ def test_owners_take_turns(queued, going, served):
         has[run.owner] += 1
 
 
-def test_positions_follow_the_queue(tmp_path):
-    with Local(workers=1) as engine:
+def test_positions_follow_the_queue(make, tmp_path):
+    with make(workers=1) as engine:
         holder = engine.submit(jobs.forever, 0.01, owner="x")
         first_event(engine, holder)
         labels = [("A", "a"), ("B", "a"), ("C", "a"), ("D", "b"), ("E", "c")]
@@ -391,8 +417,8 @@ def test_positions_follow_the_queue(tmp_path):
         assert (tmp_path / "log").read_text() == "ADEC"
 
 
-def test_what_is_asked_of_a_queued_run_happens_when_it_starts():
-    with Local(workers=1) as engine:
+def test_what_is_asked_of_a_queued_run_happens_when_it_starts(make):
+    with make(workers=1) as engine:
         holder = engine.submit(jobs.forever, 0.01)
         first_event(engine, holder)
         run = engine.submit(jobs.count, 100)
@@ -404,8 +430,8 @@ def test_what_is_asked_of_a_queued_run_happens_when_it_starts():
         assert stopped(engine, run).events == 1
 
 
-def test_paused_runs_do_not_hold_up_others():
-    with Local(workers=1, spare=1) as engine:
+def test_paused_runs_do_not_hold_up_others(make):
+    with make(workers=1, spare=1) as engine:
         paused = []
         for _ in range(2):
             paused.append(engine.submit(jobs.forever, 0.001))
@@ -444,12 +470,10 @@ def test_a_killed_worker_loses_only_its_own_run():
         assert set(engine.events(other)) == {pids[1]}
 
 
-def test_a_worker_that_leaves_says_its_exit_code(engine):
-    run = engine.submit(jobs.leave, 3)
-    status = ended(engine, run)
-    assert status.state == "lost"
-    assert "exit code 3" in status.message
-    assert engine.events(run) == ["before"]
+def test_a_worker_that_leaves_says_its_exit_code():
+    with Local(workers=1) as engine:
+        run = engine.submit(jobs.leave, 3)
+        assert "exit code 3" in ended(engine, run).message
 
 
 def test_a_killed_idle_worker_is_replaced():
@@ -467,8 +491,8 @@ def test_a_killed_idle_worker_is_replaced():
         until(answer)
 
 
-def test_a_batch_without_end_is_stopped_by_force():
-    with Local(workers=1, grace=0.2) as engine:
+def test_a_batch_without_end_is_stopped_by_force(make):
+    with make(workers=1, grace=0.2) as engine:
         run = engine.submit(jobs.hang, None)
         first_event(engine, run)
         status = stopped(engine, run)
@@ -477,14 +501,14 @@ def test_a_batch_without_end_is_stopped_by_force():
         assert ended(engine, engine.submit(jobs.count, 3)).state == "finished"
 
 
-def test_workers_import_and_limit_threads_before_the_first_run(caplog):
-    with Local(workers=1, preload=("torch", "no_such_module"), threads=1) as engine:
+def test_workers_import_and_limit_threads_before_the_first_run(make, caplog):
+    with make(workers=1, preload=("torch", "no_such_module"), threads=1) as engine:
         assert engine.ready == 0  # the constructor has not waited
         runs = [engine.submit(jobs.imported, "torch"), engine.submit(jobs.torch_threads, None)]
         for run in runs:
             ended(engine, run)
         assert [engine.events(run) for run in runs] == [[True], [1]]
-        assert "no_such_module" in caplog.text
+        until(lambda: "no_such_module" in caplog.text)
 
 
 def test_workers_that_cannot_start_are_given_up(monkeypatch, tmp_path):
@@ -503,10 +527,72 @@ def test_workers_that_cannot_start_are_given_up(monkeypatch, tmp_path):
         assert ended(engine, engine.submit(jobs.count, 1)).state == "finished"
 
 
+@pytest.mark.parametrize("make", ENGINES.values())
 @pytest.mark.parametrize("numbers", [{"workers": 0}, {"threads": 0}, {"spare": -1}, {"grace": -1}])
-def test_numbers_out_of_range_are_refused(numbers):
+def test_numbers_out_of_range_are_refused(make, numbers):
     with pytest.raises(ValueError, match="at least one"):
-        Local(**numbers)
+        make(**numbers)
+
+
+# Ray
+
+
+def test_a_lost_run_goes_on_from_its_last_event(ray, tmp_path):
+    with Ray(workers=1) as engine:
+        run = engine.submit(jobs.fragile, (tmp_path, 0, 3), first="pause")
+        engine.control(run, "send", "early")
+        engine.control(run, "resume")
+        status = ended(engine, run)
+        assert status.state == "finished"
+        assert "went on from event 2" in status.message
+        assert (engine.events(run), engine.result(run)) == (list(range(8)), "whole")
+        # What was sent before the last event is not sent again.
+        assert {path.name for path in tmp_path.iterdir()} == {"broken", "early at 0"}
+
+
+def test_a_paused_run_is_paused_again_and_gets_what_was_sent_late(ray, tmp_path):
+    with Ray(workers=1) as engine:
+        run = engine.submit(jobs.fragile, (tmp_path, 0, 3), first="pause")
+        for _ in range(3):
+            engine.control(run, "step")
+        until(lambda: engine.status(run).events == 3)
+        engine.control(run, "send", "late")
+        engine.control(run, "step")  # in which its worker dies
+        until(lambda: "went on" in engine.status(run).message)
+        until_state(engine, run, "paused")
+        assert engine.events(run) == [0, 1, 2]
+        engine.control(run, "resume")
+        assert ended(engine, run).state == "finished"
+        assert engine.events(run) == list(range(8))
+        # What the first worker did with it, after its last event, nobody knows: it is sent again.
+        names = {path.name for path in tmp_path.iterdir()}
+        assert names == {"broken", "late at 2", "late at 3"}
+
+
+def test_a_run_of_which_nothing_had_come_begins_again(ray, tmp_path):
+    with Ray(workers=1) as engine:
+        run = engine.submit(jobs.fragile, (tmp_path, 0, 0))
+        status = ended(engine, run)
+        assert (status.state, engine.events(run)) == ("finished", list(range(8)))
+        assert "began again" in status.message
+
+
+def test_a_run_that_is_lost_again_and_again_is_given_up(ray):
+    with Ray(workers=1, retries=1) as engine:
+        run = engine.submit(jobs.doomed, 0)
+        status = ended(engine, run)
+        assert status.state == "lost"
+        assert "2 events are kept, after 2 attempts" in status.message
+        assert engine.events(run) == [0, 1]
+
+
+def test_ray_is_open_to_this_machine_only_and_quiet(ray, capfd):
+    import ray
+
+    assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"]
+    with Ray(workers=1) as engine:
+        assert ended(engine, engine.submit(jobs.leave, 3)).state == "lost"
+    assert capfd.readouterr() == ("", "")
 
 
 # The program around it

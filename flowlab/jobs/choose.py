@@ -1,16 +1,16 @@
-"""Which engine the lab uses: one setting for the app, comparisons and sweeps."""
+"""The engine that the program's surroundings ask for."""
 
 import os
 
 from flowlab.jobs.engine import Engine
 from flowlab.jobs.local import Local
+from flowlab.jobs.ray import Ray
 
-#: Names the engine: ``local``, worker processes on this machine, or ``ray``.
-VARIABLE = "FLOWLAB_ENGINE"
+ENGINES = {"local": Local, "ray": Ray}
 
 
 def engine(preload: tuple[str, ...] = (), workers: int | None = None) -> Engine:
-    """The engine that the environment variable ``FLOWLAB_ENGINE`` names; `Local` by default.
+    """A new engine: `Local`, or `Ray` where the environment has ``FLOWLAB_ENGINE=ray``.
 
     Parameters
     ----------
@@ -22,16 +22,9 @@ def engine(preload: tuple[str, ...] = (), workers: int | None = None) -> Engine:
     Raises
     ------
     ValueError
-        If there is no such engine, or what it needs is not installed.
+        If ``FLOWLAB_ENGINE`` is something else.
     """
-    name = os.environ.get(VARIABLE, "local")
-    if name == "local":
-        return Local(workers, preload)
-    if name != "ray":
-        raise ValueError(f"{VARIABLE} is {name!r}, but it should be local or ray.")
-    try:
-        from flowlab.jobs.ray import Ray
-    except ImportError as error:
-        raise ValueError("The Ray engine needs Ray: pip install -r requirements-ray.txt, or leave "
-                         f"{VARIABLE} out.") from error
-    return Ray(workers, preload)
+    name = os.environ.get("FLOWLAB_ENGINE", "local")
+    if name not in ENGINES:
+        raise ValueError(f"FLOWLAB_ENGINE is {name!r}: set it to 'local' or 'ray'.")
+    return ENGINES[name](workers, preload)

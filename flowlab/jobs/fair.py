@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from flowlab.jobs.engine import Status
+from flowlab.jobs.engine import ACTIVE, Status
 
 
 @dataclass(eq=False)
@@ -78,3 +78,49 @@ def fair_order(queued: Iterable[Run], going: Counter[str], served: dict[str, int
         keys[run] = (ahead[run.owner], served.get(run.owner, -1), run.number)
         ahead[run.owner] += 1
     return sorted(keys, key=keys.__getitem__)
+
+
+class Queue:
+    """All runs of an engine, and which of them waits; whoever uses it holds the engine's lock."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
+        self.waiting: list[Run] = []
+        self._turns = count()
+
+    def add(self, run: Run) -> None:
+        """Let a run wait."""
+        self.runs[run.id] = run
+        self.waiting.append(run)
+
+    def order(self, going: Counter[str]) -> None:
+        """Put those that wait in order, where so many runs of each owner have a worker."""
+        started = sorted(self.runs.values(), key=lambda run: run.turn)
+        self.waiting = fair_order(self.waiting, going, {run.owner: run.turn for run in started})
+
+    def start(self) -> Run:
+        """Take out the first run."""
+        run = self.waiting.pop(0)
+        run.state, run.position, run.message = "running", 0, ""
+        run.turn = next(self._turns)
+        return run
+
+    def drop(self, run: Run) -> None:
+        """End a run that still waits."""
+        self.waiting.remove(run)
+        run.end("stopped", "Stopped before it started.")
+
+    def number(self, blocked: bool) -> None:
+        """Tell those that wait their places, and whether paused runs hold every worker."""
+        for place, run in enumerate(self.waiting, 1):
+            run.position = place
+            run.message = f"Number {place} in the queue" + (
+                ", and paused runs hold every worker." if blocked else "."
+            )
+
+    def close(self) -> None:
+        """End every run that is not over."""
+        self.waiting.clear()
+        for run in self.runs.values():
+            if run.state in ACTIVE:
+                run.end("stopped", "Stopped because the engine was closed.")

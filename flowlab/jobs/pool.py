@@ -5,11 +5,9 @@ import pickle
 import threading
 import time
 from collections import Counter
-from itertools import count
 from multiprocessing.connection import wait
 
-from flowlab.jobs.engine import ACTIVE
-from flowlab.jobs.fair import Run, fair_order
+from flowlab.jobs.fair import Queue, Run
 from flowlab.jobs.process import Process, encode
 
 TICK = 0.1  # seconds between looks at deadlines and at processes that died without a word
@@ -39,12 +37,10 @@ class Pool:
     def __init__(self, workers: int, spare: int, grace: float, setup: tuple) -> None:
         self.workers, self.spare, self.grace = workers, spare, grace
         self.lock = threading.RLock()
-        self.runs: dict[str, Run] = {}
+        self.queue = Queue()
         self.processes: list[Process] = []
         self.closed = False
         self._setup = setup
-        self._queue: list[Run] = []
-        self._turns = count()
         self._stillborn = 0
         self._obstacle = ""
         with self.lock:
@@ -54,8 +50,7 @@ class Pool:
 
     def add(self, run: Run) -> None:
         """Queue a run."""
-        self.runs[run.id] = run
-        self._queue.append(run)
+        self.queue.add(run)
         self._stillborn = 0
         self._schedule()
 
@@ -68,8 +63,7 @@ class Pool:
             if action == "stop" and run.stop_by is None:
                 run.stop_by = time.monotonic() + self.grace
         elif action == "stop":
-            self._queue.remove(run)
-            run.end("stopped", "Stopped before it started.")
+            self.queue.drop(run)
             self._schedule()
         else:
             run.commands.append(message)
@@ -80,10 +74,7 @@ class Pool:
             if self.closed:
                 return
             self.closed = True
-            self._queue.clear()
-            for run in self.runs.values():
-                if run.state in ACTIVE:
-                    run.end("stopped", "Stopped because the engine was closed.")
+            self.queue.close()
         self._reader.join()
         deadline = time.monotonic() + self.grace
         for process in self.processes:
@@ -99,15 +90,14 @@ class Pool:
             return
         going = Counter(process.run.owner for process in self.processes if process.run)
         idle = [process for process in self.processes if process.idle]
-        started = sorted(self.runs.values(), key=lambda run: run.turn)
-        self._queue = fair_order(self._queue, going, {run.owner: run.turn for run in started})
-        while self._queue and idle:
-            self._start(idle.pop(), self._queue.pop(0))
+        self.queue.order(going)
+        while self.queue.waiting and idle:
+            self._start(idle.pop(), self.queue.start())
         staff = [process for process in self.processes if not process.leaving]
         held = sum(process.run is not None and process.run.state == "paused" for process in staff)
         coming = sum(not process.ready for process in staff)
         # One stays warm for the next click where paused runs hold all.
-        needed = max(len(self._queue), held == len(staff))
+        needed = max(len(self.queue.waiting), held == len(staff))
         while self._stillborn < STILLBORN and (
             len(staff) < self.workers
             or needed > coming
@@ -121,25 +111,19 @@ class Pool:
             self.processes.append(staff[-1])
             coming += 1
         if self._stillborn >= STILLBORN and not staff:
-            for run in self._queue:
+            for run in self.queue.waiting:
                 run.end("failed", f"No worker can start: {self._obstacle}; see the log.")
-            self._queue.clear()
+            self.queue.waiting.clear()
         for process in idle[: max(len(staff) - held - self.workers, 0)]:
             process.leaving = True
             process.send("exit")
-        blocked = held >= self.workers + self.spare
-        for place, run in enumerate(self._queue, 1):
-            run.position = place
-            run.message = f"Number {place} in the queue" + (
-                ", and paused runs hold every worker." if blocked else "."
-            )
+        self.queue.number(held >= self.workers + self.spare)
 
     def _start(self, process: Process, run: Run) -> None:
         process.run = run
         # In one message: what was asked before must hold for the first batch already.
         process.send("run", run.id, run.commands, *run.request)
-        run.state, run.position, run.message, run.request = "running", 0, "", ()
-        run.turn = next(self._turns)
+        run.request = ()
 
     def _read(self) -> None:
         """Hear all workers; the body of the reader thread."""

@@ -15,7 +15,7 @@ import time
 import traceback
 import types
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
@@ -51,6 +51,7 @@ class Player:
         self.paused = False
         self.steps = 0
         self.values: deque = deque()
+        self.handed = 0
 
     @property
     def holding(self) -> bool:
@@ -68,102 +69,88 @@ class Player:
             self.paused = action == "pause"
             self.steps = 0
 
+    def value(self) -> Any:
+        """The value for the next batch, or None."""
+        if not self.values:
+            return None
+        self.handed += 1
+        return self.values.popleft()
 
-class Worker:
-    """Serves one parent until the pipe ends.
+
+def preloaded(names: tuple[str, ...]) -> str:
+    """Import modules, and say which could not be; nothing where all could."""
+    problems = []
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            # A run that needs the module will say so itself; the others need not suffer.
+            problems.append(f"{name} ({sentence(error)})")
+    return ", ".join(problems)
+
+
+def limit_threads(threads: int) -> None:
+    """Keep PyTorch, once it is imported, to one worker's share of the cores."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+class Stage:
+    """Where generators are played, whatever way the commands and the reports go.
 
     Parameters
     ----------
-    connection : multiprocessing.connection.Connection
-        To the parent.  A thread reads it, so between batches a look into a queue is enough.
+    inbox : object with ``empty``, ``get`` and ``put``
+        The commands that come; `GONE` when nobody is left to give any.
+    threads : int
+        Cores that PyTorch may use.
     """
 
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
-        self.inbox: SimpleQueue = SimpleQueue()
-        _, self.threads, self.grace, path, preload = pickle.loads(connection.recv_bytes())
-        threading.Thread(target=self.listen, daemon=True).start()
-        sys.path[:] = path
-        problems = []
-        for name in preload:
-            try:
-                importlib.import_module(name)
-            except Exception as error:
-                # A run that needs the module will say so itself; the others need not suffer.
-                problems.append(f"{name} ({sentence(error)})")
-        self.limit_threads()
-        self.send("ready", ", ".join(problems))
-
-    def listen(self) -> None:
-        """Fill the inbox.  When the parent is gone, leave the generator a moment, then go too."""
-        with suppress(OSError, EOFError):
-            while True:
-                self.inbox.put(self.connection.recv_bytes())
-        self.inbox.put(GONE)
-        time.sleep(self.grace)
-        os._exit(1)
-
-    def limit_threads(self) -> None:
-        """Keep PyTorch, once it is imported, to this worker's share of the cores."""
-        if "torch" in sys.modules:
-            sys.modules["torch"].set_num_threads(self.threads)
-
-    def send(self, *message: Any) -> None:
-        """Report to the parent; when it is gone, `listen` notices."""
-        # Not connection.send: PyTorch teaches that one to share memory instead of copying.
-        with suppress(OSError):
-            self.connection.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
-
-    def serve(self) -> None:
-        """Run what is asked, one run after the other."""
-        for message in iter(self.inbox.get, GONE):
-            kind, *request = pickle.loads(message)
-            if kind == "exit":
-                break
-            if kind == "run":
-                self.send(*self.perform(*request))
-            # Anything else speaks to a run that has just ended.
+    def __init__(self, inbox: Any, threads: int) -> None:
+        self.inbox, self.threads = inbox, threads
 
     def perform(
         self,
         run_id: str,
         commands: list[bytes],
-        path: list[str],
         main: str,
         function: bytes,
         settings: bytes,
-    ) -> tuple:
-        """Run one generator to its end and return the report."""
+    ) -> Iterator[tuple]:
+        """Run one generator to its end; yields report after report, the last is its ``"end"``."""
         try:
-            sys.path[:] = path
             if main:
                 use_main(main)
             function = pickle.loads(function)
             generator = function(pickle.loads(settings))
-            self.limit_threads()
+            limit_threads(self.threads)
             player = Player()
             for command in commands:
                 action, _, value = pickle.loads(command)
                 player.apply(action, value)
         except BaseException as error:
-            return failure(sentence(error), error)
+            yield failure(sentence(error), error)
+            return
         if not isinstance(generator, Generator):
             kind = type(generator).__name__
             error = TypeError(f"a job must be a generator function, this one returned a {kind}")
-            return failure(sentence(error), error)
+            yield failure(sentence(error), error)
+            return
         try:
-            return self.drive(run_id, generator, player)
+            yield (yield from self.drive(run_id, generator, player))
         except BaseException as error:
-            return failure(sentence(error), error)
+            yield failure(sentence(error), error)
 
-    def drive(self, run_id: str, generator: Generator, player: Player) -> tuple:
-        """Pull batch after batch, with an eye on the inbox, and return the report."""
+    def drive(
+        self, run_id: str, generator: Generator, player: Player
+    ) -> Generator[tuple, None, tuple]:
+        """Pull batch after batch, with an eye on the inbox, and return the last report."""
         state, fresh = "", True
         while True:
             while player.holding or not self.inbox.empty():
                 if player.holding and state != "paused":
                     state = "paused"
-                    self.send(state)
+                    yield (state,)
                 message = self.inbox.get()
                 if message is GONE:
                     self.inbox.put(GONE)
@@ -175,9 +162,9 @@ class Worker:
                     player.apply(action, value)
             if state != "running" and not player.paused:
                 state = "running"
-                self.send(state)
+                yield (state,)
             # A generator takes no value before its first yield.
-            value = player.values.popleft() if player.values and not fresh else None
+            value = None if fresh else player.value()
             try:
                 event = generator.send(value)
             except StopIteration as end:
@@ -190,7 +177,7 @@ class Worker:
                 except Exception as error:
                     generator.close()
                     return failure(f"An event cannot be pickled ({sentence(error)}).", error)
-                self.send("event", event)
+                yield "event", player.handed, event
 
     def stop(self, generator: Generator) -> tuple:
         """Close the generator; it may still return something."""
@@ -212,6 +199,54 @@ class Worker:
             return "end", state, "", "", pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
         except Exception as error:
             return failure(f"The result cannot be pickled ({sentence(error)}).", error)
+
+
+class Worker:
+    """Serves one parent until the pipe ends.
+
+    Parameters
+    ----------
+    connection : multiprocessing.connection.Connection
+        To the parent.  A thread reads it, so between batches a look into a queue is enough.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.inbox: SimpleQueue = SimpleQueue()
+        _, threads, self.grace, path, preload = pickle.loads(connection.recv_bytes())
+        self.stage = Stage(self.inbox, threads)
+        threading.Thread(target=self.listen, daemon=True).start()
+        sys.path[:] = path
+        problems = preloaded(preload)
+        limit_threads(threads)
+        self.send("ready", problems)
+
+    def listen(self) -> None:
+        """Fill the inbox.  When the parent is gone, leave the generator a moment, then go too."""
+        with suppress(OSError, EOFError):
+            while True:
+                self.inbox.put(self.connection.recv_bytes())
+        self.inbox.put(GONE)
+        time.sleep(self.grace)
+        os._exit(1)
+
+    def send(self, *message: Any) -> None:
+        """Report to the parent; when it is gone, `listen` notices."""
+        # Not connection.send: PyTorch teaches that one to share memory instead of copying.
+        with suppress(OSError):
+            self.connection.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+
+    def serve(self) -> None:
+        """Run what is asked, one run after the other."""
+        for message in iter(self.inbox.get, GONE):
+            kind, *request = pickle.loads(message)
+            if kind == "exit":
+                break
+            if kind == "run":
+                run_id, commands, sys.path[:], *job = request
+                for report in self.stage.perform(run_id, commands, *job):
+                    self.send(*report)
+            # Anything else speaks to a run that has just ended.
 
 
 def connect(handle: int) -> Any:
