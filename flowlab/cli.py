@@ -38,8 +38,8 @@ def parser(run: type[RunSettings], name: str) -> argparse.ArgumentParser:
             heading = field.json_schema_extra["group"]
             group = groups.setdefault(heading, p.add_argument_group(heading))
             group.add_argument(f"--{field_name.replace('_', '-')}", dest=field_name,
-                               default=argparse.SUPPRESS, metavar=_metavar(field),
-                               help=_help(field))
+                               default=argparse.SUPPRESS, metavar=metavar(field),
+                               help=help_text(field))
     return p
 
 
@@ -127,7 +127,8 @@ def _fail(sentence: str) -> int:
     return 2
 
 
-def _metavar(field: FieldInfo) -> str:
+def metavar(field: FieldInfo) -> str:
+    """What stands for a setting's value in the help of a command."""
     if get_origin(field.annotation) is Literal:
         return "|".join(map(str, get_args(field.annotation)))
     if get_origin(field.annotation) is tuple:
@@ -135,7 +136,8 @@ def _metavar(field: FieldInfo) -> str:
     return {int: "N", str: "NAME"}.get(field.annotation, "X")
 
 
-def _help(field: FieldInfo) -> str:
+def help_text(field: FieldInfo) -> str:
+    """A setting's description, unit and default for the help of a command."""
     unit = field.json_schema_extra["unit"]
     default = field.default
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default

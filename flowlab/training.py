@@ -20,7 +20,7 @@ from flowlab.flow import Flow
 from flowlab.metrics import bits_per_dimension, inverse_error, nll
 from flowlab.settings import TrainingSettings
 
-__all__ = ["Progress", "Snapshot", "TrainingSettings", "train"]
+__all__ = ["SCHEDULES", "Progress", "Snapshot", "TrainingSettings", "split", "train"]
 
 #: Points on which the inverse error is measured after every epoch.
 INVERSE_POINTS = 256
@@ -188,9 +188,7 @@ class _Trainer:
                              f"train on; got {tuple(x.shape)}.")
         if not bool(torch.isfinite(x).all()):
             raise ValueError("The points hold NaN or infinity: remove those rows.")
-        order = torch.randperm(len(x), generator=_generator(settings.seed, -1))
-        cut = min(max(1, round(settings.test_fraction * len(x))), len(x) - 1)
-        test, train = order[:cut], order[cut:]
+        test, train = split(len(x), settings)
         x = x.to(self.flow.dtype)
         self.train_x, self.test_x = (x[i].to(self.flow.device) for i in (train, test))
         self.train_context, self.test_context = (
@@ -381,6 +379,16 @@ class _Trainer:
         self.epoch, self.step, self.stale = snapshot.epoch, snapshot.step, snapshot.stale
         self.best, self.seconds = snapshot.best, max(self.seconds, snapshot.seconds)
         self.learning_rate, self.train_nll = snapshot.learning_rate, snapshot.train_nll
+
+
+def split(count: int, settings: TrainingSettings) -> tuple[Tensor, Tensor]:
+    """Which of ``count`` points are kept aside to test on, and which are trained on: two indices.
+
+    The seed decides, so all flows that are trained with it are tested on the same points.
+    """
+    order = torch.randperm(count, generator=_generator(settings.seed, -1))
+    cut = min(max(1, round(settings.test_fraction * count)), count - 1)
+    return order[:cut], order[cut:]
 
 
 #: Learning rate as a share of its highest value, against the share ``t`` of the training done.

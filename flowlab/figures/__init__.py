@@ -6,6 +6,7 @@ from .layers import LAYERS, SHOWN
 from .live import LivePicture, learned_density
 from .moving import animation
 from .panels import grid_points
+from .rivals import RivalsPicture
 from .small import density_error, density_thumbnail, thumbnail
 from .stretch import change_of_variables
 from .through import ThroughPicture
@@ -15,6 +16,7 @@ __all__ = [
     "LAYERS",
     "SHOWN",
     "LivePicture",
+    "RivalsPicture",
     "ThroughPicture",
     "TransportPicture",
     "animation",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgb
+from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap, to_rgb
 
 DPI = 100
 FONT = "DejaVu Sans"  # comes with matplotlib, so that a picture is the same on every machine
@@ -51,6 +51,8 @@ class Theme:
         Names of the colour maps for densities, and for signed errors (pale or black: none).
     wheel : tuple of str
         Four colours around a circle, for points that the eye follows by their angle.
+    rivals : tuple of str
+        Colours of the models in a comparison, in their order; none is that of the data.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Theme:
     density: str
     error: str
     wheel: tuple[str, str, str, str]
+    rivals: tuple[str, ...]
 
     def densities(self) -> Colormap:
         """Return the colour map of densities: `density`, but its lower end is the panel's ground.
@@ -88,6 +91,11 @@ class Theme:
         """Return a cyclic colour map through `wheel`, for angles scaled to 0…1."""
         colours = [*self.wheel, self.wheel[0]]
         return LinearSegmentedColormap.from_list(f"wheel-{self.name}", colours)
+
+    def lines(self) -> Colormap:
+        """Return `rivals` as a colour map, each fading from the ground to itself."""
+        shades = np.concatenate([_ramp(self.surface, colour, 12) for colour in self.rivals])
+        return ListedColormap(shades, f"lines-{self.name}")
 
     def palette(self, *maps: Colormap) -> np.ndarray:
         """Return the 256 colours that suffice for a picture made of this theme and `maps`.
@@ -135,6 +143,7 @@ LIGHT = Theme(
     density="magma_r",
     error="RdBu_r",
     wheel=("#0072b2", "#009e73", "#e69f00", "#c2528b"),
+    rivals=("#d55e00", "#008a64", "#7b3fa0", "#a67c00", "#c2528b", "#5b6675"),
 )
 
 DARK = Theme(
@@ -152,6 +161,7 @@ DARK = Theme(
     density="magma",
     error="berlin",
     wheel=("#56b4e9", "#2fd1a0", "#f0c040", "#f08cc0"),
+    rivals=("#ff9f40", "#2fd1a0", "#d6a2f0", "#f0e060", "#f08cc0", "#a3afbe"),
 )
 
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}

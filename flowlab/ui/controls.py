@@ -10,7 +10,7 @@ import streamlit as st
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from flowlab.data import target
+from flowlab.data import Points, Target, target
 from flowlab.data.store import is_own
 from flowlab.settings import RunSettings, describe
 
@@ -91,17 +91,23 @@ def check(settings: RunSettings) -> None:
     """Raise `Unfit` for what the page cannot show or the distribution does not allow."""
     if len(set(settings.flow.hidden)) > 1:
         raise Unfit("hidden", "hidden: on this page all layers have one width, such as 64,64.")
+    truth = check_data(settings.source.data)
     try:
-        truth = target(settings.source.data)
+        target(truth.name, noise=settings.source.noise)
+    except ValueError as error:
+        raise Unfit("noise", str(error)) from error
+
+
+def check_data(name: str) -> Target | Points:
+    """The distribution of this name; `Unfit` where there is none, or it is not of the plane."""
+    try:
+        truth = target(name)
     except ValueError as error:
         raise Unfit("data", str(error)) from error
     if getattr(truth, "columns", 2) != 2:
         raise Unfit("data", "data: these own data have more than two columns, and this page is "
                     "about points of the plane: use the command line.")
-    try:
-        target(truth.name, noise=settings.source.noise)
-    except ValueError as error:
-        raise Unfit("noise", str(error)) from error
+    return truth
 
 
 def put(settings: RunSettings, prefix: str) -> None:
@@ -163,6 +169,13 @@ def show(run: type[RunSettings], prefix: str, choose_data: Any, hide: tuple[str,
                 else:
                     values[name] = _control(field, f"{prefix}.{name}", locked)
     return run.from_flat(values)
+
+
+def some(run: type[RunSettings], prefix: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """Draw the controls of these settings one under the other; their values by name."""
+    fields = {n: f for part in run.parts().values() for n, f in part.model_fields.items()}
+    return {name: _hidden(prefix, False) if name == "hidden"
+            else _control(fields[name], f"{prefix}.{name}", False) for name in names}
 
 
 def _state(prefix: str, name: str, data: str) -> Any:

@@ -1,0 +1,11 @@
+"""Compare models fairly: the same points, an equal budget, several seeds, one table.
+
+`Comparison` says what is compared; `Contest` has all its trainings run on an engine; `Table` says
+what came out. ``python -m flowlab.comparison`` does it without a browser.
+"""
+
+from flowlab.comparison.contest import Contest
+from flowlab.comparison.plan import Comparison, Entry, plan
+from flowlab.comparison.table import Table, measures, table
+
+__all__ = ["Comparison", "Contest", "Entry", "Table", "measures", "plan", "table"]

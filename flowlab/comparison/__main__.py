@@ -1,0 +1,74 @@
+"""The command line: ``python -m flowlab.comparison --models "nice;realnvp" --data moons``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import ValidationError
+from tqdm import tqdm
+
+from flowlab import cli
+from flowlab.comparison.contest import Contest
+from flowlab.comparison.plan import Comparison
+from flowlab.jobs import Local
+from flowlab.settings import describe
+
+
+def parser() -> argparse.ArgumentParser:
+    """One option for each setting of a comparison."""
+    p = argparse.ArgumentParser(
+        prog="python -m flowlab.comparison", description="Compare models without a browser: the "
+        "same settings and seeds give the same numbers as the page, timings excepted.")
+    p.add_argument("link", nargs="?", default="", help="the address of a comparison's page, whose "
+                   "settings are taken over; options go first")
+    p.add_argument("--csv", type=Path, metavar="FILE", help="write the table here")
+    p.add_argument("--latex", type=Path, metavar="FILE", help="write the table here, for LaTeX")
+    p.add_argument("--workers", type=int, metavar="N", help="trainings at a time; as many as cores "
+                   "by default")
+    p.add_argument("--recipes", default="models", metavar="MODULE", help="where the models are: a "
+                   "module with RECIPES. Default: models.")
+    for name, field in Comparison.model_fields.items():
+        p.add_argument(f"--{name}", default=argparse.SUPPRESS, metavar=cli.metavar(field),
+                       help=cli.help_text(field))
+    return p
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the comparison with a progress bar and print its table; returns the exit status."""
+    options = vars(parser().parse_args(arguments))
+    link, csv, latex, workers, recipes = (
+        options.pop(name) for name in ("link", "csv", "latex", "workers", "recipes"))
+    told = dict(parse_qsl(urlsplit(link).query)) if "?" in link else {}
+    told.pop("run", None)
+    recipes = import_module(recipes).RECIPES
+    try:
+        options = {"models": ";".join(recipes), **told, **options}
+        comparison = Comparison.model_validate(options)
+        with Local(workers, preload=("flowlab.comparison.trial",)) as engine:
+            contest = Contest(engine, comparison, recipes)
+            with tqdm(total=len(contest.heats), unit="training") as bar:
+                contest.wait(told=lambda c: c.done > bar.n and bar.update(c.done - bar.n))
+    except ValidationError as error:
+        return _fail(describe(error))
+    except ValueError as error:
+        return _fail(str(error))
+    results = contest.table()
+    print(results.text(), end="")
+    for sentence in contest.problems():
+        print(sentence)
+    for path, text in ((csv, results.csv), (latex, results.latex)):
+        if path:
+            path.write_text(text(), "utf-8")
+    return 0 if len(contest.results()) == len(contest.heats) else 1
+
+
+def _fail(sentence: str) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

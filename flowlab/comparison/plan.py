@@ -1,0 +1,288 @@
+"""What is compared: models, distributions, an equal budget; and the trainings that it takes."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+from typing import Literal
+from urllib.parse import quote, unquote
+
+from pydantic import Field, ValidationError, field_validator
+
+from flowlab.data import target
+from flowlab.flow import Flow
+from flowlab.settings import FlowSettings, RunSettings, Settings, describe, setting
+from flowlab.training import SCHEDULES, Progress
+
+#: Settings that the comparison decides for all its models, or that it is not about.
+COMMON = ("data", "noise", "points", "test_fraction", "seed", "epochs", "event_shape", "classes",
+          "device")
+MOST = 6  # models in one comparison: more cannot be told apart by colour
+DISTRIBUTIONS = 8
+LABEL = 24  # characters
+WIDEST = 1024  # units in a hidden layer
+LONGEST = 10_000  # epochs that a training may have
+
+
+class Entry(Settings):
+    """One model in a comparison, with what differs from its defaults."""
+
+    model: str = Field(min_length=1, max_length=32)
+    label: str = Field("", max_length=LABEL)
+    settings: dict[str, str] = {}
+
+    @field_validator("label")
+    @classmethod
+    def _one_line(cls, label: str) -> str:
+        return "".join(filter(str.isprintable, label)).strip()
+
+    @field_validator("settings")
+    @classmethod
+    def _own(cls, settings: dict[str, str]) -> dict[str, str]:
+        for name in settings:
+            if name in COMMON:
+                raise ValueError(f"{name} is the same for all models: leave it out")
+        return settings
+
+    def text(self) -> str:
+        """The entry as a link has it, ``realnvp:couplings=4:label=small``."""
+        pairs = {**self.settings, **({"label": self.label} if self.label else {})}
+        return ":".join([self.model, *(f"{k}={quote(v, safe=',. ')}" for k, v in pairs.items())])
+
+    @classmethod
+    def from_text(cls, text: str) -> "Entry":
+        """The entry that `text` wrote."""
+        model, *pairs = text.split(":")
+        settings = {}
+        for pair in pairs:
+            name, _, value = pair.partition("=")
+            settings[name.strip()] = unquote(value)
+        return cls(model=model.strip(), label=settings.pop("label", ""), settings=settings)
+
+
+class Comparison(Settings):
+    """Everything that makes one comparison; as texts, what a link and a command line say."""
+
+    models: tuple[Entry, ...] = setting(
+        (), "Models", "What is compared: models with semicolons between them, each with settings "
+        "of its own where it has any, such as nice;realnvp:couplings=4:label=small.",
+        group="Compare")
+    data: tuple[str, ...] = setting(
+        ("moons",), "Distributions", "What they all learn.", group="Compare")
+    budget: Literal["epochs", "steps", "seconds"] = setting(
+        "epochs", "Equal", "What all models get the same amount of: passes over the points, "
+        "optimiser steps, or seconds of training.", group="Budget")
+    amount: float = setting(
+        20.0, "Amount", "How much of it each model gets.", group="Budget", gt=0, le=100_000)
+    parameters: int = setting(
+        0, "Parameters", "Make all models this large, by the width of their networks; 0 leaves "
+        "them as they are.", group="Budget", ge=0, le=10_000_000)
+    seeds: int = setting(
+        1, "Seeds", "How often each training is repeated, with other points, another start and "
+        "another order: only then can chance be told from a difference.", group="Budget", ge=1,
+        le=20)
+    points: int = setting(
+        5_000, "Points", "How many points are drawn for each training; a fifth is kept aside.",
+        group="Budget", unit="points", ge=50, le=200_000)
+    level: float = setting(
+        0.1, "Level", "The KL whose first reaching is timed.", group="Budget", unit="nats", gt=0,
+        le=10)
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _read_models(cls, models: object) -> object:
+        if isinstance(models, str):
+            return tuple(Entry.from_text(part) for part in models.split(";") if part.strip())
+        return models
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _read_data(cls, data: object) -> object:
+        return tuple(filter(None, data.split(","))) if isinstance(data, str) else data
+
+    @field_validator("models")
+    @classmethod
+    def _few_models(cls, models: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        if len(models) > MOST:
+            raise ValueError(f"compare up to {MOST} models at a time")
+        return models
+
+    @field_validator("data")
+    @classmethod
+    def _few_distributions(cls, data: tuple[str, ...]) -> tuple[str, ...]:
+        if not 1 <= len(data) <= DISTRIBUTIONS or len(set(data)) < len(data):
+            raise ValueError(f"choose from one to {DISTRIBUTIONS} different distributions")
+        return data
+
+    def texts(self) -> dict[str, str]:
+        """What differs from the defaults, as text; pydantic reads it again."""
+        written = {"models": ";".join(entry.text() for entry in self.models),
+                   "data": ",".join(self.data), "amount": f"{self.amount:g}"}
+        return {name: written.get(name, str(getattr(self, name)))
+                for name, field in type(self).model_fields.items()
+                if getattr(self, name) != field.default}
+
+    def labels(self, titles: Mapping[str, str] | None = None) -> tuple[str, ...]:
+        """A different name for each entry: its own, or the model's, numbered where it must be."""
+        names = [entry.label or (titles or {}).get(entry.model, entry.model)
+                 for entry in self.models]
+        return tuple(name if names.count(name) == 1 else f"{name} ({names[:i + 1].count(name)})"
+                     for i, name in enumerate(names))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a comparison.
+
+    Attributes
+    ----------
+    entry : int
+        Index of the model among the comparison's.
+    data : str
+        The distribution.
+    seed : int
+    train : callable
+        The recipe's ``train``.
+    settings : RunSettings
+        Of the run.
+    budget : str
+        ``"epochs"``, ``"steps"`` or ``"seconds"``.
+    amount : float
+        How much of it.
+    level : float
+        KL in nats whose first reaching is timed.
+    pictures : bool
+        Whether densities and samples are looked at while it trains.
+    """
+
+    entry: int
+    data: str
+    seed: int
+    train: Callable[..., Iterator[Progress]]
+    settings: RunSettings
+    budget: str = "epochs"
+    amount: float = 20.0
+    level: float = 0.1
+    pictures: bool = True
+
+    def start(self) -> RunSettings:
+        """What the training is started with.
+
+        A budget of steps or seconds needs a schedule that ends with it. So the training's own is
+        constant, and `rate` is sent in before every batch.
+        """
+        if self.budget == "epochs":
+            return self.settings
+        changes = {"schedule": "constant", "epochs": LONGEST, "learning_rate": self._rate(0.0)}
+        return type(self.settings).from_flat(self.settings.flat() | changes)
+
+    def spent(self, progress: Progress) -> float:
+        """Share of the budget that is used up, from 0 to 1."""
+        done = {"epochs": progress.step / progress.steps, "steps": progress.step / self.amount,
+                "seconds": progress.seconds / self.amount}
+        return min(done[self.budget], 1.0)
+
+    def rate(self, progress: Progress) -> float | None:
+        """Learning rate to send in before the next batch; None leaves it to the training."""
+        return None if self.budget == "epochs" else self._rate(self.spent(progress))
+
+    def _rate(self, share: float) -> float:
+        training = self.settings.training
+        return max(training.learning_rate * SCHEDULES[training.schedule](share), 1e-6)
+
+
+def plan(comparison: Comparison, recipes: Mapping[str, ModuleType]) -> list[Trial]:
+    """The trainings that a comparison takes, all of the first seed before those of the second.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    recipes : mapping of str to module
+        The recipes by the models' names, as ``models.RECIPES``.
+
+    Raises
+    ------
+    ValueError
+        With one sentence that says what to change.
+    """
+    if not comparison.models:
+        raise ValueError("Nothing to compare: choose at least one model.")
+    runs = [settings_of(entry, comparison, recipes) for entry in comparison.models]
+    for name in comparison.data:
+        if getattr(target(name), "columns", 2) != 2:
+            raise ValueError("These own data have more than two columns; a comparison is about "
+                             "points of the plane.")
+    return [Trial(entry, data, seed, recipes[comparison.models[entry].model].train,
+                  type(run).from_flat(run.flat() | {"data": data, "seed": seed}),
+                  comparison.budget, comparison.amount, comparison.level, pictures=seed == 0)
+            for seed in range(comparison.seeds) for data in comparison.data
+            for entry, run in enumerate(runs)]
+
+
+def settings_of(entry: Entry, comparison: Comparison, recipes: Mapping[str, ModuleType]
+                ) -> RunSettings:
+    """An entry's settings in a comparison, the distribution and the seed at their defaults.
+
+    Raises
+    ------
+    ValueError
+        With one sentence that says what to change.
+    """
+    if entry.model not in recipes:
+        raise ValueError(f"There is no model {entry.model!r}: choose from {', '.join(recipes)}.")
+    recipe = recipes[entry.model]
+    epochs = LONGEST
+    if comparison.budget == "epochs":
+        epochs = max(1, round(comparison.amount))
+        if epochs > LONGEST:
+            raise ValueError(f"A training has up to {LONGEST:,} epochs: ask for fewer.")
+    common = {"points": str(comparison.points), "epochs": str(epochs)}
+    try:
+        run = recipe.Run.from_texts(entry.settings | common)
+    except ValidationError as error:
+        raise ValueError(f"{recipe.MODEL.__name__}: {describe(error)}") from error
+    if comparison.parameters:
+        flow = dict(run.flow) | {"hidden": fitted(recipe.MODEL, run.flow, comparison.parameters)}
+        run = recipe.Run.from_flat(run.flat() | flow)
+    return run
+
+
+def fitted(model: type[Flow], settings: FlowSettings, parameters: int) -> tuple[int, ...]:
+    """Widths of the hidden layers, all the same, with which a flow is nearest to a size.
+
+    Raises
+    ------
+    ValueError
+        When even the smallest or the largest network is more than a tenth away.
+    """
+    depth, low, high = len(settings.hidden), 0, 1
+    while high < WIDEST and count(model, _sized(settings, high, depth)) < parameters:
+        low, high = high, min(2 * high, WIDEST)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if count(model, _sized(settings, middle, depth)) < parameters:
+            low = middle
+        else:
+            high = middle
+    sizes = {w: count(model, _sized(settings, w, depth)) for w in (low, high) if w > 0}
+    width = min(sizes, key=lambda w: abs(sizes[w] - parameters))
+    if abs(sizes[width] - parameters) > 0.1 * parameters:
+        raise ValueError(
+            f"{model.__name__} cannot have about {parameters:,} parameters with these settings; the"
+            f" nearest is {sizes[width]:,}. Ask for another number, or change its layers.")
+    return (width,) * depth
+
+
+def _sized(settings: FlowSettings, width: int, depth: int) -> FlowSettings:
+    return settings.model_copy(update={"hidden": (width,) * depth})
+
+
+def count(model: type[Flow], settings: FlowSettings) -> int:
+    """How many parameters a flow has."""
+    return _count(model, settings.model_dump_json())
+
+
+@lru_cache(maxsize=1024)
+def _count(model: type[Flow], settings: str) -> int:
+    flow = model(**dict(model.Settings.model_validate_json(settings)))
+    return sum(weights.numel() for weights in flow.parameters())

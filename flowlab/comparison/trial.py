@@ -1,0 +1,195 @@
+"""One training of a comparison: looked at while it goes on, measured when it is over."""
+
+import math
+import statistics
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowlab.comparison.plan import LONGEST, Trial
+from flowlab.data import target
+from flowlab.data.own import Points
+from flowlab.data.target import Target
+from flowlab.figures import grid_points
+from flowlab.flow import Flow
+from flowlab.metrics import (
+    bits_per_dimension,
+    energy_distance,
+    inverse_error,
+    mode_coverage,
+    nll,
+)
+from flowlab.training import Progress, split
+
+GRID = 80  # cells along a side of a density's picture
+SHOWN = 500  # samples in a look
+EVERY = 0.4  # seconds between two looks
+TEST = 10_000  # fresh points that a trained flow is measured on
+DRAWN = 10_000  # samples whose drawing is timed
+PAIRED = 2_000  # points of each kind for the energy distance
+REPEATS = 3  # drawings, of which the median counts
+FRESH = 2**31  # what is added to a seed, so that the test points are new
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is seen of a training at one moment.
+
+    Attributes
+    ----------
+    spent : float
+        Share of the budget used up.
+    curve : tuple of (int, float, float)
+        Steps, seconds of training, and KL in nats (where nobody knows it, the test NLL) of the
+        epochs since the look before.
+    density : numpy.ndarray or None
+        Shape (GRID, GRID) as in `flowlab.figures.grid_points`, float32, in 1 / area.
+    samples : numpy.ndarray or None
+        Shape (SHOWN, 2), float32.
+    """
+
+    spent: float
+    curve: tuple[tuple[int, float, float], ...]
+    density: np.ndarray | None = field(repr=False, default=None)
+    samples: np.ndarray | None = field(repr=False, default=None)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a training ended.
+
+    Attributes
+    ----------
+    outcome, reason : str
+        As in `flowlab.training.Progress`.
+    step : int
+        Optimiser steps taken.
+    seconds : float
+        Spent on training.
+    values : dict of str to float or None
+        The measures by name, of `flowlab.comparison.table.MEASURES`; None where one has no
+        meaning.
+    """
+
+    outcome: str
+    reason: str
+    step: int
+    seconds: float
+    values: dict[str, float | None]
+
+
+def run(trial: Trial) -> Generator[Look | None, None, Result]:
+    """Train with the trial's budget; a `Look` now and then, None in between, at last the result.
+
+    The flow that is looked at and measured has the average of the recent weights; so there is
+    something to see after an epoch, and no look within one.
+    """
+    watch = _Watch(trial)
+    training = trial.train(trial.start(), every="batch")
+    try:
+        progress = next(training)
+        while progress.outcome == "running" and trial.spent(progress) < 1:
+            yield watch.look(progress) if progress.snapshot is not None else None
+            progress = training.send(trial.rate(progress))
+    finally:
+        training.close()  # within an epoch, this too gives the flow its average weights
+    yield watch.look(progress, last=True)
+    return watch.result(progress)
+
+
+class _Watch:
+    """Looks at one training; the points and latents it uses stay the same throughout."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+        self.truth = target(trial.data)
+        self.grid = torch.as_tensor(grid_points(self.truth.limits, GRID))
+        self.curve: list[tuple[int, float, float]] = []
+        self.sent = 0
+        self.next = 0.0
+
+    def look(self, progress: Progress, last: bool = False) -> Look | None:
+        """Note where the training is; a look where one is due."""
+        known = progress.kl is not None
+        value = progress.kl if known else progress.test_nll
+        if progress.snapshot is not None and math.isfinite(value):
+            self.curve.append((progress.step, progress.seconds, value))
+        now = time.perf_counter()
+        if now < self.next and not last:
+            return None
+        self.next = now + EVERY
+        pictures = self._pictures(progress.flow) if self.trial.pictures else (None, None)
+        look = Look(self.trial.spent(progress), tuple(self.curve[self.sent:]), *pictures)
+        self.sent = len(self.curve)
+        return look
+
+    @torch.no_grad()
+    def _pictures(self, flow: Flow) -> tuple[np.ndarray, np.ndarray]:
+        flow.eval()
+        z = flow.base_sample(SHOWN, torch.Generator(flow.device).manual_seed(0))
+        density = flow.log_prob(self.grid.to(flow.device, flow.dtype)).exp()
+        return (density.reshape(GRID, GRID).float().cpu().numpy(),
+                flow.forward(z)[0].float().cpu().numpy())
+
+    @torch.no_grad()
+    def result(self, progress: Progress) -> Result:
+        """All measures of the trained flow."""
+        flow, trial = progress.flow.eval(), self.trial
+        test = test_points(trial, self.truth)
+        x = test.to(flow.device, flow.dtype)
+        test_nll = nll(flow, x)
+        known = isinstance(self.truth, Target)
+        samples, milliseconds = _drawn(flow, trial.seed)
+        reached = next((t for _, t, kl in self.curve if kl <= trial.level), None)
+        modes = self.truth.modes
+        finite = bool(torch.isfinite(samples).all())
+        values = {
+            "kl": test_nll + self.truth.log_prob(test).double().mean().item() if known else None,
+            "nll": test_nll,
+            "bits": bits_per_dimension(test_nll, flow.event_shape),
+            "parameters": float(sum(p.numel() for p in flow.parameters())),
+            "speed": progress.step / progress.seconds if progress.seconds else None,
+            "reached": reached if known else None,
+            "inverse": inverse_error(flow, x),
+            "sampling": milliseconds,
+            "modes": mode_coverage(samples, test, modes) if modes is not None and finite else None,
+            "energy": energy_distance(samples[:PAIRED], test[:PAIRED]) if finite else None,
+        }
+        outcome, reason = progress.outcome, progress.reason
+        if outcome == "finished" and trial.spent(progress) < 1:
+            reason = f"It ended after {LONGEST:,} epochs, before its budget was used up."
+        return Result("finished" if outcome == "running" else outcome, reason, progress.step,
+                      progress.seconds, {name: _finite(value) for name, value in values.items()})
+
+
+def test_points(trial: Trial, truth: Target | Points) -> Tensor:
+    """Points that no flow of this seed was trained on, the same for all of them.
+
+    Of a known distribution they are drawn fresh; of a user's own points they are those that were
+    kept aside.
+    """
+    if isinstance(truth, Target):
+        return truth.sample(TEST, seed=FRESH + trial.seed)
+    points = truth.sample(trial.settings.training.points, seed=trial.seed)
+    return points[split(len(points), trial.settings.training)[0]]
+
+
+def _drawn(flow: Flow, seed: int) -> tuple[Tensor, float]:
+    """Samples, float32, and the milliseconds that it took to draw them."""
+    generator = torch.Generator(flow.device).manual_seed(seed)
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        samples = flow.sample(DRAWN, generator=generator)
+        if samples.is_cuda:
+            torch.cuda.synchronize()
+        times.append(1000 * (time.perf_counter() - start))
+    return samples.float().cpu(), statistics.median(times)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,184 @@
+"""The page on which models are compared: one press, then the view that follows all trainings."""
+
+import time
+from collections.abc import Mapping
+from types import ModuleType
+
+import streamlit as st
+
+from flowlab.comparison import Comparison, Contest, plan, table
+from flowlab.figures.rivals import VIEWS
+from flowlab.ui import contests, image, rivals, scoreboard
+from flowlab.ui.contests import contests as registry
+from flowlab.ui.lab import lab, owner, theme
+from flowlab.ui.own_data import plain
+from flowlab.ui.rivals import NAME
+
+POLL = 1.0  # seconds between two looks at a comparison under way
+
+Recipes = Mapping[str, ModuleType]
+
+
+def show(recipes: Recipes) -> None:
+    """Draw the page.
+
+    Parameters
+    ----------
+    recipes : mapping of str to module
+        The recipes by the models' names, as ``models.RECIPES``.
+    """
+    complaints = _attach(recipes) + rivals.load(recipes)
+    with st.sidebar:
+        comparison = rivals.show(recipes)
+    contest = registry().find(st.session_state.get(f"{NAME}.run"))
+    rivals.write_url(comparison, recipes, contest.id if contest else None)
+    with st.container(key=f"page-{NAME}"):
+        st.header("Compare", anchor=False)
+        st.markdown("The same points, the same budget, the same test for every model: what remains "
+                    "is the difference between the models, and chance. **Several seeds** tell the "
+                    "two apart.")
+        for sentence in complaints:
+            st.error(sentence, icon=":material/error:")
+        _buttons(comparison, contest, recipes)
+        _live(contest, comparison, recipes)
+        _take(comparison if contest is None else contest.comparison, contest)
+
+
+def _attach(recipes: Recipes) -> list[str]:
+    """Follow the comparison that the URL names, with its settings in the controls."""
+    run = st.query_params.get("run")
+    if run is None or run == st.session_state.get(f"{NAME}.run"):
+        return []
+    contest = registry().find(run)
+    if contest is None:
+        del st.query_params["run"]
+        return ["The comparison in this link is no longer on this server: press Compare to repeat "
+                "it with the same settings."]
+    st.session_state[f"{NAME}.run"] = run
+    rivals.put(contest.comparison, recipes)
+    st.session_state[f"{NAME}.url"] = {n: t for n, t in st.query_params.items() if n != "run"}
+    return []
+
+
+def _buttons(comparison: Comparison, contest: Contest | None, recipes: Recipes) -> None:
+    active = contest is not None and contest.active
+    st.session_state[f"{NAME}.active"] = active  # that these buttons are for
+    unfit = ""
+    try:
+        trainings = f"{len(plan(comparison, recipes))} trainings. "
+        about = trainings + rivals.sizes(comparison, recipes)
+    except ValueError as error:
+        about = unfit = str(error)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button("Compare", type="primary", icon=":material/play_arrow:", key=f"{NAME}.start",
+                  disabled=active or bool(unfit), on_click=_start, args=(comparison, recipes),
+                  help="Train all models with the settings at the left, on every distribution and "
+                  "with every seed.")
+        st.button("Stop", icon=":material/stop:", key=f"{NAME}.stop", disabled=not active,
+                  on_click=_stop, args=(contest,),
+                  help="End all trainings; what was measured stays.")
+        st.segmented_control("Pictures", list(VIEWS), format_func=str.capitalize,
+                             default=VIEWS[0], required=True, key=f"{NAME}.view",
+                             label_visibility="collapsed", persist_state="session",
+                             help="What the squares show: the learned density, or samples.")
+        if unfit:
+            st.markdown(f":red-badge[Cannot be] {unfit}")
+        else:
+            st.caption(about)
+
+
+def _start(comparison: Comparison, recipes: Recipes) -> None:
+    # An owner of its own: a single training of the same person need not wait for all of these.
+    contest = registry().start(comparison, recipes, f"{owner()}.{NAME}")
+    st.session_state[f"{NAME}.run"] = contest.id
+    st.query_params["run"] = contest.id
+
+
+def _stop(contest: Contest) -> None:
+    contest.stop()
+
+
+def _live(contest: Contest | None, comparison: Comparison, recipes: Recipes) -> None:
+    """Status, pictures and table, redrawn by themselves while a training may change."""
+    every = POLL if contest is not None and contest.active else None
+    st.fragment(_look, run_every=every)(contest, comparison, recipes)
+
+
+def _look(contest: Contest | None, comparison: Comparison, recipes: Recipes) -> None:
+    view = st.session_state[f"{NAME}.view"]
+    if contest is None:
+        labels = comparison.labels({n: r.MODEL.__name__ for n, r in recipes.items()})
+        st.markdown(":gray-badge[Ready] Press **Compare**, or change anything at the left.")
+        st.progress(0.0)
+        png, numbers = (contests.preview(comparison, labels, theme()),
+                        table(comparison, {}, labels))
+    else:
+        contest.seen = time.monotonic()
+        contest.poll()
+        _state(contest)
+        png, numbers = contests.drawn(contest, view, theme()), contest.table()
+        comparison = contest.comparison
+    with st.container(key=f"{NAME}-panels"):
+        image.show(png, _alt(contest, comparison))
+    scoreboard.show(numbers, comparison)
+    if contest is not None:
+        for sentence in contest.problems():
+            st.warning(plain(sentence), icon=":material/warning:")
+        if contest.active != st.session_state[f"{NAME}.active"]:
+            st.rerun()  # buttons, and how often to look, depend on it
+
+
+def _state(contest: Contest) -> None:
+    """One line and a bar: how far all trainings are."""
+    total, running = len(contest.heats), sum(h.status.state == "running" for h in contest.heats)
+    spent = sum(1.0 if not h.status.active else h.look.spent if h.look else 0.0
+                for h in contest.heats) / total
+    if contest.active:
+        text = f"**{contest.done}** of {total} trainings done, {running} under way."
+        if not lab().engine.ready:
+            text = "The lab's workers are still starting: a moment."
+        st.markdown(f":blue-badge[Comparing] {text}")
+    elif len(contest.results()) == total:
+        st.markdown(f":green-badge[Finished] All **{total}** trainings are done.")
+    else:
+        st.markdown(f":gray-badge[Stopped] **{len(contest.results())}** of {total} trainings were "
+                    "measured.")
+    st.progress(min(spent, 1.0))
+
+
+def _alt(contest: Contest | None, comparison: Comparison) -> str:
+    names = ", ".join(entry.label or entry.model for entry in comparison.models)
+    done = "before any training" if contest is None else f"{contest.done} trainings done"
+    return (f"True densities beside those that {names} have learned, and their KL against steps "
+            f"and against seconds; {done}.")
+
+
+def _take(comparison: Comparison, contest: Contest | None) -> None:
+    """The files of the comparison, and the command that repeats it."""
+    view = st.session_state[f"{NAME}.view"]
+    appearance = theme()
+    ready = contest is not None
+    files = [
+        ("CSV", "comparison.csv", "text/csv", lambda: contest.table().csv().encode(),
+         "The table with all digits: mean, standard error and number of seeds."),
+        ("LaTeX", "comparison.tex", "text/plain", lambda: contest.table().latex().encode(),
+         "The table for a paper; it needs the package booktabs."),
+        ("SVG", "comparison.svg", "image/svg+xml",
+         lambda: contests.file(contest, "svg", view, appearance),
+         "The picture, drawn with lines: it can be enlarged and edited."),
+        ("PDF", "comparison.pdf", "application/pdf",
+         lambda: contests.file(contest, "pdf", view, appearance), "The picture for a paper."),
+    ]
+    with st.container(horizontal=True, gap="small"):
+        for label, name, mime, make, text in files:
+            st.download_button(label, make, name, mime, key=f"{NAME}.take.{label}",
+                               on_click="ignore", disabled=not ready,
+                               help=text if ready else "There is something to take once a "
+                               "comparison has begun.")
+    with st.expander("What the columns mean, and the same without a browser",
+                     key=f"{NAME}.more"):
+        numbers = table(comparison, {}, comparison.labels())
+        st.markdown("\n".join(f"- **{m.title}.** {m.help}" for m in numbers.columns))
+        st.markdown("In the project's folder, with the same numbers, timings excepted:")
+        options = " ".join(f'--{name} "{text}"' for name, text in comparison.texts().items())
+        st.code(f"python -m flowlab.comparison {options}", language="bash", wrap_lines=True)

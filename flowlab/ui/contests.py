@@ -1,0 +1,177 @@
+"""The comparisons of this server process, and their pictures."""
+
+import math
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+
+import numpy as np
+import streamlit as st
+import torch
+
+from flowlab.comparison import Comparison, Contest
+from flowlab.comparison.trial import GRID, SHOWN
+from flowlab.data import target
+from flowlab.data.target import Target
+from flowlab.figures import RivalsPicture, grid_points
+from flowlab.ui.lab import GRACE, lab
+
+#: Comparisons that are over and kept; the oldest go first.
+KEPT = int(os.environ.get("FLOWLAB_COMPARISONS", "12"))
+
+
+class Contests:
+    """Starts and finds comparisons; safe to use from several sessions at once."""
+
+    def __init__(self) -> None:
+        self._contests: dict[str, Contest] = {}
+        self._lock = threading.Lock()
+        threading.Thread(target=self._stop_unwatched, daemon=True).start()
+
+    def start(self, comparison: Comparison, recipes: Mapping[str, ModuleType], owner: str
+              ) -> Contest:
+        """Queue all trainings of a comparison, as `Contest` says."""
+        contest = Contest(lab().engine, comparison, recipes, owner)
+        with self._lock:
+            self._contests[contest.id] = contest
+            over = [c.id for c in self._contests.values() if not c.active]
+            for name in over[:max(0, len(over) - KEPT)]:
+                del self._contests[name]
+        return contest
+
+    def find(self, name: str | None) -> Contest | None:
+        """The comparison with this id, as it is now; None where there is none any more."""
+        contest = self._contests.get(name or "")
+        if contest is not None:
+            contest.seen = time.monotonic()
+            contest.poll()
+        return contest
+
+    def _stop_unwatched(self) -> None:
+        while True:
+            time.sleep(5)
+            with self._lock:
+                contests = list(self._contests.values())
+            for contest in contests:
+                if contest.active and time.monotonic() - contest.seen > GRACE:
+                    contest.stop()
+                    contest.poll()
+
+
+@st.cache_resource(show_spinner=False)
+def contests() -> Contests:
+    """The one registry of this process."""
+    return Contests()
+
+
+@dataclass
+class Easel:
+    """A picture of one comparison, for one viewer at a time.
+
+    Attributes
+    ----------
+    picture : RivalsPicture
+    shown : tuple
+        What it shows: the comparison's version, and the view.
+    png : bytes
+        The last one made.
+    """
+
+    picture: RivalsPicture
+    shown: tuple = ()
+    png: bytes = b""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _scene(name: str) -> tuple:
+    """Title, window, true density and points of a distribution."""
+    truth = target(name)
+    grid = None
+    if isinstance(truth, Target):
+        points = torch.as_tensor(grid_points(truth.limits, GRID))
+        grid = truth.log_prob(points).exp().reshape(GRID, GRID).numpy()
+    return truth.title, truth.limits, grid, truth.sample(SHOWN, seed=0).numpy()
+
+
+@st.cache_resource(show_spinner=False, max_entries=12)
+def _easel(key: str, labels: tuple[str, ...], appearance: str, _comparison: Comparison,
+           _steps: float | None) -> Easel:
+    seconds = _comparison.amount if _comparison.budget == "seconds" else None
+    titles, limits, truths, data = zip(*map(_scene, _comparison.data), strict=True)
+    return Easel(RivalsPicture(titles, limits, truths, data, labels, ends=(_steps, seconds),
+                               theme=appearance))
+
+
+def preview(comparison: Comparison, labels: tuple[str, ...], appearance: str) -> bytes:
+    """The picture before any training, as PNG."""
+    easel = _easel(",".join(comparison.data), labels, appearance, comparison, None)
+    with easel.lock:
+        easel.png = easel.png or easel.picture.png()
+        return easel.png
+
+
+def drawn(contest: Contest, view: str, appearance: str) -> bytes:
+    """The picture of a comparison as it is now, as PNG."""
+    easel = _of(contest, appearance)
+    with easel.lock:
+        if easel.shown != (contest.version, view):
+            _update(easel, contest, view)
+            easel.png = easel.picture.png()
+        return easel.png
+
+
+def file(contest: Contest, kind: str, view: str, appearance: str) -> bytes:
+    """The same as an ``"svg"`` or a ``"pdf"``."""
+    easel = _of(contest, appearance)
+    with easel.lock:
+        _update(easel, contest, view)
+        easel.shown = ()  # the PNG is older now
+        return easel.picture.file(kind)
+
+
+def _of(contest: Contest, appearance: str) -> Easel:
+    return _easel(contest.id, contest.labels, appearance, contest.comparison, _steps(contest))
+
+
+def _steps(contest: Contest) -> float | None:
+    """Optimiser steps of the longest training, where the budget says so."""
+    if contest.comparison.budget == "steps":
+        return contest.comparison.amount
+    if contest.comparison.budget == "seconds":
+        return None
+    training = [heat.trial.settings.training for heat in contest.heats]
+    return max(s.epochs * math.ceil(round(s.points * (1 - s.test_fraction)) / s.batch_size)
+               for s in training)
+
+
+def _update(easel: Easel, contest: Contest, view: str) -> None:
+    picture = easel.picture
+    if picture.view != view:
+        picture.show(view)
+    easel.shown = contest.version, view
+    for row, data in enumerate(contest.comparison.data):
+        known = _scene(data)[2] is not None
+        for column in range(len(contest.labels)):
+            heats = [h for h in contest.heats
+                     if (h.trial.entry, h.trial.data) == (column, data)]
+            look = heats[0].look
+            picture.update(
+                row, column, density=look and look.density, samples=look and look.samples,
+                caption=_caption(heats[0], known), curves=[np.array(h.curve) for h in heats])
+    picture.fit()
+
+
+def _caption(heat: object, known: bool) -> str:
+    """What the corner of a square says: where the training is, and its last KL or NLL."""
+    if heat.result is not None:
+        value = heat.result.values["kl" if known else "nll"]
+    else:
+        value = heat.curve[-1][2] if heat.curve else None
+    state = {"queued": "waiting", "running": "training", "paused": "paused"}.get(
+        heat.status.state, "" if heat.result else heat.status.state)
+    number = "" if value is None else f"{'KL' if known else 'NLL'} {value:.3f}"
+    return "  ".join(filter(None, (number.replace("-", "\N{MINUS SIGN}"), state)))
