@@ -8,6 +8,7 @@ from .moving import animation
 from .panels import grid_points
 from .small import density_error, density_thumbnail, thumbnail
 from .stretch import change_of_variables
+from .sweeps import heat_map, parallel
 from .through import ThroughPicture
 from .transport import TransportPicture
 
@@ -22,8 +23,10 @@ __all__ = [
     "density_error",
     "density_thumbnail",
     "grid_points",
+    "heat_map",
     "learned_density",
     "loss_curves",
+    "parallel",
     "png",
     "thumbnail",
 ]
