@@ -226,7 +226,7 @@ class Film:
         self.snapshot: Snapshot | None = None  # of the last epoch
         self.sent = 0  # epochs of the history that a frame has carried
         self.start = time.perf_counter()
-        self.next_frame = self.next_weights = 0.0  # seconds since the start
+        self.next_frame = self.next_weights = self.next_snapshot = 0.0  # seconds since the start
         self.hurry = False  # a viewer changed something and waits to see it
 
     def due(self) -> bool:
@@ -256,9 +256,12 @@ class Film:
         if not due:
             return None
         begun = self._elapsed()
-        keep = last or begun >= self.next_weights  # what is large, and all there is to go on from
+        keep = last or begun >= self.next_weights
         if keep:
             self.next_weights = begun + WEIGHTS_EVERY
+        save = self.snapshot is not None and (last or begun >= self.next_snapshot)
+        if save:
+            self.next_snapshot = begun + WEIGHTS_EVERY
         small = sum(p.nbytes for p in progress.flow.parameters()) <= SMALL_FLOW
         png = b""
         if (self.live or last) and progress.flow.event_shape == (2,):
@@ -267,7 +270,7 @@ class Film:
                       _weights(progress.flow) if keep or (self.live and small) else None,
                       *((self.camera.theme, self.camera.layers) if self.camera else ()),
                       seconds=tuple(self.seconds[self.sent:]),
-                      snapshot=self.snapshot if keep else None)
+                      snapshot=self.snapshot if save else None)
         self.sent, self.hurry = len(self.history), False
         now = self._elapsed()
         pause = min((now - begun) / SHARE, LONGEST) if now > LONGEST else 0.0

@@ -9,6 +9,7 @@ from .panels import grid_points
 from .rivals import RivalsPicture
 from .small import density_error, density_thumbnail, thumbnail
 from .stretch import change_of_variables
+from .sweeps import heat_map, parallel
 from .through import ThroughPicture
 from .transport import TransportPicture
 
@@ -24,8 +25,10 @@ __all__ = [
     "density_error",
     "density_thumbnail",
     "grid_points",
+    "heat_map",
     "learned_density",
     "loss_curves",
+    "parallel",
     "png",
     "thumbnail",
 ]

@@ -48,8 +48,8 @@ def _room(used: st.delta_generator.DeltaGenerator, budget: st.delta_generator.De
     """What the runs take on disk, of how much they may."""
     store = lab().store
     taken, limit = store.used(), store.budget
-    used.progress(min(taken / limit, 1.0), f"{taken / MEGA:,.0f} of {limit / MEGA:,.0f} MB")
-    with budget.popover("Disk", icon=":material/hard_drive:", width="stretch",
+    used.progress(min(taken / limit, 1.0), f"Disk: {taken / MEGA:,.0f} of {limit / MEGA:,.0f} MB")
+    with budget.popover("Room", icon=":material/hard_drive:", width="stretch",
                         help="How much room the runs may take."):
         st.number_input(
             "Room for all runs (MB)", LEAST_BUDGET // MEGA, 10**7, limit // MEGA, 100,
@@ -126,9 +126,9 @@ def _table(runs: Sequence[Kept]) -> list[int]:
         "kl": [run.numbers.get("kl") for run in runs],
         "nll": [run.numbers.get("test_nll") for run in runs],
         "outcome": [LABELS.get(run.outcome, run.outcome) for run in runs],
+        "date": [datetime.fromtimestamp(run.created) for run in runs],
         "epochs": [run.numbers.get("epoch", 0) for run in runs],
         "seconds": [run.numbers.get("seconds") for run in runs],
-        "date": [datetime.fromtimestamp(run.created) for run in runs],
         "from": [ORIGINS.get(run.origin, run.origin) for run in runs],
         "room": [run.bytes / MEGA for run in runs],
         "kept": [run.pinned for run in runs],
@@ -154,7 +154,7 @@ def _table(runs: Sequence[Kept]) -> list[int]:
     key = f"runs.table.{hash(tuple(run.id for run in runs))}"
     return st.dataframe(rows, column_config=columns, hide_index=True, on_select="rerun",
                         selection_mode="multi-row", row_height=58, key=key,
-                        height=min(620, 60 + 58 * max(len(runs), 1)),
+                        height=min(620, 38 + 58 * max(len(runs), 1)),
                         alt="All runs that are kept").selection.rows
 
 

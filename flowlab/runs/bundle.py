@@ -1,0 +1,243 @@
+"""A run as one file, to keep elsewhere or to give away; and back.
+
+A zip with fixed members: ``run.json``, ``metrics.csv``, ``weights.safetensors`` and
+``frames/<step>.png``. A file that comes in is not trusted: names, sizes, numbers, weights and
+pictures are checked before anything is kept, and nothing in it could run.
+"""
+
+import csv
+import io
+import json
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from flowlab.figures import LAYERS, SHOWN
+from flowlab.files import read as read_tensors
+from flowlab.flow import FORMAT as FLOW_FORMAT
+from flowlab.flow import Flow
+from flowlab.live import Frame
+from flowlab.runs.database import FORMAT
+from flowlab.runs.store import NAME, Store
+from flowlab.settings import RunSettings, describe
+
+LARGEST = 200_000_000  # bytes of a file, and of what it holds
+MEMBERS = {"run.json": 2_000_000, "metrics.csv": 4_000_000, "weights.safetensors": LARGEST}
+MOST_FRAMES = 200
+PICTURE = 5_000_000  # bytes of a picture
+SIDE = 4000  # pixels of a picture's side
+_FRAME = re.compile(r"frames/(\d{9})\.png")
+_COLUMNS = ("epoch", "step", "seconds", "train_nll_nats", "test_nll_nats", "kl_nats")
+_MARKUP = re.compile(r"[\[\]<>`!$\\{}|*_#:]")
+
+Whole = Annotated[int, Field(ge=0, le=10**9)]
+Text = Annotated[str, Field(max_length=1000)]
+
+
+class _Told(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class Numbers(_Told):
+    """The numbers of a moment, as `flowlab.training.Progress` has them."""
+
+    epoch: Whole
+    epochs: Annotated[int, Field(ge=1, le=10**9)]
+    step: Whole
+    steps: Annotated[int, Field(ge=1, le=10**9)]
+    seconds: Annotated[float, Field(ge=0)]
+    learning_rate: float | None
+    train_nll: float | None
+    test_nll: float | None
+    loss: float | None
+    kl: float | None
+    best_nll: float | None
+    inverse_error: float | None
+    outcome: Literal["running", "finished", "early stop", "diverged"]
+    reason: Text
+
+
+class Moment(_Told):
+    """A picture of the run: its numbers, appearance and layers."""
+
+    numbers: Numbers
+    theme: Literal["light", "dark", ""] = ""
+    layers: tuple[Literal[tuple(LAYERS)], ...] = SHOWN
+
+
+class Header(_Told):
+    """What ``run.json`` says."""
+
+    format: Literal["flowlab-run-1"]
+    name: Annotated[str, Field(min_length=1, max_length=NAME)]
+    settings: dict[str, Any]
+    outcome: Literal["finished", "early stop", "diverged", "stopped", "failed", "lost",
+                     "interrupted", "running", "queued"]
+    reason: Text
+    created: Annotated[float, Field(ge=0, le=1e11)]
+    ended: Annotated[float, Field(ge=0, le=1e11)] | None
+    versions: Annotated[dict[Annotated[str, Field(max_length=40)],
+                             Annotated[str, Field(max_length=80)]], Field(max_length=20)]
+    continued: bool
+    steered: bool
+    moments: Annotated[list[Moment], Field(max_length=MOST_FRAMES)]
+
+
+def pack(store: Store, run_id: str) -> bytes:
+    """The file of a run, with its numbers, its newest weights and the pictures that are kept.
+
+    Raises
+    ------
+    ValueError
+        When there is no such run.
+    """
+    run = store.get(run_id)
+    if run is None:
+        raise ValueError("This run is not kept (any more): look at the list again.")
+    frames = store.frames(run_id)
+    header = {"format": FORMAT, "name": run.name, "settings": json.loads(run.text),
+              "outcome": run.outcome, "reason": run.reason, "created": run.created,
+              "ended": run.ended, "versions": run.versions, "continued": run.continued,
+              "steered": run.steered, "moments": [
+                  {"numbers": f.numbers, "theme": f.theme, "layers": f.layers} for f in frames]}
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerows([_COLUMNS, *store.epochs(run_id)])
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as bundle:
+        bundle.writestr("run.json", json.dumps(header, indent=1, allow_nan=False))
+        bundle.writestr("metrics.csv", table.getvalue())
+        if weights := store.weights(run_id):
+            bundle.writestr("weights.safetensors", weights)
+        for frame in frames:
+            if frame.png:
+                bundle.writestr(f"frames/{frame.numbers['step']:09d}.png", frame.png)
+    return file.getvalue()
+
+
+def unpack(store: Store, content: bytes) -> str:
+    """Keep the run of a file that `pack` made, and return the id it has here.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, when the file is not such a one, or something in it is not as it
+        should be; then nothing is kept.
+    """
+    members = _members(content)
+    try:
+        header = Header.model_validate_json(members["run.json"])
+    except ValidationError as error:
+        raise ValueError(f"run.json in this file is not as it should be: {describe(error)}"
+                         ) from error
+    settings = RunSettings.read(json.dumps(header.settings))
+    weights = _weights(members.get("weights.safetensors"), settings)
+    epochs = list(_epochs(members["metrics.csv"]))
+    frames = []
+    for i, moment in enumerate(header.moments):
+        numbers = moment.numbers
+        png = members.pop(f"frames/{numbers.step:09d}.png", b"")
+        told = [row for row in epochs if row[0] <= numbers.epoch]
+        epochs = epochs[len(told):]
+        frames.append(Frame(
+            {**numbers.model_dump(), "reason": _plain(numbers.reason)},
+            tuple((row[0], row[3], row[4]) for row in told), _picture(png) if png else b"",
+            weights if i == len(header.moments) - 1 else None, moment.theme, moment.layers,
+            tuple(row[2] for row in told)))
+    if any(_FRAME.fullmatch(name) for name in members):
+        raise ValueError("This file has a picture that run.json does not tell of: export the run "
+                         "again.")
+    run_id = store.begin(settings, name=" ".join(_plain(header.name).split()) or "imported",
+                         origin="import", continued=header.continued, created=header.created,
+                         of=header.versions)
+    try:
+        store.record(run_id, frames)
+        outcome = "interrupted" if header.outcome in ("running", "queued") else header.outcome
+        store.end(run_id, outcome, _plain(header.reason), header.steered, header.ended)
+    except BaseException:
+        store.delete(run_id)
+        raise
+    store.fit()
+    return run_id
+
+
+def _members(content: bytes) -> dict[str, bytes]:
+    """The members of a zip, none of which could be written outside, or grow beyond measure."""
+    what = "This is no run that Flow Lab exported"
+    if len(content) > LARGEST:
+        raise ValueError(f"The file is larger than {LARGEST // 10**6} MB: export the run with "
+                         "fewer pictures.")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as bundle:
+            infos = bundle.infolist()
+            names = [info.filename for info in infos]
+            if len(set(names)) != len(names) or not {"run.json", "metrics.csv"} <= set(names):
+                raise ValueError(f"{what}: it should hold one run.json and one metrics.csv.")
+            if len(names) > MOST_FRAMES + len(MEMBERS) or sum(i.file_size for i in infos) > LARGEST:
+                raise ValueError(f"{what}: it holds too much.")
+            for info in infos:
+                limit = PICTURE if _FRAME.fullmatch(info.filename) else MEMBERS.get(info.filename)
+                if limit is None or info.flag_bits & 1:
+                    raise ValueError(f"{what}: it should hold run.json, metrics.csv, "
+                                     "weights.safetensors and frames/….png, and nothing else.")
+                if info.file_size > limit:
+                    raise ValueError(f"{what}: one of its parts is too large.")
+            return {name: bundle.read(name) for name in names}
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError) as error:
+        raise ValueError(f"{what}: the file is damaged, or of another kind.") from error
+
+
+def _epochs(content: bytes) -> Iterator[tuple]:
+    """The rows of metrics.csv."""
+    try:
+        rows = csv.reader(io.StringIO(content.decode()))
+        if tuple(next(rows)) != _COLUMNS:
+            raise ValueError("other columns")
+        last = 0
+        for epoch, step, *numbers in rows:
+            if not last < int(epoch) <= 10**9 or not 0 <= int(step) <= 10**9:
+                raise ValueError("epochs should rise")
+            last = int(epoch)
+            yield last, int(step), *(float(n or "nan") for n in numbers)
+    except (ValueError, StopIteration, csv.Error) as error:
+        raise ValueError(f"metrics.csv in this file is not as it should be ({error}): export the "
+                         "run again.") from error
+
+
+def _weights(content: bytes | None, settings: RunSettings) -> dict | None:
+    """The flow's state, if it is one of these settings."""
+    if content is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        path.write_bytes(content)
+        try:
+            if Flow.load(path).settings == settings.flow:
+                return read_tensors(path, FLOW_FORMAT)[1]
+        except ValueError as error:
+            raise ValueError("The weights in this file cannot be read: export the run again."
+                             ) from error
+    raise ValueError("The weights in this file are of another flow than its run.json tells of: "
+                     "export the run again.")
+
+
+def _picture(content: bytes) -> bytes:
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            if max(image.size) <= SIDE:
+                image.verify()
+                return content
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError("A picture in this file cannot be read: export the run again.") from error
+    raise ValueError(f"A picture in this file is larger than {SIDE} pixels: export the run again.")
+
+
+def _plain(text: str) -> str:
+    """The text without what Markdown would make something of."""
+    return _MARKUP.sub("", "".join(c for c in text if c.isprintable()))

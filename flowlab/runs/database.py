@@ -1,0 +1,103 @@
+"""The SQLite database of the runs: its place, its tables, and how it is shared.
+
+Many threads and programs read and write at once. SQLite's write-ahead log keeps what was written
+whole when any of them is killed, and lets readers go on while one writes. It needs a local disk.
+"""
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FORMAT = "flowlab-run-1"
+VERSION = 1  # of the tables
+#: Names the folder of runs; by default it is ``runs`` beside ``app.py``.
+VARIABLE = "FLOWLAB_RUNS"
+PATIENCE = 30  # seconds to wait while another program writes
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS runs (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, origin TEXT NOT NULL, family TEXT NOT NULL,
+    model TEXT NOT NULL, data TEXT NOT NULL, settings TEXT NOT NULL, versions TEXT NOT NULL,
+    created REAL NOT NULL, ended REAL, outcome TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+    numbers TEXT NOT NULL DEFAULT '{}', weights INTEGER, checkpoint INTEGER NOT NULL DEFAULT 0,
+    pinned INTEGER NOT NULL DEFAULT 0, continued INTEGER NOT NULL DEFAULT 0,
+    steered INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL, beat REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS families ON runs (family, created);
+CREATE TABLE IF NOT EXISTS epochs (
+    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE, epoch INTEGER NOT NULL,
+    step INTEGER NOT NULL, seconds REAL, train_nll REAL, test_nll REAL, kl REAL,
+    PRIMARY KEY (run, epoch)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS frames (
+    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE, step INTEGER NOT NULL,
+    numbers TEXT NOT NULL, theme TEXT NOT NULL, layers TEXT NOT NULL,
+    png INTEGER NOT NULL, weights INTEGER NOT NULL, PRIMARY KEY (run, step)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS choices (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+def default_folder() -> Path:
+    """Where runs are kept: as the environment variable ``FLOWLAB_RUNS`` says, or ``runs``."""
+    chosen = os.environ.get(VARIABLE)
+    if chosen:
+        return Path(chosen)
+    beside = Path(__file__).parents[2]
+    return (beside if (beside / "app.py").exists() else Path.cwd()) / "runs"
+
+
+class Database:
+    """One connection for all threads of this program.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; it is made where there is none.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be written, is something else, or is of a newer version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None,
+                                               check_same_thread=False)
+            weakref.finalize(self, self._connection.close)
+            self._connection.row_factory = sqlite3.Row
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                raise ValueError(f"The runs in {path.parent} were kept by a newer Flow Lab: use "
+                                 f"that one, or another folder in {VARIABLE}.")
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            if version < VERSION:
+                self._connection.executescript(
+                    f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        except (OSError, sqlite3.Error) as error:
+            raise ValueError(f"Runs cannot be kept in {path.parent} ({error}): make it writable, "
+                             f"or name another folder in {VARIABLE}.") from error
+
+    def read(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """All rows that a query gives."""
+        with self._lock:
+            return self._connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all that is done in the block is kept, or nothing of it."""
+        with self._lock:
+            # At once exclusive: one that begins by reading could not wait for its turn to write.
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise

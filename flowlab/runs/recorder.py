@@ -1,0 +1,166 @@
+"""Follows the runs of an engine: their newest frames in memory, and all of them to the store."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from flowlab.jobs import Engine, Status
+from flowlab.live import Frame
+from flowlab.reel import thinned
+from flowlab.runs.store import Store
+from flowlab.runs.writer import Writer
+from flowlab.settings import RunSettings
+
+
+@dataclass
+class _Followed:
+    """A run that is followed: its id in the engine, and what has come of it."""
+
+    job: str
+    film: bool
+    frames: list[Frame] = field(default_factory=list)
+    taken: int = 0
+    steered: bool = False
+    ended: bool = False
+
+
+class Recorder:
+    """Follows runs until they end; safe to use from several threads.
+
+    Parameters
+    ----------
+    engine : Engine
+        Its runs' events and results are frames, as `flowlab.live.watch` yields them; None is
+        no event.
+    store : Store
+
+    Examples
+    --------
+    ::
+
+        job = engine.submit(watch, Request(train, settings, pictures="end"))
+        recorder.follow(job, settings, origin="sweep", group="widths")
+        recorder.frames(job)
+    """
+
+    def __init__(self, engine: Engine, store: Store) -> None:
+        self.engine, self.store = engine, store
+        self._lock = threading.RLock()
+        self._followed: dict[str, _Followed] = {}
+        self._writer = Writer(store, self._pull_all)
+
+    def follow(self, job: str, settings: RunSettings, *, run_id: str | None = None,
+               film: bool = True, **about: Any) -> str:
+        """Keep a run of the engine from now on.
+
+        Parameters
+        ----------
+        job : str
+            The run's id in the engine.
+        settings : RunSettings
+        run_id : str, optional
+            The id it has in the store; the engine's where it is left out.
+        film : bool
+            Whether all frames (thinned) stay in memory, or only the newest.
+        **about
+            As for `Store.begin`.
+
+        Returns
+        -------
+        str
+            Its id in the store.
+        """
+        run_id = run_id or job
+        self._writer.begin(run_id, settings, **about)
+        with self._lock:
+            self._followed[run_id] = _Followed(job, film)
+        return run_id
+
+    def frames(self, run_id: str) -> list[Frame]:
+        """The frames so far, thinned, with those that have just come; empty for an unknown run."""
+        with self._lock:
+            run = self._followed.get(run_id)
+            if run is None:
+                return []
+            self._pull(run_id, run)
+            return run.frames
+
+    def status(self, run_id: str) -> Status | None:
+        """Where the run stands; None for one that is not followed."""
+        run = self._followed.get(run_id)
+        return run and self.engine.status(run.job)
+
+    def steer(self, run_id: str) -> None:
+        """Note that the run's settings alone do not repeat it any more."""
+        self._followed[run_id].steered = True
+
+    def stop(self, run_ids: Sequence[str], timeout: float = 30) -> None:
+        """Stop runs, and wait until what they had reached is on disk."""
+        for run_id in run_ids:
+            if run_id in self._followed:
+                self.engine.control(self._followed[run_id].job, "stop")
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline and not all(self.done(i, 1.0) for i in run_ids):
+            time.sleep(0.05)
+
+    def done(self, run_id: str, timeout: float = 0.0) -> bool:
+        """Whether the run is over and all it reported is on disk; waits for that so long."""
+        self.frames(run_id)
+        run = self._followed.get(run_id)
+        return (run is None or run.ended) and self._writer.flush(run_id, timeout)
+
+    def forget(self, run_id: str) -> None:
+        """Drop a run that is over from memory, and from the engine."""
+        with self._lock:
+            run = self._followed[run_id]
+            self._pull(run_id, run)
+            self.engine.forget(run.job)
+            del self._followed[run_id]
+
+    def close(self) -> None:
+        """Take and write what has come so far, and stop following."""
+        self._writer.close()
+
+    def _pull_all(self) -> None:
+        with self._lock:
+            followed = list(self._followed.items())
+        for run_id, run in followed:
+            with self._lock:
+                self._pull(run_id, run)
+
+    def _pull(self, run_id: str, run: _Followed) -> None:
+        """Take what is new of a run; the caller holds the lock."""
+        if run.ended:
+            return
+        status = self.engine.status(run.job)  # before the events, so that none of the last is missed
+        new = self.engine.events(run.job, run.taken)
+        run.taken += len(new)
+        if not status.active:
+            last = self.engine.result(run.job)
+            seen = [*run.frames, *new]
+            if last is not None and not (seen and _step(last) == _step(seen[-1])
+                                         and seen[-1].weights is not None):
+                new = [*new, last]
+        if new:
+            self._writer.put(run_id, new)
+            light = [replace(frame, snapshot=None) for frame in new]
+            run.frames = thinned([*run.frames, *light]) if run.film else light[-1:]
+            self.engine.release(run.job, run.taken)
+        if not status.active:
+            run.ended = True
+            outcome, reason = _outcome(status, run.frames)
+            self._writer.end(run_id, outcome, reason, run.steered)
+
+
+def _step(frame: Frame) -> int:
+    return frame.numbers["step"]
+
+
+def _outcome(status: Status, frames: list[Frame]) -> tuple[str, str]:
+    """How a run ended, and why: the training's own word where it came to its end."""
+    numbers = frames[-1].numbers if frames else {}
+    if status.state == "finished" and numbers.get("outcome", "running") != "running":
+        return numbers["outcome"], numbers["reason"]
+    return status.state, status.message

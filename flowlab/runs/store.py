@@ -1,0 +1,326 @@
+"""The folder of runs: one database, and a folder of files for each run.
+
+``runs.sqlite`` has settings, numbers and outcomes; ``<id>/`` has a PNG and a safetensors file for
+each moment that is kept, named by its step, and a checkpoint. A file is written before the row that
+tells of it, and deleted after; so what the database tells of is there, whenever a program is killed.
+"""
+
+import json
+import math
+import secrets
+import shutil
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flowlab import files
+from flowlab.flow import FORMAT as FLOW_FORMAT
+from flowlab.flow import Flow
+from flowlab.live import Frame
+from flowlab.reel import FEWEST, dispensable
+from flowlab.runs.database import Database, default_folder
+from flowlab.runs.kept import COMPLETE, OWNER, Epoch, Kept, epochs_of, strict_json, versions
+from flowlab.settings import RunSettings
+from flowlab.training import Snapshot
+
+MOST = 60  # pictures of a run
+ROOM = 40_000_000  # bytes that they may take
+BUDGET = 2_000_000_000  # bytes of all runs, where nothing else was chosen
+LEAST_BUDGET = 10_000_000
+NAME = 120  # characters of a run's name at most
+ENDINGS = ("png", "safetensors")
+
+_SELECT = """SELECT runs.*, total(frames.png + frames.weights) AS bytes,
+    count(nullif(frames.png, 0)) AS pictures FROM runs LEFT JOIN frames ON frames.run = runs.id """
+
+
+class Store:
+    """All runs; several programs and threads may use one folder at once.
+
+    Parameters
+    ----------
+    folder : path, optional
+        As `flowlab.runs.database.default_folder` says where it is left out.
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be used; so does every method that is given an unknown run.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self.folder = Path(folder) if folder is not None else default_folder()
+        self._db = Database(self.folder / "runs.sqlite")
+
+    # Writing
+
+    def begin(self, settings: RunSettings, *, run_id: str | None = None, name: str = "",
+              origin: str = "page", group: str = "", continued: bool = False,
+              created: float | None = None, of: dict[str, str] | None = None) -> str:
+        """Open a run; its id. One that is there already goes on where it was.
+
+        Parameters
+        ----------
+        settings : RunSettings
+        run_id, name, origin, group, continued
+            As in `Kept`.
+        created : float, optional
+            Seconds since 1970, of a run that comes from elsewhere.
+        of : dict, optional
+            Its versions.
+        """
+        run_id = run_id or secrets.token_hex(8)
+        self._path(run_id)
+        name = name or f"{settings.model} on {settings.source.data.replace('_', ' ')}"
+        now = time.time()
+        with self._db.write() as db:
+            db.execute(
+                "INSERT INTO runs (id, name, origin, family, model, data, settings, versions, "
+                "created, outcome, continued, owner, beat) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) "
+                "ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome, reason = '', "
+                "ended = NULL, owner = excluded.owner, beat = excluded.beat",
+                (run_id, name[:NAME], origin, group, settings.model, settings.source.data,
+                 settings.model_dump_json(), json.dumps(of or versions()), created or now,
+                 "queued", continued, OWNER, now))
+        return run_id
+
+    def record(self, run_id: str, frames: Sequence[Frame]) -> bool:
+        """Keep frames, oldest first; False where the run has been deleted meanwhile."""
+        run = self.get(run_id)
+        if run is None or not frames:
+            return run is not None
+        folder, settings, rows = self._path(run_id), run.settings, []
+        folder.mkdir(exist_ok=True)
+        for frame in frames:
+            contents = (frame.png, frame.weights and Flow.pack(settings.flow, frame.weights))
+            for ending, content in zip(ENDINGS, contents, strict=True):
+                if content:
+                    files.write(_file(folder, frame.numbers["step"], ending), content)
+            rows.append((run_id, frame.numbers["step"], strict_json(frame.numbers), frame.theme,
+                         ",".join(frame.layers), *(len(content or b"") for content in contents)))
+        snapshot = next((f.snapshot for f in reversed(frames) if f.snapshot is not None), None)
+        if snapshot is not None:
+            snapshot.save(folder / "checkpoint.safetensors")
+        weights = next((r[1] for r in reversed(rows) if r[-1]), run.weights)
+        with self._db.write() as db:
+            if not db.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone():
+                shutil.rmtree(folder, ignore_errors=True)
+                return False
+            db.executemany("INSERT OR REPLACE INTO frames VALUES (?,?,?,?,?,?,?)", rows)
+            db.executemany("INSERT OR REPLACE INTO epochs VALUES (?,?,?,?,?,?,?)",
+                           [(run_id, *row) for frame in frames for row in epochs_of(frame)])
+            db.execute("UPDATE runs SET numbers = ?, weights = ?, beat = ?, outcome = CASE outcome "
+                       "WHEN 'queued' THEN 'running' ELSE outcome END WHERE id = ?",
+                       (rows[-1][2], weights, time.time(), run_id))
+            if snapshot is not None:
+                db.execute("UPDATE runs SET checkpoint = ? WHERE id = ?", (
+                    (folder / "checkpoint.safetensors").stat().st_size, run_id))
+        self.thin(run_id, MOST, ROOM)
+        return True
+
+    def end(self, run_id: str, outcome: str, reason: str = "", steered: bool = False,
+            ended: float | None = None) -> None:
+        """Note how a run ended; a complete one needs its checkpoint no more."""
+        complete = outcome in COMPLETE
+        with self._db.write() as db:
+            db.execute("UPDATE runs SET outcome = ?, reason = ?, ended = ?, steered = ?, "
+                       "checkpoint = CASE WHEN ? THEN 0 ELSE checkpoint END WHERE id = ?",
+                       (outcome, reason, ended or time.time(), steered, complete, run_id))
+        if complete:
+            (self._path(run_id) / "checkpoint.safetensors").unlink(missing_ok=True)
+
+    def beat(self, run_ids: Sequence[str]) -> None:
+        """Say that this program is still at these runs."""
+        with self._db.write() as db:
+            db.executemany("UPDATE runs SET beat = ? WHERE id = ?",
+                           [(time.time(), run_id) for run_id in run_ids])
+
+    # Reading
+
+    def get(self, run_id: str) -> Kept | None:
+        """The run of this id, or None."""
+        found = self._db.read(_SELECT + "WHERE runs.id = ? GROUP BY runs.id", run_id)
+        return Kept.of(found[0]) if found else None
+
+    def runs(self, group: str | None = None) -> list[Kept]:
+        """All runs (of a group), newest first."""
+        where, values = ("", ()) if group is None else ("WHERE runs.family = ? ", (group,))
+        return [Kept.of(row) for row in self._db.read(
+            f"{_SELECT}{where}GROUP BY runs.id ORDER BY created DESC", *values)]
+
+    def epochs(self, run_id: str) -> list[Epoch]:
+        """The numbers of every epoch."""
+        return [Epoch(*row) for row in self._db.read(
+            "SELECT epoch, step, seconds, train_nll, test_nll, kl FROM epochs WHERE run = ? "
+            "ORDER BY epoch", run_id)]
+
+    def frames(self, run_id: str) -> list[Frame]:
+        """The moments that are kept, oldest first, with all epochs' losses.
+
+        Those without a picture are left out, unless they are the newest.
+        """
+        rows = self._db.read("SELECT * FROM frames WHERE run = ? ORDER BY step", run_id)
+        epochs, frames = self.epochs(run_id), []
+        for i, row in enumerate(rows):
+            png, weights = self._moment(run_id, row)
+            if not png and i < len(rows) - 1:
+                continue
+            numbers = json.loads(row["numbers"])
+            told = [e for e in epochs if e.epoch <= numbers["epoch"]]
+            epochs = epochs[len(told):]
+            nan = math.nan
+            frames.append(Frame(
+                numbers, tuple((e.epoch, *(nan if x is None else x for x in (
+                    e.train_nll, e.test_nll))) for e in told), png, weights,
+                row["theme"] if png else "",  # so that it is drawn anew from the weights
+                tuple(row["layers"].split(",")),
+                tuple(nan if e.seconds is None else e.seconds for e in told)))
+        return frames
+
+    def picture(self, run_id: str) -> bytes:
+        """The newest picture; empty where there is none."""
+        rows = self._db.read("SELECT * FROM frames WHERE run = ? AND png > 0 "
+                             "ORDER BY step DESC LIMIT 1", run_id)
+        return self._moment(run_id, rows[0])[0] if rows else b""
+
+    def weights(self, run_id: str) -> bytes:
+        """The newest weights, as `Flow.save` writes them; empty where there are none."""
+        run = self.get(run_id)
+        if run is None or run.weights is None:
+            return b""
+        return _file(self._path(run_id), run.weights, "safetensors").read_bytes()
+
+    def flow(self, run_id: str) -> Flow | None:
+        """The run's newest flow, in evaluation mode."""
+        run = self.get(run_id)
+        if run is None or run.weights is None:
+            return None
+        return Flow.load(_file(self._path(run_id), run.weights, "safetensors"))
+
+    def snapshot(self, run_id: str) -> Snapshot | None:
+        """Where a run that did not come to its end can go on; None where it cannot."""
+        path = self._path(run_id) / "checkpoint.safetensors"
+        return Snapshot.load(path) if path.exists() else None
+
+    # Keeping house
+
+    def rename(self, run_id: str, name: str) -> None:
+        """Give a run another name.
+
+        Raises
+        ------
+        ValueError
+            For an empty name, or one of more than 120 characters.
+        """
+        name = "".join(c for c in " ".join(name.split()) if c.isprintable())
+        if not 1 <= len(name) <= NAME:
+            raise ValueError(f"A run's name has 1 to {NAME} characters: choose another.")
+        self._set(run_id, "name", name)
+
+    def pin(self, run_id: str, pinned: bool = True) -> None:
+        """Keep all pictures of a run, also where room is short; or no more."""
+        self._set(run_id, "pinned", pinned)
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run with all its files; nothing happens where there is none."""
+        folder = self._path(run_id)
+        with self._db.write() as db:
+            db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def thin(self, run_id: str, most: int, room: int = ROOM, fewest: int = FEWEST) -> None:
+        """Drop moments of a run until no more than so many pictures and bytes are left.
+
+        The first and the newest stay, and so do the newest weights and all numbers.
+        """
+        rows = self._db.read("SELECT step, png, weights FROM frames WHERE run = ? "
+                             "AND png + weights > 0 ORDER BY step", run_id)
+        run = self.get(run_id)
+        if run is None:
+            return
+        shown = [row for row in rows if row["png"]]
+        out = dispensable([row["step"] for row in shown],
+                          [row["png"] + row["weights"] for row in shown], most, room, fewest)
+        bare = [row["step"] for row in rows if not row["png"] and row["step"] != run.weights]
+        moments = [(step, ENDINGS if step != run.weights else ENDINGS[:1])
+                   for step in [*bare, *(shown[i]["step"] for i in out)]]
+        if moments:
+            self._drop(run_id, moments)
+
+    @property
+    def budget(self) -> int:
+        """Bytes that all runs together may take."""
+        found = self._db.read("SELECT value FROM choices WHERE name = 'budget'")
+        return int(found[0][0]) if found else BUDGET
+
+    @budget.setter
+    def budget(self, value: int) -> None:
+        if value < LEAST_BUDGET:
+            raise ValueError(f"Runs need {LEAST_BUDGET // 10**6} MB at least: choose more.")
+        with self._db.write() as db:
+            db.execute("INSERT OR REPLACE INTO choices VALUES ('budget', ?)", (str(value),))
+        self.fit()
+
+    def used(self) -> int:
+        """Bytes that the files of all runs take."""
+        return int(self._db.read(
+            "SELECT (SELECT total(png + weights) FROM frames) + "
+            "(SELECT total(checkpoint) FROM runs)")[0][0])
+
+    def fit(self) -> None:
+        """Thin the pictures of old runs until all fit into the budget.
+
+        Oldest first, runs that are not pinned keep fewer pictures, then only the first and the
+        last. Numbers and the newest weights stay in any case.
+        """
+        for most in (FEWEST, 2):
+            if self.used() <= self.budget:
+                return
+            for run in reversed(self.runs()):
+                if not run.pinned and not run.active and run.pictures > most:
+                    self.thin(run.id, most)
+                    if self.used() <= self.budget:
+                        return
+
+    def _drop(self, run_id: str, moments: Sequence[tuple[int, Sequence[str]]]) -> None:
+        """Forget files of moments: first in the database, then on disk."""
+        columns = dict(zip(ENDINGS, ("png", "weights"), strict=True))
+        with self._db.write() as db:
+            for step, endings in moments:
+                for ending in endings:
+                    db.execute(f"UPDATE frames SET {columns[ending]} = 0 WHERE run = ? AND "
+                               "step = ?", (run_id, step))
+        for step, endings in moments:
+            for ending in endings:
+                _file(self._path(run_id), step, ending).unlink(missing_ok=True)
+
+    def _moment(self, run_id: str, row: sqlite3.Row) -> tuple[bytes, Any]:
+        """Picture and weights of a moment; nothing where they have just been dropped."""
+        folder, png, weights = self._path(run_id), b"", None
+        try:
+            if row["png"]:
+                png = _file(folder, row["step"], "png").read_bytes()
+            if row["weights"]:
+                path = _file(folder, row["step"], "safetensors")
+                weights = files.read(path, FLOW_FORMAT)[1]
+        except FileNotFoundError:
+            pass
+        return png, weights
+
+    def _set(self, run_id: str, column: str, value: object) -> None:
+        with self._db.write() as db:
+            changed = db.execute(f"UPDATE runs SET {column} = ? WHERE id = ?", (value, run_id))
+        if not changed.rowcount:
+            raise ValueError("This run is not kept (any more): look at the list again.")
+
+    def _path(self, run_id: str) -> Path:
+        """A run's folder; ids come from links, and must not lead anywhere else."""
+        if not (run_id.isascii() and run_id.isalnum() and len(run_id) <= 64):
+            raise ValueError("A run's id is made of letters and digits: use the link as it was.")
+        return self.folder / run_id
+
+
+def _file(folder: Path, step: int, ending: str) -> Path:
+    return folder / f"{step:09d}.{ending}"

@@ -1,0 +1,119 @@
+"""Writes runs to the store in a thread of its own, so that no training and no page waits."""
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from flowlab.live import Frame
+from flowlab.runs.kept import BEAT
+from flowlab.runs.store import Store
+from flowlab.settings import RunSettings
+
+PAUSE = 0.25  # seconds between two rounds of writing
+
+log = logging.getLogger(__name__)
+
+
+class Writer:
+    """Takes what is to be written and returns at once.
+
+    Parameters
+    ----------
+    store : Store
+    source : callable, optional
+        Called before every round of writing, in the writer's thread.
+
+    Examples
+    --------
+    ::
+
+        with Writer(store) as writer:
+            writer.begin(run_id, settings, origin="command")
+            writer.put(run_id, [frame])
+            writer.end(run_id, "finished")
+    """
+
+    def __init__(self, store: Store, source: Callable[[], None] | None = None) -> None:
+        self.store, self._source = store, source
+        self._queue: deque[tuple] = deque()  # run, what is to be done for it, and its arguments
+        self._left: Counter[str] = Counter()  # how much of every run is in the queue
+        self._open: set[str] = set()
+        self._changed = threading.Condition()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="flowlab-writer", daemon=True)
+        self._thread.start()
+
+    def begin(self, run_id: str, settings: RunSettings, **about: Any) -> None:
+        """As `Store.begin`."""
+        self._add(run_id, self._begin, run_id, settings, about)
+
+    def put(self, run_id: str, frames: Sequence[Frame]) -> None:
+        """As `Store.record`."""
+        self._add(run_id, self.store.record, run_id, frames)
+
+    def end(self, run_id: str, outcome: str, reason: str = "", steered: bool = False) -> None:
+        """As `Store.end`; a run of which nothing has come before it was stopped is not kept."""
+        self._add(run_id, self._end, run_id, outcome, reason, steered)
+
+    def flush(self, run_id: str | None = None, timeout: float = 60) -> bool:
+        """Wait until all that was taken so far (of a run) is on disk; False if it took too long."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not (self._left[run_id] if run_id else self._queue), timeout)
+
+    def close(self) -> None:
+        """Write what is left and end the thread."""
+        self._closed.set()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _add(self, run_id: str, action: Callable, *values: Any, **named: Any) -> None:
+        with self._changed:
+            self._queue.append((run_id, action, values, named))
+            self._left[run_id] += 1
+
+    def _begin(self, run_id: str, settings: RunSettings, about: dict[str, Any]) -> None:
+        self.store.begin(settings, run_id=run_id, **about)
+        self._open.add(run_id)
+
+    def _end(self, run_id: str, outcome: str, reason: str, steered: bool) -> None:
+        self._open.discard(run_id)
+        run = self.store.get(run_id)
+        if run is not None and not run.numbers and outcome == "stopped":
+            self.store.delete(run_id)
+            return
+        self.store.end(run_id, outcome, reason, steered)
+        self.store.fit()
+
+    def _run(self) -> None:
+        beaten = time.monotonic()
+        last = False
+        while not last:
+            last = self._closed.wait(PAUSE)
+            if self._source is not None:
+                self._try(self._source)
+            while self._queue:
+                run_id, action, values, named = self._queue[0]
+                self._try(action, *values, **named)
+                with self._changed:
+                    self._queue.popleft()
+                    self._left[run_id] -= 1
+                    self._changed.notify_all()
+            if time.monotonic() - beaten > BEAT:
+                beaten = time.monotonic()
+                self._try(self.store.beat, tuple(self._open))
+
+    def _try(self, action: Callable, *values: Any, **named: Any) -> None:
+        """Do it; a full disk must not end a training, nor keep the next frame from being written."""
+        try:
+            action(*values, **named)
+        except Exception:
+            log.exception("A run could not be kept in %s", self.store.folder)

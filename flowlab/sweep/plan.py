@@ -1,0 +1,184 @@
+"""What a sweep trains: a grid of settings, or random ones, each with several seeds."""
+
+import itertools
+import json
+import math
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+
+from flowlab.settings import RunSettings, Settings, describe, setting
+
+MOST = 2000  # runs of a sweep
+LARGEST = 100_000  # bytes of a sweep's file
+Value = bool | int | float | str | tuple[int, ...]
+
+
+class Range(Settings):
+    """Numbers from a low to a high one."""
+
+    low: float = Field(description="The lowest number.")
+    high: float = Field(description="The highest number.")
+    count: int = Field(5, ge=2, le=100, description="How many of them a grid has.")
+    log: bool = Field(False, description="Whether equal ratios, not equal differences, make "
+                                         "equal steps.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError("low should be less than high, and above 0 where log is true")
+        return self
+
+    def at(self, share: float) -> float:
+        """The number at this share of the way, with six digits."""
+        if self.log:
+            value = self.low * (self.high / self.low) ** share
+        else:
+            value = self.low + (self.high - self.low) * share
+        return float(f"{value:.6g}")
+
+    def grid(self) -> tuple[float, ...]:
+        """Its numbers in a grid."""
+        return tuple(self.at(i / (self.count - 1)) for i in range(self.count))
+
+
+#: The values of a setting: a list of them, or a `Range`, which a complaint should be about alone.
+Axis = Annotated[
+    Annotated[Range, Tag("range")]
+    | Annotated[tuple[Value, ...], Field(min_length=1, max_length=100), Tag("list")],
+    Discriminator(lambda axis: "range" if isinstance(axis, dict | Range) else "list")]
+
+
+class SweepSettings(Settings):
+    """Everything that makes a sweep: what a ``sweep.toml`` says."""
+
+    name: str = setting("sweep", "Name", "Ties its runs together: a sweep of the same name takes "
+                        "what it needs from those that are trained already.", group="Sweep",
+                        min_length=1, max_length=80)
+    model: str = setting("realnvp", "Model", "The model to train.", group="Sweep")
+    search: Literal["grid", "random"] = setting(
+        "grid", "Search", "Every combination of the values, or some drawn at random.",
+        group="Sweep")
+    trials: int = setting(20, "Trials", "How many combinations a random search draws.",
+                          group="Sweep", ge=1, le=MOST)
+    seed: int = setting(0, "Seed", "Fixes what a random search draws.", group="Sweep", ge=0,
+                        le=2**31 - 1)
+    seeds: int = setting(1, "Seeds", "How many trainings each combination gets, which differ in "
+                         "the seed: 0, 1, 2, …", group="Sweep", ge=1, le=50)
+    measure: Literal["kl", "test_nll"] = setting(
+        "kl", "Measure", "What the picture shows, in nats: the less, the better.", group="Sweep")
+    settings: dict[str, Value] = Field(
+        default={}, description="What all of its runs have in common, where it is not the "
+        "default.")
+    sweep: dict[str, Axis] = Field(
+        default={}, description="The values of each setting that changes.")
+
+    @field_validator("sweep")
+    @classmethod
+    def _some(cls, sweep: dict) -> dict:
+        if not 1 <= len(sweep) <= 8 or "seed" in sweep:
+            raise ValueError("sweep one to eight settings; for several seeds, set seeds")
+        return sweep
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """A sweep from a TOML file.
+
+        Raises
+        ------
+        ValueError
+            With one sentence, when it is not a sweep.
+        OSError
+            When it cannot be read.
+        """
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"{path} is too large for a sweep: choose another file.")
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
+        except ValidationError as error:
+            raise ValueError(f"{path}: {describe(error)}") from error
+        except ValueError as error:
+            raise ValueError(f"{path} is not written as TOML: {error}.") from error
+
+    def toml(self) -> str:
+        """The sweep as the text of its file."""
+        plain = self.model_dump(mode="json", exclude_defaults=True)
+        tables = {name: plain.pop(name, {}) for name in ("settings", "sweep")}
+        lines = [f"{key} = {_toml(value)}" for key, value in {"model": self.model, **plain}.items()]
+        for name, table in tables.items():
+            if table:
+                lines += ["", f"[{name}]", *(f"{k} = {_toml(v)}" for k, v in table.items())]
+        return "\n".join([*lines, ""])
+
+
+@dataclass(frozen=True)
+class Point:
+    """One training of a sweep.
+
+    Attributes
+    ----------
+    values : dict
+        What it has of the settings that the sweep changes.
+    seed : int
+    settings : RunSettings
+        All of its settings.
+    """
+
+    values: dict[str, Any]
+    seed: int
+    settings: RunSettings
+
+
+def points(sweep: SweepSettings, run: type[RunSettings]) -> list[Point]:
+    """All trainings of a sweep of a model's runs.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, for a setting that is unknown or out of bounds, or for too many runs.
+    """
+    fields = {n: f for part in run.parts().values() for n, f in part.model_fields.items()}
+    axes = {name: axis if isinstance(axis, Range) else tuple(axis)
+            for name, axis in sweep.sweep.items()}
+    size = sweep.seeds * (sweep.trials if sweep.search == "random" else math.prod(
+        axis.count if isinstance(axis, Range) else len(axis) for axis in axes.values()))
+    if size > MOST:
+        raise ValueError(f"This sweep has {size:,} runs, and {MOST:,} are allowed: give fewer "
+                         "values or seeds, or search at random.")
+
+    def fitting(name: str, value: Any) -> Any:
+        whole = name in fields and fields[name].annotation is int and isinstance(value, float)
+        return round(value) if whole else value
+
+    if sweep.search == "grid":
+        grids = [axis.grid() if isinstance(axis, Range) else axis for axis in axes.values()]
+        combinations = list(itertools.product(*grids))
+    else:
+        rng = np.random.default_rng(sweep.seed)
+        combinations = [
+            tuple(axis.at(rng.random()) if isinstance(axis, Range)
+                  else axis[rng.integers(len(axis))] for axis in axes.values())
+            for _ in range(sweep.trials)]
+    found: dict[str, Point] = {}  # rounded to whole numbers, two can be the same
+    for combination in combinations:
+        values = {name: fitting(name, value)
+                  for name, value in zip(axes, combination, strict=True)}
+        for seed in range(sweep.seeds):
+            try:
+                settings = run.from_flat({**sweep.settings, **values, "seed": seed})
+            except ValidationError as error:
+                raise ValueError(describe(error)) from error
+            kept = {name: settings.flat()[name] for name in values}
+            found.setdefault(settings.model_dump_json(), Point(kept, seed, settings))
+    return list(found.values())
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML; JSON's texts, numbers and lists are TOML too."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)
