@@ -134,7 +134,7 @@ class Recorder:
         """Take what is new of a run; the caller holds the lock."""
         if run.ended:
             return
-        status = self.engine.status(run.job)  # before the events, so that none of the last is missed
+        status = self.engine.status(run.job)  # before the events, so that the last are not missed
         new = self.engine.events(run.job, run.taken)
         run.taken += len(new)
         if not status.active:

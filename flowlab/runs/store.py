@@ -1,8 +1,9 @@
 """The folder of runs: one database, and a folder of files for each run.
 
 ``runs.sqlite`` has settings, numbers and outcomes; ``<id>/`` has a PNG and a safetensors file for
-each moment that is kept, named by its step, and a checkpoint. A file is written before the row that
-tells of it, and deleted after; so what the database tells of is there, whenever a program is killed.
+each moment that is kept, named by its step, and a checkpoint. A file is written before the row
+that tells of it, and deleted after the row; so whenever a program is killed, what the database
+tells of is there.
 """
 
 import json

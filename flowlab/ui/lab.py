@@ -215,6 +215,11 @@ def lab() -> Lab:
     return Lab()
 
 
+def owner() -> str:
+    """Name the session, so that the queue is fair between people."""
+    return st.session_state.setdefault("owner", str(id(st.session_state)))
+
+
 def theme() -> str:
     """The viewer's appearance, ``"light"`` or ``"dark"``."""
     return "dark" if st.context.theme.type == "dark" else "light"

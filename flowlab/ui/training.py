@@ -19,7 +19,7 @@ from flowlab.training import Snapshot
 from flowlab.ui import explore
 from flowlab.ui.controls import steps
 from flowlab.ui.inside import Subject
-from flowlab.ui.lab import Run, lab, theme
+from flowlab.ui.lab import Run, lab, owner, theme
 
 POLL = 0.25  # seconds between two looks at a running training
 FIRST = 1.0  # seconds to wait in one look for the first frame, which so comes without delay
@@ -146,7 +146,7 @@ def _rate(view: View, active: bool) -> None:
 
 
 def _start(view: View, first: str = "", resume: Snapshot | None = None) -> None:
-    run_id = lab().submit(view.recipe.train, view.settings, theme(), _owner(), first, resume,
+    run_id = lab().submit(view.recipe.train, view.settings, theme(), owner(), first, resume,
                           explore.layers(view.name))
     st.session_state[f"{view.name}.run"] = run_id
     st.query_params["run"] = run_id  # the URL's old run would be taken for a link to follow
@@ -177,11 +177,6 @@ def _stop(view: View) -> None:
 
 def _send_rate(view: View, key: str) -> None:
     lab().control(view.run, "send", {"learning_rate": st.session_state[key]})
-
-
-def _owner() -> str:
-    """Name the session, so that the queue is fair between people."""
-    return st.session_state.setdefault("owner", str(id(st.session_state)))
 
 
 def live(view: View) -> None:
