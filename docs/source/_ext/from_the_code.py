@@ -110,7 +110,10 @@ def allowed(field: FieldInfo) -> str:
 
 
 class CommandHelp(SphinxDirective):
-    """What a recipe's command answers to ``--help``, ``.. command-help:: nice.train_nice``."""
+    """What a command answers to ``--help``, ``.. command-help:: nice.train_nice``.
+
+    The module is a recipe, or has a function ``parser``.
+    """
 
     required_arguments = 1
 
@@ -120,7 +123,7 @@ class CommandHelp(SphinxDirective):
         recipe = import_module(name)
         self.env.note_dependency(recipe.__file__)
         self.env.note_dependency(cli.__file__)
-        parser = cli.parser(recipe.Run, name)
+        parser = recipe.parser() if hasattr(recipe, "parser") else cli.parser(recipe.Run, name)
         parser.formatter_class = partial(argparse.HelpFormatter, width=WIDTH)
         text = parser.format_help()
         return [nodes.literal_block(text, text, language="text")]
