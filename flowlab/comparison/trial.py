@@ -139,7 +139,7 @@ class _Watch:
     def result(self, progress: Progress) -> Result:
         """All measures of the trained flow."""
         flow, trial = progress.flow.eval(), self.trial
-        test = test_points(trial, self.truth)
+        test = fresh_points(trial, self.truth)
         x = test.to(flow.device, flow.dtype)
         test_nll = nll(flow, x)
         known = isinstance(self.truth, Target)
@@ -166,7 +166,7 @@ class _Watch:
                       progress.seconds, {name: _finite(value) for name, value in values.items()})
 
 
-def test_points(trial: Trial, truth: Target | Points) -> Tensor:
+def fresh_points(trial: Trial, truth: Target | Points) -> Tensor:
     """Points that no flow of this seed was trained on, the same for all of them.
 
     Of a known distribution they are drawn fresh; of a user's own points they are those that were
