@@ -14,7 +14,7 @@ from flowlab.comparison import Comparison, Contest, Entry, measures, plan, table
 from flowlab.comparison.__main__ import main
 from flowlab.comparison.plan import count, settings_of
 from flowlab.comparison.table import Statistic, best, surely_less
-from flowlab.comparison.trial import TEST, Result, fresh_points, run
+from flowlab.comparison.trial import TEST, Result, finish, fresh_points
 from flowlab.data import store, target
 from flowlab.jobs import Local
 from flowlab.metrics import energy_distance, mode_coverage
@@ -25,17 +25,6 @@ TINY = "nice:hidden=4:couplings=2;realnvp:hidden=4:couplings=2"
 
 def comparison(models=TINY, **values) -> Comparison:
     return Comparison.model_validate({"models": models, "points": 100, "amount": 2, **values})
-
-
-def finish(trial) -> tuple[list, Result]:
-    looks, steps = [], run(trial)
-    while True:
-        try:
-            look = next(steps)
-        except StopIteration as stop:
-            return looks, stop.value
-        if look is not None:
-            looks.append(look)
 
 
 # What is compared

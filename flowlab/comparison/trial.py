@@ -101,6 +101,19 @@ def run(trial: Trial) -> Generator[Look | None, None, Result]:
     return watch.result(progress)
 
 
+def finish(trial: Trial) -> tuple[list[Look], Result]:
+    """Run a trial here and now: all its looks, and its result."""
+    looks: list[Look] = []
+    going = run(trial)
+    while True:
+        try:
+            look = next(going)
+        except StopIteration as end:
+            return looks, end.value
+        if look is not None:
+            looks.append(look)
+
+
 class _Watch:
     """Looks at one training; the points and latents it uses stay the same throughout."""
 
