@@ -185,7 +185,7 @@ def test_compare_in_a_browser_to_the_table_reload_and_take(server, page):
         with page.expect_download() as waiting:
             button(page, label).click()
         assert check(Path(waiting.value.path()).read_bytes()), label
-    button(page, "Samples").click()
+    page.get_by_text("Samples", exact=True).click()
     page.get_by_role("link", name="NICE").click()
     says(page, "Ready")
     page.get_by_role("link", name="Compare").click()

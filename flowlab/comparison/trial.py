@@ -71,7 +71,7 @@ class Result:
     seconds : float
         Spent on training.
     values : dict of str to float or None
-        The measures by name, of `flowlab.comparison.table.MEASURES`; None where one has no
+        The measures by name, of `flowlab.comparison.table.measures`; None where one has no
         meaning.
     """
 
