@@ -8,12 +8,15 @@ import math
 import torch
 from torch import Tensor
 
+from flowlab.base import LOG_PROB
 from flowlab.data import Images, Points, Target, dequantise
 from flowlab.explore import latent_grid, ways
 from flowlab.figures import SHOWN as LAYERS_SHOWN
-from flowlab.figures import LivePicture, grid_points
+from flowlab.figures import ImagePicture, LivePicture, grid_points
+from flowlab.figures.images import COLUMNS, REACH, ROWS
 from flowlab.figures.moving import Picture
 from flowlab.flow import Flow
+from flowlab.metrics import bits_per_dimension
 from flowlab.recipe import source_of
 from flowlab.settings import RunSettings
 
@@ -21,6 +24,7 @@ GRID = 120  # cells along a side of a density's picture
 SHOWN = 1500  # points in a cloud
 FOLLOWED = 60  # points whose paths are shown
 IMAGES = 1000  # training images from which a fresh flow is set
+TESTS = 200  # test images whose latents are shown
 SIGMA = {"normal": 1.0, "logistic": math.pi / math.sqrt(3)}
 
 History = list[tuple[int, float, float]]
@@ -141,13 +145,43 @@ class PlaneCamera(Camera):
 
 
 class ImageCamera(Camera):
-    """Images: for now without a picture."""
+    """Images: samples, what comes back from the latent space, bits per dimension, the latents."""
 
     def sight(self) -> Tensor:
+        classes = self.settings.flow.classes
         pixels, labels = self.source.part(test=False)
-        if self.settings.flow.classes:
+        if classes:
             self.context = labels[:IMAGES]
-        return dequantise(pixels[:IMAGES], torch.Generator().manual_seed(0))
+        noise = torch.Generator().manual_seed(self.settings.training.seed)
+        data = dequantise(pixels[:IMAGES], noise)
+        pixels, labels = self.source.part(test=True)
+        self.test = dequantise(pixels[:TESTS], noise)
+        self.test_context = labels[:TESTS] if classes else None
+        self.sample_context = torch.arange(self.count()) % COLUMNS % classes if classes else None
+        return data
+
+    def count(self) -> int:
+        return COLUMNS * ROWS
+
+    def draw(self, theme: str) -> ImagePicture:
+        base = self.settings.flow.base
+        places = torch.linspace(-REACH, REACH, 201) * SIGMA[base]
+        density = LOG_PROB[base](places[:, None]).exp()
+        return ImagePicture(self.test[:COLUMNS, 0].numpy(), self.source.grey_levels - 1,
+                            torch.stack([places, density]).numpy(),
+                            by_class=self.sample_context is not None, theme=theme)
+
+    def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
+        context, sample_context = (None if c is None else c.to(flow.device)
+                                   for c in (self.test_context, self.sample_context))
+        samples, _ = flow.forward(self.latents, sample_context)
+        z, _ = flow.inverse(self.test.to(flow.device, flow.dtype), context)
+        some = None if context is None else context[:COLUMNS]
+        back, _ = flow.forward(z[:COLUMNS], some)
+        bits = ([bits_per_dimension(nats, flow.event_shape) for nats in curve]
+                for curve in (train, test))
+        self.picture.update(samples[:, 0].cpu().numpy(), back[:, 0].cpu().numpy(),
+                            z.cpu().numpy(), epochs, *bits)
 
 
 def camera(settings: RunSettings, theme: str,
