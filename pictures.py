@@ -16,10 +16,10 @@ import torch
 from PIL import Image
 
 from flowlab import Flow, shipped
+from flowlab.cameras import PlaneCamera
 from flowlab.explain import Journey, sampling
 from flowlab.figures import TransportPicture
 from flowlab.figures.style import THEMES
-from flowlab.live import Camera
 from flowlab.settings import RunSettings
 from models import RECIPES
 
@@ -78,7 +78,7 @@ Frames = list[tuple[Image.Image, int]]  # images, and milliseconds that each is 
 def learn(recipe: ModuleType, settings: RunSettings,
           folder: Path) -> tuple[Flow, dict[str, Frames]]:
     """Train, write weights and numbers, and return the flow and its film in both appearances."""
-    cameras = {theme: Camera(settings, theme) for theme in THEMES}
+    cameras = {theme: PlaneCamera(settings, theme) for theme in THEMES}
     films: dict[str, Frames] = {theme: [] for theme in THEMES}
     history: list[tuple[int, float, float]] = []
     for progress in recipe.train(settings):

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from flowlab.cameras import camera
 from flowlab.figures import animation
 from flowlab.flow import Flow
-from flowlab.live import Camera, Frame
+from flowlab.live import Frame
 from flowlab.recipe import build
 from flowlab.settings import RunSettings
 
@@ -57,16 +58,16 @@ def trained(recipe: ModuleType, settings: RunSettings, frame: Frame) -> Flow:
 
 def png(recipe: ModuleType, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
     """The picture of a moment, in the frame's theme and layers, as PNG."""
-    camera = Camera(settings, frame.theme, frame.layers)
-    return camera.take(trained(recipe, settings, frame), list(history))
+    taking = camera(settings, frame.theme, frame.layers)
+    return taking.take(trained(recipe, settings, frame), list(history))
 
 
 def svg(recipe: ModuleType, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
     """As `png`, as SVG."""
-    camera = Camera(settings, frame.theme, frame.layers)
-    camera.take(trained(recipe, settings, frame), list(history))
+    taking = camera(settings, frame.theme, frame.layers)
+    taking.take(trained(recipe, settings, frame), list(history))
     file = io.BytesIO()
-    camera.picture.figure.savefig(file, format="svg", metadata={"Date": None})
+    taking.picture.figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
 
 

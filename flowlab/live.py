@@ -1,32 +1,24 @@
 """A training as it is watched: numbers and pictures, made in the worker beside the training."""
 
-import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
-from flowlab.data import target
-from flowlab.explore import latent_grid, ways
+from flowlab.cameras import Camera, camera
 from flowlab.figures import SHOWN as LAYERS_SHOWN
-from flowlab.figures import LivePicture, grid_points
 from flowlab.flow import Flow
 from flowlab.settings import RunSettings
 from flowlab.training import Progress, Snapshot
 
-GRID = 120  # cells along a side of a density's picture
-SHOWN = 1500  # points in a cloud
 SHARE = 0.08  # of the time goes into pictures, once the first second is over
 EVERY = 0.25  # seconds between two pictures at least
 LONGEST = 1.0  # seconds between two pictures that a slow machine may cost
 WEIGHTS_EVERY = 5.0  # seconds between two frames that carry the weights of a large flow
 SMALL_FLOW = 1_000_000  # bytes of weights up to which every frame carries them
 SPARE = 3  # cameras kept for runs to come
-FOLLOWED = 60  # points whose paths are shown
-SIGMA = {"normal": 1.0, "logistic": math.pi / math.sqrt(3)}
 
 
 @dataclass(frozen=True)
@@ -96,56 +88,6 @@ class Frame:
         return len(self.png) + sum(w.nbytes for w in (self.weights or {}).values())
 
 
-class Camera:
-    """Takes the pictures of one run; the points and latents it shows stay the same throughout."""
-
-    def __init__(self, settings: RunSettings, theme: str,
-                 layers: tuple[str, ...] = LAYERS_SHOWN) -> None:
-        self.truth = target(settings.source.data, noise=settings.source.noise)
-        self.limits = self.truth.limits
-        self.grid = torch.as_tensor(grid_points(self.limits, GRID))
-        self.data = self.truth.sample(SHOWN, seed=settings.training.seed + 1)
-        self.density = None  # nobody knows that of a user's own points
-        if hasattr(self.truth, "log_prob"):
-            self.density = self.truth.log_prob(self.grid).exp().reshape(GRID, GRID).numpy()
-        self.sigma = SIGMA[settings.flow.base]
-        self.latents: Tensor | None = None
-        self.layers = layers
-        self.dress(theme)
-
-    def dress(self, theme: str) -> None:
-        """Use this appearance from now on."""
-        self.theme = theme
-        self.picture = LivePicture(self.limits, self.data.numpy(), self.density,
-                                   best=self.truth.entropy, sigma=self.sigma, theme=theme)
-        self.picture.show(self.layers)
-
-    def show(self, layers: tuple[str, ...]) -> None:
-        """Show these layers, of `flowlab.figures.LAYERS`, from now on."""
-        self.layers = layers
-        self.picture.show(layers)
-
-    @torch.no_grad()
-    def take(self, flow: Flow, history: list[tuple[int, float, float]]) -> bytes:
-        """The picture of a flow, as PNG."""
-        flow.eval()
-        if self.latents is None:  # the same latents in every frame, so that samples move
-            self.latents = flow.base_sample(SHOWN, torch.Generator(flow.device).manual_seed(0))
-        like = {"dtype": flow.dtype, "device": flow.device}
-        samples, _ = flow.forward(self.latents)
-        density = flow.log_prob(self.grid.to(**like)).exp().reshape(GRID, GRID)
-        z, _ = flow.inverse(self.data.to(**like))
-        epochs, train, test = zip(*history, strict=True) if history else ((), (), ())
-        grid = paths = None
-        if "grid" in self.layers:
-            grid = latent_grid(flow)[-1]
-        if "paths" in self.layers:
-            paths = ways(flow, self.latents[:FOLLOWED])
-        self.picture.update(samples.cpu().numpy(), density.cpu().numpy(), z.cpu().numpy(),
-                            epochs, train, test, grid=grid, paths=paths)
-        return self.picture.png()
-
-
 #: Cameras that no run uses at present. What stands still in their pictures is drawn already, which
 #: saves a run that needs the same a third of the time to its first frame.
 _spare: dict[tuple, Camera] = {}
@@ -153,24 +95,24 @@ _spare: dict[tuple, Camera] = {}
 
 def _scene(settings: RunSettings, theme: str) -> tuple:
     """What a run's pictures depend on, the flow and the layers apart."""
-    source = settings.source
-    return source.data, source.noise, settings.training.seed, settings.flow.base, theme
+    flow = settings.flow
+    return settings.source, settings.training.seed, flow.base, flow.classes, theme
 
 
 def borrow(settings: RunSettings, theme: str, layers: tuple[str, ...] = LAYERS_SHOWN) -> Camera:
     """A camera for this run alone."""
-    camera = _spare.pop(_scene(settings, theme), None)
-    if camera is None:
-        return Camera(settings, theme, layers)
-    camera.latents = None
-    if camera.layers != layers:
-        camera.show(layers)
-    return camera
+    spare = _spare.pop(_scene(settings, theme), None)
+    if spare is None:
+        return camera(settings, theme, layers)
+    spare.latents = None
+    if spare.layers != layers:
+        spare.show(layers)
+    return spare
 
 
-def give_back(settings: RunSettings, camera: Camera) -> None:
+def give_back(settings: RunSettings, used: Camera) -> None:
     """Keep a run's camera for the next one, and no more than `SPARE` in all."""
-    _spare[_scene(settings, camera.theme)] = camera
+    _spare[_scene(settings, used.theme)] = used
     while len(_spare) > SPARE:
         del _spare[next(iter(_spare))]
 
@@ -178,9 +120,9 @@ def give_back(settings: RunSettings, camera: Camera) -> None:
 def preview(flow: Flow, settings: RunSettings, theme: str,
             layers: tuple[str, ...] = LAYERS_SHOWN) -> bytes:
     """The picture of a fresh flow, as PNG: what a viewer sees before any training."""
-    camera = Camera(settings, theme, layers)
-    flow.initialise(camera.data.to(flow.device, flow.dtype))
-    return camera.take(flow, [])
+    taking = camera(settings, theme, layers)
+    taking.initialise(flow)
+    return taking.take(flow, [])
 
 
 def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None, Frame | None]:
@@ -264,7 +206,7 @@ class Film:
             self.next_snapshot = begun + WEIGHTS_EVERY
         small = sum(p.nbytes for p in progress.flow.parameters()) <= SMALL_FLOW
         png = b""
-        if (self.live or last) and progress.flow.event_shape == (2,):
+        if self.live or last:
             png = self._borrowed().take(progress.flow, self.history)
         frame = Frame(_numbers(progress), tuple(self.history[self.sent:]), png,
                       _weights(progress.flow) if keep or (self.live and small) else None,

@@ -12,20 +12,21 @@ from flowlab.training import Progress, Snapshot, train
 
 
 def build(model: type[Flow], settings: RunSettings) -> Flow:
-    """A fresh flow whose random start is fixed by the run's seed.
+    """A fresh flow whose random start is fixed by the run's seed, in the shape of its source.
 
-    torch's global random state is left as it was.
+    torch's global random state is left as it was; for the shape see `fitted`.
 
     Raises
     ------
     ValueError
-        When the run is to be on a GPU and there is none.
+        When the run is to be on a GPU and there is none, or its source cannot be had.
     """
     if settings.training.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is cuda, but PyTorch finds no NVIDIA GPU here: leave it at cpu.")
+    fitting = fitted(settings.flow, source_of(settings.source))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.training.seed)
-        flow = model(**dict(settings.flow))
+        flow = model(**dict(fitting))
     return flow.to(settings.training.device, getattr(torch, settings.training.precision))
 
 
@@ -45,7 +46,6 @@ def run(model: type[Flow], run_settings: type[RunSettings],
     if not isinstance(settings, RunSettings):
         settings = run_settings(training=settings or TrainingSettings())
     source = source_of(settings.source)
-    settings = settings.model_copy(update={"flow": fitted(settings.flow, source)})
     return train(build(model, settings), source, settings.training, every=every, resume=resume)
 
 

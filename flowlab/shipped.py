@@ -10,8 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from flowlab.cameras import camera
 from flowlab.flow import Flow
-from flowlab.live import Camera, Frame, Request, watch
+from flowlab.live import Frame, Request, watch
 from flowlab.recipe import build
 from flowlab.settings import RunSettings
 
@@ -42,7 +43,7 @@ class Shipped:
 
     def frame(self, theme: str, layers: tuple[str, ...]) -> Frame:
         """The end of the training as a viewer of it would have seen it."""
-        png = Camera(self.settings, theme, layers).take(self.flow, list(self.history))
+        png = camera(self.settings, theme, layers).take(self.flow, list(self.history))
         weights = {name: value.clone() for name, value in self.flow.state_dict().items()}
         return Frame(self.numbers, self.history, png, weights, theme, layers)
 

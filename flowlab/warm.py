@@ -6,7 +6,8 @@ a run's first frame comes at once.
 
 import torch
 
-from flowlab.live import SIGMA, borrow, give_back
+from flowlab.cameras import SIGMA
+from flowlab.live import borrow, give_back
 from flowlab.settings import FlowSettings, RunSettings
 
 _parameter = torch.nn.Parameter(torch.zeros(1))

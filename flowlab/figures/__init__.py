@@ -2,6 +2,7 @@
 
 from .canvas import png
 from .curves import loss_curves
+from .images import ImagePicture, first_samples
 from .layers import LAYERS, SHOWN
 from .live import LivePicture, learned_density
 from .moving import animation
@@ -16,6 +17,7 @@ from .transport import TransportPicture
 __all__ = [
     "LAYERS",
     "SHOWN",
+    "ImagePicture",
     "LivePicture",
     "RivalsPicture",
     "ThroughPicture",
@@ -24,6 +26,7 @@ __all__ = [
     "change_of_variables",
     "density_error",
     "density_thumbnail",
+    "first_samples",
     "grid_points",
     "heat_map",
     "learned_density",

@@ -8,11 +8,12 @@ import numpy as np
 import streamlit as st
 import torch
 
-from flowlab import explore
+from flowlab import cameras, explore
+from flowlab.cameras import SHOWN, SIGMA, Camera
 from flowlab.explain import Step, describe
 from flowlab.figures import ThroughPicture, grid_points
 from flowlab.flow import Flow
-from flowlab.live import SHOWN, SIGMA, Camera, Frame
+from flowlab.live import Frame
 from flowlab.recipe import build
 from flowlab.settings import RunSettings
 from flowlab.ui.clickable import clickable
@@ -63,7 +64,7 @@ class Subject:
 
 @st.cache_resource(show_spinner=False, max_entries=12)
 def _camera(key: str, appearance: str, _settings: RunSettings) -> tuple[Camera, threading.Lock]:
-    return Camera(_settings, appearance), threading.Lock()
+    return cameras.camera(_settings, appearance), threading.Lock()
 
 
 def camera(settings: RunSettings, appearance: str) -> tuple[Camera, threading.Lock]:
@@ -80,8 +81,7 @@ def _flow(key: str, step: int, _subject: Subject, _index: int) -> Flow:
     if _index >= 0:
         flow.load_state_dict(_subject.frames[_index].weights)
     else:
-        data = camera(settings, theme())[0].data
-        flow.initialise(data.to(flow.dtype))
+        camera(settings, theme())[0].initialise(flow)
     return flow.requires_grad_(False).eval()
 
 
@@ -141,7 +141,7 @@ def _truth(key: str, _camera: Camera, _limits: tuple) -> np.ndarray | None:
     if _camera.density is None:
         return None
     points = torch.as_tensor(grid_points(_limits, GRID))
-    return _camera.truth.log_prob(points).exp().reshape(GRID, GRID).numpy()
+    return _camera.source.log_prob(points).exp().reshape(GRID, GRID).numpy()
 
 
 @st.cache_resource(show_spinner=False, max_entries=12)

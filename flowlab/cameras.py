@@ -1,0 +1,210 @@
+"""Cameras: what takes the pictures of a run, one kind for each shape of a point.
+
+`camera` chooses the kind; whoever draws a run goes through it.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from flowlab.base import LOG_PROB
+from flowlab.data import Images, Points, Target, dequantise
+from flowlab.explore import latent_grid, ways
+from flowlab.figures import SHOWN as LAYERS_SHOWN
+from flowlab.figures import ImagePicture, LivePicture, grid_points
+from flowlab.figures.images import COLUMNS, REACH, ROWS
+from flowlab.figures.moving import Picture
+from flowlab.flow import Flow
+from flowlab.metrics import bits_per_dimension
+from flowlab.recipe import source_of
+from flowlab.settings import RunSettings
+
+GRID = 120  # cells along a side of a density's picture
+SHOWN = 1500  # points in a cloud
+FOLLOWED = 60  # points whose paths are shown
+IMAGES = 1000  # training images from which a fresh flow is set
+TESTS = 200  # test images whose latents are shown
+SIGMA = {"normal": 1.0, "logistic": math.pi / math.sqrt(3)}
+
+History = list[tuple[int, float, float]]
+
+
+class Camera:
+    """Takes the pictures of one run; the points and latents it shows stay the same throughout.
+
+    A kind of camera has its own `sight`, `draw` and `update`. This one, for shapes that nobody has
+    drawn yet, takes no pictures.
+
+    Parameters
+    ----------
+    settings : RunSettings
+    theme : "light" or "dark"
+    layers : tuple of str
+        The layers shown, of `flowlab.figures.LAYERS`; a kind without layers leaves them.
+
+    Attributes
+    ----------
+    source : Target, Points or Images
+        What the run learns.
+    data : Tensor, shape (n, *event_shape)
+        Points of it, from which a fresh flow's data-dependent layers can be set.
+    context : Tensor, shape (n,), or None
+        Their classes, where the flow has classes.
+    latents : Tensor or None
+        Those shown; None before the first picture.
+    picture : Picture or None
+        What is drawn on.
+    """
+
+    def __init__(self, settings: RunSettings, theme: str,
+                 layers: tuple[str, ...] = LAYERS_SHOWN) -> None:
+        self.settings, self.layers = settings, layers
+        self.source = source_of(settings.source)
+        self.context: Tensor | None = None
+        self.data = self.sight()
+        self.latents: Tensor | None = None
+        self.dress(theme)
+
+    def dress(self, theme: str) -> None:
+        """Use this appearance from now on."""
+        self.theme = theme
+        self.picture = self.draw(theme)
+        self.show(self.layers)
+
+    def show(self, layers: tuple[str, ...]) -> None:
+        """Show these layers from now on, where the kind has layers."""
+        self.layers = layers
+
+    def initialise(self, flow: Flow) -> None:
+        """Set a fresh flow's data-dependent layers."""
+        context = None if self.context is None else self.context.to(flow.device)
+        flow.initialise(self.data.to(flow.device, flow.dtype), context)
+
+    @torch.no_grad()
+    def take(self, flow: Flow, history: History) -> bytes:
+        """The picture of a flow, as PNG; empty where this kind takes none."""
+        if self.picture is None:
+            return b""
+        flow.eval()
+        if self.latents is None:  # the same latents in every frame, so that samples move
+            self.latents = flow.base_sample(self.count(),
+                                            torch.Generator(flow.device).manual_seed(0))
+        epochs, train, test = zip(*history, strict=True) if history else ((), (), ())
+        self.update(flow, epochs, train, test)
+        return self.picture.png()
+
+    def count(self) -> int:
+        """How many latents are shown."""
+        return SHOWN
+
+    def sight(self) -> Tensor:
+        """Points of the source to show, with what else stays the same throughout."""
+        return self.source.sample(SHOWN, seed=self.settings.training.seed + 1)
+
+    def draw(self, theme: str) -> Picture | None:
+        """What is drawn on, in this appearance."""
+        return None
+
+    def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
+        """Bring the picture up to the flow, in evaluation mode, and its losses in nats."""
+        raise NotImplementedError
+
+
+class PlaneCamera(Camera):
+    """Points of the plane: samples, both densities, the latent cloud and the losses."""
+
+    def sight(self) -> Tensor:
+        self.limits = self.source.limits
+        self.grid = torch.as_tensor(grid_points(self.limits, GRID))
+        self.density = None  # nobody knows that of a user's own points
+        if hasattr(self.source, "log_prob"):
+            self.density = self.source.log_prob(self.grid).exp().reshape(GRID, GRID).numpy()
+        return super().sight()
+
+    def draw(self, theme: str) -> LivePicture:
+        return LivePicture(self.limits, self.data.numpy(), self.density, best=self.source.entropy,
+                           sigma=SIGMA[self.settings.flow.base], theme=theme)
+
+    def show(self, layers: tuple[str, ...]) -> None:
+        super().show(layers)
+        self.picture.show(layers)
+
+    def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
+        like = {"dtype": flow.dtype, "device": flow.device}
+        samples, _ = flow.forward(self.latents)
+        density = flow.log_prob(self.grid.to(**like)).exp().reshape(GRID, GRID)
+        z, _ = flow.inverse(self.data.to(**like))
+        grid = paths = None
+        if "grid" in self.layers:
+            grid = latent_grid(flow)[-1]
+        if "paths" in self.layers:
+            paths = ways(flow, self.latents[:FOLLOWED])
+        self.picture.update(samples.cpu().numpy(), density.cpu().numpy(), z.cpu().numpy(),
+                            epochs, train, test, grid=grid, paths=paths)
+
+
+class ImageCamera(Camera):
+    """Images: samples, what comes back from the latent space, bits per dimension, the latents."""
+
+    def sight(self) -> Tensor:
+        classes = self.settings.flow.classes
+        pixels, labels = self.source.part(test=False)
+        if classes:
+            self.context = labels[:IMAGES]
+        noise = torch.Generator().manual_seed(self.settings.training.seed)
+        data = dequantise(pixels[:IMAGES], noise)
+        pixels, labels = self.source.part(test=True)
+        self.test = dequantise(pixels[:TESTS], noise)
+        self.test_context = labels[:TESTS] if classes else None
+        self.sample_context = torch.arange(self.count()) % COLUMNS % classes if classes else None
+        return data
+
+    def count(self) -> int:
+        return COLUMNS * ROWS
+
+    def draw(self, theme: str) -> ImagePicture:
+        base = self.settings.flow.base
+        places = torch.linspace(-REACH, REACH, 201) * SIGMA[base]
+        density = LOG_PROB[base](places[:, None]).exp()
+        return ImagePicture(self.test[:COLUMNS, 0].numpy(), self.source.grey_levels - 1,
+                            torch.stack([places, density]).numpy(),
+                            by_class=self.sample_context is not None, theme=theme)
+
+    def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
+        context, sample_context = (None if c is None else c.to(flow.device)
+                                   for c in (self.test_context, self.sample_context))
+        samples, _ = flow.forward(self.latents, sample_context)
+        z, _ = flow.inverse(self.test.to(flow.device, flow.dtype), context)
+        some = None if context is None else context[:COLUMNS]
+        back, _ = flow.forward(z[:COLUMNS], some)
+        bits = ([bits_per_dimension(nats, flow.event_shape) for nats in curve]
+                for curve in (train, test))
+        self.picture.update(samples[:, 0].cpu().numpy(), back[:, 0].cpu().numpy(),
+                            z.cpu().numpy(), epochs, *bits)
+
+
+def camera(settings: RunSettings, theme: str,
+           layers: tuple[str, ...] = LAYERS_SHOWN) -> Camera:
+    """The camera for a run, of the kind that the shape of its source asks for.
+
+    Parameters
+    ----------
+    settings : RunSettings
+    theme : "light" or "dark"
+    layers : tuple of str
+        The layers shown, of `flowlab.figures.LAYERS`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such source, or it cannot have that noise.
+    """
+    return kind(source_of(settings.source))(settings, theme, layers)
+
+
+def kind(source: Target | Points | Images) -> type[Camera]:
+    """The kind of camera that shows points of this shape."""
+    if isinstance(source, Images):
+        return ImageCamera
+    return PlaneCamera if getattr(source, "columns", 2) == 2 else Camera

@@ -1,0 +1,159 @@
+"""The live picture of a flow on images."""
+
+import io
+
+import numpy as np
+from matplotlib.patheffects import withStroke
+from PIL import Image
+
+from . import style
+from .canvas import panel, write
+from .curves import Curves
+from .moving import Picture
+from .style import Theme
+from .tiles import ink, lay, tiles
+
+COLUMNS, ROWS = 10, 6  # of the samples
+BACK = 3  # rows below: data, what comes back, and the error
+ENLARGED = 100_000  # times that the error is shown larger than it is
+REACH = 5.0  # standard deviations of the base that the latents' histogram shows
+BINS = 50
+SAMPLES = (126, 46, 872, 524)  # pixels: left, top, width, height
+BENEATH = (126, 630, 872, 264)
+CURVES = (1072, 46, 508, 392)
+LATENTS = (1072, 540, 508, 354)
+TITLE = "Bits per dimension"
+
+
+class ImagePicture(Picture):
+    r"""Samples at fixed latents, reconstructions, bits per dimension, and the latents' histogram.
+
+    Parameters
+    ----------
+    data : array_like
+        Shape (n, height, width) with n ≤ 10, images to be carried to the latent space and back.
+    highest : float
+        The greatest value of a pixel; the least is 0.
+    base : array_like
+        Shape (2, m): places in the latent space, and the base distribution's density of one
+        coordinate there.
+    by_class : bool
+        Whether each column of samples has its own class, which the title then says.
+    theme : {"light", "dark"}
+        Appearance.
+
+    Examples
+    --------
+    >>> picture = ImagePicture(np.zeros((2, 8, 8)), 16, [[-1.0, 0.0, 1.0], [0.2, 0.4, 0.2]])
+    >>> picture.update(np.zeros((60, 8, 8)), np.zeros((2, 8, 8)), [0.0, 0.1], [1], [2.9], [3.0])
+    >>> picture.png()[:4]
+    b'\x89PNG'
+    """
+
+    def __init__(self, data, highest: float, base, *, by_class=False, theme="light"):
+        colours = style.theme(theme)
+        shades = ink(colours)
+        super().__init__(style.LIVE_SIZE, theme, shades)
+        self.use(shades, colours.errors())
+        self.data = np.asarray(data, dtype=float)
+        self.highest = highest
+        title = "Samples at fixed latents" + (", one class a column" if by_class else "")
+        self.samples = tiles(self.figure, SAMPLES, colours, title, shades, (0, highest))
+        self._beneath(shades)
+        axes = panel(self.figure, CURVES, colours, TITLE)
+        self.curves = Curves(axes, colours)
+        places, density = np.asarray(base, dtype=float)
+        self.histogram = _against(self.figure, places, density, colours)
+        self.moving = [self.samples, self.back, self.error, self.caption, *self.histogram,
+                       *self.curves.artists()]
+
+    def _beneath(self, shades) -> None:
+        """The rows of data, of what comes back, and of the error."""
+        left, top, width, height = BENEATH
+        errors = self.theme.errors().with_extremes(bad=self.theme.background)
+        row = height / BACK
+        places = []
+        for i, (name, colours, ends) in enumerate((
+                ("data", shades, (0, self.highest)), ("back", shades, (0, self.highest)),
+                (f"error\n× {ENLARGED:,}", errors, (-self.highest, self.highest)))):
+            box = (left, top + i * row, width, row - 10)
+            places.append(tiles(self.figure, box, self.theme, "", colours, ends))
+            across, down = style.LIVE_SIZE
+            write(self.figure, (left - 14) / across, 1 - (box[1] + box[3] / 2) / down, name,
+                  self.theme.muted, ha="right", va="center")
+        lay(places[0], self.data, COLUMNS, 1)
+        _, self.back, self.error = places
+        across, down = style.LIVE_SIZE
+        self.caption = write(self.figure, (left + width / 2) / across, 1 - (top - 24) / down, "",
+                             self.theme.text, size=style.TITLE_SIZE, ha="center", va="center")
+
+    def update(self, samples, back, latents, epochs, train, test) -> None:
+        """Show the model as it is now.
+
+        Parameters
+        ----------
+        samples : array_like
+            Shape (60, height, width), drawn from the model.
+        back : array_like
+            Shape (n, height, width), the data after the way to the latent space and back.
+        latents : array_like
+            Coordinates of the latents of some images, any shape.
+        epochs, train, test : array_like
+            Shape (k,); the losses so far in bits per dimension, not-a-number where unknown.
+
+        Raises
+        ------
+        ValueError
+            If an array has another shape.
+        """
+        back = np.asarray(back, dtype=float)
+        if back.shape != self.data.shape:
+            raise ValueError(f"What comes back must have the data's shape {self.data.shape}; "
+                             f"got {back.shape}.")
+        lay(self.samples, samples, COLUMNS, ROWS)
+        lay(self.back, back, COLUMNS, 1)
+        error = back - self.data
+        lay(self.error, np.nan_to_num(error, nan=np.nan) * ENLARGED, COLUMNS, 1)
+        largest = np.abs(error).max(initial=0.0)
+        self.caption.set_text("Test images to the latent space and back, largest error "
+                              f"{largest:.0e} grey levels")
+        bars, _ = self.histogram[:2]
+        counts, edges = np.histogram(np.asarray(latents, dtype=float), bars.get_data().edges)
+        total = max(np.size(latents), 1)
+        bars.set_data(counts / (total * np.diff(edges)), edges)
+        if self.curves.update(epochs, train, test):
+            self.redraw()
+
+
+def _against(figure, places: np.ndarray, density: np.ndarray, theme: Theme) -> list:
+    """The histogram of latents, empty, before the base distribution's density."""
+    axes = panel(figure, LATENTS, theme, "Latents of test images")
+    axes.set(xlim=(places[0], places[-1]), ylim=(0, 1.6 * density.max()))
+    edges = np.linspace(places[0], places[-1], BINS + 1)
+    bars = axes.stairs(np.zeros(BINS), edges, fill=True, color=theme.data, alpha=0.55)
+    (line,) = axes.plot(places, density, color=theme.text, linewidth=2, dashes=(5, 3))
+    halo = [withStroke(linewidth=3.5, foreground=theme.surface)]
+    corner = {"transform": axes.transAxes, "ha": "right", "va": "top", "path_effects": halo}
+    return [bars, line, write(axes, 0.98, 0.97, "■ latents, all coordinates", theme.data, **corner),
+            write(axes, 0.98, 0.885, "╌ base distribution", theme.text, **corner)]
+
+
+def first_samples(picture: bytes, side: int = 72) -> bytes:
+    """Return the first nine samples of an `ImagePicture` (PNG), small, as JPEG.
+
+    Parameters
+    ----------
+    picture : bytes
+        From `ImagePicture`; of a picture of another size it is the whole.
+    side : int
+        Pixels of the result's side.
+    """
+    with Image.open(io.BytesIO(picture)) as image:
+        if image.size == style.LIVE_SIZE:
+            left, top, _, height = SAMPLES
+            part = height // 2
+            image = image.crop((left, top, left + part, top + part))
+        small = image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    small.save(file, "jpeg", quality=85)
+    return file.getvalue()
