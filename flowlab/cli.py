@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-import numpy as np
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from tqdm import tqdm
@@ -80,8 +79,6 @@ def _keep_file(options: dict[str, str]) -> None:
         raise ValueError(f"image_side is {side!r}, but it should be a whole number.")
     array, notes = read_file(path, int(side))
     options["data"] = store.keep(array)
-    if array.dtype == np.float32:
-        options.setdefault("event_shape", str(array.shape[1]))
     print(f"{path} is kept as {options['data']}, the name it has in links and settings.")
     for note in notes:
         print(note)

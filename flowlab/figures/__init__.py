@@ -6,6 +6,7 @@ from .images import ImagePicture, first_samples
 from .layers import LAYERS, SHOWN
 from .live import LivePicture, learned_density
 from .moving import animation
+from .pairs import PairPicture
 from .panels import grid_points
 from .rivals import RivalsPicture
 from .small import density_error, density_thumbnail, thumbnail
@@ -19,6 +20,7 @@ __all__ = [
     "SHOWN",
     "ImagePicture",
     "LivePicture",
+    "PairPicture",
     "RivalsPicture",
     "ThroughPicture",
     "TransportPicture",

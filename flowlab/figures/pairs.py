@@ -19,7 +19,7 @@ ROOM = 1.2  # the window's width, in that of those points
 
 
 class PairPicture(Picture):
-    """Data and samples in every pair of coordinates, latent cloud, and loss.
+    r"""Data and samples in every pair of coordinates, latent cloud, and loss.
 
     Below the diagonal are the data, above it the model's samples, on it both as histograms. Of
     more than `MOST` coordinates the first ones are shown.
@@ -40,7 +40,7 @@ class PairPicture(Picture):
     >>> picture = PairPicture(points)
     >>> picture.update(points, points, [0], [2.8], [2.9])
     >>> picture.png()[:4]
-    b'\\x89PNG'
+    b'\x89PNG'
     """
 
     def __init__(self, data, *, sigma=1.0, theme="light"):
