@@ -41,7 +41,7 @@ def show() -> None:
             if text := st.session_state.pop(f"runs.{kind}", None):
                 getattr(st, kind)(text)
         active = any(run.active for run in lab().store.runs())
-        st.fragment(_list, run_every=REFRESH if active else None)()
+        st.fragment(_list, run_every=REFRESH if active else None)(active)
 
 
 def _room(used: st.delta_generator.DeltaGenerator, budget: st.delta_generator.DeltaGenerator
@@ -79,8 +79,10 @@ def _import() -> None:
         st.rerun()
 
 
-def _list() -> None:
+def _list(active: bool) -> None:
     runs = lab().store.runs()
+    if any(run.active for run in runs) != active:
+        st.rerun()  # how often to look depends on it
     if not runs:
         st.info("No run is kept yet: open a model's page and press **Train**.",
                 icon=":material/info:")
