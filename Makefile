@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 TORCH := $(shell grep '^torch==' requirements.txt)
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: help install run test lint docs pictures benchmark clean
+.PHONY: help install run test lint docs pictures benchmark benchmark-images clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make docs     build the documentation, every warning an error"
 	@echo "make pictures train the shipped flows and draw their moving pictures anew (minutes)"
 	@echo "make benchmark measure the lab beside six other libraries (hours; --only in benchmarks/run.py)"
+	@echo "make benchmark-images  Glow on digits beside normflows (an hour)"
 	@echo "make clean    remove caches and built files; .venv and runs stay"
 	@echo "Another Python than python3: make run PYTHON=python3.12"
 
@@ -61,6 +62,9 @@ $(BENCH)/.installed: benchmarks/requirements.txt
 
 benchmark: $(BENCH)/.installed
 	$(BENCH)/bin/python benchmarks/run.py
+
+benchmark-images: $(BENCH)/.installed
+	$(BENCH)/bin/python benchmarks/images.py
 
 docs: $(STAMP)
 	$(MAKE) -C docs html SPHINXBUILD=../$(BIN)/sphinx-build SPHINXOPTS=-W

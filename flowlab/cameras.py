@@ -12,7 +12,7 @@ from flowlab.base import LOG_PROB
 from flowlab.data import Images, Points, Target, dequantise
 from flowlab.explore import latent_grid, ways
 from flowlab.figures import SHOWN as LAYERS_SHOWN
-from flowlab.figures import ImagePicture, LivePicture, grid_points
+from flowlab.figures import ImagePicture, LivePicture, PairPicture, grid_points
 from flowlab.figures.images import COLUMNS, REACH, ROWS
 from flowlab.figures.moving import Picture
 from flowlab.flow import Flow
@@ -33,8 +33,7 @@ History = list[tuple[int, float, float]]
 class Camera:
     """Takes the pictures of one run; the points and latents it shows stay the same throughout.
 
-    A kind of camera has its own `sight`, `draw` and `update`. This one, for shapes that nobody has
-    drawn yet, takes no pictures.
+    A kind of camera has its own `sight`, `draw` and `update`.
 
     Parameters
     ----------
@@ -53,7 +52,7 @@ class Camera:
         Their classes, where the flow has classes.
     latents : Tensor or None
         Those shown; None before the first picture.
-    picture : Picture or None
+    picture : Picture
         What is drawn on.
     """
 
@@ -83,9 +82,7 @@ class Camera:
 
     @torch.no_grad()
     def take(self, flow: Flow, history: History) -> bytes:
-        """The picture of a flow, as PNG; empty where this kind takes none."""
-        if self.picture is None:
-            return b""
+        """The picture of a flow, as PNG."""
         flow.eval()
         if self.latents is None:  # the same latents in every frame, so that samples move
             self.latents = flow.base_sample(self.count(),
@@ -102,9 +99,9 @@ class Camera:
         """Points of the source to show, with what else stays the same throughout."""
         return self.source.sample(SHOWN, seed=self.settings.training.seed + 1)
 
-    def draw(self, theme: str) -> Picture | None:
+    def draw(self, theme: str) -> Picture:
         """What is drawn on, in this appearance."""
-        return None
+        raise NotImplementedError
 
     def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
         """Bring the picture up to the flow, in evaluation mode, and its losses in nats."""
@@ -142,6 +139,18 @@ class PlaneCamera(Camera):
             paths = ways(flow, self.latents[:FOLLOWED])
         self.picture.update(samples.cpu().numpy(), density.cpu().numpy(), z.cpu().numpy(),
                             epochs, train, test, grid=grid, paths=paths)
+
+
+class TableCamera(Camera):
+    """Points of more than two columns: data and samples in every pair, latents and losses."""
+
+    def draw(self, theme: str) -> PairPicture:
+        return PairPicture(self.data.numpy(), sigma=SIGMA[self.settings.flow.base], theme=theme)
+
+    def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
+        samples, _ = flow.forward(self.latents)
+        z, _ = flow.inverse(self.data.to(flow.device, flow.dtype))
+        self.picture.update(samples.cpu().numpy(), z.cpu().numpy(), epochs, train, test)
 
 
 class ImageCamera(Camera):
@@ -207,4 +216,4 @@ def kind(source: Target | Points | Images) -> type[Camera]:
     """The kind of camera that shows points of this shape."""
     if isinstance(source, Images):
         return ImageCamera
-    return PlaneCamera if getattr(source, "columns", 2) == 2 else Camera
+    return PlaneCamera if getattr(source, "columns", 2) == 2 else TableCamera

@@ -7,12 +7,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-import numpy as np
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from tqdm import tqdm
 
-from flowlab import runs
+from flowlab import parallel, runs
 from flowlab.data import store
 from flowlab.data.files import DEFAULT_SIDE, is_file, read_file
 from flowlab.settings import RunSettings, describe
@@ -59,11 +58,12 @@ def main(run: type[RunSettings], train: Callable[..., Iterator[Progress]], name:
         resume = None
         if files["checkpoint"] and files["checkpoint"].exists():
             resume = Snapshot.load(files["checkpoint"])
-        progresses = train(settings, resume=resume)
-        if keep:
-            progresses = runs.kept(progresses, settings, continued=resume is not None)
-        with closing(progresses):
-            return _train(progresses, settings, files)
+        with parallel.group(settings.training.device) as rank:
+            progresses = train(settings, resume=resume)
+            if keep and rank == 0:
+                progresses = runs.kept(progresses, settings, continued=resume is not None)
+            with closing(progresses):
+                return _train(progresses, settings, files, rank)
     except ValidationError as error:
         return _fail(describe(error))
     except (ValueError, OSError) as error:
@@ -79,25 +79,27 @@ def _keep_file(options: dict[str, str]) -> None:
         raise ValueError(f"image_side is {side!r}, but it should be a whole number.")
     array, notes = read_file(path, int(side))
     options["data"] = store.keep(array)
-    if array.dtype == np.float32:
-        options.setdefault("event_shape", str(array.shape[1]))
     print(f"{path} is kept as {options['data']}, the name it has in links and settings.")
     for note in notes:
         print(note)
 
 
-def _train(progresses: Iterator[Progress], settings: RunSettings, files: dict[str, Any]) -> int:
+def _train(progresses: Iterator[Progress], settings: RunSettings, files: dict[str, Any],
+           rank: int) -> int:
     epochs = settings.training.epochs
-    bar = tqdm(total=epochs, unit="epoch", dynamic_ncols=True)
+    bar = tqdm(total=epochs, unit="epoch", dynamic_ncols=True, disable=rank > 0)
     progress = None
     with bar:
         for progress in progresses:
             bar.update(progress.epoch - bar.n)
             bar.set_postfix(_numbers(progress))
-            if files["checkpoint"]:
+            if files["checkpoint"] and rank == 0:
                 progress.snapshot.save(files["checkpoint"])
     if progress is None:
         return _fail(f"The checkpoint has all {epochs} epochs already: ask for more with --epochs.")
+    status = 1 if progress.outcome == "diverged" else 0
+    if rank > 0:  # the first process speaks and writes for all
+        return status
     print(f"{progress.outcome} after epoch {progress.epoch} and {progress.seconds:.1f} s: "
           f"test NLL {progress.test_nll:.4f} nats"
           + (f", {progress.test_bits:.4f} bits per dimension" if _on_images(progress) else "")
@@ -107,7 +109,7 @@ def _train(progresses: Iterator[Progress], settings: RunSettings, files: dict[st
     if files["save"]:
         progress.flow.save(files["save"])
         print(f"saved to {files['save']}")
-    return 1 if progress.outcome == "diverged" else 0
+    return status
 
 
 def _numbers(progress: Progress) -> dict[str, str]:

@@ -14,6 +14,7 @@ from flowlab.base import LOG_PROB, SAMPLE
 from flowlab.bijection import Bijection
 from flowlab.layers import fused, reshape
 from flowlab.layers.elementwise import Standardise
+from flowlab.layers.images import Logit
 from flowlab.settings import FlowSettings
 
 __all__ = ["Bijection", "Flow", "FlowDistribution"]
@@ -33,9 +34,9 @@ class Flow(Bijection):
     of a composition is the sum of its layers'.
 
     A model is a subclass with a ``Settings`` class and a ``build`` method that returns its layers.
-    Nearest the data a last layer standardises, and with images it may be followed by the model's
-    `preprocessing`. It is fixed from the training data, so every density is in the data's own
-    units; those of pixels are their whole numbers.
+    Nearest the data a last layer standardises: it is fixed from the training data, so every density
+    is in the data's own units; those of pixels are grey levels. Between it and pixels there may be
+    a fixed logit.
 
     Parameters
     ----------
@@ -67,7 +68,9 @@ class Flow(Bijection):
     def __init__(self, event_shape: Sequence[int] = (2,), **settings: object) -> None:
         super().__init__()
         self.settings = self.Settings(event_shape=tuple(event_shape), **settings)
-        shape, last = self.settings.event_shape, self.preprocessing(self.settings)
+        shape = self.settings.event_shape
+        logit = self.settings.is_image and self.settings.grey_levels and self.settings.logit
+        last = [Logit(self.settings.grey_levels)] if logit else []
         # The pixels of an image have one unit, that of their channel.
         units = Standardise(shape if len(shape) == 1 else (shape[0], 1, 1))
         self.layers = nn.ModuleList([*self.build(self.settings), units, *last])
@@ -77,10 +80,6 @@ class Flow(Bijection):
     def build(self, settings: FlowSettings) -> list[Bijection]:
         """The model's layers in generative order; every model writes this one method."""
         raise NotImplementedError
-
-    def preprocessing(self, settings: FlowSettings) -> list[Bijection]:
-        """Fixed layers between the standardisation and the data; none unless a model says so."""
-        return []
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -65,14 +65,11 @@ def source_of(settings: SourceSettings) -> Target | Points | Images:
 
 
 def fitted(settings: FlowSettings, source: Target | Points | Images) -> FlowSettings:
-    """The settings of a flow; with images, in their shape and with their grey levels.
+    """The settings of a flow, in the shape of its points, and with the grey levels of its images.
 
     A shape or a number of grey levels that is not at its default stays as it is.
     """
-    if not isinstance(source, Images):
-        return settings
-    default, change = type(settings)(), {}
-    for name in ("event_shape", "grey_levels"):
-        if getattr(settings, name) == getattr(default, name):
-            change[name] = getattr(source, name)
+    default = type(settings)()
+    change = {name: getattr(source, name) for name in ("event_shape", "grey_levels")
+              if hasattr(source, name) and getattr(settings, name) == getattr(default, name)}
     return type(settings)(**{**dict(settings), **change})

@@ -60,6 +60,9 @@ class FlowSettings(Settings):
     grey_levels: int = setting(
         0, "Grey levels", "How many whole numbers, from 0 on, a pixel's value can be; 0 means that "
         "pixels are real numbers.", group="Images", ge=0, le=65_536)
+    logit: bool = setting(
+        False, "Logit", "Whether pixels with grey levels go through a logit first, so that samples "
+        "keep to the range of pixels.", group="Images")
 
     @field_validator("event_shape")
     @classmethod

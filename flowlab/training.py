@@ -13,10 +13,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from flowlab import parallel
 from flowlab.base import LOG_PROB
 from flowlab.checkpoint import Snapshot
 from flowlab.data.images import Images, dequantise
 from flowlab.flow import Flow
+from flowlab.layers import BatchNorm
 from flowlab.metrics import bits_per_dimension, inverse_error, nll
 from flowlab.settings import TrainingSettings
 
@@ -154,6 +156,8 @@ class _Trainer:
         else:
             flow.load_state_dict(resume.weights)
         self.parameters = list(flow.parameters())
+        self.statistics = [value for layer in flow.modules() if isinstance(layer, BatchNorm)
+                           for value in (layer.mean, layer.variance)]
         self.weights = _flatten(self.parameters)
         # Fused AdamW is Adam when the decay is 0; one flat tensor makes it one operation.
         self.adam = torch.optim.AdamW([self.weights], weight_decay=settings.weight_decay,
@@ -262,6 +266,9 @@ class _Trainer:
         loss = self._loss(batch)
         gradient = torch.cat(
             [g.reshape(-1) for g in torch.autograd.grad(loss, self.parameters)])
+        own, whole = len(parallel.share(batch)), len(batch)
+        gradient = parallel.average(gradient, own, whole)
+        loss = parallel.average(loss.detach(), own, whole)
         norm = torch.linalg.vector_norm(gradient).item()
         value = loss.item()
         if not (math.isfinite(value) and math.isfinite(norm)):
@@ -272,6 +279,8 @@ class _Trainer:
         self.adam.param_groups[0]["lr"] = self._rate()
         self.adam.step()
         self.flow.commit()
+        for value in self.statistics:  # about the mean before, so averages are those of the batch
+            parallel.average(value, own, whole)
         self.step += 1
         # Over the first steps the average reaches back a tenth of the way, not yet its full length.
         self.aside.lerp_(self.weights.detach(), max(1 / self.settings.averaging,
@@ -286,15 +295,18 @@ class _Trainer:
         self.aside.copy_(held)
 
     def _loss(self, batch: Tensor) -> Tensor:
+        """The objective on this process's share of a batch, whose noise is drawn as a whole."""
+        noise = None
+        if self.pixels or self.settings.objective == "reverse":
+            noise = _generator(self.settings.seed, -2 - self.step, self.flow.device)
         if self.settings.objective == "forward":
-            context = None if self.train_context is None else self.train_context[batch]
             x = self.train_x[batch]
             if self.pixels:
-                x = dequantise(x, _generator(self.settings.seed, -2 - self.step,
-                                             self.flow.device), self.flow.dtype)
-            return -self.flow.log_prob(x, context).mean()
-        z = self.flow.base_sample(len(batch), _generator(self.settings.seed, -2 - self.step,
-                                                         self.flow.device))
+                x = dequantise(x, noise, self.flow.dtype)
+            context = self.train_context
+            context = None if context is None else context[parallel.share(batch)]
+            return -self.flow.log_prob(parallel.share(x), context).mean()
+        z = parallel.share(self.flow.base_sample(len(batch), noise))
         x, log_det = self.flow.forward(z)
         log_q = LOG_PROB[self.flow.settings.base](z) - log_det
         return (log_q - self.target.log_prob(x)).mean()

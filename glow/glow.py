@@ -22,6 +22,9 @@ class GlowSettings(MultiScaleSettings):
     scale_bound: float = setting(
         2.0, "Log-scale bound", "The most that one coupling can stretch or shrink, as a natural "
         "logarithm.", group="Model", unit="nats", ge=0.1, le=10)
+    logit: bool = setting(
+        True, "Logit", "Whether pixels with grey levels go through a logit first, so that samples "
+        "keep to the range of pixels.", group="Images")
 
 
 class Glow(Flow):

@@ -27,7 +27,8 @@ def multi_scale(settings: "GlowSettings") -> list[Bijection]:
     learned prior is `FactorOut`. The deepest level has a learned prior, one for each class.
 
     Departures from the paper: the scale of a coupling is the exponential of a bounded number, as
-    in RealNVP, where Glow's code takes a sigmoid.
+    in RealNVP, where Glow's code takes a sigmoid; and pixels go through RealNVP's logit first,
+    which learns faster where many of them are black (``logit=False`` leaves it out).
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from flowlab.bijection import Bijection
 from flowlab.flow import Flow
-from flowlab.layers import AffineCoupling, BatchNorm, Logit
+from flowlab.layers import AffineCoupling, BatchNorm
 from flowlab.settings import MultiScaleSettings, setting
 from realnvp.multi_scale import multi_scale
 
@@ -64,10 +64,6 @@ class RealNVP(Flow):
     """
 
     Settings = RealNVPSettings
-
-    def preprocessing(self, settings: RealNVPSettings) -> list[Bijection]:
-        logit = settings.is_image and settings.grey_levels and settings.logit
-        return [Logit(settings.grey_levels)] if logit else []
 
     def build(self, settings: RealNVPSettings) -> list[Bijection]:
         if settings.is_image:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from flowlab.figures import (
     LivePicture,
+    RivalsPicture,
     TransportPicture,
     animation,
     change_of_variables,
@@ -55,6 +56,20 @@ def transport(theme="light", **options):
     grids = [corners, 2 * corners, 2 * corners + 1, (2 * corners + 1)[..., ::-1]]
     options = {"grids": grids, "names": ["scale", "shift", "turn"]} | options
     return TransportPicture(stages, theme=theme, **options)
+
+
+def rivals(theme="light", data=2, models=3, **options):
+    """Return models side by side, each with two curves."""
+    picture = RivalsPicture(
+        [f"Data {i}" for i in range(data)], [LIMITS] * data, [GRID] * data, [DATA] * data,
+        [f"Model {i}" for i in range(models)], theme=theme, **options)
+    curve = np.stack([10 * EPOCHS, 0.5 * EPOCHS, np.exp(-EPOCHS)], axis=1)
+    for row in range(data):
+        for column in range(models):
+            picture.update(row, column, density=(column + 1) * GRID, samples=SAMPLES,
+                           caption=f"KL {column}", curves=[curve, 2 * curve])
+    picture.fit()
+    return picture
 
 
 PLACES = np.linspace(-3, 3, 301)
@@ -158,6 +173,63 @@ def test_density_colours_start_at_the_ground_and_their_lightness_only_grows(them
     steps = np.diff(lightness) * np.sign(lightness[-1] - lightness[0])
     assert abs(lightness[-1] - lightness[0]) > 0.8
     assert (steps > -0.003).all()
+
+
+@pytest.mark.parametrize("theme", style.THEMES.values(), ids=list(style.THEMES))
+def test_colours_of_rivals_can_be_told_apart_and_are_not_the_datas(theme):
+    colours = [theme.data, *theme.rivals]
+    values = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours])
+    apart = np.linalg.norm(values[:, None] - values[None], axis=-1) + 999 * np.eye(len(colours))
+    assert apart.min() > 50
+    assert all(contrast(colour, theme.surface) >= 2.0 for colour in theme.rivals)
+
+
+@pytest.mark.parametrize(("data", "models"), [(1, 1), (1, 2), (1, 6), (4, 3), (8, 6)])
+def test_rivals_have_room_whatever_their_number(data, models):
+    picture = rivals(data=data, models=models)
+    width, height = picture.figure.get_size_inches() * style.DPI
+    assert width == 1600 and 300 < height < 1900
+    boxes = [axes.get_window_extent() for axes in picture.figure.axes]
+    assert len(boxes) == data * (1 + models + 2)
+    for i, one in enumerate(boxes):
+        assert one.x0 >= 0 and one.x1 <= width and one.y0 >= 0 and one.y1 <= height
+        assert not any(one.overlaps(other) for other in boxes[:i])
+    assert decode(picture.png()).shape == (height, width, 3)
+
+
+def test_rivals_share_scales_and_axes():
+    picture = rivals()
+    for row in picture.cells:
+        assert {image.get_clim() for image, _, _ in row} == {(0, GRID.max())}
+    steps, seconds = zip(*picture.curves, strict=True)
+    assert len({axes.get_ylim() for axes in (*steps, *seconds)}) == 1
+    assert len({axes.get_xlim() for axes in steps}) == len({axes.get_xlim() for axes in seconds})
+    assert steps[0].get_xlim()[1] >= 50 and seconds[0].get_xlim()[1] >= 2.5
+    assert steps[0].get_yscale() == "log"
+
+
+def test_rivals_show_densities_or_samples_and_files():
+    picture = rivals()
+    image, dots, caption = picture.cells[0][2]
+    assert image.get_visible() and not dots.get_visible() and caption.get_text() == "KL 1"
+    before = decode(picture.png())
+    picture.show("samples")
+    assert dots.get_visible() and not image.get_visible()
+    assert (decode(picture.png()) != before).any()
+    assert picture.file("svg").startswith(b"<?xml") and picture.file("pdf").startswith(b"%PDF")
+    with pytest.raises(ValueError, match="density, samples"):
+        picture.show("both")
+    with pytest.raises(ValueError, match="from one to 6"):
+        rivals(models=7)
+
+
+def test_rivals_without_a_known_density_have_plain_axes():
+    picture = RivalsPicture(["Own"], [LIMITS], [None], [DATA], ["A"])
+    picture.update(0, 0, samples=SAMPLES, curves=[[[1, 0.1, -2.2], [2, 0.2, -3.1]]])
+    picture.fit()
+    axes = picture.curves[0][0]
+    assert axes.get_yscale() == "linear" and axes.get_ylim() == (-3.5, -2.0)
+    assert axes.get_title() == "NLL (nats)" and picture.cells[0][0][1].get_visible()
 
 
 def test_unknown_theme_is_refused():

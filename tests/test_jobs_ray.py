@@ -42,13 +42,17 @@ class TestCluster:
         monkeypatch.setenv("RAY_ADDRESS", "ray://10.0.0.1:10001")
         with pytest.raises(ValueError, match="on a machine of the cluster"):
             Ray(workers=1)
+        for nobody in ("127.0.0.1:1", "127.0.0.1"):
+            monkeypatch.setenv("RAY_ADDRESS", nobody)
+            with pytest.raises(RuntimeError, match="start one there with `ray start --head`"):
+                Ray(workers=1)
 
     def test_no_point_is_lost_with_a_node(self):
         environment = {
             "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS))),
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # stay on this machine
             "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 2,
-            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0",
         }
         done = subprocess.run([sys.executable, str(TESTS / "two_nodes.py")], text=True,
                               capture_output=True, timeout=300, env=os.environ | environment)

@@ -5,6 +5,7 @@ import torch
 from helpers import shake
 from torch import Tensor
 
+from flowlab.layers import Linear
 from glow import Glow
 from nice import NICE
 from realnvp import RealNVP
@@ -51,19 +52,19 @@ def agree(flow: torch.nn.Module, flows: list[torch.nn.Module]) -> None:
 
 
 def test_nice():
-    flow = shake(NICE((D,), hidden=(16, 16), base="normal"), 0.1).double()
+    flow = shake(NICE((D,), hidden=(16, 16), activation="relu", base="normal"), 0.1).double()
     scaling = nf.flows.AffineConstFlow((D,), shift=False)
     scaling.s.data = -flow.layers[0].log_scale.detach()[None]
     agree(flow, [scaling, *(block(c, False) for c in flow.layers[1:-1])])
 
 
 def test_realnvp():
-    flow = unbounded(RealNVP((D,), hidden=(16, 16)))
+    flow = unbounded(RealNVP((D,), couplings=6, hidden=(16, 16), activation="relu"))
     agree(flow, [block(c, True) for c in flow.layers[:-1]])
 
 
 def test_glow_step():
-    flow = unbounded(Glow((D,), hidden=(16, 16), steps=1))
+    flow = unbounded(Glow((D,), hidden=(16, 16), activation="relu", steps=1))
     coupling, linear, actnorm, _ = flow.layers
     mixing = nf.flows.InvertibleAffine(D)
     # Theirs multiplies rows from the right.
@@ -78,3 +79,35 @@ def test_glow_step():
     normalise.t.data = -actnorm.shift.detach()[None]
     normalise.data_dep_init_done.fill_(1)
     agree(flow, [block(coupling, True), mixing.double(), normalise])
+
+
+def test_glow_step_on_images():
+    """Their GlowBlock with our weights; its coupling scales by an exponential, as ours does."""
+    channels, flow = 4, unbounded(Glow((1, 8, 8), levels=1, steps=1, hidden_channels=8))
+    coupling, convolution, actnorm = flow.layers[1:4]
+    block = nf.flows.GlowBlock(channels, 8, scale_map="exp", split_mode="channel_inv").double()
+    coupled, mixing, normalise = block.flows
+    ours, network = coupling.network, coupled.flows[1].param_map.net
+    for theirs_, own in zip((network[0], network[2], network[4]),
+                            (ours.first, ours.middle, ours.last), strict=True):
+        theirs_.weight.data, theirs_.bias.data = own.weight.detach(), own.bias.detach()
+    for value in (network[4].weight, network[4].bias):  # shift and log-scale take turns there
+        log_scale, shift = value.data.chunk(2)
+        value.data = torch.stack([shift, log_scale], 1).flatten(0, 1)
+    weight = Linear.inverse(convolution, torch.eye(channels).double())[0].detach().T
+    permutation, lower, upper = torch.linalg.lu(weight)
+    mixing.P.copy_(permutation)
+    mixing.L.data, mixing.U.data = lower, upper.triu(1)
+    mixing.sign_S.copy_(upper.diagonal().sign())
+    mixing.log_S.data = upper.diagonal().abs().log()
+    normalise.s.data = -actnorm.log_scale.detach()[None]
+    normalise.t.data = -actnorm.shift.detach()[None]
+    normalise.data_dep_init_done.fill_(1)
+    x = torch.randn(20, channels, 4, 4).double()
+    z, log_det = x, 0
+    for layer in (actnorm, convolution, coupling):
+        z, own = layer.inverse(z)
+        log_det = log_det + own
+    expected, expected_log_det = block.inverse(x)
+    torch.testing.assert_close(z, expected, rtol=0, atol=1e-8)
+    torch.testing.assert_close(log_det, expected_log_det.expand(20), rtol=0, atol=1e-8)

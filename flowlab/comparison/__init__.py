@@ -7,5 +7,6 @@ what came out. ``python -m flowlab.comparison`` does it without a browser.
 from flowlab.comparison.contest import Contest
 from flowlab.comparison.plan import Comparison, Entry, plan
 from flowlab.comparison.table import Table, measures, table
+from flowlab.comparison.trial import finish
 
-__all__ = ["Comparison", "Contest", "Entry", "Table", "measures", "plan", "table"]
+__all__ = ["Comparison", "Contest", "Entry", "Table", "finish", "measures", "plan", "table"]

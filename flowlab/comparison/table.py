@@ -60,7 +60,7 @@ def measures(level: float = 0.1) -> tuple[Measure, ...]:
                 "where it never was.", style=".2f"),
         Measure("speed", "Steps/s", "Optimiser steps a second while it trained, with whatever else "
                 "the machine did.", "high", ",.0f"),
-        Measure("sampling", f"ms for {DRAWN:,} samples", "Median time to draw them.", style=",.1f"),
+        Measure("sampling", f"ms for {DRAWN:,} samples", "Median time to draw them.", style=",.0f"),
         Measure("inverse", "Inverse error", "The largest distance between a point and what comes "
                 "back from the latent space, in data units: rounding, harmless below 0.001, and "
                 "therefore never marked as best.", "", ".0e"),

@@ -71,7 +71,7 @@ class Result:
     seconds : float
         Spent on training.
     values : dict of str to float or None
-        The measures by name, of `flowlab.comparison.table.MEASURES`; None where one has no
+        The measures by name, of `flowlab.comparison.table.measures`; None where one has no
         meaning.
     """
 
@@ -99,6 +99,19 @@ def run(trial: Trial) -> Generator[Look | None, None, Result]:
         training.close()  # within an epoch, this too gives the flow its average weights
     yield watch.look(progress, last=True)
     return watch.result(progress)
+
+
+def finish(trial: Trial) -> tuple[list[Look], Result]:
+    """Run a trial here and now: all its looks, and its result."""
+    looks: list[Look] = []
+    going = run(trial)
+    while True:
+        try:
+            look = next(going)
+        except StopIteration as end:
+            return looks, end.value
+        if look is not None:
+            looks.append(look)
 
 
 class _Watch:
@@ -139,7 +152,7 @@ class _Watch:
     def result(self, progress: Progress) -> Result:
         """All measures of the trained flow."""
         flow, trial = progress.flow.eval(), self.trial
-        test = test_points(trial, self.truth)
+        test = fresh_points(trial, self.truth)
         x = test.to(flow.device, flow.dtype)
         test_nll = nll(flow, x)
         known = isinstance(self.truth, Target)
@@ -166,7 +179,7 @@ class _Watch:
                       progress.seconds, {name: _finite(value) for name, value in values.items()})
 
 
-def test_points(trial: Trial, truth: Target | Points) -> Tensor:
+def fresh_points(trial: Trial, truth: Target | Points) -> Tensor:
     """Points that no flow of this seed was trained on, the same for all of them.
 
     Of a known distribution they are drawn fresh; of a user's own points they are those that were

@@ -56,8 +56,11 @@ def fetch(name: str, title: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         with warnings.catch_warnings():  # of a second try; what comes of it is told below
             warnings.simplefilter("ignore")
+            # Types inferred: told that classes are categories, pandas 3.1 makes numbers of their
+            # names, and scikit-learn 1.9 wants text.
             bunch = fetch_openml(name, version=1, as_frame=False, parser="pandas",
-                                 data_home=folder(), n_retries=1, delay=0.1)
+                                 read_csv_kwargs={"dtype": None}, data_home=folder(),
+                                 n_retries=1, delay=0.1)
     except OSError as error:  # also what urllib raises, and a folder that cannot be written
         raise ValueError(f"{title} is not on this machine and could not be fetched from OpenML: "
                          "connect to the network once, or choose digits, which need none."

@@ -31,6 +31,8 @@ class Points:
     ----------
     columns : int
         Numbers in a point, d.
+    event_shape : tuple of int
+        ``(d,)``.
     entropy : None
         Unknown.
     """
@@ -42,6 +44,7 @@ class Points:
     def __init__(self, points: np.ndarray, name: str) -> None:
         self.name = name
         self.columns = points.shape[1]
+        self.event_shape = (self.columns,)
         self.description = (f"{len(points):,} points of your own. Nobody knows their density, so "
                             "only the NLL is measured, not the KL to the truth.")
         self._points = points

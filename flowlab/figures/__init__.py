@@ -13,6 +13,7 @@ from .images import ImagePicture, first_samples
 from .layers import LAYERS, SHOWN
 from .live import LivePicture, learned_density
 from .moving import animation
+from .pairs import PairPicture
 from .panels import grid_points
 from .rivals import RivalsPicture
 from .small import density_error, density_thumbnail, thumbnail
@@ -26,6 +27,7 @@ __all__ = [
     "SHOWN",
     "ImagePicture",
     "LivePicture",
+    "PairPicture",
     "RivalsPicture",
     "ThroughPicture",
     "TransportPicture",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from . import style
 from .canvas import panel, window, write
@@ -85,7 +85,7 @@ class RivalsPicture(Picture):
 
     def _cell(self, box, row, column, limits, truth, data, title):
         """A square: its density, its points, and its caption; the first column has the truth."""
-        theme, name = self.theme, "truth" if column == 0 else self.labels[column - 1]
+        theme, name = self.theme, "Truth" if column == 0 else self.labels[column - 1]
         axes = panel(self.figure, box, theme)
         frame_limits(axes, limits)
         axes.set(xticks=[], yticks=[])
@@ -119,6 +119,7 @@ class RivalsPicture(Picture):
                            fontfamily=style.FONT)
         if known:
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
             axes.yaxis.set_minor_locator(NullLocator())
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.grid(color=theme.line, linewidth=0.8, alpha=0.6)

@@ -13,7 +13,8 @@ from .canvas import blank, panel, write
 from .panels import colour_bar
 
 FEW = 8  # different values of a setting up to which each gets a place of its own
-MAP = "viridis_r"  # the less the better: the best stands out
+#: The less the better: the best stands out from the ground.
+MAPS = {"light": "viridis", "dark": "viridis_r"}
 LEFT, TOP, WIDTH, HEIGHT = 150, 56, 640, 400  # pixels of the panel
 RATIO = 30.0  # of the highest to the lowest number from which an axis is logarithmic
 
@@ -52,7 +53,7 @@ def heat_map(values, rows: Sequence[str], columns: Sequence[str], names: Sequenc
     colours = style.theme(theme)
     figure = blank(style.SWEEP_SIZE, colours)
     axes = panel(figure, (LEFT, TOP, WIDTH, HEIGHT), colours, title)
-    scale, shades = _scale(values)
+    scale, shades = _scale(values, colours)
     axes.imshow(np.ma.masked_invalid(values), cmap=shades, norm=scale, aspect="auto")
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
@@ -110,7 +111,7 @@ def parallel(names: Sequence[str], columns: Sequence[Sequence], scores: Sequence
     axes = panel(figure, (LEFT, TOP, WIDTH, HEIGHT), colours, title)
     across = np.arange(len(columns) + 1)
     places, ticks = zip(*(_axis(column) for column in [*columns, list(scores)]), strict=True)
-    scale, shades = _scale(scores)
+    scale, shades = _scale(scores, colours)
     for index in np.argsort(-scores):  # the best in front
         best = index == np.argmin(scores)
         axes.plot(across, [place[index] for place in places],
@@ -152,11 +153,11 @@ def _label(value) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _scale(values: np.ndarray):
+def _scale(values: np.ndarray, colours: style.Theme):
     """Return the norm and the colour map of results; one bad result does not flatten the rest."""
     known = values[np.isfinite(values)]
     low, high = (known.min(), np.percentile(known, 90)) if len(known) else (0.0, 1.0)
-    return Normalize(low, max(high, low + 1e-9), clip=True), colormaps[MAP]
+    return Normalize(low, max(high, low + 1e-9), clip=True), colormaps[MAPS[colours.name]]
 
 
 def _bar(figure: Figure, scale: Normalize, shades, colours: style.Theme) -> None:

@@ -52,6 +52,10 @@ class Engine(ABC):
     means that there is nothing to report, anything else is an event, kept in order.  The value that
     the generator returns is the run's result.  Function, settings, events and result are pickled.
 
+    A function may have an attribute ``resume``, a function of the settings and the last event that
+    returns the settings to go on with.  An engine that can take up a run whose worker died does so
+    with it; see `flowlab.jobs.ray.Ray`.
+
     All methods may be called from any thread, and return at once unless they say otherwise.
 
     Examples

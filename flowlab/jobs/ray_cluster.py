@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -21,6 +22,9 @@ ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZE
                "RAY_worker_niceness": "0"}
 #: Despite its name it decides, where Ray starts, whether it is open to other machines.
 LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+
+NOBODY = ("No Ray cluster answers at RAY_ADDRESS={}: start one there with `ray start --head`, or "
+          "unset RAY_ADDRESS to use this machine.")
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +61,8 @@ class Cluster:
                 f"RAY_ADDRESS={address} is one of Ray Client, which cannot stream: start the lab "
                 "on a machine of the cluster, with RAY_ADDRESS=auto or host:port."
             )
+        if address not in ("", "auto"):
+            knock(address)
         options: dict[str, Any] = {"address": address}
         if not address:
             options = {"address": "local", "num_cpus": workers, "include_dashboard": False,
@@ -67,10 +73,7 @@ class Cluster:
         try:
             in_lasting_thread(begin, self._over)
         except (ConnectionError, ValueError) as error:
-            raise RuntimeError(
-                f"No Ray cluster answers at RAY_ADDRESS={address}: start one there with `ray start "
-                "--head`, or unset RAY_ADDRESS to use this machine."
-            ) from error
+            raise RuntimeError(NOBODY.format(address)) from error
         # Ray prints what its daemons report, pages for a dead node; the status has a line.
         printer = import_module("ray._private.worker")
         if hasattr(printer, "print_to_stdstream"):
@@ -102,6 +105,15 @@ class Cluster:
             else:
                 self.ray.kill(self.mailbox)
         self._over.set()
+
+
+def knock(address: str) -> None:
+    """Raise a RuntimeError where nothing listens; Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise RuntimeError(NOBODY.format(address)) from error
 
 
 def in_lasting_thread(function: Callable[[], object], over: threading.Event) -> None:

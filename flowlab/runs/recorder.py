@@ -107,9 +107,16 @@ class Recorder:
 
     def done(self, run_id: str, timeout: float = 0.0) -> bool:
         """Whether the run is over and all it reported is on disk; waits for that so long."""
-        self.frames(run_id)
-        run = self._followed.get(run_id)
-        return (run is None or run.ended) and self._writer.flush(run_id, timeout)
+        deadline = time.monotonic() + timeout
+        while True:
+            self.frames(run_id)
+            run = self._followed.get(run_id)
+            left = max(deadline - time.monotonic(), 0.0)
+            if run is None or run.ended:
+                return self._writer.flush(run_id, left)
+            if not left:
+                return False
+            time.sleep(0.02)
 
     def forget(self, run_id: str) -> None:
         """Drop a run that is over from memory, and from the engine."""
@@ -134,7 +141,7 @@ class Recorder:
         """Take what is new of a run; the caller holds the lock."""
         if run.ended:
             return
-        status = self.engine.status(run.job)  # before the events, so that none of the last is missed
+        status = self.engine.status(run.job)  # before the events, so that the last are not missed
         new = self.engine.events(run.job, run.taken)
         run.taken += len(new)
         if not status.active:

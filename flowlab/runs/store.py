@@ -1,29 +1,24 @@
 """The folder of runs: one database, and a folder of files for each run.
 
 ``runs.sqlite`` has settings, numbers and outcomes; ``<id>/`` has a PNG and a safetensors file for
-each moment that is kept, named by its step, and a checkpoint. A file is written before the row that
-tells of it, and deleted after; so what the database tells of is there, whenever a program is killed.
+each moment that is kept, named by its step, and a checkpoint. A file is written before the row
+that tells of it, and deleted after the row; so whenever a program is killed, what the database
+tells of is there.
 """
 
 import json
-import math
 import secrets
 import shutil
-import sqlite3
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from flowlab import files
-from flowlab.flow import FORMAT as FLOW_FORMAT
 from flowlab.flow import Flow
 from flowlab.live import Frame
 from flowlab.reel import FEWEST, dispensable
-from flowlab.runs.database import Database, default_folder
-from flowlab.runs.kept import COMPLETE, OWNER, Epoch, Kept, epochs_of, strict_json, versions
+from flowlab.runs.kept import COMPLETE, OWNER, epochs_of, strict_json, versions
+from flowlab.runs.reader import Reader, file_of
 from flowlab.settings import RunSettings
-from flowlab.training import Snapshot
 
 MOST = 60  # pictures of a run
 ROOM = 40_000_000  # bytes that they may take
@@ -32,29 +27,11 @@ LEAST_BUDGET = 10_000_000
 NAME = 120  # characters of a run's name at most
 ENDINGS = ("png", "safetensors")
 
-_SELECT = """SELECT runs.*, total(frames.png + frames.weights) AS bytes,
-    count(nullif(frames.png, 0)) AS pictures FROM runs LEFT JOIN frames ON frames.run = runs.id """
-
-
-class Store:
+class Store(Reader):
     """All runs; several programs and threads may use one folder at once.
 
-    Parameters
-    ----------
-    folder : path, optional
-        As `flowlab.runs.database.default_folder` says where it is left out.
-
-    Raises
-    ------
-    ValueError
-        If the folder cannot be used; so does every method that is given an unknown run.
+    Its argument is that of `Reader`.
     """
-
-    def __init__(self, folder: str | Path | None = None) -> None:
-        self.folder = Path(folder) if folder is not None else default_folder()
-        self._db = Database(self.folder / "runs.sqlite")
-
-    # Writing
 
     def begin(self, settings: RunSettings, *, run_id: str | None = None, name: str = "",
               origin: str = "page", group: str = "", continued: bool = False,
@@ -72,7 +49,7 @@ class Store:
             Its versions.
         """
         run_id = run_id or secrets.token_hex(8)
-        self._path(run_id)
+        self.path(run_id)
         name = name or f"{settings.model} on {settings.source.data.replace('_', ' ')}"
         now = time.time()
         with self._db.write() as db:
@@ -91,13 +68,13 @@ class Store:
         run = self.get(run_id)
         if run is None or not frames:
             return run is not None
-        folder, settings, rows = self._path(run_id), run.settings, []
+        folder, settings, rows = self.path(run_id), run.settings, []
         folder.mkdir(exist_ok=True)
         for frame in frames:
             contents = (frame.png, frame.weights and Flow.pack(settings.flow, frame.weights))
             for ending, content in zip(ENDINGS, contents, strict=True):
                 if content:
-                    files.write(_file(folder, frame.numbers["step"], ending), content)
+                    files.write(file_of(folder, frame.numbers["step"], ending), content)
             rows.append((run_id, frame.numbers["step"], strict_json(frame.numbers), frame.theme,
                          ",".join(frame.layers), *(len(content or b"") for content in contents)))
         snapshot = next((f.snapshot for f in reversed(frames) if f.snapshot is not None), None)
@@ -129,82 +106,13 @@ class Store:
                        "checkpoint = CASE WHEN ? THEN 0 ELSE checkpoint END WHERE id = ?",
                        (outcome, reason, ended or time.time(), steered, complete, run_id))
         if complete:
-            (self._path(run_id) / "checkpoint.safetensors").unlink(missing_ok=True)
+            (self.path(run_id) / "checkpoint.safetensors").unlink(missing_ok=True)
 
     def beat(self, run_ids: Sequence[str]) -> None:
         """Say that this program is still at these runs."""
         with self._db.write() as db:
             db.executemany("UPDATE runs SET beat = ? WHERE id = ?",
                            [(time.time(), run_id) for run_id in run_ids])
-
-    # Reading
-
-    def get(self, run_id: str) -> Kept | None:
-        """The run of this id, or None."""
-        found = self._db.read(_SELECT + "WHERE runs.id = ? GROUP BY runs.id", run_id)
-        return Kept.of(found[0]) if found else None
-
-    def runs(self, group: str | None = None) -> list[Kept]:
-        """All runs (of a group), newest first."""
-        where, values = ("", ()) if group is None else ("WHERE runs.family = ? ", (group,))
-        return [Kept.of(row) for row in self._db.read(
-            f"{_SELECT}{where}GROUP BY runs.id ORDER BY created DESC", *values)]
-
-    def epochs(self, run_id: str) -> list[Epoch]:
-        """The numbers of every epoch."""
-        return [Epoch(*row) for row in self._db.read(
-            "SELECT epoch, step, seconds, train_nll, test_nll, kl FROM epochs WHERE run = ? "
-            "ORDER BY epoch", run_id)]
-
-    def frames(self, run_id: str) -> list[Frame]:
-        """The moments that are kept, oldest first, with all epochs' losses.
-
-        Those without a picture are left out, unless they are the newest.
-        """
-        rows = self._db.read("SELECT * FROM frames WHERE run = ? ORDER BY step", run_id)
-        epochs, frames = self.epochs(run_id), []
-        for i, row in enumerate(rows):
-            png, weights = self._moment(run_id, row)
-            if not png and i < len(rows) - 1:
-                continue
-            numbers = json.loads(row["numbers"])
-            told = [e for e in epochs if e.epoch <= numbers["epoch"]]
-            epochs = epochs[len(told):]
-            nan = math.nan
-            frames.append(Frame(
-                numbers, tuple((e.epoch, *(nan if x is None else x for x in (
-                    e.train_nll, e.test_nll))) for e in told), png, weights,
-                row["theme"] if png else "",  # so that it is drawn anew from the weights
-                tuple(row["layers"].split(",")),
-                tuple(nan if e.seconds is None else e.seconds for e in told)))
-        return frames
-
-    def picture(self, run_id: str) -> bytes:
-        """The newest picture; empty where there is none."""
-        rows = self._db.read("SELECT * FROM frames WHERE run = ? AND png > 0 "
-                             "ORDER BY step DESC LIMIT 1", run_id)
-        return self._moment(run_id, rows[0])[0] if rows else b""
-
-    def weights(self, run_id: str) -> bytes:
-        """The newest weights, as `Flow.save` writes them; empty where there are none."""
-        run = self.get(run_id)
-        if run is None or run.weights is None:
-            return b""
-        return _file(self._path(run_id), run.weights, "safetensors").read_bytes()
-
-    def flow(self, run_id: str) -> Flow | None:
-        """The run's newest flow, in evaluation mode."""
-        run = self.get(run_id)
-        if run is None or run.weights is None:
-            return None
-        return Flow.load(_file(self._path(run_id), run.weights, "safetensors"))
-
-    def snapshot(self, run_id: str) -> Snapshot | None:
-        """Where a run that did not come to its end can go on; None where it cannot."""
-        path = self._path(run_id) / "checkpoint.safetensors"
-        return Snapshot.load(path) if path.exists() else None
-
-    # Keeping house
 
     def rename(self, run_id: str, name: str) -> None:
         """Give a run another name.
@@ -225,7 +133,7 @@ class Store:
 
     def delete(self, run_id: str) -> None:
         """Delete a run with all its files; nothing happens where there is none."""
-        folder = self._path(run_id)
+        folder = self.path(run_id)
         with self._db.write() as db:
             db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
         shutil.rmtree(folder, ignore_errors=True)
@@ -294,33 +202,10 @@ class Store:
                                "step = ?", (run_id, step))
         for step, endings in moments:
             for ending in endings:
-                _file(self._path(run_id), step, ending).unlink(missing_ok=True)
-
-    def _moment(self, run_id: str, row: sqlite3.Row) -> tuple[bytes, Any]:
-        """Picture and weights of a moment; nothing where they have just been dropped."""
-        folder, png, weights = self._path(run_id), b"", None
-        try:
-            if row["png"]:
-                png = _file(folder, row["step"], "png").read_bytes()
-            if row["weights"]:
-                path = _file(folder, row["step"], "safetensors")
-                weights = files.read(path, FLOW_FORMAT)[1]
-        except FileNotFoundError:
-            pass
-        return png, weights
+                file_of(self.path(run_id), step, ending).unlink(missing_ok=True)
 
     def _set(self, run_id: str, column: str, value: object) -> None:
         with self._db.write() as db:
             changed = db.execute(f"UPDATE runs SET {column} = ? WHERE id = ?", (value, run_id))
         if not changed.rowcount:
             raise ValueError("This run is not kept (any more): look at the list again.")
-
-    def _path(self, run_id: str) -> Path:
-        """A run's folder; ids come from links, and must not lead anywhere else."""
-        if not (run_id.isascii() and run_id.isalnum() and len(run_id) <= 64):
-            raise ValueError("A run's id is made of letters and digits: use the link as it was.")
-        return self.folder / run_id
-
-
-def _file(folder: Path, step: int, ending: str) -> Path:
-    return folder / f"{step:09d}.{ending}"

@@ -112,7 +112,7 @@ class Writer:
                 self._try(self.store.beat, tuple(self._open))
 
     def _try(self, action: Callable, *values: Any, **named: Any) -> None:
-        """Do it; a full disk must not end a training, nor keep the next frame from being written."""
+        """Do it; a full disk must not end a training, nor keep the next frame from coming."""
         try:
             action(*values, **named)
         except Exception:

@@ -31,6 +31,7 @@ def show(recipes: Recipes) -> None:
     with st.sidebar:
         comparison = rivals.show(recipes)
     contest = registry().find(st.session_state.get(f"{NAME}.run"))
+    st.session_state.setdefault(f"{NAME}.moves", False)
     rivals.write_url(comparison, recipes, contest.id if contest else None)
     with st.container(key=f"page-{NAME}"):
         st.header("Compare", anchor=False)
@@ -62,7 +63,6 @@ def _attach(recipes: Recipes) -> list[str]:
 
 def _buttons(comparison: Comparison, contest: Contest | None, recipes: Recipes) -> None:
     active = contest is not None and contest.active
-    st.session_state[f"{NAME}.active"] = active  # that these buttons are for
     unfit = ""
     try:
         trainings = f"{len(plan(comparison, recipes))} trainings. "
@@ -100,12 +100,13 @@ def _stop(contest: Contest) -> None:
 
 def _live(contest: Contest | None, comparison: Comparison, recipes: Recipes) -> None:
     """Status, pictures and table, redrawn by themselves while a training may change."""
-    every = POLL if contest is not None and contest.active else None
+    every = POLL if st.session_state[f"{NAME}.moves"] else None
     st.fragment(_look, run_every=every)(contest, comparison, recipes)
 
 
 def _look(contest: Contest | None, comparison: Comparison, recipes: Recipes) -> None:
     view = st.session_state[f"{NAME}.view"]
+    fresh = True
     if contest is None:
         labels = comparison.labels({n: r.MODEL.__name__ for n, r in recipes.items()})
         st.markdown(":gray-badge[Ready] Press **Compare**, or change anything at the left.")
@@ -116,7 +117,7 @@ def _look(contest: Contest | None, comparison: Comparison, recipes: Recipes) -> 
         contest.seen = time.monotonic()
         contest.poll()
         _state(contest)
-        png, numbers = contests.drawn(contest, view, theme()), contest.table()
+        (png, fresh), numbers = contests.drawn(contest, view, theme()), contest.table()
         comparison = contest.comparison
     with st.container(key=f"{NAME}-panels"):
         image.show(png, _alt(contest, comparison))
@@ -124,8 +125,10 @@ def _look(contest: Contest | None, comparison: Comparison, recipes: Recipes) -> 
     if contest is not None:
         for sentence in contest.problems():
             st.warning(plain(sentence), icon=":material/warning:")
-        if contest.active != st.session_state[f"{NAME}.active"]:
-            st.rerun()  # buttons, and how often to look, depend on it
+    moves = not fresh or contest is not None and contest.active
+    if moves != st.session_state[f"{NAME}.moves"]:
+        st.session_state[f"{NAME}.moves"] = moves
+        st.rerun()  # buttons, and how often to look, depend on it
 
 
 def _state(contest: Contest) -> None:

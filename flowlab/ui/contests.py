@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import ModuleType
 
@@ -69,21 +70,43 @@ def contests() -> Contests:
 
 @dataclass
 class Easel:
-    """A picture of one comparison, for one viewer at a time.
+    """A picture of one comparison, shared by all its viewers.
 
     Attributes
     ----------
     picture : RivalsPicture
     shown : tuple
-        What it shows: the comparison's version, and the view.
+        What ``png`` shows: the comparison's version, and the view.
     png : bytes
         The last one made.
+    busy : bool
+        Whether the next one is being made.
+    lock : threading.Lock
+        Held by whoever changes the picture.
     """
 
     picture: RivalsPicture
     shown: tuple = ()
     png: bytes = b""
+    busy: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def paint(self, contest: Contest, view: str) -> None:
+        """Show the comparison as it is now."""
+        try:
+            with self.lock:
+                shown = contest.version, view
+                _update(self, contest, view)
+                self.png = self.picture.png()
+                self.shown = shown
+        finally:
+            self.busy = False
+
+
+@st.cache_resource(show_spinner=False)
+def _painter() -> ThreadPoolExecutor:
+    """Makes pictures beside the pages' scripts, which so never wait for one."""
+    return ThreadPoolExecutor(1, "painter")
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
@@ -114,14 +137,19 @@ def preview(comparison: Comparison, labels: tuple[str, ...], appearance: str) ->
         return easel.png
 
 
-def drawn(contest: Contest, view: str, appearance: str) -> bytes:
-    """The picture of a comparison as it is now, as PNG."""
+def drawn(contest: Contest, view: str, appearance: str) -> tuple[bytes, bool]:
+    """The newest picture of a comparison, as PNG, and whether it shows how things are now.
+
+    Where it does not, the next one is being made: ask again.
+    """
     easel = _of(contest, appearance)
-    with easel.lock:
-        if easel.shown != (contest.version, view):
-            _update(easel, contest, view)
-            easel.png = easel.picture.png()
-        return easel.png
+    if not easel.png:
+        easel.paint(contest, view)
+    fresh = easel.shown == (contest.version, view)
+    if not fresh and not easel.busy:
+        easel.busy = True
+        _painter().submit(easel.paint, contest, view)
+    return easel.png, fresh
 
 
 def file(contest: Contest, kind: str, view: str, appearance: str) -> bytes:
@@ -129,7 +157,6 @@ def file(contest: Contest, kind: str, view: str, appearance: str) -> bytes:
     easel = _of(contest, appearance)
     with easel.lock:
         _update(easel, contest, view)
-        easel.shown = ()  # the PNG is older now
         return easel.picture.file(kind)
 
 
@@ -152,7 +179,6 @@ def _update(easel: Easel, contest: Contest, view: str) -> None:
     picture = easel.picture
     if picture.view != view:
         picture.show(view)
-    easel.shown = contest.version, view
     for row, data in enumerate(contest.comparison.data):
         known = _scene(data)[2] is not None
         for column in range(len(contest.labels)):

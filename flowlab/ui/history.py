@@ -23,6 +23,7 @@ ORIGINS = {"page": "A model's page", "command": "Command line", "comparison": "C
            "sweep": "Sweep", "import": "Imported"}
 NOTHING = "Choose a run by the box at its left."
 SINGLE = "Choose one run alone."
+DIALOG = "runs.dialog"  # the dialog that is open, and its runs
 FILTERS = ("words", "model", "data", "outcome", "origin")
 
 
@@ -40,7 +41,7 @@ def show() -> None:
             if text := st.session_state.pop(f"runs.{kind}", None):
                 getattr(st, kind)(text)
         active = any(run.active for run in lab().store.runs())
-        st.fragment(_list, run_every=REFRESH if active else None)()
+        st.fragment(_list, run_every=REFRESH if active else None)(active)
 
 
 def _room(used: st.delta_generator.DeltaGenerator, budget: st.delta_generator.DeltaGenerator
@@ -78,8 +79,10 @@ def _import() -> None:
         st.rerun()
 
 
-def _list() -> None:
+def _list(active: bool) -> None:
     runs = lab().store.runs()
+    if any(run.active for run in runs) != active:
+        st.rerun()  # how often to look depends on it
     if not runs:
         st.info("No run is kept yet: open a model's page and press **Train**.",
                 icon=":material/info:")
@@ -168,7 +171,7 @@ def _actions(chosen: Sequence[Kept]) -> None:
         st.switch_page(f"{one.model}/page.py", query_params={"run": one.id})
     if st.button("Rename", icon=":material/edit:", disabled=bool(none), key="runs.rename",
                  help=none or "Give it another name."):
-        st.dialog("Rename a run")(_rename)(one)
+        st.session_state[DIALOG] = "rename", (one.id,)
     st.download_button(
         "Export", (lambda: pack(lab().store, one.id)) if one else b"",
         f"{one.model}-{one.id[:6]}.flowlab.zip" if one else "run.zip", "application/zip",
@@ -185,7 +188,8 @@ def _actions(chosen: Sequence[Kept]) -> None:
                  key="runs.delete", help=NOTHING if not chosen else
                  "One of them is under way: stop it first." if busy else
                  "Delete them with all their files."):
-        st.dialog("Delete runs")(_delete)(chosen)
+        st.session_state[DIALOG] = "delete", tuple(run.id for run in chosen)
+    _dialog()
 
 
 def _closed(run: Kept) -> str:
@@ -198,7 +202,22 @@ def _closed(run: Kept) -> str:
     return "" if run.numbers else "It has nothing to show."
 
 
-def _rename(run: Kept) -> None:
+def _dialog() -> None:
+    """Show the dialog that is open, if one is."""
+    what, ids = st.session_state.get(DIALOG, ("", ()))
+    runs = [run for run in map(lab().store.get, ids) if run is not None]
+    if what and runs:
+        title, content = (("Rename a run", _rename) if what == "rename"
+                          else ("Delete runs", _delete))
+        st.dialog(title, on_dismiss=_close)(content)(runs)
+
+
+def _close() -> None:
+    st.session_state.pop(DIALOG, None)
+
+
+def _rename(runs: Sequence[Kept]) -> None:
+    run, = runs
     name = st.text_input("Name", run.name, NAME, key="runs.newname")
     if st.button("Save", type="primary", key="runs.save"):
         try:
@@ -206,6 +225,7 @@ def _rename(run: Kept) -> None:
         except ValueError as error:
             st.error(str(error))
             return
+        _close()
         st.rerun()
 
 
@@ -219,6 +239,7 @@ def _delete(runs: Sequence[Kept]) -> None:
                 lab().delete(run.id)
             except ValueError as error:
                 st.session_state["runs.error"] = str(error)
+        _close()
         st.rerun()
 
 

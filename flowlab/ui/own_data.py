@@ -125,10 +125,16 @@ def _paste() -> Found | None:
 
 
 def _columns(table: Table) -> Found:
-    """Let two of the columns be chosen where there are more."""
+    """Where there are more than two columns, let two be chosen, or take all."""
     count = len(table.names)
     if count <= 2:
         return table.points((0, 1))
+    every = st.segmented_control(
+        "Columns", ("Two of them", "All"), default="Two of them", key="own.columns", required=True,
+        help="Two are points of the plane, with every picture there is. All are learned together; "
+        "pictures then show each pair of the first four.")
+    if every == "All":
+        return table.points(tuple(range(count)))
     across, up = st.columns(2)
     common = {"options": range(count), "format_func": lambda i: table.names[i]}
     x = across.selectbox("Column for x", index=0, key=f"own.x.{count}", **common)
@@ -167,8 +173,9 @@ def _seen(array: np.ndarray, appearance: str) -> tuple[bytes, str]:
                 f"A density of {columns} × {rows} pixels; entropy {truth.entropy:.3f} nats.")
     truth = Points(array, "")
     low, high = array.min(axis=0), array.max(axis=0)
-    return (png(thumbnail(truth.sample(1500).numpy(), truth.limits, theme=appearance)),
-            f"{len(array):,} points; x from {low[0]:.3g} to {high[0]:.3g}, "
+    more = "" if truth.columns == 2 else f" of {truth.columns} numbers, of which two are shown"
+    return (png(thumbnail(truth.sample(1500)[:, :2].numpy(), truth.limits, theme=appearance)),
+            f"{len(array):,} points{more}; x from {low[0]:.3g} to {high[0]:.3g}, "
             f"y from {low[1]:.3g} to {high[1]:.3g}.")
 
 

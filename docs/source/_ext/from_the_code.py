@@ -91,7 +91,7 @@ def default(field: FieldInfo) -> str:
     """The default as it is written on a command line, ``none`` for None."""
     value = field.default
     if isinstance(value, tuple):
-        return ",".join(map(str, value))
+        return ",".join(map(str, value)) or "none"
     return "none" if value is None else str(value)
 
 
@@ -100,17 +100,21 @@ def allowed(field: FieldInfo) -> str:
     kind = field.annotation
     if get_origin(kind) is Literal:
         return ", ".join(f"``{choice}``" for choice in get_args(kind))
-    bounds = {b: getattr(m, b) for m in field.metadata for b in ("ge", "le") if hasattr(m, b)}
+    bounds = {b: getattr(m, b) for m in field.metadata for b in ("gt", "ge", "le")
+              if hasattr(m, b)}
     words = {int: "a whole number", str: "a name"}.get(kind, "a number")
     if get_origin(kind) is tuple:
-        words = "whole numbers"
+        words = "whole numbers" if get_args(kind)[0] is int else "names"
     return words + "".join(
         f" {word} {f'{bounds[b]:,}' if isinstance(bounds[b], int) else f'{bounds[b]:g}'}"
-        for b, word in (("ge", "from"), ("le", "to")) if b in bounds)
+        for b, word in (("gt", "above"), ("ge", "from"), ("le", "to")) if b in bounds)
 
 
 class CommandHelp(SphinxDirective):
-    """What a recipe's command answers to ``--help``, ``.. command-help:: nice.train_nice``."""
+    """What a command answers to ``--help``, ``.. command-help:: nice.train_nice``.
+
+    The module has a ``parser`` of its own, or is a recipe.
+    """
 
     required_arguments = 1
 
@@ -120,7 +124,7 @@ class CommandHelp(SphinxDirective):
         recipe = import_module(name)
         self.env.note_dependency(recipe.__file__)
         self.env.note_dependency(cli.__file__)
-        parser = cli.parser(recipe.Run, name)
+        parser = recipe.parser() if hasattr(recipe, "parser") else cli.parser(recipe.Run, name)
         parser.formatter_class = partial(argparse.HelpFormatter, width=WIDTH)
         text = parser.format_help()
         return [nodes.literal_block(text, text, language="text")]

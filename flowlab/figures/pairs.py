@@ -1,0 +1,129 @@
+"""The live picture of points with more than two coordinates: each against each."""
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from . import style
+from .canvas import panel, write
+from .curves import TITLE, Curves
+from .live import BELOW, RIGHT, SIDE, TOP
+from .moving import Picture
+from .panels import cloud, frame_limits, latent_circles, move_cloud
+
+MOST = 4  # coordinates that are shown; the first ones
+EDGE = 66  # pixels left of the pairs: longer numbers than those of a single plane
+WIDTH, HEIGHT, GAP = 798, 862, 12  # pixels: all pairs together, the space between two panels
+CELLS = 32  # of a coordinate's histogram
+SHOWN = (0.2, 99.8)  # per cent of the points between these lie in the window
+ROOM = 1.2  # the window's width, in that of those points
+
+
+class PairPicture(Picture):
+    r"""Data and samples in every pair of coordinates, latent cloud, and loss.
+
+    Below the diagonal are the data, above it the model's samples, on it both as histograms. Of
+    more than `MOST` coordinates the first ones are shown.
+
+    Parameters
+    ----------
+    data : array_like
+        Shape (n, d), data points to show.
+    sigma : float
+        Standard deviation of the base distribution: 1 for a normal one, π/√3 for a logistic one.
+    theme : {"light", "dark"}
+        Appearance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = np.random.default_rng(0).normal(size=(100, 3))
+    >>> picture = PairPicture(points)
+    >>> picture.update(points, points, [0], [2.8], [2.9])
+    >>> picture.png()[:4]
+    b'\x89PNG'
+    """
+
+    def __init__(self, data, *, sigma=1.0, theme="light"):
+        super().__init__(style.LIVE_SIZE, theme, style.theme(theme).densities())
+        data = np.asarray(data, dtype=float)
+        self.count = min(MOST, data.shape[1])
+        low, high = np.percentile(data[:, :self.count], SHOWN, axis=0)
+        half, middle = np.maximum(high - low, 1e-3) * ROOM / 2, (low + high) / 2
+        self.low, self.high = middle - half, middle + half
+        self.edges = np.linspace(self.low, self.high, CELLS + 1)
+        self.clouds, self.outlines = {}, []
+        for row in range(self.count):
+            for column in range(self.count):
+                self._cell(row, column, data)
+        across, down = self.figure.get_size_inches() * self.figure.dpi
+        known = data.shape[1]
+        part = "" if known == self.count else f"the first {self.count} of {known} coordinates"
+        for share, text, colour in ((0, "● data, below", self.theme.data),
+                                    (0.25, "● samples, above", self.theme.model),
+                                    (0.58, part, self.theme.muted)):
+            write(self.figure, (EDGE + share * WIDTH) / across, 1 - (TOP - 14) / down, text,
+                  colour, size=style.TITLE_SIZE)
+        axes = panel(self.figure, (RIGHT[0], TOP, RIGHT[1], SIDE), self.theme,
+                     "Data in latent space: first two coordinates")
+        circles = latent_circles(axes, sigma, self.theme)
+        self.latents = cloud(axes, [], self.theme.data, alpha=0.4)
+        axes = panel(self.figure, (RIGHT[0], BELOW, RIGHT[1], SIDE), self.theme, TITLE)
+        self.curves = Curves(axes, self.theme)
+        self.moving = [*self.clouds.values(), *self.outlines, self.latents, *circles,
+                       *self.curves.artists()]
+
+    def _cell(self, row: int, column: int, data: np.ndarray) -> None:
+        """The panel of two coordinates, or on the diagonal the histogram of one."""
+        width, height = ((side - (self.count - 1) * GAP) / self.count for side in (WIDTH, HEIGHT))
+        axes = panel(self.figure, (EDGE + column * (width + GAP), TOP + row * (height + GAP),
+                                   width, height), self.theme)
+        limits = (self.low[column], self.high[column], self.low[row], self.high[row])
+        frame_limits(axes, limits)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(3))
+        last = row == self.count - 1
+        axes.tick_params(labelbottom=last, labelleft=column == 0 and row > 0)
+        if row != column:
+            theirs = data[:, [column, row]] if row > column else []
+            colour = self.theme.data if row > column else self.theme.model
+            points = cloud(axes, theirs, colour, marker=3.4)
+            if row < column:
+                self.clouds[row, column] = points
+            return
+        heights = self._histogram(data, row)
+        axes.set_ylim(0, 1.35 * heights.max())
+        axes.yaxis.set_major_locator(MaxNLocator(1))
+        axes.tick_params(left=False, labelleft=False)
+        middles = (self.edges[1:, row] + self.edges[:-1, row]) / 2
+        axes.fill_between(middles, heights, step="mid", color=self.theme.data, alpha=0.35)
+        self.outlines += axes.plot(middles, np.zeros(CELLS), drawstyle="steps-mid",
+                                   color=self.theme.model, linewidth=2)
+        write(axes, 0.05, 0.94, f"x{chr(0x2081 + row)}", self.theme.text,
+              transform=axes.transAxes, va="top")
+
+    def _histogram(self, points: np.ndarray, coordinate: int) -> np.ndarray:
+        """Shares of all points for each unit of length."""
+        counts, edges = np.histogram(points[:, coordinate], self.edges[:, coordinate])
+        return counts / max(len(points), 1) / np.diff(edges)
+
+    def update(self, samples, latents, epochs, train, test) -> None:
+        """Show the model as it is now.
+
+        Parameters
+        ----------
+        samples : array_like
+            Shape (n, d), drawn from the model.
+        latents : array_like
+            Shape (m, d), data points carried to the latent space.
+        epochs, train, test : array_like
+            Shape (k,); the losses so far in nats, not-a-number where unknown.
+        """
+        samples = np.asarray(samples, dtype=float)
+        samples = samples[np.isfinite(samples).all(axis=1)]
+        for (row, column), points in self.clouds.items():
+            move_cloud(points, samples[:, [column, row]])
+        for coordinate, outline in enumerate(self.outlines):
+            outline.set_ydata(self._histogram(samples, coordinate))
+        move_cloud(self.latents, np.asarray(latents)[:, :2])
+        if self.curves.update(epochs, train, test):
+            self.redraw()

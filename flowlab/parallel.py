@@ -1,0 +1,81 @@
+"""Several processes on one training, started by ``torchrun``.
+
+Every process holds the same flow and draws the same batches and noise; each computes the loss on
+its own share of a batch, and the gradients are averaged before the step. So the numbers are those
+of one process with the whole batch, up to rounding. One process, the first, writes files and
+prints.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, distributed
+
+
+def started() -> bool:
+    """Whether ``torchrun`` started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+@contextmanager
+def group(device: str) -> Iterator[int]:
+    """Join the processes that ``torchrun`` started, and leave them at the end.
+
+    Parameters
+    ----------
+    device : "cpu" or "cuda"
+        With ``"cuda"`` each process takes the GPU of its local rank.
+
+    Yields
+    ------
+    int
+        The rank of this process; 0 where there is only one.
+    """
+    if not started():
+        yield 0
+        return
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+    try:
+        yield distributed.get_rank()
+    finally:
+        distributed.destroy_process_group()
+
+
+def share(batch: Tensor) -> Tensor:
+    """The part of a batch for this process; all of it where there is only one.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer points than processes.
+    """
+    if not _several():
+        return batch
+    if len(batch) < distributed.get_world_size():
+        raise ValueError(f"A batch of {len(batch)} cannot be shared by "
+                         f"{distributed.get_world_size()} processes: raise batch_size.")
+    return batch.tensor_split(distributed.get_world_size())[distributed.get_rank()]
+
+
+def average(value: Tensor, own: int, whole: int) -> Tensor:
+    """The mean over the whole batch from the means over the processes' shares of it.
+
+    Parameters
+    ----------
+    value : Tensor
+        A mean over this process's share: a loss, or its gradient. Overwritten.
+    own, whole : int
+        Points in the share, and in the batch.
+    """
+    if _several():
+        value *= own / whole
+        distributed.all_reduce(value)
+    return value
+
+
+def _several() -> bool:
+    return distributed.is_available() and distributed.is_initialized()

@@ -1,0 +1,131 @@
+"""Reads runs from their folder; nothing here changes anything."""
+
+import json
+import math
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flowlab import files
+from flowlab.flow import FORMAT as FLOW_FORMAT
+from flowlab.flow import Flow
+from flowlab.live import Frame
+from flowlab.runs.database import Database, default_folder
+from flowlab.runs.kept import Epoch, Kept
+from flowlab.training import Snapshot
+
+SELECT = """SELECT runs.*, total(frames.png + frames.weights) AS bytes,
+    count(nullif(frames.png, 0)) AS pictures FROM runs LEFT JOIN frames ON frames.run = runs.id """
+
+
+class Reader:
+    """What there is in a folder of runs.
+
+    Parameters
+    ----------
+    folder : path, optional
+        As `flowlab.runs.database.default_folder` says where it is left out.
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be used.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self.folder = Path(folder) if folder is not None else default_folder()
+        self._db = Database(self.folder / "runs.sqlite")
+
+    def get(self, run_id: str) -> Kept | None:
+        """The run of this id, or None."""
+        found = self._db.read(SELECT + "WHERE runs.id = ? GROUP BY runs.id", run_id)
+        return Kept.of(found[0]) if found else None
+
+    def runs(self, group: str | None = None) -> list[Kept]:
+        """All runs (of a group), newest first."""
+        where, values = ("", ()) if group is None else ("WHERE runs.family = ? ", (group,))
+        return [Kept.of(row) for row in self._db.read(
+            f"{SELECT}{where}GROUP BY runs.id ORDER BY created DESC", *values)]
+
+    def epochs(self, run_id: str) -> list[Epoch]:
+        """The numbers of every epoch."""
+        return [Epoch(*row) for row in self._db.read(
+            "SELECT epoch, step, seconds, train_nll, test_nll, kl FROM epochs WHERE run = ? "
+            "ORDER BY epoch", run_id)]
+
+    def frames(self, run_id: str) -> list[Frame]:
+        """The moments that are kept, oldest first, with all epochs' losses.
+
+        Those without a picture are left out, unless they are the newest.
+        """
+        rows = self._db.read("SELECT * FROM frames WHERE run = ? ORDER BY step", run_id)
+        epochs, frames = self.epochs(run_id), []
+        for i, row in enumerate(rows):
+            png, weights = self._moment(run_id, row)
+            if not png and i < len(rows) - 1:
+                continue
+            numbers = json.loads(row["numbers"])
+            told = [e for e in epochs if e.epoch <= numbers["epoch"]]
+            epochs = epochs[len(told):]
+            nan = math.nan
+            frames.append(Frame(
+                numbers, tuple((e.epoch, *(nan if x is None else x for x in (
+                    e.train_nll, e.test_nll))) for e in told), png, weights,
+                row["theme"] if png else "",  # so that it is drawn anew from the weights
+                tuple(row["layers"].split(",")),
+                tuple(nan if e.seconds is None else e.seconds for e in told)))
+        return frames
+
+    def picture(self, run_id: str) -> bytes:
+        """The newest picture; empty where there is none."""
+        rows = self._db.read("SELECT * FROM frames WHERE run = ? AND png > 0 "
+                             "ORDER BY step DESC LIMIT 1", run_id)
+        return self._moment(run_id, rows[0])[0] if rows else b""
+
+    def weights(self, run_id: str) -> bytes:
+        """The newest weights, as `Flow.save` writes them; empty where there are none."""
+        return self._newest(run_id, Path.read_bytes) or b""
+
+    def flow(self, run_id: str) -> Flow | None:
+        """The run's newest flow, in evaluation mode."""
+        return self._newest(run_id, Flow.load)
+
+    def _newest(self, run_id: str, use: Callable[[Path], Any]) -> Any:
+        """What is made of the file of the newest weights, or None."""
+        while (run := self.get(run_id)) is not None and run.weights is not None:
+            try:
+                return use(file_of(self.path(run_id), run.weights, "safetensors"))
+            except FileNotFoundError:
+                if (again := self.get(run_id)) is None or again.weights == run.weights:
+                    return None  # somebody else has deleted it
+        return None
+
+    def snapshot(self, run_id: str) -> Snapshot | None:
+        """Where a run that did not come to its end can go on; None where it cannot."""
+        path = self.path(run_id) / "checkpoint.safetensors"
+        return Snapshot.load(path) if path.exists() else None
+
+    def _moment(self, run_id: str, row: sqlite3.Row) -> tuple[bytes, Any]:
+        """Picture and weights of a moment; nothing where they have just been dropped."""
+        folder, png, weights = self.path(run_id), b"", None
+        try:
+            if row["png"]:
+                png = file_of(folder, row["step"], "png").read_bytes()
+            if row["weights"]:
+                path = file_of(folder, row["step"], "safetensors")
+                weights = files.read(path, FLOW_FORMAT)[1]
+        except FileNotFoundError:
+            pass
+        return png, weights
+
+    def path(self, run_id: str) -> Path:
+        """A run's folder; ids come from links, and must not lead anywhere else."""
+        if not (run_id.isascii() and run_id.isalnum() and len(run_id) <= 64):
+            raise ValueError("A run's id is made of letters and digits: use the link as it was.")
+        return self.folder / run_id
+
+
+def file_of(folder: Path, step: int, ending: str) -> Path:
+    """The file of a moment."""
+    return folder / f"{step:09d}.{ending}"

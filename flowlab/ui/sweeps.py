@@ -1,0 +1,196 @@
+"""A sweep in the app: which settings, how far it is, and its picture."""
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any, get_args, get_origin
+
+import streamlit as st
+from pydantic.fields import FieldInfo
+
+from flowlab.data import target, targets
+from flowlab.figures import png
+from flowlab.sweep import Sweep, SweepSettings
+from flowlab.sweep.work import MEASURES, counts
+from flowlab.ui import image
+from flowlab.ui.controls import HIDDEN
+from flowlab.ui.experiments import TITLES
+from flowlab.ui.lab import lab, owner, theme
+
+LOOK = 1.0  # seconds between two looks while a sweep is under way
+NONE = "–"
+#: What is proposed for each setting.
+VALUES = {"couplings": "2, 4, 8, 16", "steps": "2, 4, 8", "learning_rate": "0.001, 0.003, 0.01",
+          "hidden": "16 16, 64 64", "activation": "relu, tanh", "batch_size": "64, 256, 1024",
+          "epochs": "5, 10, 20"}
+
+
+def show(recipes: Mapping[str, ModuleType]) -> None:
+    """Draw the page."""
+    with st.container(key="page-sweeps"):
+        st.header("Sweeps", anchor=False)
+        st.markdown("Which setting matters? A sweep trains one model once for **every "
+                    "combination** of the values you give, and draws how the result depends on "
+                    "them. What is trained already is not trained again.")
+        try:
+            sweep = _form(recipes)
+        except ValueError as error:
+            st.error(str(error), icon=":material/error:")
+            return
+        active = _active(sweep)
+        st.session_state["sweeps.active"] = active  # that these buttons are for
+        go, stop, rest = st.columns([1, 1, 4], vertical_alignment="center")
+        go.button("Start", type="primary", icon=":material/play_arrow:", width="stretch",
+                  disabled=active, on_click=_start, args=(sweep,), key="sweeps.start",
+                  help="Train what is not trained yet, several runs at once.")
+        stop.button("Stop", icon=":material/stop:", width="stretch", disabled=not active,
+                    on_click=_stop, args=(sweep,), key="sweeps.stop",
+                    help="Stop; what is trained stays, and Start goes on from there.")
+        rest.caption(f"{len(sweep.points)} runs. They take turns with everybody's trainings.")
+        st.fragment(_follow, run_every=LOOK if active else None)(sweep)
+        with st.expander("The same from the command line"):
+            st.markdown("Save this as `sweep.toml`, then `python -m flowlab.sweep sweep.toml`:")
+            st.code(sweep.settings.toml(), language="toml")
+
+
+def _form(recipes: Mapping[str, ModuleType]) -> Sweep:
+    """The controls, and the sweep that they describe."""
+    model, data, epochs, seeds, measure = st.columns(5)
+    keep = {"persist_state": "session"}
+    name = model.selectbox("Model", list(recipes), key="sweeps.model", index=list(recipes).index(
+        "realnvp") if "realnvp" in recipes else 0, format_func=lambda n: TITLES.get(n, n), **keep)
+    recipe = recipes[name]
+    source = data.selectbox("Distribution", targets(), targets().index("moons"), key="sweeps.data",
+                            format_func=lambda n: target(n).title, **keep)
+    count = epochs.number_input("Epochs", 1, 10_000, 10, 5, key="sweeps.epochs", **keep,
+                                help="Of each run, unless epochs are swept.")
+    many = seeds.number_input("Seeds", 1, 50, 1, key="sweeps.seeds", **keep, help="Trainings of "
+                              "each combination, which differ in chance alone; the picture shows "
+                              "their mean.")
+    score = measure.selectbox("Measure", list(MEASURES), key="sweeps.measure",
+                              format_func=MEASURES.get, help="The less, the better.", **keep)
+    fields = {n: f for part in recipe.Run.parts().values() for n, f in part.model_fields.items()
+              if n not in (*HIDDEN, "data", "seed")}
+    first = [n for n in VALUES if n in fields]
+    swept = {}
+    for place, (label, options) in enumerate((("First setting", list(fields)),
+                                              ("Second setting", [NONE, *fields]))):
+        left, right = st.columns(2)
+        chosen = left.selectbox(
+            label, options, options.index(first[place]), key=f"sweeps.{name}.{place}",
+            format_func=lambda n: fields[n].title if n in fields else "None", **keep,
+            help="What changes from run to run." if place == 0 else
+            "With two settings, all pairs are trained and the picture is a map.")
+        if chosen == NONE:
+            continue
+        text = right.text_input(
+            "Its values", VALUES.get(chosen, _text(fields[chosen].default)),
+            key=f"sweeps.{name}.values.{chosen}", help=_allowed(fields[chosen]), **keep)
+        swept[chosen] = tuple(_value(fields[chosen], part) for part in text.split(",")
+                              if part.strip())
+    common: dict[str, Any] = {"data": source}
+    if "epochs" not in swept:
+        common["epochs"] = int(count)
+    if len(swept) < 1 or not all(swept.values()):
+        raise ValueError("Give each setting one value or more, such as 2, 4, 8.")
+    settings = SweepSettings(name=f"{name} on {source}", model=name, seeds=int(many),
+                             measure=score, settings=common, sweep=swept)
+    return Sweep(settings, recipe, lab().store)
+
+
+def _follow(sweep: Sweep) -> None:
+    """How far the sweep is, its picture and its table."""
+    state = sweep.state()
+    told = counts(state)
+    st.progress(told["complete"] / len(state),
+                f"{told['complete']} of {len(state)} trained, {told['running']} under way")
+    failed = [t.run for t in state if t.run is not None and t.run.outcome == "failed"]
+    if failed:
+        st.error(f"{len(failed)} failed. {failed[0].name}: {failed[0].reason}",
+                 icon=":material/error:")
+    picture, table = st.columns([3, 2])
+    with picture, st.container(key="sweeps-picture"):
+        figure = sweep.figure(theme())
+        if figure is None:
+            st.info("The picture comes with the first run that is trained: press **Start**.",
+                    icon=":material/info:")
+        else:
+            image.show(png(figure), f"{MEASURES[sweep.settings.measure]} for "
+                       + " and ".join(sweep.settings.sweep))
+    with table:
+        text = sweep.table()
+        head, *rows = (line.split(",") for line in text.splitlines())
+        shown = [*range(len(sweep.settings.sweep) + 2), head.index("kl_nats"),
+                 head.index("test_nll_nats"), head.index("seconds")]
+        st.dataframe({head[i]: [_number(row[i]) for row in rows] for i in shown}, hide_index=True,
+                     height=360, alt="The runs of the sweep")
+        st.download_button("Table (CSV)", text, "sweep.csv", "text/csv", on_click="ignore",
+                           icon=":material/download:", key="sweeps.csv")
+        st.page_link("history.py", label="All runs", icon=":material/history:")
+    if _active(sweep) != st.session_state["sweeps.active"]:
+        st.rerun()  # the buttons, and how often to look, depend on it
+
+
+def _start(sweep: Sweep) -> None:
+    _jobs()[sweep.group] = sweep.start(lab().recorder, f"{owner()}.sweep")
+
+
+def _stop(sweep: Sweep) -> None:
+    lab().recorder.stop(_jobs().get(sweep.group, ()), timeout=0)
+
+
+def _active(sweep: Sweep) -> bool:
+    """Whether this server is at the sweep; runs that are over are let go."""
+    left = []
+    for run_id in _jobs().get(sweep.group, ()):
+        status = lab().recorder.status(run_id)
+        if status is not None and (status.active or not lab().recorder.done(run_id)):
+            left.append(run_id)
+        elif status is not None:
+            lab().recorder.forget(run_id)
+    _jobs()[sweep.group] = left
+    return bool(left)
+
+
+@st.cache_resource(show_spinner=False)
+def _jobs() -> dict[str, list[str]]:
+    """The runs under way of every sweep of this server."""
+    return {}
+
+
+def _value(field: FieldInfo, text: str) -> Any:
+    """A value as the person has written it; what it may be is checked with the settings."""
+    text = text.strip()
+    if get_origin(field.annotation) is tuple:
+        parts = text.replace("x", " ").split()
+        return tuple(int(part) if part.isdigit() else part for part in parts)
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _text(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text or None
+
+
+def _allowed(field: FieldInfo) -> str:
+    """What a setting's values may be."""
+    if get_origin(field.annotation) is tuple:
+        how = "Widths of the layers with spaces, such as 16 16, 64 64."
+    elif options := [a for a in get_args(field.annotation) if isinstance(a, str)]:
+        how = f"Some of {', '.join(options)}."
+    else:
+        bounds = {name: getattr(m, name) for m in field.metadata for name in ("ge", "le")
+                  if hasattr(m, name)}
+        how = (f"Numbers from {bounds['ge']:g} to {bounds['le']:g}, with commas."
+               if len(bounds) == 2 else "With commas.")
+    return f"{field.description} {how}"

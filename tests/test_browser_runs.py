@@ -1,0 +1,50 @@
+"""The list of runs in a real browser: from a training to its entry, and back to its page."""
+
+import re
+
+import pytest
+from browser_helpers import SECONDS, button, says
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_training_is_listed_opened_renamed_and_deleted(server, page):
+    page.goto(f"{server}/nice?epochs=2&points=300&data=circles&hidden=16,16")
+    says(page, "Ready")
+    button(page, "Train").click()
+    says(page, "Finished Epoch 2 of 2")
+    page.get_by_role("link", name="Runs").click()
+    table = page.get_by_test_id("stDataFrame")
+    says(page, r"^1 run$")
+    box = table.bounding_box()
+    opens = page.locator(".st-key-runs-open").get_by_role("button")
+    expect(opens).to_be_disabled(timeout=SECONDS)
+    table.click(position={"x": 16, "y": 36 + 29})  # the box at the left of the first row
+    expect(opens).to_be_enabled(timeout=SECONDS)
+    assert table.bounding_box() == box
+    button(page, "Rename").click()
+    page.get_by_role("textbox", name="Name").fill("two circles, quickly")
+    button(page, "Save").click()
+    expect(page.get_by_role("dialog")).to_be_hidden(timeout=SECONDS)
+    with page.expect_download(timeout=SECONDS) as download:
+        button(page, "Export").click()
+    assert re.fullmatch(r"nice-\w{6}\.flowlab\.zip", download.value.suggested_filename)
+    file = download.value.path()
+    opens.click()
+    says(page, "Finished Epoch 2 of 2")
+    assert "run=" in page.url
+    expect(button(page, "Continue")).to_be_enabled(timeout=SECONDS)
+
+    page.get_by_role("link", name="Runs").click()
+    says(page, r"^1 run$")
+    button(page, "Import").click()
+    page.locator("input[type=file]").set_input_files(
+        {"name": "run.zip", "mimeType": "application/zip", "buffer": file.read_bytes()})
+    says(page, "Imported: two circles, quickly")
+    says(page, r"^2 runs$")
+    table.click(position={"x": 16, "y": 36 + 29})
+    expect(button(page, "Delete")).to_be_enabled(timeout=SECONDS)
+    button(page, "Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    says(page, r"^1 run$")

@@ -1,0 +1,193 @@
+"""The comparison's page: in Streamlit's test harness, and in a real browser."""
+
+import csv
+import io
+import re
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from flowlab.comparison import Comparison, Entry
+from flowlab.ui import rivals, scoreboard
+from flowlab.ui.contests import contests
+from flowlab.ui.lab import lab
+from models import RECIPES
+
+APP = Path(__file__).parent.parent / "app.py"
+TINY = {"models": "nice:hidden=4:couplings=2;realnvp:hidden=4:couplings=2:label=Small",
+        "points": "100", "amount": "2"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_workers():
+    yield
+    lab().engine.close()
+    st.cache_resource.clear()
+
+
+def page(**query: str) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=120).run()
+    for key, text in query.items():
+        app.query_params[key] = text
+    return run(app.switch_page("comparison.py"))
+
+
+def run(app: AppTest) -> AppTest:
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def status(app: AppTest) -> str:
+    return next(m.value for m in app.markdown if "-badge[" in m.value)
+
+
+def until(app: AppTest, words: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while words not in (line := status(app)):
+        assert time.monotonic() < deadline, line
+        time.sleep(0.1)
+        run(app)
+
+
+def board(app: AppTest) -> str:
+    return next(h.proto.body for h in app.get("html") if "scoreboard" in h.proto.body)
+
+
+def test_one_press_compares_all_models_by_default():
+    app = page()
+    assert "Ready" in status(app) and not app.error and dict(app.query_params) == {}
+    assert not app.button(key="compare.start").disabled
+    assert app.button(key="compare.stop").disabled
+    for title in ("NICE", "RealNVP", "Glow", "Two moons", "KL to the truth"):
+        assert title in board(app)
+
+
+def test_compares_to_the_table_and_a_reload_finds_it():
+    app = page(**TINY, seeds="2", data="moons,eight_gaussians")
+    app.button(key="compare.start").click()
+    run(app)
+    until(app, "Finished")
+    name = app.session_state["compare.run"]
+    assert app.query_params["run"] == name
+    shown = board(app)
+    assert "Small" in shown and "Eight Gaussians" in shown and "±" in shown
+    again = page(run=name)
+    assert "Finished" in status(again) and board(again) == shown
+    assert again.query_params["models"] == TINY["models"]
+    assert again.slider(key="compare.seeds").value == 2
+    values = list(csv.DictReader(io.StringIO(contests().find(name).table().csv())))
+    assert [row["model"] for row in values] == ["NICE", "Small"] * 2
+    assert all(float(row["kl"]) > 0 for row in values)
+
+
+def test_stop_keeps_what_was_measured():
+    app = page(**{**TINY, "amount": "9000"}, seeds="2")
+    app.button(key="compare.start").click()
+    run(app)
+    until(app, "under way")
+    app.button(key="compare.stop").click()
+    run(app)
+    until(app, "Stopped")
+    assert not app.button(key="compare.start").disabled
+
+
+def test_models_are_added_changed_and_removed():
+    app = page(**TINY)
+    app.button(key="compare.add.glow").click()
+    run(app)
+    assert app.query_params["models"] == TINY["models"] + ";glow"
+    first, second, third = app.session_state["compare.rivals"]
+    app.slider(key=f"{second.key}.couplings").set_value(5)
+    app.text_input(key=f"{second.key}.label").set_value("Five: *")
+    app.button(key=f"{first.key}.remove").click()
+    run(app)
+    texts = dict(app.query_params)
+    (realnvp, glow), complaints = rivals.read(texts, RECIPES)[0].models, rivals.read(
+        texts, RECIPES)[1]
+    assert complaints == [] and glow == Entry(model="glow")
+    assert realnvp.label == "Five: *" and realnvp.settings == {"couplings": "5", "hidden": "4"}
+    assert "Five: *" in board(app)
+
+
+def test_thumbnails_take_distributions_in_and_out():
+    app = page(**TINY)
+    app.button(key="compare.choose.spiral").click()
+    run(app)
+    assert app.query_params["data"] == "moons,spiral"
+    app.button(key="compare.choose.moons").click()
+    run(app)
+    app.button(key="compare.choose.spiral").click()  # the last one stays
+    run(app)
+    assert app.query_params["data"] == "spiral"
+
+
+@pytest.mark.parametrize(("query", "words"), [
+    ({"models": "bend"}, "bend"), ({"models": "nice:couplings=999;glow"}, "couplings"),
+    ({"models": "nice:hidden=8,16"}, "one width"), ({"data": "moonz"}, "moonz"),
+    ({"seeds": "0"}, "seeds"), ({"amount": "nan"}, "amount"), ({"wings": "1"}, "wings"),
+    ({"budget": "hours"}, "budget"), ({"run": "0123"}, "no longer on this server"),
+])
+def test_a_url_out_of_range_gets_one_sentence_and_the_default(query, words):
+    app = page(**query)
+    assert len(app.error) == 1 and words in app.error[0].value
+    assert "Ready" in status(app)
+
+
+def test_what_cannot_be_compared_cannot_be_started():
+    app = page(parameters="100")
+    assert app.button(key="compare.start").disabled
+    assert any("100 parameters" in m.value for m in app.markdown)
+
+
+def test_a_label_is_text_and_nothing_else():
+    rows = rivals.read({"models": "nice:label=%3Cb%3E$x$"}, RECIPES)[0]
+    app = page(models=rows.models[0].text())
+    assert "&lt;b&gt;$x$" in board(app) and "<b>" not in board(app)
+
+
+def test_the_note_says_how_to_read_the_marks():
+    assert "One seed" in scoreboard.note(Comparison())
+    assert "Welch" in scoreboard.note(Comparison(seeds=3))
+
+
+@pytest.mark.browser
+def test_compare_in_a_browser_to_the_table_reload_and_take(server, page):
+    from browser_helpers import SECONDS, button, says
+    from playwright.sync_api import expect
+    page.goto(f"{server}/compare?" + "&".join(f"{k}={v}" for k, v in TINY.items()) + "&seeds=2")
+    says(page, "Ready")
+    panels = page.locator(".st-key-compare-panels img")
+    panels.wait_for()
+    box, before = panels.bounding_box(), panels.get_attribute("src")
+    button(page, "Compare").click()
+    says(page, "Finished")
+    expect(panels).not_to_have_attribute("src", before, timeout=SECONDS)
+    assert panels.bounding_box() == box  # nothing has moved
+    table = page.locator(".scoreboard")
+    expect(table).to_contain_text("±")
+    said = table.inner_text()
+    page.wait_for_url("**run=*")
+    page.reload()
+    says(page, "Finished")
+    expect(table).to_contain_text("±")
+    assert table.inner_text() == said
+    for label, check in {
+        "CSV": lambda c: "distribution,model,kl" in c.decode(),
+        "LaTeX": lambda c: "tabular" in c.decode(),
+        "SVG": lambda c: ElementTree.fromstring(c).tag.endswith("}svg"),
+        "PDF": lambda c: c.startswith(b"%PDF"),
+    }.items():
+        with page.expect_download() as waiting:
+            button(page, label).click()
+        assert check(Path(waiting.value.path()).read_bytes()), label
+    page.get_by_text("Samples", exact=True).click()
+    page.get_by_role("link", name="NICE").click()
+    says(page, "Ready")
+    page.get_by_role("link", name="Compare").click()
+    says(page, "Finished")
+    assert re.search(r"run=[0-9a-f]{16}", page.url)
