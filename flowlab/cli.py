@@ -61,7 +61,7 @@ def main(run: type[RunSettings], train: Callable[..., Iterator[Progress]], name:
             resume = Snapshot.load(files["checkpoint"])
         progresses = train(settings, resume=resume)
         if keep:
-            progresses = runs.kept(progresses, settings, continued=resume is not None)
+            progresses = runs.keep(progresses, settings, continued=resume is not None)
         with closing(progresses):
             return _train(progresses, settings, files)
     except ValidationError as error:
