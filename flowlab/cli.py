@@ -61,7 +61,7 @@ def main(run: type[RunSettings], train: Callable[..., Iterator[Progress]], name:
         with parallel.group(settings.training.device) as rank:
             progresses = train(settings, resume=resume)
             if keep and rank == 0:
-                progresses = runs.kept(progresses, settings, continued=resume is not None)
+                progresses = runs.keep(progresses, settings, continued=resume is not None)
             with closing(progresses):
                 return _train(progresses, settings, files, rank)
     except ValidationError as error:

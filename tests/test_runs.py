@@ -441,7 +441,7 @@ def test_a_training_of_the_command_line_is_kept(store, monkeypatch, capsys):
     assert f"KL to the truth {run.numbers['kl']:.4f} nats" in capsys.readouterr().out
     frame, = store.frames(run.id)
     assert [row[0] for row in frame.epochs] == [1, 2, 3] and frame.png[:4] == b"\x89PNG"
-    training = runs.kept(nice.train(made.settings(epochs=50)), made.settings(epochs=50))
+    training = runs.keep(nice.train(made.settings(epochs=50)), made.settings(epochs=50))
     for _ in range(2):
         next(training)
     training.close()
@@ -450,5 +450,5 @@ def test_a_training_of_the_command_line_is_kept(store, monkeypatch, capsys):
     assert store.snapshot(run.id).epoch == 2
     wide = nice.Run.from_flat({"epochs": 1, "points": 50, "event_shape": (3,)})
     with pytest.raises(ValueError, match="shape"):
-        list(runs.kept(nice.train(wide), wide))
+        list(runs.keep(nice.train(wide), wide))
     assert len(store.runs()) == 2  # nothing had come of it

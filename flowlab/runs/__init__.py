@@ -8,7 +8,7 @@ from flowlab.runs.bundle import pack, unpack
 from flowlab.runs.kept import Epoch, Kept
 from flowlab.runs.recorder import Recorder
 from flowlab.runs.store import Store
-from flowlab.runs.unwatched import kept
+from flowlab.runs.unwatched import keep
 from flowlab.runs.writer import Writer
 
-__all__ = ["Epoch", "Kept", "Recorder", "Store", "Writer", "kept", "pack", "unpack"]
+__all__ = ["Epoch", "Kept", "Recorder", "Store", "Writer", "keep", "pack", "unpack"]

@@ -10,7 +10,7 @@ from flowlab.settings import RunSettings
 from flowlab.training import Progress
 
 
-def kept(progresses: Generator[Progress, float | None, None], settings: RunSettings, *,
+def keep(progresses: Generator[Progress, float | None, None], settings: RunSettings, *,
          store: Store | None = None, continued: bool = False
          ) -> Generator[Progress, float | None, None]:
     """Pass a training on as it is, and keep it; the last moment with its picture.
