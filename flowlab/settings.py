@@ -41,6 +41,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False,
                               validate_default=True)
 
+    #: Settings that do nothing where the data are images.
+    unused_for_images: ClassVar[tuple[str, ...]] = ()
+
 
 class FlowSettings(Settings):
     """What every flow has; each model adds its own."""
@@ -105,6 +108,7 @@ class MultiScaleSettings(CouplingSettings):
         64, "Hidden channels", "Width of the convolutional networks of an image's couplings.",
         group="Images", unit="channels", ge=1, le=1024)
 
+    unused_for_images: ClassVar[tuple[str, ...]] = ("hidden", "activation")
     #: Halvings of height and width, beyond ``levels``.
     _more_halvings: ClassVar[int] = 0
 
@@ -133,6 +137,8 @@ class SourceSettings(Settings):
     image_side: int = setting(
         16, "Side", "Height and width that images of your own are given.",
         group="Images", unit="pixels", ge=4, le=64)
+
+    unused_for_images: ClassVar[tuple[str, ...]] = ("noise",)
 
 
 class TrainingSettings(Settings):
@@ -180,6 +186,8 @@ class TrainingSettings(Settings):
         "float32", "Precision", "Floating-point numbers of the flow.", group="Training")
     device: Literal["cpu", "cuda"] = setting(
         "cpu", "Device", "Where the training runs.", group="Training")
+
+    unused_for_images: ClassVar[tuple[str, ...]] = ("objective", "points", "test_fraction")
 
 
 class RunSettings(Settings):

@@ -130,7 +130,9 @@ def test_thumbnails_take_distributions_in_and_out():
     ({"models": "bend"}, "bend"), ({"models": "nice:couplings=999;glow"}, "couplings"),
     ({"models": "nice:hidden=8,16"}, "one width"), ({"data": "moonz"}, "moonz"),
     ({"seeds": "0"}, "seeds"), ({"amount": "nan"}, "amount"), ({"wings": "1"}, "wings"),
-    ({"budget": "hours"}, "budget"), ({"run": "0123"}, "no longer on this server"),
+    ({"budget": "hours"}, "budget"), ({"seeds": "11"}, "seeds"), ({"level": "1e-9"}, "level"),
+    ({"budget": "seconds", "amount": "601"}, "amount"), ({"parameters": "7"}, "parameters"),
+    ({"amount": "0.5"}, "amount"), ({"run": "0123"}, "no longer on this server"),
 ])
 def test_a_url_out_of_range_gets_one_sentence_and_the_default(query, words):
     app = page(**query)

@@ -48,6 +48,7 @@ def test_entries_of_one_name_are_numbered():
 @pytest.mark.parametrize("values", [
     {"data": ""}, {"data": "moons,moons"}, {"seeds": "0"}, {"amount": "-1"}, {"amount": "nan"},
     {"models": ";".join(["nice"] * 7)}, {"models": "nice:seed=3"}, {"budget": "hours"},
+    {"amount": "20000"}, {"budget": "seconds", "amount": "700"}, {"parameters": "99"},
 ])
 def test_what_is_no_comparison_is_refused(values):
     with pytest.raises(ValidationError):
@@ -57,7 +58,7 @@ def test_what_is_no_comparison_is_refused(values):
 @pytest.mark.parametrize(("models", "values", "words"), [
     ("", {}, "at least one"), ("bend", {}, "bend"), ("nice:couplings=99", {}, "couplings"),
     ("nice:wings=1", {}, "wings"), ("nice", {"data": "moonz"}, "moonz"),
-    ("nice", {"amount": 20_000}, "epochs"), ("glow", {"parameters": 10}, "parameters"),
+    ("glow", {"parameters": 100}, "100 parameters"),
 ])
 def test_what_cannot_be_compared_gets_one_sentence(models, values, words):
     with pytest.raises(ValueError, match=words) as error:

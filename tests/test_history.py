@@ -158,7 +158,7 @@ def test_a_sweep_in_the_app():
     until_trained(app)
     runs = lab().store.runs()
     assert len(runs) == 2 and {one.origin for one in runs} == {"sweep"}
-    assert list(app.dataframe[0].value["outcome"]) == ["finished"] * 2
+    assert list(app.dataframe[0].value["Outcome"]) == ["finished"] * 2
     app.button(key="sweeps.start").click()
     run(app)
     assert lab().store.runs() == runs  # nothing is left to train

@@ -1,5 +1,6 @@
 """What is compared: models, distributions, an equal budget; and the trainings that it takes."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,7 +8,7 @@ from types import ModuleType
 from typing import Literal
 from urllib.parse import quote, unquote
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from flowlab.data import target
 from flowlab.flow import Flow
@@ -22,6 +23,9 @@ DISTRIBUTIONS = 8
 LABEL = 24  # characters
 WIDEST = 1024  # units in a hidden layer
 LONGEST = 10_000  # epochs that a training may have
+LEAST = 100  # parameters that models may be asked to have
+#: Least and largest amount of each budget.
+LIMITS = {"epochs": (1, LONGEST), "steps": (1, 100_000), "seconds": (0.1, 600)}
 
 
 class Entry(Settings):
@@ -80,13 +84,13 @@ class Comparison(Settings):
     seeds: int = setting(
         1, "Seeds", "How often each training is repeated, with other points, another start and "
         "another order: only then can chance be told from a difference.", group="Budget", ge=1,
-        le=20)
+        le=10)
     points: int = setting(
         5_000, "Points", "How many points are drawn for each training; a fifth is kept aside.",
         group="Budget", unit="points", ge=50, le=200_000)
     level: float = setting(
-        0.1, "Level", "The KL whose first reaching is timed.", group="Budget", unit="nats", gt=0,
-        le=10)
+        0.1, "Level", "The KL whose first reaching is timed.", group="Budget", unit="nats",
+        ge=0.001, le=10)
 
     @field_validator("models", mode="before")
     @classmethod
@@ -113,6 +117,21 @@ class Comparison(Settings):
         if not 1 <= len(data) <= DISTRIBUTIONS or len(set(data)) < len(data):
             raise ValueError(f"choose from one to {DISTRIBUTIONS} different distributions")
         return data
+
+    @field_validator("amount")
+    @classmethod
+    def _possible(cls, amount: float, known: ValidationInfo) -> float:
+        low, high = LIMITS.get(known.data.get("budget"), (0, math.inf))
+        if not low <= amount <= high:
+            raise ValueError(f"give from {low:g} to {high:,} {known.data['budget']}")
+        return amount
+
+    @field_validator("parameters")
+    @classmethod
+    def _some(cls, parameters: int) -> int:
+        if 0 < parameters < LEAST:
+            raise ValueError(f"give at least {LEAST}, or 0 to leave the models as they are")
+        return parameters
 
     def texts(self) -> dict[str, str]:
         """What differs from the defaults, as text; pydantic reads it again."""
@@ -231,11 +250,7 @@ def settings_of(entry: Entry, comparison: Comparison, recipes: Mapping[str, Modu
     if entry.model not in recipes:
         raise ValueError(f"There is no model {entry.model!r}: choose from {', '.join(recipes)}.")
     recipe = recipes[entry.model]
-    epochs = LONGEST
-    if comparison.budget == "epochs":
-        epochs = max(1, round(comparison.amount))
-        if epochs > LONGEST:
-            raise ValueError(f"A training has up to {LONGEST:,} epochs: ask for fewer.")
+    epochs = round(comparison.amount) if comparison.budget == "epochs" else LONGEST
     common = {"points": str(comparison.points), "epochs": str(epochs)}
     try:
         run = recipe.Run.from_texts(entry.settings | common)

@@ -23,6 +23,10 @@ from flowlab.data.store import is_own, load
 
 #: Share of the images kept aside where a set has no test part of its own.
 TEST_SHARE = 0.2
+#: Names for people.
+TITLES = {"digits": "Digits", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
+#: OpenML's names of the sets that are fetched from there.
+OPENML = {"mnist": "mnist_784", "fashion_mnist": "fashion-mnist"}
 
 
 class Images:
@@ -105,21 +109,21 @@ def dequantise(pixels: Tensor, generator: torch.Generator | None = None,
 
 def _digits() -> Images:
     bunch = load_digits()
-    return Images("digits", "Digits", "1,797 handwritten digits of 8 × 8 pixels, with 17 grey "
-                  "levels; they come with scikit-learn.", bunch.images.astype(np.uint8),
+    return Images("digits", TITLES["digits"], "1,797 handwritten digits of 8 × 8 pixels, with 17 "
+                  "grey levels; they come with scikit-learn.", bunch.images.astype(np.uint8),
                   bunch.target, 17)
 
 
 def _mnist() -> Images:
-    pixels, labels = openml.fetch("mnist_784", "MNIST")
-    return Images("mnist", "MNIST", "70,000 handwritten digits of 28 × 28 pixels, with 256 grey "
-                  "levels.", pixels, labels, 256, tests=len(pixels) // 7)
+    pixels, labels = openml.fetch(OPENML["mnist"], TITLES["mnist"])
+    return Images("mnist", TITLES["mnist"], "70,000 handwritten digits of 28 × 28 pixels, "
+                  "with 256 grey levels.", pixels, labels, 256, tests=len(pixels) // 7)
 
 
 def _fashion_mnist() -> Images:
-    pixels, labels = openml.fetch("fashion-mnist", "Fashion-MNIST")
-    return Images("fashion_mnist", "Fashion-MNIST", "70,000 pictures of clothes, 28 × 28 pixels, "
-                  "with 256 grey levels.", pixels, labels, 256, tests=len(pixels) // 7)
+    pixels, labels = openml.fetch(OPENML["fashion_mnist"], TITLES["fashion_mnist"])
+    return Images("fashion_mnist", TITLES["fashion_mnist"], "70,000 pictures of clothes, 28 × 28 "
+                  "pixels, with 256 grey levels.", pixels, labels, 256, tests=len(pixels) // 7)
 
 
 _SETS: dict[str, Callable[[], Images]] = {
@@ -168,6 +172,11 @@ def image_set(name: str) -> Images:
 def is_image_set(name: str) -> bool:
     """Whether a run's ``data`` names images, not a distribution or points."""
     return name in _SETS or (is_own(name) and load(name).ndim == 3)
+
+
+def at_hand(name: str) -> bool:
+    """Whether these images can be had without the network."""
+    return name not in OPENML or openml.kept(OPENML[name])
 
 
 def own_images(pixels: np.ndarray, name: str) -> Images:

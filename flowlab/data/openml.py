@@ -27,6 +27,11 @@ def folder() -> Path:
     return Path(cache) / "flow-lab" / "images"
 
 
+def kept(name: str) -> bool:
+    """Whether the set of this name was fetched before."""
+    return (folder() / f"{name}.npz").is_file()
+
+
 def fetch(name: str, title: str) -> tuple[np.ndarray, np.ndarray]:
     """Return pixels (n, 28, 28), uint8, and labels (n,), int64, of a set on OpenML.
 

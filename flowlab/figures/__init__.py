@@ -2,6 +2,13 @@
 
 from .canvas import png
 from .curves import loss_curves
+from .image_views import (
+    image_thumbnail,
+    in_between,
+    likelihood_histogram,
+    samples_and_nearest,
+    scale_anew,
+)
 from .images import ImagePicture, first_samples
 from .layers import LAYERS, SHOWN
 from .live import LivePicture, learned_density
@@ -31,9 +38,14 @@ __all__ = [
     "first_samples",
     "grid_points",
     "heat_map",
+    "image_thumbnail",
+    "in_between",
     "learned_density",
+    "likelihood_histogram",
     "loss_curves",
     "parallel",
     "png",
+    "samples_and_nearest",
+    "scale_anew",
     "thumbnail",
 ]

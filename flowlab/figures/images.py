@@ -11,7 +11,7 @@ from .canvas import panel, write
 from .curves import Curves
 from .moving import Picture
 from .style import Theme
-from .tiles import ink, lay, tiles
+from .tiles import ink, lay, tiles, whole
 
 COLUMNS, ROWS = 10, 6  # of the samples
 BACK = 3  # rows below: data, what comes back, and the error
@@ -27,6 +27,8 @@ TITLE = "Bits per dimension"
 
 class ImagePicture(Picture):
     r"""Samples at fixed latents, reconstructions, bits per dimension, and the latents' histogram.
+
+    Pixels are real numbers and shown as the whole grey level below them.
 
     Parameters
     ----------
@@ -81,7 +83,7 @@ class ImagePicture(Picture):
             across, down = style.LIVE_SIZE
             write(self.figure, (left - 14) / across, 1 - (box[1] + box[3] / 2) / down, name,
                   self.theme.muted, ha="right", va="center")
-        lay(places[0], self.data, COLUMNS, 1)
+        lay(places[0], whole(self.data), COLUMNS, 1)
         _, self.back, self.error = places
         across, down = style.LIVE_SIZE
         self.caption = write(self.figure, (left + width / 2) / across, 1 - (top - 24) / down, "",
@@ -110,8 +112,8 @@ class ImagePicture(Picture):
         if back.shape != self.data.shape:
             raise ValueError(f"What comes back must have the data's shape {self.data.shape}; "
                              f"got {back.shape}.")
-        lay(self.samples, samples, COLUMNS, ROWS)
-        lay(self.back, back, COLUMNS, 1)
+        lay(self.samples, whole(samples), COLUMNS, ROWS)
+        lay(self.back, whole(back), COLUMNS, 1)
         error = back - self.data
         lay(self.error, np.nan_to_num(error, nan=np.nan) * ENLARGED, COLUMNS, 1)
         largest = np.abs(error).max(initial=0.0)

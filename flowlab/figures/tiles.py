@@ -57,6 +57,11 @@ def mosaic(images, columns: int, rows: int) -> np.ndarray:
     return np.ma.masked_invalid(whole)
 
 
+def whole(pixels) -> np.ndarray:
+    """Return the grey levels that real pixels stand for: the whole number below each."""
+    return np.floor(np.asarray(pixels, dtype=float))
+
+
 def gap(side: int) -> int:
     """Return the pixels between two images whose side has so many."""
     return max(1, side // GAP)

@@ -44,7 +44,7 @@ class _Told(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
 
-class Numbers(_Told):
+class _Numbers(_Told):
     """The numbers of a moment, as `flowlab.training.Progress` has them."""
 
     epoch: Whole
@@ -63,15 +63,15 @@ class Numbers(_Told):
     reason: Text
 
 
-class Moment(_Told):
+class _Moment(_Told):
     """A picture of the run: its numbers, appearance and layers."""
 
-    numbers: Numbers
+    numbers: _Numbers
     theme: Literal["light", "dark", ""] = ""
     layers: tuple[Literal[tuple(LAYERS)], ...] = SHOWN
 
 
-class Header(_Told):
+class _Header(_Told):
     """What ``run.json`` says."""
 
     format: Literal["flowlab-run-1"]
@@ -86,7 +86,7 @@ class Header(_Told):
                              Annotated[str, Field(max_length=80)]], Field(max_length=20)]
     continued: bool
     steered: bool
-    moments: Annotated[list[Moment], Field(max_length=MOST_FRAMES)]
+    moments: Annotated[list[_Moment], Field(max_length=MOST_FRAMES)]
 
 
 def pack(store: Store, run_id: str) -> bytes:
@@ -132,7 +132,7 @@ def unpack(store: Store, content: bytes) -> str:
     """
     members = _members(content)
     try:
-        header = Header.model_validate_json(members["run.json"])
+        header = _Header.model_validate_json(members["run.json"])
     except ValidationError as error:
         raise ValueError(f"run.json in this file is not as it should be: {describe(error)}"
                          ) from error

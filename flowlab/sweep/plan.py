@@ -46,7 +46,7 @@ class Range(Settings):
         return tuple(self.at(i / (self.count - 1)) for i in range(self.count))
 
 
-#: The values of a setting: a list of them, or a `Range`, which a complaint should be about alone.
+# The values of a setting: a list of them, or a `Range`, which a complaint should be about alone.
 Axis = Annotated[
     Annotated[Range, Tag("range")]
     | Annotated[tuple[Value, ...], Field(min_length=1, max_length=100), Tag("list")],

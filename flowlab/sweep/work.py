@@ -112,19 +112,19 @@ class Sweep:
                 scores.setdefault(tuple(trained.point.values.values()), []).append(score)
         if not scores:
             return None
-        title, names = MEASURES[self.settings.measure], [
-            _title(self.recipe.Run, name) for name in self.settings.sweep]
+        what, names = MEASURES[self.settings.measure], [
+            title(self.recipe.Run, name) for name in self.settings.sweep]
         means = {values: float(np.mean(found)) for values, found in scores.items()}
         if len(names) != 2 or self.settings.search == "random":
             return figures.parallel(names, [list(column) for column in zip(*means, strict=True)],
-                                    list(means.values()), title, theme=theme)
+                                    list(means.values()), what, theme=theme)
         rows, columns = ([*dict.fromkeys(point.values[name] for point in self.points)]
                          for name in self.settings.sweep)
         grid = np.full((len(rows), len(columns)), np.nan)
         for (row, column), mean in means.items():
             grid[rows.index(row), columns.index(column)] = mean
         return figures.heat_map(grid, [text(r) for r in rows], [text(c) for c in columns], names,
-                                title, theme=theme)
+                                what, theme=theme)
 
     def _name(self, point: Point) -> str:
         return f"{self.settings.name}: " + ", ".join(
@@ -146,6 +146,7 @@ def counts(state: Sequence[Trained]) -> dict[str, int]:
     return {"complete": done, "running": active, "left": len(state) - done - active}
 
 
-def _title(run: type[RunSettings], name: str) -> str:
+def title(run: type[RunSettings], name: str) -> str:
+    """What a setting is called on pages."""
     fields = {n: f for part in run.parts().values() for n, f in part.model_fields.items()}
     return fields[name].title

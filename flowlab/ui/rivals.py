@@ -7,7 +7,17 @@ from types import ModuleType
 import streamlit as st
 from pydantic import ValidationError
 
-from flowlab.comparison.plan import COMMON, LABEL, MOST, Comparison, Entry, count, settings_of
+from flowlab.comparison.plan import (
+    COMMON,
+    LABEL,
+    LEAST,
+    LIMITS,
+    MOST,
+    Comparison,
+    Entry,
+    count,
+    settings_of,
+)
 from flowlab.data import target
 from flowlab.figures import style
 from flowlab.settings import RunSettings, describe
@@ -182,8 +192,7 @@ def _budget() -> dict[str, object]:
                                   help=fields["budget"].description, **kept)
     key = f"{NAME}.amount.{budget}"
     state.setdefault(key, AMOUNTS[budget])
-    amount = st.number_input(f"{budget.capitalize()} of each training", 1.0,
-                             {"epochs": 10_000.0, "steps": 100_000.0, "seconds": 600.0}[budget],
+    amount = st.number_input(f"{budget.capitalize()} of each training", *map(float, LIMITS[budget]),
                              step={"epochs": 10.0, "steps": 100.0, "seconds": 1.0}[budget],
                              format="%g", key=key, help=fields["amount"].description, **kept)
     seeds = st.slider("Seeds", 1, 10, key=f"{NAME}.seeds", help=fields["seeds"].description, **kept)
@@ -195,7 +204,7 @@ def _budget() -> dict[str, object]:
     sized = st.toggle("Equal parameters too", key=f"{NAME}.sized", **kept,
                       help="Choose the width of each model's networks so that all have nearly the "
                       "same number of parameters.")
-    parameters = st.number_input("Parameters", 100, 10_000_000, step=1000, disabled=not sized,
+    parameters = st.number_input("Parameters", LEAST, 10_000_000, step=1000, disabled=not sized,
                                  key=f"{NAME}.parameters", help=fields["parameters"].description,
                                  **kept)
     return {"budget": budget, "amount": amount, "seeds": seeds, "points": points, "level": level,

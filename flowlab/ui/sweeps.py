@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from flowlab.data import target, targets
 from flowlab.figures import png
 from flowlab.sweep import Sweep, SweepSettings
-from flowlab.sweep.work import MEASURES, counts
+from flowlab.sweep.work import MEASURES, counts, title
 from flowlab.ui import image
 from flowlab.ui.controls import HIDDEN
 from flowlab.ui.experiments import TITLES
@@ -18,6 +18,8 @@ from flowlab.ui.lab import lab, owner, theme
 
 LOOK = 1.0  # seconds between two looks while a sweep is under way
 NONE = "–"
+COLUMNS = {"seed": "Seed", "outcome": "Outcome", "kl_nats": "KL (nats)",
+           "test_nll_nats": "Test NLL (nats)", "seconds": "Seconds"}
 #: What is proposed for each setting.
 VALUES = {"couplings": "2, 4, 8, 16", "steps": "2, 4, 8", "learning_rate": "0.001, 0.003, 0.01",
           "hidden": "16 16, 64 64", "activation": "relu, tanh", "batch_size": "64, 256, 1024",
@@ -67,7 +69,8 @@ def _form(recipes: Mapping[str, ModuleType]) -> Sweep:
                               "each combination, which differ in chance alone; the picture shows "
                               "their mean.")
     score = measure.selectbox("Measure", list(MEASURES), key="sweeps.measure",
-                              format_func=MEASURES.get, help="The less, the better.", **keep)
+                              format_func=lambda m: MEASURES[m].partition(" (")[0],
+                              help="In nats; the less, the better.", **keep)
     fields = {n: f for part in recipe.Run.parts().values() for n, f in part.model_fields.items()
               if n not in (*HIDDEN, "data", "seed")}
     first = [n for n in VALUES if n in fields]
@@ -121,7 +124,9 @@ def _follow(sweep: Sweep) -> None:
         head, *rows = (line.split(",") for line in text.splitlines())
         shown = [*range(len(sweep.settings.sweep) + 2), head.index("kl_nats"),
                  head.index("test_nll_nats"), head.index("seconds")]
-        st.dataframe({head[i]: [_number(row[i]) for row in rows] for i in shown}, hide_index=True,
+        titles = COLUMNS | {n: title(sweep.recipe.Run, n) for n in sweep.settings.sweep}
+        st.dataframe({titles[head[i]]: [_number(row[i]) for row in rows] for i in shown},
+                     hide_index=True,
                      height=360, alt="The runs of the sweep")
         st.download_button("Table (CSV)", text, "sweep.csv", "text/csv", on_click="ignore",
                            icon=":material/download:", key="sweeps.csv")
