@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 TORCH := $(shell grep '^torch==' requirements.txt)
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: help install run test lint docs pictures benchmark benchmark-images clean
+.PHONY: help install run test lint docs pictures benchmark benchmark-images benchmark-live clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make pictures train the shipped flows and draw their moving pictures anew (minutes)"
 	@echo "make benchmark measure the lab beside six other libraries (hours; --only in benchmarks/run.py)"
 	@echo "make benchmark-images  Glow on digits beside normflows (an hour)"
+	@echo "make benchmark-live  what watching a training costs (two minutes)"
 	@echo "make clean    remove caches and built files; .venv and runs stay"
 	@echo "Another Python than python3: make run PYTHON=python3.12"
 
@@ -65,6 +66,9 @@ benchmark: $(BENCH)/.installed
 
 benchmark-images: $(BENCH)/.installed
 	$(BENCH)/bin/python benchmarks/images.py
+
+benchmark-live: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/live.py
 
 docs: $(STAMP)
 	$(MAKE) -C docs html SPHINXBUILD=../$(BIN)/sphinx-build SPHINXOPTS=-W

@@ -7,7 +7,6 @@ pulling it pauses it.
 import math
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -16,84 +15,17 @@ from torch import Tensor
 from flowlab import parallel
 from flowlab.base import LOG_PROB
 from flowlab.checkpoint import Snapshot
-from flowlab.data.images import Images, dequantise
 from flowlab.flow import Flow
 from flowlab.layers import BatchNorm
-from flowlab.metrics import bits_per_dimension, inverse_error, nll
+from flowlab.metrics import inverse_error, nll
+from flowlab.parts import SOME, Parts, generator
+from flowlab.progress import Progress
 from flowlab.settings import TrainingSettings
 
-__all__ = ["SCHEDULES", "Progress", "Snapshot", "TrainingSettings", "split", "train"]
+__all__ = ["SCHEDULES", "Progress", "Snapshot", "TrainingSettings", "train"]
 
 #: Points on which the inverse error is measured after every epoch.
 INVERSE_POINTS = 256
-#: Training points on which the training NLL is measured where no batch has given it.
-TRAIN_POINTS = 4096
-#: Seeds' indices for the noise of images that are measured, away from those of epochs and steps.
-TEST_NOISE, TRAIN_NOISE = 2**40, 2**40 + 1
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands. NLL and KL are in nats per point.
-
-    Attributes
-    ----------
-    epoch, epochs : int
-        Completed and planned epochs.
-    step, steps : int
-        Completed and planned optimiser steps.
-    seconds : float
-        Time spent training, pauses not counted.
-    learning_rate : float
-        Of the last step.
-    train_nll, test_nll : float
-        Of the last completed epoch: the mean over its batches (for reverse KL, on some
-        thousand training points after it), and on the points kept aside after it.
-    loss : float
-        The objective of the last batch.
-    kl : float or None
-        KL from the target to the flow, estimated on the test points; None without a known density.
-    best_nll : float or None
-        The entropy of the target: no flow has a lower expected NLL.
-    inverse_error : float
-        Largest ``|x - forward(inverse(x))|`` over some test points, in data units.
-    outcome : str
-        ``"running"``, ``"finished"``, ``"early stop"`` or ``"diverged"``.
-    reason : str
-        One sentence: why it ended, or what looks wrong; empty when all is well.
-    flow : Flow
-        The flow itself, which goes on changing. After an epoch it has the average of the recent
-        weights, which is what the numbers here are measured on; within one, the last weights.
-    snapshot : Snapshot or None
-        Everything needed to resume from here; None within an epoch.
-    """
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    seconds: float
-    learning_rate: float
-    train_nll: float
-    test_nll: float
-    loss: float
-    kl: float | None
-    best_nll: float | None
-    inverse_error: float
-    outcome: Literal["running", "finished", "early stop", "diverged"]
-    reason: str
-    flow: Flow = field(repr=False)
-    snapshot: Snapshot | None = field(repr=False, default=None)
-
-    @property
-    def train_bits(self) -> float:
-        """The training NLL in bits per dimension; for images, bits for each pixel's value."""
-        return bits_per_dimension(self.train_nll, self.flow.event_shape)
-
-    @property
-    def test_bits(self) -> float:
-        """The test NLL in bits per dimension; for images an upper bound on the discrete model's."""
-        return bits_per_dimension(self.test_nll, self.flow.event_shape)
 
 
 def train(flow: Flow, source: Any, settings: TrainingSettings, *,
@@ -146,13 +78,13 @@ class _Trainer:
                  resume: Snapshot | None) -> None:
         self.flow, self.settings = flow, settings
         self.target = source if hasattr(source, "log_prob") else None
-        self._split(source)
+        self.parts = Parts(flow, source, settings)
         if settings.objective == "reverse" and not getattr(self.target, "full_support", False):
             raise ValueError("Reverse KL needs a known density that is nowhere zero: choose another"
                              " distribution, give it noise, or train with the forward objective.")
-        self.test_log_p = None if self.target is None else self.target.log_prob(self.test_x)
+        self.test_log_p = None if self.target is None else self.target.log_prob(self.parts.test_x)
         if resume is None:
-            flow.initialise(*self._some_training_points())
+            flow.initialise(*self.parts.some())
         else:
             flow.load_state_dict(resume.weights)
         self.parameters = list(flow.parameters())
@@ -170,57 +102,9 @@ class _Trainer:
         self.seconds, self.best, self.train_nll = 0.0, math.inf, math.nan
         if resume is not None:
             self._restore(resume)
-        self.batches = math.ceil(len(self.train_x) / settings.batch_size)
+        self.batches = math.ceil(len(self.parts.train_x) / settings.batch_size)
         self._measure()
         self.last_good = self._snapshot()
-
-    def _split(self, source: Any) -> None:
-        """Training and test points, on the flow's device and in its type."""
-        settings, context = self.settings, None
-        self.pixels = isinstance(source, Images)
-        if self.pixels:
-            self._take(source)
-            return
-        if hasattr(source, "sample"):
-            x = source.sample(settings.points, seed=settings.seed)
-        elif isinstance(source, tuple):
-            x, context = source
-        else:
-            x = source
-        if len(x) < 2 or tuple(x.shape[1:]) != self.flow.event_shape:
-            raise ValueError(f"Expected at least 2 points of shape {self.flow.event_shape} to "
-                             f"train on; got {tuple(x.shape)}.")
-        if not bool(torch.isfinite(x).all()):
-            raise ValueError("The points hold NaN or infinity: remove those rows.")
-        test, train = split(len(x), settings)
-        x = x.to(self.flow.dtype)
-        self.train_x, self.test_x = (x[i].to(self.flow.device) for i in (train, test))
-        self.train_context, self.test_context = (
-            None if context is None else context[i].to(self.flow.device) for i in (train, test))
-
-    def _take(self, images: Images) -> None:
-        """The images' own two parts: bytes to train on, and test images with their noise."""
-        flow, (x, labels), (test_x, test_labels) = self.flow, images.part(False), images.part(True)
-        if images.event_shape != flow.event_shape:
-            raise ValueError(f"The images have the shape {images.event_shape} and the flow "
-                             f"{flow.event_shape}: set event_shape to the images' own.")
-        if flow.settings.classes and not 1 <= images.classes <= flow.settings.classes:
-            raise ValueError(f"The images have {images.classes} classes and the flow "
-                             f"{flow.settings.classes}: set classes to {images.classes}.")
-        self.train_x = x.to(flow.device)
-        self.test_x = dequantise(test_x.to(flow.device), _generator(
-            self.settings.seed, TEST_NOISE, flow.device), flow.dtype)
-        self.train_context, self.test_context = (
-            labels.to(flow.device) if flow.settings.classes else None
-            for labels in (labels, test_labels))
-
-    def _some_training_points(self) -> tuple[Tensor, Tensor | None]:
-        """All training points, or of images some thousand with their noise; and their classes."""
-        if not self.pixels:
-            return self.train_x, self.train_context
-        noise = _generator(self.settings.seed, TRAIN_NOISE, self.flow.device)
-        x = dequantise(self.train_x[:TRAIN_POINTS], noise, self.flow.dtype)
-        return x, None if self.train_context is None else self.train_context[:TRAIN_POINTS]
 
     def run(self) -> Iterator[Progress]:
         """Train to the end; yield after every batch, with a snapshot after the last of an epoch."""
@@ -228,8 +112,8 @@ class _Trainer:
         while self.epoch < settings.epochs:
             losses = []
             self._swap()
-            order = torch.randperm(len(self.train_x), generator=_generator(
-                settings.seed, self.epoch)).to(self.train_x.device)
+            order = torch.randperm(len(self.parts.train_x), generator=generator(
+                settings.seed, self.epoch)).to(self.flow.device)
             try:
                 for batch in order.tensor_split(self.batches):
                     start = time.perf_counter()
@@ -297,13 +181,11 @@ class _Trainer:
     def _loss(self, batch: Tensor) -> Tensor:
         """The objective on this process's share of a batch, whose noise is drawn as a whole."""
         noise = None
-        if self.pixels or self.settings.objective == "reverse":
-            noise = _generator(self.settings.seed, -2 - self.step, self.flow.device)
+        if self.parts.pixels or self.settings.objective == "reverse":
+            noise = generator(self.settings.seed, -2 - self.step, self.flow.device)
         if self.settings.objective == "forward":
-            x = self.train_x[batch]
-            if self.pixels:
-                x = dequantise(x, noise, self.flow.dtype)
-            context = self.train_context
+            x = self.parts.batch(batch, noise)
+            context = self.parts.train_context
             context = None if context is None else context[parallel.share(batch)]
             return -self.flow.log_prob(parallel.share(x), context).mean()
         z = parallel.share(self.flow.base_sample(len(batch), noise))
@@ -318,16 +200,17 @@ class _Trainer:
     def _measure(self) -> None:
         """Test NLL, KL and inverse error; for reverse KL the training NLL too."""
         self.flow.eval()
-        self.test_nll = nll(self.flow, self.test_x, self.test_context)
+        test_x, test_context = self.parts.test_x, self.parts.test_context
+        self.test_nll = nll(self.flow, test_x, test_context)
         self.kl = None
         if self.test_log_p is not None:
             self.kl = self.test_log_p.mean().item() + self.test_nll
-        context = None if self.test_context is None else self.test_context[:INVERSE_POINTS]
-        self.inverse_error = inverse_error(self.flow, self.test_x[:INVERSE_POINTS], context)
+        context = None if test_context is None else test_context[:INVERSE_POINTS]
+        self.inverse_error = inverse_error(self.flow, test_x[:INVERSE_POINTS], context)
         if self.settings.objective == "reverse" or math.isnan(self.train_nll):
-            x, context = self._some_training_points()
-            context = None if context is None else context[:TRAIN_POINTS]
-            self.train_nll = nll(self.flow, x[:TRAIN_POINTS], context)
+            x, context = self.parts.some()
+            context = None if context is None else context[:SOME]
+            self.train_nll = nll(self.flow, x[:SOME], context)
 
     def _after_epoch(self, loss: float) -> Progress:
         self.stale = 0 if self.test_nll < self.best else self.stale + 1
@@ -393,16 +276,6 @@ class _Trainer:
         self.learning_rate, self.train_nll = snapshot.learning_rate, snapshot.train_nll
 
 
-def split(count: int, settings: TrainingSettings) -> tuple[Tensor, Tensor]:
-    """Which of ``count`` points are kept aside to test on, and which are trained on: two indices.
-
-    The seed decides, so all flows that are trained with it are tested on the same points.
-    """
-    order = torch.randperm(count, generator=_generator(settings.seed, -1))
-    cut = min(max(1, round(settings.test_fraction * count)), count - 1)
-    return order[:cut], order[cut:]
-
-
 #: Learning rate as a share of its highest value, against the share ``t`` of the training done.
 SCHEDULES = {
     "constant": lambda t: 1.0,
@@ -419,8 +292,3 @@ def _flatten(parameters: list[torch.nn.Parameter]) -> torch.nn.Parameter:
                         strict=True):
         p.data = piece.view_as(p)
     return flat
-
-
-def _generator(seed: int, index: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Randomness of its own for every seed and every epoch or step."""
-    return torch.Generator(device).manual_seed((seed * 1_000_003 + index) % 2**63)

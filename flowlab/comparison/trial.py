@@ -23,7 +23,8 @@ from flowlab.metrics import (
     mode_coverage,
     nll,
 )
-from flowlab.training import Progress, split
+from flowlab.parts import split
+from flowlab.training import Progress
 
 GRID = 80  # cells along a side of a density's picture
 SHOWN = 500  # samples in a look

@@ -1,0 +1,146 @@
+"""What watching costs: ``make benchmark-live`` writes ``live.json`` and ``LIVE.md``.
+
+In one process, a training with frames and one without take turns. Then, in a real browser against
+a running lab: the time from a click on Train to the first picture, and the pictures that the
+browser shows in a second of training.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
+
+import torch  # noqa: E402
+from browser_helpers import CHROMIUM, FLAGS, button, picture, says, serving  # noqa: E402
+from playwright.sync_api import Page, sync_playwright  # noqa: E402
+
+from flowlab.live import Request, watch  # noqa: E402
+from realnvp import train_realnvp  # noqa: E402
+
+EPOCHS = 400  # more than are needed: each turn ends by the clock
+#: Notes the next click, and when the picture changes from then on.
+NOTE = """() => {
+    window.changes = [];
+    const shown = document.querySelector("[class*='-picture']");
+    let last = shown.querySelector("img").src;
+    new MutationObserver(() => {
+        const now = shown.querySelector("img")?.src;
+        if (now && now !== last) { last = now; window.changes.push(performance.now()); }
+    }).observe(shown, {subtree: true, childList: true, attributes: true});
+    const click = () => { window.clicked = performance.now(); };
+    document.addEventListener("click", click, {capture: true, once: true});
+}"""
+
+
+def headless() -> Iterator[Any]:
+    """A training without pictures, batch by batch."""
+    return train_realnvp.train(_run(), every="batch")
+
+
+def watched() -> Iterator[Any]:
+    """The same with the frames that a viewer would get."""
+    return watch(Request(train_realnvp.train, _run()))
+
+
+def _run() -> train_realnvp.Run:
+    return train_realnvp.Run.from_flat({"epochs": EPOCHS})
+
+
+def steps_per_second(training: Iterator[Any], seconds: float) -> float:
+    """Batches a second of one turn, its first one left out."""
+    next(training)
+    start, steps = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        next(training)
+        steps += 1
+    return steps / (time.perf_counter() - start)
+
+
+def share(rounds: int, seconds: float) -> dict[str, Any]:
+    """Steps a second with frames and without, in turns."""
+    torch.set_num_threads(1)
+    kinds = {"headless": headless, "watched": watched}
+    running = {name: start() for name, start in kinds.items()}
+    speeds: dict[str, list[float]] = {name: [] for name in kinds}
+    for _ in range(rounds):
+        for name, training in running.items():
+            speeds[name].append(steps_per_second(training, seconds))
+    ratios = [w / h for w, h in zip(speeds["watched"], speeds["headless"], strict=True)]
+    return {"rounds": speeds, "ratio": statistics.median(ratios)}
+
+
+def browser(clicks: int, seconds: float) -> dict[str, Any]:
+    """Seconds from click to first picture, and pictures a second, in Chromium."""
+    first, rates = [], []
+    with serving() as url, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = chromium.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(f"{url}/realnvp?epochs={EPOCHS}")
+        says(page, "Ready")
+        time.sleep(15)  # the workers are warm then
+        for _ in range(clicks):
+            delay, rate = _watch(page, seconds)
+            first.append(delay)
+            rates.append(rate)
+        chromium.close()
+    return {"first_picture": first, "pictures_per_second": rates}
+
+
+def _watch(page: Page, seconds: float) -> tuple[float, float]:
+    picture(page).wait_for()
+    page.evaluate(NOTE)
+    button(page, "Train").click()
+    page.wait_for_function("window.changes.length > 0")
+    page.wait_for_timeout(1000 * seconds)
+    changes, clicked = page.evaluate("[window.changes, window.clicked]")
+    button(page, "Stop").click()
+    says(page, "Stopped")
+    page.wait_for_timeout(1500)
+    return (changes[0] - clicked) / 1000, (len(changes) - 1) / (changes[-1] - changes[0]) * 1000
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The report."""
+    speeds = {name: statistics.median(values)
+              for name, values in results["share"]["rounds"].items()}
+    seen = results["browser"]
+    return f"""# What watching costs
+
+RealNVP on moons with the app's defaults; {results["cores"]} cores; {results["date"]}. Medians.
+Made by `make benchmark-live`; every number is in `live.json`.
+
+| | |
+| --- | --- |
+| steps a second without frames | {speeds["headless"]:.0f} |
+| steps a second with frames | {speeds["watched"]:.0f} |
+| with frames, as a share of without | {results["share"]["ratio"]:.2f} |
+| from a click on Train to the first picture in the browser | \
+{statistics.median(seen["first_picture"]):.2f} s |
+| pictures a second in the browser | {statistics.median(seen["pictures_per_second"]):.1f} |
+"""
+
+
+def main() -> None:
+    """Measure and report."""
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--rounds", type=int, default=5, help="turns with and without frames")
+    p.add_argument("--seconds", type=float, default=4, help="length of a turn")
+    p.add_argument("--clicks", type=int, default=5, help="trainings started in the browser")
+    options = p.parse_args()
+    results = {"date": time.strftime("%Y-%m-%d"), "cores": torch.get_num_threads(),
+               "browser": browser(options.clicks, options.seconds),
+               "share": share(options.rounds, options.seconds)}
+    (HERE / "live.json").write_text(json.dumps(results, indent=1) + "\n")
+    (HERE / "LIVE.md").write_text(markdown(results))
+    print(markdown(results))
+
+
+if __name__ == "__main__":
+    main()
