@@ -279,8 +279,8 @@ class _Trainer:
         self.adam.param_groups[0]["lr"] = self._rate()
         self.adam.step()
         self.flow.commit()
-        for value in self.statistics:  # about the mean before, so averages are those of the batch
-            parallel.average(value, own, whole)
+        for moving in self.statistics:  # about the mean before, so averages are those of the batch
+            parallel.average(moving, own, whole)
         self.step += 1
         # Over the first steps the average reaches back a tenth of the way, not yet its full length.
         self.aside.lerp_(self.weights.detach(), max(1 / self.settings.averaging,
