@@ -1,5 +1,6 @@
 """Train, watch and steer: the buttons, and the view that follows a run."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,15 @@ import streamlit as st
 from torch import Tensor
 
 from flowlab import recipe, shipped
+from flowlab.data import Images
 from flowlab.figures import SHOWN
 from flowlab.jobs import Status
 from flowlab.live import Frame
-from flowlab.settings import RunSettings
+from flowlab.metrics import bits_per_dimension
+from flowlab.settings import FlowSettings, RunSettings
 from flowlab.shipped import Shipped
 from flowlab.training import Snapshot
-from flowlab.ui import explore
+from flowlab.ui import explore, images
 from flowlab.ui.controls import steps
 from flowlab.ui.inside import Subject
 from flowlab.ui.lab import Run, lab, owner, theme
@@ -90,7 +93,7 @@ class View:
 
     def weights(self) -> dict[str, Tensor] | None:
         """The weights shown, where a training with the page's settings can go on from them."""
-        if self.run is not None and self.run.settings.flow != self.settings.flow:
+        if self.run is not None and _shape(self.run.settings) != _shape(self.settings):
             return None
         frames = self.run.frames if self.run is not None else []
         return next((f.weights for f in (self.frame(), *reversed(frames))
@@ -206,11 +209,11 @@ def _live(view: View, plays: bool) -> None:
     numbers = frames[index].numbers if frames else None
     view.shown().update(frames=frames, index=index, theme=theme(),
                         layers=explore.layers(view.name))
-    _metrics(numbers, begun)
-    explore.choices(view.name)
+    _metrics(numbers, begun, subject)
+    explore.choices(subject)
     with st.container(key=f"{view.name}-picture"):
         starting = status.state == "running" and not frames
-        explore.picture(subject, index, _alt(status, numbers), starting)
+        explore.picture(subject, index, _alt(status, numbers, subject), starting)
     explore.controls(subject, index)
     state = st.session_state[f"{view.name}.state"]
     if status.state != state or plays != explore.playing(view.name):
@@ -249,11 +252,17 @@ def _state(status: Status, frame: Frame | None) -> None:
     st.markdown(f":{colour}-badge[{label}] {text}")
 
 
-def _metrics(numbers: dict | None, begun: bool) -> None:
+def _shape(settings: RunSettings) -> FlowSettings:
+    """The settings of the flow, in the shape of the run's data."""
+    return recipe.fitted(settings.flow, recipe.source_of(settings.source))
+
+
+def _metrics(numbers: dict | None, begun: bool, subject: Subject) -> None:
     rate = numbers["step"] / numbers["seconds"] if begun and numbers["seconds"] else None
     left = (numbers["steps"] - numbers["step"]) / rate if rate else None
     kl = numbers["kl"] if numbers else None
-    shown = [
+    of_images = images.images_of(subject)
+    shown = _bits(numbers, of_images) if of_images is not None else [
         ("KL to the truth", _number(kl, "nats"), "How far the learned density is from the true one:"
          " the mean of log p − log q over test points. 0 nats would be perfect."),
         ("Test NLL", _number(numbers and numbers["test_nll"], "nats"), "Negative log-likelihood of "
@@ -262,6 +271,8 @@ def _metrics(numbers: dict | None, begun: bool) -> None:
          "the dashed line in the plot."),
         ("Train NLL", _number(numbers and numbers["train_nll"], "nats"), "The same, averaged over "
          "the training batches of the last epoch."),
+    ]
+    shown += [
         ("Inverse error", "–" if not numbers else f"{numbers['inverse_error']:.0e}", "The largest "
          "distance between a test point and what comes back after going to the latent space and "
          "back, in data units. Exact arithmetic would give 0."),
@@ -272,6 +283,24 @@ def _metrics(numbers: dict | None, begun: bool) -> None:
     ]
     for column, (label, value, help_text) in zip(st.columns(len(shown)), shown, strict=True):
         column.metric(label, value, help=help_text)
+
+
+def _bits(numbers: dict | None, of_images: Images) -> list[tuple[str, str, str]]:
+    """The first metrics of a flow on images."""
+    def bits(name: str) -> str:
+        return _number(numbers and bits_per_dimension(numbers[name], of_images.event_shape), "bits")
+
+    return [
+        ("Test bits/dim", bits("test_nll"), "Bits per dimension on images the flow never trained "
+         "on: what it would take to write down one pixel with this model. It is an upper bound on "
+         "the bits of the model of whole grey levels; lower is better. An image without any "
+         f"pattern takes {math.log2(of_images.grey_levels):.2f}."),
+        ("Train bits/dim", bits("train_nll"), "The same, averaged over the training batches of the "
+         "last epoch. Far below the test value, the flow learns by heart."),
+        ("Test NLL", _number(numbers and numbers["test_nll"], "nats"), "Negative log-likelihood of "
+         "a whole test image, the mean in nats; bits per dimension are this, divided by the number "
+         "of pixels times ln 2."),
+    ]
 
 
 def _number(value: float | None, unit: str) -> str:
@@ -294,7 +323,10 @@ def _shipped_frame(name: str, _recipe: ModuleType, appearance: str) -> Frame:
     return trained_before(name, _recipe).frame(appearance, SHOWN)
 
 
-def _alt(status: Status, numbers: dict | None) -> str:
+def _alt(status: Status, numbers: dict | None, subject: Subject) -> str:
+    if images.images_of(subject) is not None:
+        return ("Samples of the flow at fixed latents, test images and what comes back of them, "
+                "bits per dimension by epoch, and the latents of test images.")
     if numbers is None:
         return "Data, an untrained flow's samples, and both densities."
     kl = _number(numbers["kl"], "nats")
