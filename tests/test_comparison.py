@@ -12,7 +12,8 @@ from scipy.stats import ttest_ind
 
 from flowlab.comparison import Comparison, Contest, Entry, measures, plan, table
 from flowlab.comparison.__main__ import main
-from flowlab.comparison.plan import count, settings_of
+from flowlab.comparison.plan import settings_of
+from flowlab.comparison.sizes import count
 from flowlab.comparison.table import Statistic, best, surely_less
 from flowlab.comparison.trial import TEST, Result, finish, fresh_points
 from flowlab.data import store, target

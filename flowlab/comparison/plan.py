@@ -3,16 +3,15 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import ModuleType
 from typing import Literal
 from urllib.parse import quote, unquote
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
+from flowlab.comparison.sizes import fitted
 from flowlab.data import target
-from flowlab.flow import Flow
-from flowlab.settings import FlowSettings, RunSettings, Settings, describe, setting
+from flowlab.settings import RunSettings, Settings, describe, setting
 from flowlab.training import SCHEDULES, Progress
 
 #: Settings that the comparison decides for all its models, or that it is not about.
@@ -21,7 +20,6 @@ COMMON = ("data", "noise", "points", "test_fraction", "seed", "epochs", "event_s
 MOST = 6  # models in one comparison: more cannot be told apart by colour
 DISTRIBUTIONS = 8
 LABEL = 24  # characters
-WIDEST = 1024  # units in a hidden layer
 LONGEST = 10_000  # epochs that a training may have
 LEAST = 100  # parameters that models may be asked to have
 #: Least and largest amount of each budget.
@@ -260,44 +258,3 @@ def settings_of(entry: Entry, comparison: Comparison, recipes: Mapping[str, Modu
         flow = dict(run.flow) | {"hidden": fitted(recipe.MODEL, run.flow, comparison.parameters)}
         run = recipe.Run.from_flat(run.flat() | flow)
     return run
-
-
-def fitted(model: type[Flow], settings: FlowSettings, parameters: int) -> tuple[int, ...]:
-    """Widths of the hidden layers, all the same, with which a flow is nearest to a size.
-
-    Raises
-    ------
-    ValueError
-        When even the smallest or the largest network is more than a tenth away.
-    """
-    depth, low, high = len(settings.hidden), 0, 1
-    while high < WIDEST and count(model, _sized(settings, high, depth)) < parameters:
-        low, high = high, min(2 * high, WIDEST)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if count(model, _sized(settings, middle, depth)) < parameters:
-            low = middle
-        else:
-            high = middle
-    sizes = {w: count(model, _sized(settings, w, depth)) for w in (low, high) if w > 0}
-    width = min(sizes, key=lambda w: abs(sizes[w] - parameters))
-    if abs(sizes[width] - parameters) > 0.1 * parameters:
-        raise ValueError(
-            f"{model.__name__} cannot have about {parameters:,} parameters with these settings; the"
-            f" nearest is {sizes[width]:,}. Ask for another number, or change its layers.")
-    return (width,) * depth
-
-
-def _sized(settings: FlowSettings, width: int, depth: int) -> FlowSettings:
-    return settings.model_copy(update={"hidden": (width,) * depth})
-
-
-def count(model: type[Flow], settings: FlowSettings) -> int:
-    """How many parameters a flow has."""
-    return _count(model, settings.model_dump_json())
-
-
-@lru_cache(maxsize=1024)
-def _count(model: type[Flow], settings: str) -> int:
-    flow = model(**dict(model.Settings.model_validate_json(settings)))
-    return sum(weights.numel() for weights in flow.parameters())

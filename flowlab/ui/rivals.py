@@ -15,9 +15,9 @@ from flowlab.comparison.plan import (
     MOST,
     Comparison,
     Entry,
-    count,
     settings_of,
 )
+from flowlab.comparison.sizes import count
 from flowlab.data import target
 from flowlab.figures import style
 from flowlab.settings import RunSettings, describe

@@ -1,0 +1,49 @@
+"""How large a flow is, and the width with which it has a wished size."""
+
+from functools import lru_cache
+
+from flowlab.flow import Flow
+from flowlab.settings import FlowSettings
+
+WIDEST = 1024  # units in a hidden layer
+
+
+def fitted(model: type[Flow], settings: FlowSettings, parameters: int) -> tuple[int, ...]:
+    """Widths of the hidden layers, all the same, with which a flow is nearest to a size.
+
+    Raises
+    ------
+    ValueError
+        When even the smallest or the largest network is more than a tenth away.
+    """
+    depth, low, high = len(settings.hidden), 0, 1
+    while high < WIDEST and count(model, _sized(settings, high, depth)) < parameters:
+        low, high = high, min(2 * high, WIDEST)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if count(model, _sized(settings, middle, depth)) < parameters:
+            low = middle
+        else:
+            high = middle
+    sizes = {w: count(model, _sized(settings, w, depth)) for w in (low, high) if w > 0}
+    width = min(sizes, key=lambda w: abs(sizes[w] - parameters))
+    if abs(sizes[width] - parameters) > 0.1 * parameters:
+        raise ValueError(
+            f"{model.__name__} cannot have about {parameters:,} parameters with these settings; the"
+            f" nearest is {sizes[width]:,}. Ask for another number, or change its layers.")
+    return (width,) * depth
+
+
+def _sized(settings: FlowSettings, width: int, depth: int) -> FlowSettings:
+    return settings.model_copy(update={"hidden": (width,) * depth})
+
+
+def count(model: type[Flow], settings: FlowSettings) -> int:
+    """How many parameters a flow has."""
+    return _count(model, settings.model_dump_json())
+
+
+@lru_cache(maxsize=1024)
+def _count(model: type[Flow], settings: str) -> int:
+    flow = model(**dict(model.Settings.model_validate_json(settings)))
+    return sum(weights.numel() for weights in flow.parameters())
