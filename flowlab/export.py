@@ -132,12 +132,15 @@ def weights(recipe: ModuleType, settings: RunSettings, frame: Frame, history: Ep
 def loading(recipe: ModuleType, settings: RunSettings) -> str:
     """The code that loads the weights and uses them."""
     model = recipe.MODEL
+    context = ", context=0" if settings.flow.classes else ""
+    classes = ", torch.zeros(1000, dtype=int)" if context else ""
+    imports = "import torch\n\n" if context else ""
     return f'''\
-from {model.__module__.split(".")[0]} import {model.__name__}
+{imports}from {model.__module__.split(".")[0]} import {model.__name__}
 
 flow = {model.__name__}.load("{file_name(settings, "weights.safetensors")}")
-points = flow.sample(1000)
-print(flow.log_prob(points).mean())
+points = flow.sample(1000{context})
+print(flow.log_prob(points{classes}).mean())
 '''
 
 

@@ -42,7 +42,7 @@ class Settings(BaseModel):
                               validate_default=True)
 
     #: Settings that do nothing where the data are images.
-    unused_for_images: ClassVar[tuple[str, ...]] = ()
+    _points_only: ClassVar[tuple[str, ...]] = ()
 
 
 class FlowSettings(Settings):
@@ -108,7 +108,7 @@ class MultiScaleSettings(CouplingSettings):
         64, "Hidden channels", "Width of the convolutional networks of an image's couplings.",
         group="Images", unit="channels", ge=1, le=1024)
 
-    unused_for_images: ClassVar[tuple[str, ...]] = ("hidden", "activation")
+    _points_only: ClassVar[tuple[str, ...]] = ("hidden", "activation")
     #: Halvings of height and width, beyond ``levels``.
     _more_halvings: ClassVar[int] = 0
 
@@ -138,7 +138,7 @@ class SourceSettings(Settings):
         16, "Side", "Height and width that images of your own are given.",
         group="Images", unit="pixels", ge=4, le=64)
 
-    unused_for_images: ClassVar[tuple[str, ...]] = ("noise",)
+    _points_only: ClassVar[tuple[str, ...]] = ("noise",)
 
 
 class TrainingSettings(Settings):
@@ -187,7 +187,7 @@ class TrainingSettings(Settings):
     device: Literal["cpu", "cuda"] = setting(
         "cpu", "Device", "Where the training runs.", group="Training")
 
-    unused_for_images: ClassVar[tuple[str, ...]] = ("objective", "points", "test_fraction")
+    _points_only: ClassVar[tuple[str, ...]] = ("objective", "points", "test_fraction")
 
 
 class RunSettings(Settings):
@@ -232,6 +232,11 @@ class RunSettings(Settings):
     def flat(self) -> dict[str, Any]:
         """All settings but the model's name, in one dictionary."""
         return {name: value for part in self.parts() for name, value in getattr(self, part)}
+
+    @classmethod
+    def points_only(cls) -> tuple[str, ...]:
+        """Settings that do nothing where the data are images."""
+        return tuple(name for part in cls.parts().values() for name in part._points_only)
 
     @classmethod
     def from_texts(cls, texts: dict[str, str]) -> Self:

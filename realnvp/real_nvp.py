@@ -34,8 +34,8 @@ class RealNVPSettings(MultiScaleSettings):
         True, "Logit", "Whether pixels with grey levels go through a logit first, so that samples "
         "keep to the range of pixels.", group="Images")
 
-    unused_for_images: ClassVar[tuple[str, ...]] = (
-        *MultiScaleSettings.unused_for_images, "couplings", "masks", "normalisation")
+    _points_only: ClassVar[tuple[str, ...]] = (
+        *MultiScaleSettings._points_only, "couplings", "masks", "normalisation")
     _more_halvings: ClassVar[int] = -1  # the last scale is not squeezed
 
 

@@ -171,7 +171,12 @@ def image_set(name: str) -> Images:
 
 def is_image_set(name: str) -> bool:
     """Whether a run's ``data`` names images, not a distribution or points."""
-    return name in _SETS or (is_own(name) and load(name).ndim == 3)
+    return name in _SETS or (is_own(name) and _is_album(name))
+
+
+@lru_cache(maxsize=64)
+def _is_album(name: str) -> bool:
+    return load(name).ndim == 3
 
 
 def at_hand(name: str) -> bool:

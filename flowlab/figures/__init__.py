@@ -6,6 +6,7 @@ from .image_views import (
     image_thumbnail,
     in_between,
     likelihood_histogram,
+    name_tile,
     samples_and_nearest,
     scale_anew,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "learned_density",
     "likelihood_histogram",
     "loss_curves",
+    "name_tile",
     "parallel",
     "png",
     "samples_and_nearest",

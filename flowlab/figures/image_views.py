@@ -208,6 +208,28 @@ def image_thumbnail(images, highest: float, *, theme="light") -> Figure:
     return figure
 
 
+def name_tile(name: str, *, theme="light") -> Figure:
+    """Return a small square picture of a name, in place of what is not at hand.
+
+    Parameters
+    ----------
+    name : str
+        A line or two of some letters.
+    theme : {"light", "dark"}
+        Appearance.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Of ``style.THUMBNAIL_SIZE`` pixels, to be shown at half that size.
+    """
+    colours = style.theme(theme)
+    figure = blank(style.THUMBNAIL_SIZE, colours)
+    figure.set_facecolor(colours.surface)
+    write(figure, 0.5, 0.5, name, colours.muted, size=30, ha="center", va="center")
+    return figure
+
+
 def _short(value: float) -> str:
     return f"{value:.2f}" if abs(value) < 1000 else f"{value:.0e}"
 

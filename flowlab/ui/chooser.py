@@ -1,12 +1,15 @@
-"""The chooser of distributions: a picture for each, all in sight."""
+"""The chooser of distributions and images: a picture for each, all in sight."""
 
 from collections.abc import Callable
 
 import streamlit as st
 
-from flowlab.data import store, target, targets
-from flowlab.figures import png, thumbnail
+from flowlab.data import Images, image_set, images, store, target, targets
+from flowlab.data.images import TITLES, at_hand, is_image_set
+from flowlab.figures import image_thumbnail, name_tile, png, thumbnail
 from flowlab.ui import image, own_data
+from flowlab.ui.allowed import source
+from flowlab.ui.images import leave, start
 from flowlab.ui.lab import theme
 
 COLUMNS = 4
@@ -14,9 +17,17 @@ COLUMNS = 4
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def picture(name: str, appearance: str) -> bytes:
-    """The thumbnail of a distribution, as PNG."""
-    truth = target(name)
+    """The thumbnail of a distribution, or of images that are at hand, as PNG."""
+    truth = source(name)
+    if isinstance(truth, Images):
+        return png(image_thumbnail(truth.pixels[:9, 0].numpy(), truth.grey_levels - 1,
+                                   theme=appearance))
     return png(thumbnail(truth.sample(800, seed=0)[:, :2].numpy(), truth.limits, theme=appearance))
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _name(title: str, appearance: str) -> bytes:
+    return png(name_tile(title.replace("-", "-\n"), theme=appearance))
 
 
 def choose(prefix: str) -> None:
@@ -25,23 +36,66 @@ def choose(prefix: str) -> None:
     A thumbnail is a picture with a button laid over it, so that mouse, keyboard and screen reader
     all reach it.
     """
-    key = f"{prefix}.data"
-    chosen = target(st.session_state[key])
+    _fetch(prefix)
+    chosen = source(st.session_state[f"{prefix}.data"])
     with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
         for name in targets():
             _tile(prefix, name, name == chosen.name)
-    own = chosen.name if store.is_own(chosen.name) else own_data.newest()
+    own = own_data.newest()
+    if store.is_own(chosen.name) and not isinstance(chosen, Images):
+        own = chosen.name
     left, right = st.columns([1, 3], gap="xxsmall", vertical_alignment="center")
     with left:
         if own:
             _tile(prefix, own, own == chosen.name)
         else:
             _empty_tile(prefix)
+    st.caption("Images", help="Pictures of grey pixels instead of points: the flow learns to make "
+               "such images. Samples are then images, and the loss is told in bits for a pixel.")
+    with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
+        for name in images():
+            _tile(prefix, name, name == chosen.name)
+        if album := chosen.name if _is_album(chosen) else own_data.newest_images():
+            _tile(prefix, album, album == chosen.name)
+    if sentence := st.session_state.get(f"{prefix}.unfetched"):
+        st.warning(sentence, icon=":material/cloud_off:")
     right.button("Own data: draw, upload", icon=":material/draw:", width="stretch",
                  key=f"{prefix}.own", on_click=own_data.open_dialog, args=(prefix,),
-                 help="Draw points, upload a CSV, NPY or picture file, or paste coordinates.")
+                 help="Draw points, upload a CSV, NPY or picture file, paste coordinates, or give "
+                 "images: a zip of pictures, or an NPY of many.")
     own_data.dialog(prefix)
     st.caption(f"**{chosen.title}.** {chosen.description}")
+
+
+def _is_album(chosen: object) -> bool:
+    """Whether this is a user's own images."""
+    return isinstance(chosen, Images) and store.is_own(chosen.name)
+
+
+def _take(prefix: str, name: str) -> None:
+    """Make this the page's data; images that are not at hand are fetched when the page is drawn."""
+    st.session_state.pop(f"{prefix}.unfetched", None)
+    if not is_image_set(name):
+        leave(prefix, name)
+    elif at_hand(name):
+        start(prefix, name)
+    else:
+        st.session_state[f"{prefix}.wanted"] = name
+
+
+def _fetch(prefix: str) -> None:
+    """Fetch images that a press asked for; a sentence where they cannot be had."""
+    name = st.session_state.pop(f"{prefix}.wanted", None)
+    if name is None:
+        return
+    try:
+        with st.spinner(f"Fetching {TITLES[name]} from OpenML"):
+            image_set(name)
+    except ValueError as error:
+        st.session_state[f"{prefix}.unfetched"] = str(error)
+        return
+    start(prefix, name)
+    st.rerun()
 
 
 def choose_some(prefix: str) -> None:
@@ -52,7 +106,7 @@ def choose_some(prefix: str) -> None:
     key = f"{prefix}.data"
     chosen = st.session_state[key]
     own = [name for name in {*chosen, own_data.newest()} if name and store.is_own(name)
-           and target(name).columns == 2]
+           and not is_image_set(name) and target(name).columns == 2]
     with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
         for name in [*targets(), *sorted(own)]:
             _tile(prefix, name, name in chosen, _toggle, (key, name))
@@ -68,11 +122,12 @@ def _tile(prefix: str, name: str, chosen: bool, on_click: Callable | None = None
           args: tuple = ()) -> None:
     state = "chosen" if chosen else "free"
     with st.container(key=f"thumb-{state}-{prefix}-{name}", gap=None):
-        title = target(name).title
-        image.show(picture(name, theme()), f"Points of {title}")
+        of_images = is_image_set(name)
+        title = TITLES.get(name) or source(name).title
+        shown = picture(name, theme()) if at_hand(name) else _name(title, theme())
+        image.show(shown, f"{'Images' if of_images else 'Points'} of {title}")
         st.button(title, key=f"{prefix}.choose.{name}", help=title, width="stretch",
-                  on_click=on_click or st.session_state.__setitem__,
-                  args=args or (f"{prefix}.data", name))
+                  on_click=on_click or _take, args=args or (prefix, name))
 
 
 def _empty_tile(prefix: str) -> None:

@@ -10,14 +10,12 @@ import streamlit as st
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from flowlab.data import Points, Target, target
+from flowlab.data import Images, target
 from flowlab.data.store import is_own
-from flowlab.settings import RunSettings, describe
+from flowlab.settings import FlowSettings, RunSettings
+from flowlab.ui.allowed import NEVER, hidden, read, source
 
-#: Settings without a control: pages are about points of the plane, on this machine.
-HIDDEN = ("event_shape", "classes", "device", "precision", "grey_levels", "levels",
-          "hidden_channels", "blocks", "image_normalisation", "logit", "image_side")
-GROUPS = ("Data", "Model", "Network", "Training")
+GROUPS = ("Data", "Model", "Images", "Network", "Training")
 WIDTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
 DECADE = (1.0, 2.0, 3.0, 5.0)
 
@@ -51,63 +49,11 @@ def load(run: type[RunSettings], prefix: str, besides: tuple[str, ...] = ()) -> 
 def _missing(run: type[RunSettings], prefix: str) -> list[str]:
     """Take the default in place of own data that are no longer kept, and say so."""
     try:
-        target(st.session_state[f"{prefix}.data"])
+        source(st.session_state[f"{prefix}.data"])
         return []
     except ValueError as error:
         st.session_state[f"{prefix}.data"] = run().source.data
         return [str(error)]
-
-
-def read(run: type[RunSettings], texts: dict[str, str]) -> tuple[RunSettings, list[str]]:
-    """Settings from a URL's texts, and a sentence for each that had to be left out."""
-    texts, complaints = dict(texts), []
-    for name in HIDDEN:
-        if texts.pop(name, None) is not None:
-            complaints.append(f"{name} cannot be set on this page: use the command line.")
-    while True:
-        try:
-            settings = run.from_texts(texts)
-            check(settings)
-            return settings, complaints
-        except ValidationError as error:
-            names = [part for part in error.errors()[0]["loc"] if part in texts]
-            complaints.append(describe(error))
-        except Unfit as error:
-            names = [error.name]
-            complaints.append(str(error))
-        for name in names or list(texts):
-            texts.pop(name, None)
-
-
-class Unfit(ValueError):
-    """A setting that is valid alone, but not on this page or beside the others."""
-
-    def __init__(self, name: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.name = name
-
-
-def check(settings: RunSettings) -> None:
-    """Raise `Unfit` for what the page cannot show or the distribution does not allow."""
-    if len(set(settings.flow.hidden)) > 1:
-        raise Unfit("hidden", "hidden: on this page all layers have one width, such as 64,64.")
-    truth = check_data(settings.source.data)
-    try:
-        target(truth.name, noise=settings.source.noise)
-    except ValueError as error:
-        raise Unfit("noise", str(error)) from error
-
-
-def check_data(name: str) -> Target | Points:
-    """The distribution of this name; `Unfit` where there is none, or it is not of the plane."""
-    try:
-        truth = target(name)
-    except ValueError as error:
-        raise Unfit("data", str(error)) from error
-    if getattr(truth, "columns", 2) != 2:
-        raise Unfit("data", "data: these own data have more than two columns, and this page is "
-                    "about points of the plane: use the command line.")
-    return truth
 
 
 def put(settings: RunSettings, prefix: str) -> None:
@@ -116,12 +62,14 @@ def put(settings: RunSettings, prefix: str) -> None:
         if name == "hidden":
             st.session_state[f"{prefix}.depth"] = len(value)
             st.session_state[f"{prefix}.width"] = value[0]
+        elif name == "classes":
+            st.session_state[f"{prefix}.conditional"] = value > 0
         elif name == "noise" and not is_own(settings.source.data):
-            truth = target(settings.source.data)
+            truth = source(settings.source.data)
             if truth.noise is not None:
                 st.session_state[noise_key(prefix, truth.name)] = (
                     truth.noise if value is None else value)
-        elif name not in (*HIDDEN, "noise"):
+        elif name not in (*NEVER, "noise"):
             st.session_state[f"{prefix}.{name}"] = value
 
 
@@ -145,19 +93,24 @@ def show(run: type[RunSettings], prefix: str, choose_data: Any, hide: tuple[str,
         Groups, in small letters, that are not drawn, or drawn so that nothing can be changed.
     """
     fields = {n: f for part in run.parts().values() for n, f in part.model_fields.items()}
-    values: dict[str, Any] = {"data": st.session_state[f"{prefix}.data"]}
+    data = st.session_state[f"{prefix}.data"]
+    values: dict[str, Any] = {"data": data}
+    left_out = hidden(run, data)
     for group in GROUPS:
-        named = [(n, f) for n, f in fields.items() if n not in (*HIDDEN, "data")
+        named = [(n, f) for n, f in fields.items() if n not in (*left_out, "data")
                  and f.json_schema_extra["group"] == group]
+        if not named and group != "Data":
+            continue
         if group.lower() in hide:
-            values |= {name: _state(prefix, name, values["data"]) for name, _ in named}
+            values |= {name: _state(prefix, name, data) for name, _ in named}
             continue
         locked = group.lower() in lock
-        with st.expander(group, expanded=group in ("Data", "Model"), key=f"{prefix}.group.{group}"):
+        with st.expander(group, expanded=group in ("Data", "Model", "Images"),
+                         key=f"{prefix}.group.{group}"):
             if locked:
                 st.caption("Set by the link that opened this page.")
             if group == "Data" and locked:
-                chosen = target(values["data"])
+                chosen = source(data)
                 st.markdown(f"**{chosen.title}.** {chosen.description}")
             elif group == "Data":
                 choose_data(prefix)
@@ -165,7 +118,11 @@ def show(run: type[RunSettings], prefix: str, choose_data: Any, hide: tuple[str,
                 if name == "hidden":
                     values[name] = _hidden(prefix, locked)
                 elif name == "noise":
-                    values[name] = _noise(prefix, field, values["data"], locked)
+                    values[name] = _noise(prefix, field, data, locked)
+                elif name == "classes":
+                    values[name] = _classes(prefix, source(data), locked)
+                elif name == "levels":
+                    values[name] = _levels(run, prefix, field, source(data), locked)
                 else:
                     values[name] = _control(field, f"{prefix}.{name}", locked)
     return run.from_flat(values)
@@ -182,6 +139,8 @@ def _state(prefix: str, name: str, data: str) -> Any:
     """The value of a setting whose control is not drawn."""
     if name == "hidden":
         return (st.session_state[f"{prefix}.width"],) * st.session_state[f"{prefix}.depth"]
+    if name == "classes":
+        return source(data).classes if st.session_state[f"{prefix}.conditional"] else 0
     if name == "noise":
         truth = target(data)
         value = st.session_state.get(noise_key(prefix, data), truth.noise)
@@ -210,6 +169,8 @@ def _control(field: FieldInfo, key: str, disabled: bool) -> Any:
     unit = f" ({extra['unit']})" if extra["unit"] else ""
     common = {"label": field.title, "key": key, "help": field.description + unit,
               "persist_state": "session", "disabled": disabled}
+    if field.annotation is bool:
+        return st.toggle(**common)
     if get_origin(field.annotation) is Literal:
         return st.selectbox(options=get_args(field.annotation), format_func=words, **common)
     low, high = (next(getattr(m, b) for m in field.metadata if hasattr(m, b)) for b in ("ge", "le"))
@@ -234,6 +195,33 @@ def _hidden(prefix: str, disabled: bool) -> tuple[int, ...]:
     width = st.select_slider("Width", options, key=f"{prefix}.width", persist_state="session",
                              disabled=disabled, help="Units in each hidden layer.")
     return (width,) * depth
+
+
+def _classes(prefix: str, images: Images, disabled: bool) -> int:
+    on = st.toggle("Learn each class", key=f"{prefix}.conditional", persist_state="session",
+                   disabled=disabled,
+                   help=f"Give the flow the class of every image, one of {images.classes}: then "
+                   "you choose the class of a sample. Off, it learns all images as one.")
+    return images.classes if on else 0
+
+
+def _levels(run: type[RunSettings], prefix: str, field: FieldInfo, images: Images,
+            disabled: bool) -> int:
+    key, options = f"{prefix}.levels", _fitting(run.parts()["flow"], images)
+    st.session_state[key] = max(n for n in options if n <= max(st.session_state[key], options[0]))
+    return st.select_slider(field.title, options, key=key, help=field.description,
+                            persist_state="session", disabled=disabled or len(options) < 2)
+
+
+def _fitting(flow: type[FlowSettings], images: Images) -> list[int]:
+    """The numbers of levels that the images' height and width allow; 1 at least."""
+    def fits(levels: int) -> bool:
+        try:
+            return bool(flow(event_shape=images.event_shape, levels=levels))
+        except ValidationError:
+            return False
+
+    return [n for n in range(1, 7) if fits(n)] or [1]
 
 
 def _noise(prefix: str, field: FieldInfo, data: str, disabled: bool) -> float | None:

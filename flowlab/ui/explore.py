@@ -7,7 +7,7 @@ import streamlit as st
 from flowlab.figures import LAYERS, SHOWN
 from flowlab.live import Frame
 from flowlab.reel import history, nearest
-from flowlab.ui import image, inside
+from flowlab.ui import image, images, inside
 from flowlab.ui.inside import Subject
 from flowlab.ui.lab import theme
 
@@ -15,7 +15,7 @@ TRAINING, FLOW = "Training", "Through the flow"
 TICK = 0.15  # seconds between two pictures while something plays
 REPLAY = 12.0  # seconds that a training takes to replay at speed 1
 LAYER = 1.2  # seconds from one layer to the next at speed 1
-CONTROLS = ("view", "layers", "place.", "x1.", "x2.")
+CONTROLS = ("view", "layers", "place.", "x1.", "x2.", "img.")
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
 HELP = {"data": "data points over the samples", "samples": "points drawn from the model",
         "density": "the learned density by colour", "contours": "lines of equal learned density",
@@ -46,21 +46,27 @@ def keep(name: str) -> None:
             st.session_state[key] = st.session_state[key]
 
 
-def choices(name: str) -> None:
-    """The choice of the view and of the layers that it shows."""
-    st.session_state.setdefault(f"{name}.view", TRAINING)
+def choices(subject: Subject) -> None:
+    """The choice of the view and of the layers that it shows; images have no layers."""
+    name, of_images = subject.name, images.images_of(subject) is not None
+    views = (TRAINING, *images.VIEWS) if of_images else (TRAINING, FLOW)
+    if st.session_state.get(f"{name}.view") not in views:
+        st.session_state[f"{name}.view"] = TRAINING
     st.session_state.setdefault(f"{name}.layers", list(SHOWN))
     with st.container(horizontal=True, vertical_alignment="center", key=f"{name}-choices"):
         st.segmented_control(
-            "View", (TRAINING, FLOW), key=f"{name}.view", required=True, persist_state="session",
+            "View", views, key=f"{name}.view", required=True, persist_state="session",
             on_change=_hold, args=(name,), width="content",
-            help="What the training has reached, or the plane on its way from latent space to "
+            help=images.HELP if of_images else
+            "What the training has reached, or the plane on its way from latent space to "
             "data, layer by layer, with one point to follow.")
-        st.pills(
-            "Layers of the picture", list(LAYERS), selection_mode="multi", key=f"{name}.layers",
-            format_func=lambda layer: LAYERS[layer].capitalize(), persist_state="session",
-            width="content", help="; ".join(f"**{LAYERS[k]}**: {v}" for k, v in HELP.items())
-            + ". Colours and scale are the same in all frames.")
+        if not of_images:
+            st.pills(
+                "Layers of the picture", list(LAYERS), selection_mode="multi",
+                key=f"{name}.layers", format_func=lambda layer: LAYERS[layer].capitalize(),
+                persist_state="session", width="content",
+                help="; ".join(f"**{LAYERS[k]}**: {v}" for k, v in HELP.items())
+                + ". Colours and scale are the same in all frames.")
 
 
 def moment(subject: Subject) -> int:
@@ -98,8 +104,11 @@ def picture(subject: Subject, index: int, alt: str, starting: bool = False) -> N
 
     A training that is `starting` gives its first one in a moment; until then the last one stays.
     """
-    last = f"{subject.name}.last"
-    if st.session_state[f"{subject.name}.view"] == FLOW:
+    last, view = f"{subject.name}.last", st.session_state[f"{subject.name}.view"]
+    if view in images.VIEWS:
+        images.picture(subject, index)
+        return
+    if view == FLOW:
         inside.picture(subject, index, layers(subject.name), _position(subject))
         return
     if not (starting and last in st.session_state):
@@ -163,7 +172,10 @@ def _when(frames: list[Frame], index: int) -> str:
 
 def controls(subject: Subject, index: int) -> None:
     """The sliders of the view chosen, and in the flow's what a layer does and the point."""
-    through = st.session_state[f"{subject.name}.view"] == FLOW
+    view = st.session_state[f"{subject.name}.view"]
+    if view in images.VIEWS:
+        images.controls(subject, index)
+    through = view == FLOW
     layer = _flow_slider(subject) if through else 0
     _time_slider(subject, index)
     if through:

@@ -28,7 +28,7 @@ def show(view: View) -> None:
 
     files = [
         ("PNG", "Picture", "picture.png", "image/png", moment(export.png), ready,
-         "The six panels of the moment shown, 1600 by 960 pixels."),
+         "The picture of the moment shown, 1600 by 960 pixels."),
         ("SVG", "Picture", "picture.svg", "image/svg+xml", moment(export.svg), ready,
          "The same, drawn with lines: it can be enlarged and edited."),
         ("GIF", "Training", "training.gif", "image/gif", film(export.gif), begun,

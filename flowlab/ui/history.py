@@ -6,7 +6,9 @@ from datetime import datetime
 import streamlit as st
 
 from flowlab.data import target
-from flowlab.figures import learned_density
+from flowlab.data.images import TITLES as IMAGES
+from flowlab.data.images import is_image_set
+from flowlab.figures import first_samples, learned_density
 from flowlab.runs import Kept, pack, unpack
 from flowlab.runs.bundle import LARGEST
 from flowlab.runs.store import LEAST_BUDGET, NAME
@@ -122,7 +124,7 @@ def _filtered(runs: Sequence[Kept]) -> list[Kept]:
 def _table(runs: Sequence[Kept]) -> list[int]:
     """The table; returns the rows that are chosen. A press on a column's head sorts by it."""
     rows = {
-        "picture": [_thumbnail(run.id, run.numbers.get("step", -1)) for run in runs],
+        "picture": [_thumbnail(run.id, run.numbers.get("step", -1), run.data) for run in runs],
         "name": [run.name for run in runs],
         "model": [TITLES.get(run.model, run.model) for run in runs],
         "data": [_title(run.data) for run in runs],
@@ -138,8 +140,8 @@ def _table(runs: Sequence[Kept]) -> list[int]:
     }
     number = st.column_config.NumberColumn
     columns = {
-        "picture": st.column_config.ImageColumn("Learned", help="The learned density at the end",
-                                                width=70),
+        "picture": st.column_config.ImageColumn("Learned", width=70, help="The "
+                                                "learned density at the end, or some samples."),
         "name": st.column_config.TextColumn("Name", width="medium"),
         "model": "Model", "data": "Distribution",
         "kl": number("KL to the truth", format="%.4f", help="In nats; 0 would be perfect. Empty "
@@ -244,14 +246,22 @@ def _delete(runs: Sequence[Kept]) -> None:
 
 
 def _title(data: str) -> str:
+    if data in IMAGES:
+        return IMAGES[data]
     try:
-        return target(data).title
+        return "Own images" if is_image_set(data) else target(data).title
     except ValueError:  # own data that are no longer here
         return data
 
 
 @st.cache_data(show_spinner=False, max_entries=2000)
-def _thumbnail(run_id: str, step: int) -> str | None:
-    """The newest picture's learned density, as a ``data:`` address."""
+def _thumbnail(run_id: str, step: int, data: str) -> str | None:
+    """The newest picture's learned density, or its first samples, as a ``data:`` address."""
     png = lab().store.picture(run_id)
-    return image.address(learned_density(png), "jpeg") if png else None
+    if not png:
+        return None
+    try:
+        part = first_samples if is_image_set(data) else learned_density
+    except ValueError:  # own data that are no longer here
+        part = learned_density
+    return image.address(part(png), "jpeg")

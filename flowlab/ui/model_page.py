@@ -4,7 +4,7 @@ from types import ModuleType
 
 import streamlit as st
 
-from flowlab.ui import controls, experiments, exports, links, training
+from flowlab.ui import allowed, controls, experiments, exports, images, links, training
 from flowlab.ui.chooser import choose
 from flowlab.ui.lab import lab
 
@@ -30,7 +30,9 @@ def show(recipe: ModuleType, title: str, idea: str, equations: str, more: str) -
     complaints += links.load(name, experiments.names(name))
     lesson = links.lesson(name)
     with st.sidebar:
-        experiments.choose(recipe, name)
+        of_images = images.named(st.session_state[f"{name}.data"]) is not None
+        if not of_images:  # all experiments are about points of the plane
+            experiments.choose(recipe, name)
         settings = controls.show(recipe.Run, name, choose, lesson.hide, lesson.lock)
         links.share(settings, name)
     run = lab().find(st.session_state.get(f"{name}.run"))
@@ -43,7 +45,8 @@ def show(recipe: ModuleType, title: str, idea: str, equations: str, more: str) -
         right.latex(equations)
         for sentence in complaints:
             st.error(sentence, icon=":material/error:")
-        experiments.explain(lesson)
+        if not of_images:
+            experiments.explain(lesson)
         view = training.View(name, recipe, settings, run)
         training.buttons(view)
         training.live(view)
@@ -66,7 +69,7 @@ def _attach(name: str) -> list[str]:
         if run.settings.flow.event_shape != (2,):
             raise ValueError("The run in this link is not about points of the plane, and this page "
                              "is: take its numbers and weights from the list of runs.")
-        controls.check(run.settings)
+        allowed.check(run.settings)
     except ValueError as error:
         del st.query_params["run"]
         return [str(error)]

@@ -8,18 +8,21 @@ import numpy as np
 import streamlit as st
 import torch
 
-from flowlab.data import Picture, Points, store, target
+from flowlab.data import Picture, Points, image_set, store, target
+from flowlab.data.albums import SIDES, read_images
 from flowlab.data.drawn import drawn
-from flowlab.data.files import PICTURES, TABLES, ending, read_table
+from flowlab.data.files import DEFAULT_SIDE, PICTURES, TABLES, ending, read_table
 from flowlab.data.grey import SIDE, read_picture
-from flowlab.data.tables import MAX_COLUMNS, MAX_ROWS, Table, read_text
-from flowlab.figures import density_thumbnail, grid_points, png, thumbnail
-from flowlab.ui import image
+from flowlab.data.tables import MAX_COLUMNS, MAX_ROWS, Table, is_stack, read_text
+from flowlab.figures import density_thumbnail, grid_points, image_thumbnail, png, thumbnail
+from flowlab.ui import image, images
 from flowlab.ui.lab import theme
 
 WAYS = {"draw": "Draw", "file": "Upload a file", "paste": "Paste coordinates"}
 OPEN = "own.open"  # the page whose dialog is open
 NEWEST = "own.newest"  # the own data that this session used last
+NEWEST_IMAGES = "own.newest_images"
+SIDE_STEP = 4  # pixels; flows on images halve their sides
 STROKES = "own.strokes"
 DENSE = {"automatic": "Automatic", "dark": "Where it is dark", "bright": "Where it is bright"}
 GRID = 160
@@ -39,6 +42,15 @@ def newest() -> str | None:
     name = st.session_state.get(NEWEST)
     try:
         return name and target(name).name
+    except ValueError:
+        return None
+
+
+def newest_images() -> str | None:
+    """The own images that this session used last, while they are kept."""
+    name = st.session_state.get(NEWEST_IMAGES)
+    try:
+        return name and image_set(name).name
     except ValueError:
         return None
 
@@ -85,7 +97,12 @@ def _use(prefix: str, array: np.ndarray) -> None:
     except ValueError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
-    st.session_state[f"{prefix}.data"] = st.session_state[NEWEST] = name
+    if array.ndim == 3:
+        st.session_state[NEWEST_IMAGES] = name
+        images.start(prefix, name)
+    else:
+        st.session_state[NEWEST] = name
+        images.leave(prefix, name)
     _close()
     st.rerun()
 
@@ -104,13 +121,19 @@ def _draw() -> Found | None:
 
 def _file() -> Found | None:
     file = st.file_uploader(
-        "Points or a picture", type=[*TABLES, *PICTURES], key="own.file",
+        "Points, a picture, or images", type=[*TABLES, *PICTURES, "zip"], key="own.file",
         help=f"Points: CSV or NPY with two or more columns of numbers (at most {MAX_ROWS:,} rows "
         f"and {MAX_COLUMNS} columns). A picture: PNG or JPEG, taken as a density in grey; larger "
-        f"ones are made {SIDE} pixels wide or high.")
+        f"ones are made {SIDE} pixels wide or high. Images: a zip of PNG or JPEG pictures, or an "
+        "NPY of three dimensions; all become grey squares of one size.")
     if file is None:
         return None
     kind = ending(file.name)
+    if kind == "zip" or (kind == "npy" and is_stack(file.getvalue())):
+        side = st.slider("Side of the images (pixels)", *SIDES, DEFAULT_SIDE, SIDE_STEP,
+                         key="own.side", help="Height and width that all get. Small ones are "
+                         "learned in minutes, large ones take hours.")
+        return _album(file.getvalue(), kind, side)
     if kind in PICTURES:
         dense = st.selectbox("Density is high", list(DENSE), format_func=DENSE.get, key="own.dense",
                              help="Automatic: dark or bright, whichever covers less.")
@@ -147,6 +170,11 @@ def _read(content: bytes, kind: str) -> Table:
     return read_table(content, kind)
 
 
+@st.cache_data(show_spinner="Reading the images", max_entries=4)
+def _album(content: bytes, kind: str, side: int) -> Found:
+    return read_images(content, kind, side)
+
+
 def _look(found: Found | None, problem: str | None) -> None:
     """The data as they will be learned, or what is wrong with them."""
     if problem is not None:
@@ -164,6 +192,10 @@ def _look(found: Found | None, problem: str | None) -> None:
 
 
 def _seen(array: np.ndarray, appearance: str) -> tuple[bytes, str]:
+    if array.ndim == 3:
+        return (png(image_thumbnail(array, 255, theme=appearance)),
+                f"{len(array):,} images of {array.shape[1]} × {array.shape[2]} pixels; the first "
+                "nine.")
     if array.dtype == np.uint8:
         truth = Picture(array)
         grid = torch.as_tensor(grid_points(truth.limits, GRID))

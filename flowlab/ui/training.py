@@ -13,10 +13,10 @@ from flowlab import recipe, shipped
 from flowlab.figures import SHOWN
 from flowlab.jobs import Status
 from flowlab.live import Frame
-from flowlab.settings import RunSettings
+from flowlab.settings import FlowSettings, RunSettings
 from flowlab.shipped import Shipped
 from flowlab.training import Snapshot
-from flowlab.ui import explore
+from flowlab.ui import explore, images, metrics
 from flowlab.ui.controls import steps
 from flowlab.ui.inside import Subject
 from flowlab.ui.lab import Run, lab, owner, theme
@@ -30,7 +30,6 @@ BADGES = {"ready": ("Ready", "gray"), "queued": ("In the queue", "orange"),
           "early stop": ("Stopped early", "green"), "diverged": ("Diverged", "red"),
           "failed": ("Failed", "red"), "lost": ("Lost", "red"),
           "interrupted": ("Interrupted", "orange"), "elsewhere": ("Training elsewhere", "blue")}
-MINUTE = 60
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class View:
 
     def weights(self) -> dict[str, Tensor] | None:
         """The weights shown, where a training with the page's settings can go on from them."""
-        if self.run is not None and self.run.settings.flow != self.settings.flow:
+        if self.run is not None and _shape(self.run.settings) != _shape(self.settings):
             return None
         frames = self.run.frames if self.run is not None else []
         return next((f.weights for f in (self.frame(), *reversed(frames))
@@ -206,11 +205,11 @@ def _live(view: View, plays: bool) -> None:
     numbers = frames[index].numbers if frames else None
     view.shown().update(frames=frames, index=index, theme=theme(),
                         layers=explore.layers(view.name))
-    _metrics(numbers, begun)
-    explore.choices(view.name)
+    metrics.show(numbers, begun, images.images_of(subject))
+    explore.choices(subject)
     with st.container(key=f"{view.name}-picture"):
         starting = status.state == "running" and not frames
-        explore.picture(subject, index, _alt(status, numbers), starting)
+        explore.picture(subject, index, _alt(status, numbers, subject), starting)
     explore.controls(subject, index)
     state = st.session_state[f"{view.name}.state"]
     if status.state != state or plays != explore.playing(view.name):
@@ -249,38 +248,9 @@ def _state(status: Status, frame: Frame | None) -> None:
     st.markdown(f":{colour}-badge[{label}] {text}")
 
 
-def _metrics(numbers: dict | None, begun: bool) -> None:
-    rate = numbers["step"] / numbers["seconds"] if begun and numbers["seconds"] else None
-    left = (numbers["steps"] - numbers["step"]) / rate if rate else None
-    kl = numbers["kl"] if numbers else None
-    shown = [
-        ("KL to the truth", _number(kl, "nats"), "How far the learned density is from the true one:"
-         " the mean of log p − log q over test points. 0 nats would be perfect."),
-        ("Test NLL", _number(numbers and numbers["test_nll"], "nats"), "Negative log-likelihood of "
-         "points the flow never trained on, the mean in nats. It can be negative, since densities "
-         "can exceed 1; divided by D ln 2 it is in bits per dimension. The best possible value is "
-         "the dashed line in the plot."),
-        ("Train NLL", _number(numbers and numbers["train_nll"], "nats"), "The same, averaged over "
-         "the training batches of the last epoch."),
-        ("Inverse error", "–" if not numbers else f"{numbers['inverse_error']:.0e}", "The largest "
-         "distance between a test point and what comes back after going to the latent space and "
-         "back, in data units. Exact arithmetic would give 0."),
-        ("Speed", "–" if rate is None else f"{rate:,.0f} steps/s", "Optimiser steps a second, "
-         "pictures not counted."),
-        ("Time left", "–" if left is None else _duration(left), "At this speed, until the last "
-         "epoch."),
-    ]
-    for column, (label, value, help_text) in zip(st.columns(len(shown)), shown, strict=True):
-        column.metric(label, value, help=help_text)
-
-
-def _number(value: float | None, unit: str) -> str:
-    return "–" if value is None else f"{value:.3f} {unit}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), MINUTE)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+def _shape(settings: RunSettings) -> FlowSettings:
+    """The settings of the flow, in the shape of the run's data."""
+    return recipe.fitted(settings.flow, recipe.source_of(settings.source))
 
 
 @st.cache_resource(show_spinner=False)
@@ -294,9 +264,12 @@ def _shipped_frame(name: str, _recipe: ModuleType, appearance: str) -> Frame:
     return trained_before(name, _recipe).frame(appearance, SHOWN)
 
 
-def _alt(status: Status, numbers: dict | None) -> str:
+def _alt(status: Status, numbers: dict | None, subject: Subject) -> str:
+    if images.images_of(subject) is not None:
+        return ("Samples of the flow at fixed latents, test images and what comes back of them, "
+                "bits per dimension by epoch, and the latents of test images.")
     if numbers is None:
         return "Data, an untrained flow's samples, and both densities."
-    kl = _number(numbers["kl"], "nats")
+    kl = metrics.number(numbers["kl"], "nats")
     return (f"{status.state}, epoch {numbers['epoch']}: data and model samples, true and learned "
             f"density, latent cloud, and the NLL's curve; KL to the truth {kl}.")
