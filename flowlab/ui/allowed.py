@@ -79,7 +79,10 @@ def check(settings: RunSettings) -> None:
     """Raise `Unfit` for what the page cannot show or the distribution does not allow."""
     if len(set(settings.flow.hidden)) > 1:
         raise Unfit("hidden", "hidden: on this page all layers have one width, such as 64,64.")
-    truth = check_data(settings.source.data, images=True)
+    try:
+        truth = source(settings.source.data)
+    except ValueError as error:
+        raise Unfit("data", str(error)) from error
     if isinstance(truth, Images):
         _check_images(settings, truth)
         return
@@ -99,16 +102,12 @@ def _check_images(settings: RunSettings, images: Images) -> None:
         raise Unfit(error.errors()[0]["loc"][-1], describe(error)) from error
 
 
-def check_data(name: str, images: bool = False) -> Target | Points | Images:
-    """The distribution of this name; `Unfit` where there is none, or it is not of the plane.
-
-    With ``images`` these may be images.
-    """
+def check_plane(name: str) -> None:
+    """Raise `Unfit` where there is no distribution of this name, or it is not of the plane."""
     try:
-        truth = source(name) if images else target(name)
+        truth = target(name)
     except ValueError as error:
         raise Unfit("data", str(error)) from error
     if getattr(truth, "columns", 2) != 2:
         raise Unfit("data", "data: these own data have more than two columns, and this page is "
-                    "about points of the plane: use the command line.")
-    return truth
+                    "about points of the plane.")

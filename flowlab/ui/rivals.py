@@ -95,7 +95,7 @@ def read(texts: dict[str, str], recipes: Recipes) -> tuple[Comparison, list[str]
     data = []
     for name in comparison.data:
         try:
-            allowed.check_data(name)
+            allowed.check_plane(name)
             data.append(name)
         except Unfit as error:
             complaints.append(str(error))
