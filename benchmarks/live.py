@@ -7,6 +7,7 @@ browser shows in a second of training.
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
@@ -27,13 +28,13 @@ from realnvp import train_realnvp  # noqa: E402
 EPOCHS = 400  # more than are needed: each turn ends by the clock
 #: Notes the next click, and when the picture changes from then on.
 NOTE = """() => {
+    const now = () => document.querySelector("[class*='-picture'] img")?.src;
+    let last = now();
     window.changes = [];
-    const shown = document.querySelector("[class*='-picture']");
-    let last = shown.querySelector("img").src;
     new MutationObserver(() => {
-        const now = shown.querySelector("img")?.src;
-        if (now && now !== last) { last = now; window.changes.push(performance.now()); }
-    }).observe(shown, {subtree: true, childList: true, attributes: true});
+        const shown = now();
+        if (shown && shown !== last) { last = shown; window.changes.push(performance.now()); }
+    }).observe(document.body, {subtree: true, childList: true, attributeFilter: ["src"]});
     const click = () => { window.clicked = performance.now(); };
     document.addEventListener("click", click, {capture: true, once: true});
 }"""
@@ -97,7 +98,7 @@ def _watch(page: Page, seconds: float) -> tuple[float, float]:
     picture(page).wait_for()
     page.evaluate(NOTE)
     button(page, "Train").click()
-    page.wait_for_function("window.changes.length > 0")
+    page.wait_for_function("window.changes.length > 1")
     page.wait_for_timeout(1000 * seconds)
     changes, clicked = page.evaluate("[window.changes, window.clicked]")
     button(page, "Stop").click()
@@ -134,7 +135,7 @@ def main() -> None:
     p.add_argument("--seconds", type=float, default=4, help="length of a turn")
     p.add_argument("--clicks", type=int, default=5, help="trainings started in the browser")
     options = p.parse_args()
-    results = {"date": time.strftime("%Y-%m-%d"), "cores": torch.get_num_threads(),
+    results = {"date": time.strftime("%Y-%m-%d"), "cores": os.cpu_count(),
                "browser": browser(options.clicks, options.seconds),
                "share": share(options.rounds, options.seconds)}
     (HERE / "live.json").write_text(json.dumps(results, indent=1) + "\n")

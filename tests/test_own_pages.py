@@ -115,10 +115,19 @@ def test_own_data_that_vanish_while_the_page_is_open():
     assert app.session_state["nice.data"] == "moons"
 
 
-def test_a_link_to_points_of_three_columns_is_not_for_this_page():
-    name = store.keep(np.random.default_rng(5).normal(size=(30, 3)).astype(np.float32))
-    app = run(page("nice", data=name))
-    assert "two columns" in app.error[0].value
+def test_all_columns_of_a_table_are_learned_together():
+    app = opened("file", **SMALL)
+    text = "a,b,c\n" + "\n".join(f"{i % 7},{i % 5},{i % 3}" for i in range(60))
+    upload(app, "table.csv", text.encode())
+    app.segmented_control(key="own.columns").set_value("All")
+    run(app)
+    assert any("of 3 numbers" in c.value for c in app.caption)
+    assert target(use(app)).columns == 3
+    assert not any(control.label == "View" for control in app.segmented_control)
+    app.button(key="nice.train").click()
+    run(app)
+    until(app, "Finished")
+    assert not app.error and not app.exception
 
 
 def test_a_drawing_becomes_points_of_the_plane():

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from flowlab.settings import RunSettings
-from flowlab.ui import controls
+from flowlab.ui import allowed, controls
 from flowlab.ui.lab import lab
 from models import RECIPES
 
@@ -58,7 +58,7 @@ def test_every_page_opens_with_all_controls(name):
     shown = {w.label: w.help for kind in (app.slider, app.number_input, app.selectbox,
                                           app.select_slider) for w in kind}
     fields = [f for part in RECIPES[name].Run.parts().values() for n, f in part.model_fields.items()
-              if n not in controls.HIDDEN and n not in ("data", "hidden")]
+              if n not in allowed.HIDDEN and n not in ("data", "hidden")]
     for field in fields:
         assert shown[field.title].startswith(field.description[:20]), field.title
     assert {"Hidden layers", "Width", "Learning rate now"} <= set(shown)
@@ -206,7 +206,7 @@ def test_settings_and_their_texts_are_one(name):
     recipe = RECIPES[name]
     settings: RunSettings = recipe.Run.from_flat(
         {"data": "rings", "noise": 0.25, "hidden": (16, 16), "learning_rate": 2e-4, "seed": 11})
-    again, complaints = controls.read(recipe.Run, settings.texts())
+    again, complaints = allowed.read(recipe.Run, settings.texts())
     assert again == settings and complaints == []
 
 

@@ -8,7 +8,7 @@ from flowlab.data import Images, image_set, images, store, target, targets
 from flowlab.data.images import TITLES, at_hand, is_image_set
 from flowlab.figures import image_thumbnail, name_tile, png, thumbnail
 from flowlab.ui import image, own_data
-from flowlab.ui.controls import source
+from flowlab.ui.allowed import source
 from flowlab.ui.images import leave, start
 from flowlab.ui.lab import theme
 

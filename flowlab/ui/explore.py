@@ -4,8 +4,10 @@ import time
 
 import streamlit as st
 
+from flowlab.cameras import PlaneCamera, TableCamera, kind
 from flowlab.figures import LAYERS, SHOWN
 from flowlab.live import Frame
+from flowlab.recipe import source_of
 from flowlab.reel import history, nearest
 from flowlab.ui import image, images, inside
 from flowlab.ui.inside import Subject
@@ -47,13 +49,18 @@ def keep(name: str) -> None:
 
 
 def choices(subject: Subject) -> None:
-    """The choice of the view and of the layers that it shows; images have no layers."""
-    name, of_images = subject.name, images.images_of(subject) is not None
-    views = (TRAINING, *images.VIEWS) if of_images else (TRAINING, FLOW)
+    """The choice of the view and of the layers that it shows; only the plane has layers."""
+    name, shape = subject.name, kind(source_of(subject.settings.source))
+    of_images = images.images_of(subject) is not None
+    views = (TRAINING, *(images.VIEWS if of_images else (FLOW,) if shape is PlaneCamera else ()))
     if st.session_state.get(f"{name}.view") not in views:
         st.session_state[f"{name}.view"] = TRAINING
     st.session_state.setdefault(f"{name}.layers", list(SHOWN))
     with st.container(horizontal=True, vertical_alignment="center", key=f"{name}-choices"):
+        if shape is TableCamera:
+            st.caption("Each coordinate against each: data below the diagonal, samples from the "
+                       "model above it, and on it both as histograms.")
+            return
         st.segmented_control(
             "View", views, key=f"{name}.view", required=True, persist_state="session",
             on_change=_hold, args=(name,), width="content",

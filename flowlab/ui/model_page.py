@@ -4,7 +4,7 @@ from types import ModuleType
 
 import streamlit as st
 
-from flowlab.ui import controls, experiments, exports, images, links, training
+from flowlab.ui import allowed, controls, experiments, exports, images, links, training
 from flowlab.ui.chooser import choose
 from flowlab.ui.lab import lab
 
@@ -69,7 +69,7 @@ def _attach(name: str) -> list[str]:
         if run.settings.flow.event_shape != (2,):
             raise ValueError("The run in this link is not about points of the plane, and this page "
                              "is: take its numbers and weights from the list of runs.")
-        controls.check(run.settings)
+        allowed.check(run.settings)
     except ValueError as error:
         del st.query_params["run"]
         return [str(error)]

@@ -21,9 +21,9 @@ from flowlab.comparison.sizes import count
 from flowlab.data import target
 from flowlab.figures import style
 from flowlab.settings import RunSettings, describe
-from flowlab.ui import controls
+from flowlab.ui import allowed, controls
+from flowlab.ui.allowed import Unfit
 from flowlab.ui.chooser import choose_some
-from flowlab.ui.controls import Unfit
 from flowlab.ui.lab import theme
 from flowlab.ui.own_data import plain
 
@@ -88,14 +88,14 @@ def read(texts: dict[str, str], recipes: Recipes) -> tuple[Comparison, list[str]
     fitting = []
     for entry in comparison.models:
         try:
-            controls.check(settings_of(entry, Comparison(), recipes))
+            allowed.check(settings_of(entry, Comparison(), recipes))
             fitting.append(entry)
         except (Unfit, ValueError) as error:
             complaints.append(str(error))
     data = []
     for name in comparison.data:
         try:
-            controls.check_data(name)
+            allowed.check_plane(name)
             data.append(name)
         except Unfit as error:
             complaints.append(str(error))

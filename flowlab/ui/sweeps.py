@@ -12,7 +12,7 @@ from flowlab.figures import png
 from flowlab.sweep import Sweep, SweepSettings
 from flowlab.sweep.work import MEASURES, counts, title
 from flowlab.ui import image
-from flowlab.ui.controls import HIDDEN
+from flowlab.ui.allowed import HIDDEN
 from flowlab.ui.experiments import TITLES
 from flowlab.ui.lab import lab, owner, theme
 

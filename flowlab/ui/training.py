@@ -1,6 +1,5 @@
 """Train, watch and steer: the buttons, and the view that follows a run."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +10,13 @@ import streamlit as st
 from torch import Tensor
 
 from flowlab import recipe, shipped
-from flowlab.data import Images
 from flowlab.figures import SHOWN
 from flowlab.jobs import Status
 from flowlab.live import Frame
-from flowlab.metrics import bits_per_dimension
 from flowlab.settings import FlowSettings, RunSettings
 from flowlab.shipped import Shipped
 from flowlab.training import Snapshot
-from flowlab.ui import explore, images
+from flowlab.ui import explore, images, metrics
 from flowlab.ui.controls import steps
 from flowlab.ui.inside import Subject
 from flowlab.ui.lab import Run, lab, owner, theme
@@ -33,7 +30,6 @@ BADGES = {"ready": ("Ready", "gray"), "queued": ("In the queue", "orange"),
           "early stop": ("Stopped early", "green"), "diverged": ("Diverged", "red"),
           "failed": ("Failed", "red"), "lost": ("Lost", "red"),
           "interrupted": ("Interrupted", "orange"), "elsewhere": ("Training elsewhere", "blue")}
-MINUTE = 60
 
 
 @dataclass(frozen=True)
@@ -209,7 +205,7 @@ def _live(view: View, plays: bool) -> None:
     numbers = frames[index].numbers if frames else None
     view.shown().update(frames=frames, index=index, theme=theme(),
                         layers=explore.layers(view.name))
-    _metrics(numbers, begun, subject)
+    metrics.show(numbers, begun, images.images_of(subject))
     explore.choices(subject)
     with st.container(key=f"{view.name}-picture"):
         starting = status.state == "running" and not frames
@@ -257,61 +253,6 @@ def _shape(settings: RunSettings) -> FlowSettings:
     return recipe.fitted(settings.flow, recipe.source_of(settings.source))
 
 
-def _metrics(numbers: dict | None, begun: bool, subject: Subject) -> None:
-    rate = numbers["step"] / numbers["seconds"] if begun and numbers["seconds"] else None
-    left = (numbers["steps"] - numbers["step"]) / rate if rate else None
-    kl = numbers["kl"] if numbers else None
-    of_images = images.images_of(subject)
-    shown = _bits(numbers, of_images) if of_images is not None else [
-        ("KL to the truth", _number(kl, "nats"), "How far the learned density is from the true one:"
-         " the mean of log p − log q over test points. 0 nats would be perfect."),
-        ("Test NLL", _number(numbers and numbers["test_nll"], "nats"), "Negative log-likelihood of "
-         "points the flow never trained on, the mean in nats. It can be negative, since densities "
-         "can exceed 1; divided by D ln 2 it is in bits per dimension. The best possible value is "
-         "the dashed line in the plot."),
-        ("Train NLL", _number(numbers and numbers["train_nll"], "nats"), "The same, averaged over "
-         "the training batches of the last epoch."),
-    ]
-    shown += [
-        ("Inverse error", "–" if not numbers else f"{numbers['inverse_error']:.0e}", "The largest "
-         "distance between a test point and what comes back after going to the latent space and "
-         "back, in data units. Exact arithmetic would give 0."),
-        ("Speed", "–" if rate is None else f"{rate:,.0f} steps/s", "Optimiser steps a second, "
-         "pictures not counted."),
-        ("Time left", "–" if left is None else _duration(left), "At this speed, until the last "
-         "epoch."),
-    ]
-    for column, (label, value, help_text) in zip(st.columns(len(shown)), shown, strict=True):
-        column.metric(label, value, help=help_text)
-
-
-def _bits(numbers: dict | None, of_images: Images) -> list[tuple[str, str, str]]:
-    """The first metrics of a flow on images."""
-    def bits(name: str) -> str:
-        return _number(numbers and bits_per_dimension(numbers[name], of_images.event_shape), "bits")
-
-    return [
-        ("Test bits/dim", bits("test_nll"), "Bits per dimension on images the flow never trained "
-         "on: what it would take to write down one pixel with this model. It is an upper bound on "
-         "the bits of the model of whole grey levels; lower is better. An image without any "
-         f"pattern takes {math.log2(of_images.grey_levels):.2f}."),
-        ("Train bits/dim", bits("train_nll"), "The same, averaged over the training batches of the "
-         "last epoch. Far below the test value, the flow learns by heart."),
-        ("Test NLL", _number(numbers and numbers["test_nll"], "nats"), "Negative log-likelihood of "
-         "a whole test image, the mean in nats; bits per dimension are this, divided by the number "
-         "of pixels times ln 2."),
-    ]
-
-
-def _number(value: float | None, unit: str) -> str:
-    return "–" if value is None else f"{value:.3f} {unit}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), MINUTE)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
 @st.cache_resource(show_spinner=False)
 def trained_before(name: str, _recipe: ModuleType) -> Shipped | None:
     """The flow that is shipped with a model."""
@@ -329,6 +270,6 @@ def _alt(status: Status, numbers: dict | None, subject: Subject) -> str:
                 "bits per dimension by epoch, and the latents of test images.")
     if numbers is None:
         return "Data, an untrained flow's samples, and both densities."
-    kl = _number(numbers["kl"], "nats")
+    kl = metrics.number(numbers["kl"], "nats")
     return (f"{status.state}, epoch {numbers['epoch']}: data and model samples, true and learned "
             f"density, latent cloud, and the NLL's curve; KL to the truth {kl}.")
