@@ -17,7 +17,8 @@ EXAMPLES = 10  # of each kind
 KINDS = ("data", "test", "training", "muted")  # the colours of the kinds, of a theme
 BINS = 60
 SPAN = 5.0  # bits per dimension that the histogram shows at least
-HUGE = 1e6
+HUGE = 1e6  # at most, times the span
+ENDLESS = 1e30  # what is not a number counts as so many
 
 
 def samples_and_nearest(samples, found, distance, highest: float, *, title="Samples",
@@ -165,7 +166,7 @@ def likelihood_histogram(bits: Mapping[str, np.ndarray], examples: Mapping[str, 
     axes = panel(figure, (70, 500, 1490, 390), colours, "How likely they are: bits per dimension "
                  "(the farther left, the likelier; the last bar: all beyond)")
     axes.set_yticks([])
-    known = {name: np.nan_to_num(np.asarray(values, dtype=float), nan=np.inf, posinf=np.inf)
+    known = {name: np.nan_to_num(np.asarray(values, dtype=float), nan=ENDLESS, posinf=ENDLESS)
              for name, values in bits.items()}
     low = min(values.min() for values in known.values())
     usual = np.percentile(next(iter(known.values())), 95)
@@ -231,6 +232,8 @@ def name_tile(name: str, *, theme="light") -> Figure:
 
 
 def _short(value: float) -> str:
+    if value >= ENDLESS / 2:
+        return "∞"
     return f"{value:.2f}" if abs(value) < 1000 else f"{value:.0e}"
 
 
