@@ -7,7 +7,6 @@ import torch
 from PIL import Image
 
 from flowlab.live import Frame
-from flowlab.recipe import build
 from flowlab.settings import RunSettings
 from flowlab.training import Snapshot
 from models import RECIPES
@@ -26,7 +25,7 @@ def picture(side: int = 4) -> bytes:
 
 def frames(run: RunSettings, epochs: int = 4, png: bytes | None = None) -> list[Frame]:
     """One frame an epoch, as a training of ten batches an epoch would have given them."""
-    flow = build(RECIPES[run.model].MODEL, run)
+    flow = RECIPES[run.model].MODEL(**dict(run.flow))  # its data may be gone
     weights = {name: value.clone() for name, value in flow.state_dict().items()}
     found = []
     for n in range(1, epochs + 1):

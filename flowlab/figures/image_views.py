@@ -17,7 +17,8 @@ EXAMPLES = 10  # of each kind
 KINDS = ("data", "test", "training", "muted")  # the colours of the kinds, of a theme
 BINS = 60
 SPAN = 5.0  # bits per dimension that the histogram shows at least
-HUGE = 1e6
+HUGE = 1e6  # at most, times the span
+ENDLESS = 1e30  # what is not a number counts as so many
 
 
 def samples_and_nearest(samples, found, distance, highest: float, *, title="Samples",
@@ -162,24 +163,26 @@ def likelihood_histogram(bits: Mapping[str, np.ndarray], examples: Mapping[str, 
               shades[i], ha="right", va="center", size=style.TITLE_SIZE)
         place = tiles(figure, (290, top, 1050, 92), colours, "", ink(colours), (0, highest))
         lay(place, whole(images), EXAMPLES, 1)
-    axes = panel(figure, (70, 500, 1490, 390), colours, "How likely they are: bits per dimension "
-                 "(the farther left, the likelier; the last bar: all beyond)")
+    axes = panel(figure, (70, 500, 1490, 390), colours, "Bits per dimension: farther left is "
+                 "likelier; the last bar, cut off at the top, holds all beyond")
     axes.set_yticks([])
-    known = {name: np.nan_to_num(np.asarray(values, dtype=float), nan=np.inf, posinf=np.inf)
+    known = {name: np.nan_to_num(np.asarray(values, dtype=float), nan=ENDLESS, posinf=ENDLESS)
              for name, values in bits.items()}
     low = min(values.min() for values in known.values())
     usual = np.percentile(next(iter(known.values())), 95)
     # What is far less likely than the images learned gathers in the last bar.
     edges = np.linspace(low, low + max(SPAN, SPAN * min(usual - low, HUGE)), BINS + 1)
+    highest_bar = 0.0
     for i, (name, values) in enumerate(known.items()):
         heights, _ = np.histogram(np.minimum(values, edges[-1]), edges)
         share = heights / len(values)
+        highest_bar = max(highest_bar, share[:-1].max())
         axes.stairs(share, edges, fill=True, color=shades[i], alpha=0.35)
         axes.stairs(share, edges, color=shades[i], linewidth=2)
         write(axes, 0.96, 0.95 - 0.1 * i, f"{name}: from {_short(values.min())}, median "
               f"{_short(np.median(values))}", shades[i], ha="right", va="top",
               transform=axes.transAxes)
-    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, None))
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.5 * highest_bar or 1.0))
     return figure
 
 
@@ -231,6 +234,8 @@ def name_tile(name: str, *, theme="light") -> Figure:
 
 
 def _short(value: float) -> str:
+    if value >= ENDLESS / 2:
+        return "∞"
     return f"{value:.2f}" if abs(value) < 1000 else f"{value:.0e}"
 
 

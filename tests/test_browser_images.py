@@ -1,0 +1,48 @@
+"""Images in a real browser: chosen as data, trained on, and explored."""
+
+import re
+
+import pytest
+from browser_helpers import button, picture, says
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+TINY = "data=digits&classes=10&epochs=2&steps=1&hidden_channels=8&batch_size=512"
+
+
+def changes(page, before):
+    expect(picture(page)).not_to_have_attribute("src", before)
+
+
+def test_glow_learns_digits_and_a_slider_makes_them_colder(server, page):
+    page.goto(f"{server}/glow?{TINY}")
+    says(page, "Ready")
+    before = picture(page).get_attribute("src")
+    box = picture(page).bounding_box()
+    button(page, "Train").click()
+    changes(page, before)
+    says(page, "Finished Epoch 2 of 2")
+    expect(page.get_by_text("Test bits/dim", exact=True)).to_be_visible()
+    assert picture(page).bounding_box()["width"] == box["width"]
+
+    learned = picture(page).get_attribute("src")
+    page.get_by_role("radio", name="Samples", exact=True).click()
+    says(page, "by heart")
+    changes(page, learned)
+    warm = picture(page).get_attribute("src")
+    slider = page.get_by_role("slider", name=re.compile("Temperature"))
+    expect(slider).to_have_value("1")
+    slider.focus()
+    page.keyboard.press("Home")
+    changes(page, warm)
+    expect(slider).to_have_value("0")
+    assert picture(page).bounding_box()["width"] == box["width"]
+
+    cold = picture(page).get_attribute("src")
+    button(page, "Circles").click()  # another distribution: the run stays in sight until Train
+    says(page, "Experiments")
+    assert picture(page).get_attribute("src") == cold
+    button(page, "Train").click()
+    says(page, "KL to the truth")
+    expect(page.get_by_role("radio", name="Through the flow", exact=True)).to_be_visible()
