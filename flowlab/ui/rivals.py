@@ -177,7 +177,8 @@ def _entry(rival: Rival, recipe: ModuleType) -> Entry:
     label = st.text_input("Name in this comparison", max_chars=LABEL, key=f"{rival.key}.label",
                           persist_state="session", placeholder=recipe.MODEL.__name__,
                           help="How pictures and table call it; left empty, by the model's name.")
-    own = [name for name in type(rival.settings.flow).model_fields if name not in COMMON]
+    own = [name for name in type(rival.settings.flow).model_fields
+           if name not in (*COMMON, *controls.HIDDEN)]
     values = controls.some(recipe.Run, rival.key, (*own, *TRAINING))
     texts = recipe.Run.from_flat(rival.settings.flat() | values).texts()
     return Entry(model=rival.model, label=label.strip(),
