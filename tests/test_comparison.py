@@ -281,7 +281,7 @@ def numbers(text: str) -> list[dict[str, str]]:
 def test_a_contest_runs_to_its_table_and_the_command_line_has_its_numbers(engine, tmp_path,
                                                                           capsys):
     asked = comparison(data="moons,circles", seeds=2)
-    contest = Contest(engine, asked, RECIPES)
+    contest = Contest(engine, asked, RECIPES).train()
     contest.wait()
     assert contest.done == len(contest.heats) == 8 and not contest.problems()
     assert all(heat.look.spent == 1.0 and len(heat.curve) == 2 for heat in contest.heats)
@@ -300,7 +300,7 @@ def test_a_contest_runs_to_its_table_and_the_command_line_has_its_numbers(engine
 
 
 def test_a_contest_can_be_stopped(engine):
-    contest = Contest(engine, comparison(amount=9000, seeds=3), RECIPES)
+    contest = Contest(engine, comparison(amount=9000, seeds=3), RECIPES).train()
     while not any(heat.look for heat in contest.heats):
         contest.poll()
     contest.stop()
@@ -310,7 +310,8 @@ def test_a_contest_can_be_stopped(engine):
 
 
 def test_a_training_that_fails_is_told(engine):
-    contest = Contest(engine, comparison("nice:objective=reverse", data="uniform_square"), RECIPES)
+    asked = comparison("nice:objective=reverse", data="uniform_square")
+    contest = Contest(engine, asked, RECIPES).train()
     contest.wait()
     (sentence,) = contest.problems()
     assert sentence.startswith("NICE on uniform_square, seed 0") and "Reverse KL" in sentence

@@ -1,5 +1,6 @@
 """All trainings of a comparison, under way on an engine."""
 
+import logging
 import secrets
 import threading
 import time
@@ -8,10 +9,17 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Self
 
+from flowlab.comparison.archive import Archive, Header, Key, Record
 from flowlab.comparison.plan import Comparison, Trial, plan
 from flowlab.comparison.table import Table, table
 from flowlab.comparison.trial import Look, Result, run
 from flowlab.jobs import Engine, Status
+from flowlab.runs import Store
+
+log = logging.getLogger(__name__)
+
+#: The state of a training that nobody has asked for, or that was cut off.
+MISSING = "not finished"
 
 
 @dataclass
@@ -22,8 +30,9 @@ class Heat:
     ----------
     trial : Trial
     run_id : str
-        The engine's name for it.
+        The engine's name for it, once it was submitted.
     status : Status
+        As the engine has it, or `MISSING`.
     look : Look or None
         The newest, with the newest pictures.
     curve : list of (int, float, float)
@@ -34,12 +43,27 @@ class Heat:
     """
 
     trial: Trial
-    run_id: str
-    status: Status = Status("queued")
+    run_id: str = ""
+    status: Status = Status(MISSING)
     look: Look | None = None
     curve: list[tuple[int, float, float]] = field(default_factory=list)
     result: Result | None = None
     taken: int = 0
+
+    @property
+    def key(self) -> Key:
+        """Entry, distribution and seed."""
+        return self.trial.entry, self.trial.data, self.trial.seed
+
+    def start(self, engine: Engine, owner: str) -> None:
+        """Queue it, from its beginning."""
+        self.run_id = engine.submit(run, self.trial, owner)
+        self.status, self.look, self.curve, self.taken = Status("queued"), None, [], 0
+
+    def take(self, record: Record) -> None:
+        """Have it as it was kept."""
+        self.result, self.curve, self.look = record
+        self.status = Status("finished")
 
     def update(self, engine: Engine) -> bool:
         """Take over what is new; whether anything is."""
@@ -59,7 +83,7 @@ class Heat:
 
 
 class Contest:
-    """A comparison that goes on; safe to look at from several threads.
+    """A comparison, with what is measured of it; safe to look at from several threads.
 
     Parameters
     ----------
@@ -68,8 +92,8 @@ class Contest:
     comparison : Comparison
     recipes : mapping of str to module
         As ``models.RECIPES``.
-    owner : str
-        Whose turn in the queue they take.
+    store : Store, optional
+        Beside whose runs it is kept; otherwise it is not.
 
     Attributes
     ----------
@@ -85,25 +109,82 @@ class Contest:
     Raises
     ------
     ValueError
-        When the settings do not fit each other; then nothing was started.
+        When the settings do not fit each other.
     """
 
     def __init__(self, engine: Engine, comparison: Comparison, recipes: Mapping[str, ModuleType],
-                 owner: str = "") -> None:
-        trials = plan(comparison, recipes)
+                 store: Store | None = None) -> None:
+        self.heats = [Heat(trial) for trial in plan(comparison, recipes)]
         self.id = secrets.token_hex(8)
         self.engine, self.comparison = engine, comparison
         self.labels = comparison.labels(
             {name: recipe.MODEL.__name__ for name, recipe in recipes.items()})
-        self.heats = [Heat(trial, engine.submit(run, trial, owner)) for trial in trials]
         self.version, self.seen = 0, time.monotonic()
+        self._archive = None if store is None else Archive(store.folder)
+        self._begun = False  # whether it is on disk
         self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, name: str, engine: Engine, recipes: Mapping[str, ModuleType], store: Store
+             ) -> Self | None:
+        """A comparison that was kept, nothing of it under way; None where there is none.
+
+        Raises
+        ------
+        ValueError
+            With one sentence, when it cannot be read or no longer fits the program.
+        """
+        header = Archive(store.folder).read(name)
+        if header is None:
+            return None
+        contest = cls(engine, header.comparison, recipes, store)
+        contest.id, contest.labels, contest._begun = name, header.labels, True
+        for heat in contest.heats:
+            try:
+                record = contest._archive.load(name, heat.key)
+            except ValueError as error:
+                heat.status = Status(MISSING, message=str(error))
+            else:
+                if record is not None:
+                    heat.take(record)
+        return contest
+
+    def train(self, owner: str = "") -> Self:
+        """Queue the trainings without a result, but for those under way.
+
+        Parameters
+        ----------
+        owner : str
+            Whose turn in the queue they take.
+        """
+        with self._lock:
+            if self._archive is not None and not self._begun:
+                self._keep(self._archive.begin, Header(comparison=self.comparison,
+                                                       labels=self.labels))
+                self._begun = True
+            for heat in self.heats:
+                if heat.result is None and not heat.status.active:
+                    heat.start(self.engine, owner)
+            self.version += 1
+        return self
 
     def poll(self) -> None:
         """Take over what the trainings have told."""
         with self._lock:
             for heat in self.heats:
-                self.version += heat.update(self.engine)
+                if not heat.update(self.engine):
+                    continue
+                self.version += 1
+                if heat.result is not None and self._archive is not None:
+                    self._keep(self._archive.keep, heat.key,
+                               Record(heat.result, heat.curve, heat.look))
+
+    def _keep(self, action: Callable, *values: object) -> None:
+        """Write something; a full disk must not end a comparison."""
+        try:
+            action(self.id, *values)
+        except OSError:
+            log.exception("The comparison %s could not be kept", self.id)
 
     @property
     def active(self) -> bool:
@@ -112,7 +193,7 @@ class Contest:
 
     @property
     def done(self) -> int:
-        """Trainings that are over."""
+        """Trainings that are not under way."""
         return sum(not heat.status.active for heat in self.heats)
 
     def stop(self) -> None:
@@ -124,8 +205,12 @@ class Contest:
 
     def results(self) -> dict[tuple[int, str, int], Result]:
         """The results so far, by entry, distribution and seed."""
-        return {(h.trial.entry, h.trial.data, h.trial.seed): h.result
-                for h in self.heats if h.result is not None}
+        return {heat.key: heat.result for heat in self.heats if heat.result is not None}
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is a training without a result, and none under way."""
+        return not self.active and any(heat.result is None for heat in self.heats)
 
     def table(self) -> Table:
         """The table of what is measured so far."""

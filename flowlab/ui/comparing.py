@@ -7,6 +7,7 @@ from types import ModuleType
 import streamlit as st
 
 from flowlab.comparison import Comparison, Contest, plan, table
+from flowlab.comparison.contest import MISSING
 from flowlab.figures.rivals import VIEWS
 from flowlab.ui import contests, image, rivals, scoreboard
 from flowlab.ui.contests import contests as registry
@@ -30,7 +31,7 @@ def show(recipes: Recipes) -> None:
     complaints = _attach(recipes) + rivals.load(recipes)
     with st.sidebar:
         comparison = rivals.show(recipes)
-    contest = registry().find(st.session_state.get(f"{NAME}.run"))
+    contest = registry().find(st.session_state.get(f"{NAME}.run"), recipes)
     st.session_state.setdefault(f"{NAME}.moves", False)
     rivals.write_url(comparison, recipes, contest.id if contest else None)
     with st.container(key=f"page-{NAME}"):
@@ -50,7 +51,11 @@ def _attach(recipes: Recipes) -> list[str]:
     run = st.query_params.get("run")
     if run is None or run == st.session_state.get(f"{NAME}.run"):
         return []
-    contest = registry().find(run)
+    try:
+        contest = registry().find(run, recipes)
+    except ValueError as error:
+        del st.query_params["run"]
+        return [str(error)]
     if contest is None:
         del st.query_params["run"]
         return ["The comparison in this link is no longer on this server: press Compare to repeat "
@@ -81,6 +86,10 @@ def _buttons(comparison: Comparison, contest: Contest | None, recipes: Recipes) 
                              default=VIEWS[0], required=True, key=f"{NAME}.view",
                              label_visibility="collapsed", persist_state="session",
                              help="What the squares show: the learned density, or samples.")
+        if contest is not None and contest.missing:
+            st.button("Train what is missing", icon=":material/resume:", key=f"{NAME}.missing",
+                      on_click=_train, args=(contest,), help="Train what has no result yet in the "
+                      "comparison that is shown; what is measured stays.")
         if unfit:
             st.markdown(f":red-badge[Cannot be] {unfit}")
         else:
@@ -92,6 +101,10 @@ def _start(comparison: Comparison, recipes: Recipes) -> None:
     contest = registry().start(comparison, recipes, f"{owner()}.{NAME}")
     st.session_state[f"{NAME}.run"] = contest.id
     st.query_params["run"] = contest.id
+
+
+def _train(contest: Contest) -> None:
+    contest.train(f"{owner()}.{NAME}")
 
 
 def _stop(contest: Contest) -> None:
@@ -134,7 +147,7 @@ def _look(contest: Contest | None, comparison: Comparison, recipes: Recipes) -> 
 def _state(contest: Contest) -> None:
     """One line and a bar: how far all trainings are."""
     total, running = len(contest.heats), sum(h.status.state == "running" for h in contest.heats)
-    spent = sum(1.0 if not h.status.active else h.look.spent if h.look else 0.0
+    spent = sum(1.0 if h.result else h.look.spent if h.look else 0.0
                 for h in contest.heats) / total
     if contest.active:
         text = f"**{contest.done}** of {total} trainings done, {running} under way."
@@ -144,7 +157,9 @@ def _state(contest: Contest) -> None:
     elif len(contest.results()) == total:
         st.markdown(f":green-badge[Finished] All **{total}** trainings are done.")
     else:
-        st.markdown(f":gray-badge[Stopped] **{len(contest.results())}** of {total} trainings were "
+        state = ("Not finished" if any(h.status.state == MISSING for h in contest.heats)
+                 else "Stopped")
+        st.markdown(f":gray-badge[{state}] **{len(contest.results())}** of {total} trainings are "
                     "measured.")
     st.progress(min(spent, 1.0))
 

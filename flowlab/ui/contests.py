@@ -20,8 +20,9 @@ from flowlab.data.target import Target
 from flowlab.figures import RivalsPicture, grid_points
 from flowlab.ui.lab import GRACE, lab
 
-#: Comparisons that are over and kept; the oldest go first.
+#: Comparisons that are over and stay in memory; the oldest go first, and are on disk.
 KEPT = int(os.environ.get("FLOWLAB_COMPARISONS", "12"))
+LOOK = 1.0  # seconds between two looks at those under way
 
 
 class Contests:
@@ -30,36 +31,54 @@ class Contests:
     def __init__(self) -> None:
         self._contests: dict[str, Contest] = {}
         self._lock = threading.Lock()
-        threading.Thread(target=self._stop_unwatched, daemon=True).start()
+        threading.Thread(target=self._follow, daemon=True).start()
 
     def start(self, comparison: Comparison, recipes: Mapping[str, ModuleType], owner: str
               ) -> Contest:
         """Queue all trainings of a comparison, as `Contest` says."""
-        contest = Contest(lab().engine, comparison, recipes, owner)
+        contest = Contest(lab().engine, comparison, recipes, lab().store).train(owner)
         with self._lock:
-            self._contests[contest.id] = contest
-            over = [c.id for c in self._contests.values() if not c.active]
-            for name in over[:max(0, len(over) - KEPT)]:
-                del self._contests[name]
+            self._add(contest)
         return contest
 
-    def find(self, name: str | None) -> Contest | None:
-        """The comparison with this id, as it is now; None where there is none any more."""
-        contest = self._contests.get(name or "")
-        if contest is not None:
-            contest.seen = time.monotonic()
-            contest.poll()
+    def find(self, name: str | None, recipes: Mapping[str, ModuleType]) -> Contest | None:
+        """The comparison with this id, as it is now; None where there is none (any more).
+
+        Raises
+        ------
+        ValueError
+            For one on disk that cannot be read, or no longer fits the program.
+        """
+        if not name:
+            return None
+        with self._lock:
+            contest = self._contests.get(name)
+            if contest is None:
+                contest = Contest.open(name, lab().engine, recipes, lab().store)
+                if contest is None:
+                    return None
+                self._add(contest)
+        contest.seen = time.monotonic()
+        contest.poll()
         return contest
 
-    def _stop_unwatched(self) -> None:
+    def _add(self, contest: Contest) -> None:
+        self._contests[contest.id] = contest
+        over = [c.id for c in self._contests.values() if not c.active and c is not contest]
+        for name in over[:max(0, len(over) - KEPT)]:
+            del self._contests[name]
+
+    def _follow(self) -> None:
+        """Keep on disk what comes also while nobody looks, and stop what nobody watches."""
         while True:
-            time.sleep(5)
+            time.sleep(LOOK)
             with self._lock:
                 contests = list(self._contests.values())
             for contest in contests:
-                if contest.active and time.monotonic() - contest.seen > GRACE:
-                    contest.stop()
+                if contest.active:
                     contest.poll()
+                    if time.monotonic() - contest.seen > GRACE:
+                        contest.stop()
 
 
 @st.cache_resource(show_spinner=False)
