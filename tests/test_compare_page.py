@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+import runs_helpers as made
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
@@ -106,6 +107,43 @@ def test_after_a_restart_the_link_opens_it_and_what_is_missing_is_trained():
     assert "compare.missing" not in [b.key for b in again.button] and not again.warning
     results = contests().find(name, RECIPES).results()
     assert len(results) == 2 and kept.items() <= results.items()
+
+
+def test_a_finished_run_is_added_measured_and_taken_out():
+    run_id, other = (made.kept(lab().store, data=data) for data in ("rings", "spiral"))
+    made.kept(lab().store, "stopped")  # not offered
+    app = page(**TINY)
+    assert len(app.selectbox(key="compare.addrun").options) == 2
+    app.selectbox(key="compare.addrun").select(run_id)
+    run(app)
+    assert app.query_params["runs"] == run_id and app.query_params["data"] == "moons,rings"
+    assert app.selectbox(key="compare.addrun").value is None
+    (left,) = app.selectbox(key="compare.addrun").options
+    assert left.startswith("nice on spiral, 20")
+    assert "nice on rings" in board(app) and "Trained on Four rings" in board(app)
+    for rival in app.session_state["compare.rivals"]:
+        app.button(key=f"{rival.key}.remove").click()
+        run(app)
+    assert app.query_params["models"] == "none"
+    assert app.button(key=f"compare.leave.{run_id}").disabled  # something must be left
+    app.button(key="compare.choose.moons").click()
+    run(app)
+    app.button(key="compare.start").click()
+    run(app)
+    until(app, "Finished")
+    ((key, result),) = contests().find(app.session_state["compare.run"], RECIPES).results().items()
+    assert key == (0, "rings", 0) and f"{result.values['nll']:.3f}" in board(app)
+    for name in (run_id, other):
+        lab().store.delete(name)
+    again = page(run=app.query_params["run"])  # the run is gone, what was measured is not
+    assert "Finished" in status(again) and board(again) == board(app)
+    assert len(again.session_state["compare.rivals"]) == 1
+
+
+def test_a_link_to_a_run_that_is_gone_gets_one_sentence():
+    app = page(**TINY, runs="0123")
+    assert len(app.error) == 1 and "0123 is not kept" in app.error[0].value
+    assert "runs" not in app.query_params and "Ready" in status(app)
 
 
 def test_stop_keeps_what_was_measured():

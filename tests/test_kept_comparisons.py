@@ -6,8 +6,10 @@ import os
 
 import numpy as np
 import pytest
+import runs_helpers as made
 
 from flowlab.comparison import Comparison, Contest
+from flowlab.comparison.__main__ import main
 from flowlab.comparison.archive import FOLDER, MOST, Archive, Header, Record
 from flowlab.comparison.contest import MISSING
 from flowlab.comparison.table import measures
@@ -132,3 +134,22 @@ def test_a_comparison_goes_on_where_it_was(engine, tmp_path):
     assert [h.curve for h in third.heats] == [h.curve for h in second.heats]
     assert np.array_equal(third.heats[0].look.density, second.heats[0].look.density)
     assert all(math.isfinite(h.result.values["kl"]) for h in third.heats)
+
+
+def test_a_finished_run_beside_models_is_kept_too(engine, tmp_path, capsys):
+    store = Store(tmp_path)
+    run_id = made.kept(store, name="Mine")
+    asked = comparison(models="nice:hidden=4:couplings=2", runs=run_id, data="moons,circles")
+    first = Contest(engine, asked, RECIPES, store).train()
+    first.wait()
+    assert not first.problems() and not first.missing and len(first.heats) == 3
+    rows = {(row.data, row.label): row for row in first.table().rows}
+    assert rows["moons", "Mine"].statistics["nll"].of == 1
+    assert rows["circles", "Mine"].elsewhere == "moons"
+    assert not rows["circles", "Mine"].statistics["nll"].values
+    assert not rows["moons", "Mine"].best and "Mine" in first.table().csv()
+    store.delete(run_id)
+    second = Contest.open(first.id, None, RECIPES, store)
+    assert second.table() == first.table() and not second.missing
+    assert main(["--models", "none", "--runs", run_id]) == 2
+    assert "not kept" in capsys.readouterr().err

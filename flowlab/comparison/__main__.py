@@ -48,8 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = {"models": ";".join(recipes), **told, **options}
         comparison = Comparison.model_validate(options)
+        store = Store()
         with engine(("flowlab.comparison.trial",), workers) as runner:
-            contest = Contest(runner, comparison, recipes, Store()).train()
+            contest = Contest(runner, comparison, recipes, store).train()
             with tqdm(total=len(contest.heats), unit="training") as bar:
                 contest.wait(told=lambda c: c.done > bar.n and bar.update(c.done - bar.n))
     except ValidationError as error:

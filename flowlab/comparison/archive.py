@@ -18,6 +18,8 @@ import numpy as np
 from pydantic import Field, TypeAdapter
 
 from flowlab import files
+from flowlab.comparison.finished import Entrant
+from flowlab.comparison.plan import MOST as MOST_ENTRIES
 from flowlab.comparison.plan import Comparison
 from flowlab.comparison.table import measures
 from flowlab.comparison.trial import GRID, SHOWN, Look, Result
@@ -36,7 +38,8 @@ class Header(Settings):
 
     format: Literal["flowlab-comparison-1"] = "flowlab-comparison-1"
     comparison: Comparison
-    labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=6)]
+    labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_ENTRIES)]
+    runs: tuple[Entrant, ...] = ()
 
 
 class Record(NamedTuple):

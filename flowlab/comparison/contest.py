@@ -4,12 +4,13 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Self
 
 from flowlab.comparison.archive import Archive, Header, Key, Record
+from flowlab.comparison.finished import Entrant, Review, entrants, review, reviews
 from flowlab.comparison.plan import Comparison, Trial, plan
 from flowlab.comparison.table import Table, table
 from flowlab.comparison.trial import Look, Result, run
@@ -24,11 +25,11 @@ MISSING = "not finished"
 
 @dataclass
 class Heat:
-    """One training of a contest, as far as it is known here.
+    """One training of a contest, or one finished run, as far as it is known here.
 
     Attributes
     ----------
-    trial : Trial
+    trial : Trial or Review
     run_id : str
         The engine's name for it, once it was submitted.
     status : Status
@@ -42,7 +43,7 @@ class Heat:
         Events that were taken over.
     """
 
-    trial: Trial
+    trial: Trial | Review
     run_id: str = ""
     status: Status = Status(MISSING)
     look: Look | None = None
@@ -55,10 +56,16 @@ class Heat:
         """Entry, distribution and seed."""
         return self.trial.entry, self.trial.data, self.trial.seed
 
-    def start(self, engine: Engine, owner: str) -> None:
+    def start(self, engine: Engine, owner: str, store: Store | None) -> None:
         """Queue it, from its beginning."""
-        self.run_id = engine.submit(run, self.trial, owner)
-        self.status, self.look, self.curve, self.taken = Status("queued"), None, [], 0
+        self.look, self.curve, self.taken = None, [], 0
+        try:
+            job = ((run, self.trial) if isinstance(self.trial, Trial)
+                   else (review, self.trial.material(store)))
+        except ValueError as error:  # the run was deleted just now, or since the last time
+            self.status = Status("failed", message=str(error))
+            return
+        self.run_id, self.status = engine.submit(*job, owner), Status("queued")
 
     def take(self, record: Record) -> None:
         """Have it as it was kept."""
@@ -93,14 +100,16 @@ class Contest:
     recipes : mapping of str to module
         As ``models.RECIPES``.
     store : Store, optional
-        Beside whose runs it is kept; otherwise it is not.
+        Where the finished runs are, and beside whose runs it is kept; otherwise it is not.
+    runs : sequence of Entrant, optional
+        What is known of the finished runs, where the store need not be asked.
 
     Attributes
     ----------
     id : str
         It cannot be guessed.
     heats : list of Heat
-        One for each training, in the order in which they start.
+        One for each finished run and each training, in the order in which they start.
     version : int
         Rises whenever something is new.
     seen : float
@@ -113,13 +122,17 @@ class Contest:
     """
 
     def __init__(self, engine: Engine, comparison: Comparison, recipes: Mapping[str, ModuleType],
-                 store: Store | None = None) -> None:
-        self.heats = [Heat(trial) for trial in plan(comparison, recipes)]
+                 store: Store | None = None, runs: Sequence[Entrant] | None = None) -> None:
+        self.runs = tuple(entrants(comparison.runs, store) if runs is None else runs)
+        self.heats = [Heat(trial) for trial in [*reviews(comparison, self.runs),
+                                                *plan(comparison, recipes)]]
         self.id = secrets.token_hex(8)
         self.engine, self.comparison = engine, comparison
         self.labels = comparison.labels(
-            {name: recipe.MODEL.__name__ for name, recipe in recipes.items()})
+            {name: recipe.MODEL.__name__ for name, recipe in recipes.items()},
+            [run.name for run in self.runs])
         self.version, self.seen = 0, time.monotonic()
+        self._store = store
         self._archive = None if store is None else Archive(store.folder)
         self._begun = False  # whether it is on disk
         self._lock = threading.Lock()
@@ -137,7 +150,7 @@ class Contest:
         header = Archive(store.folder).read(name)
         if header is None:
             return None
-        contest = cls(engine, header.comparison, recipes, store)
+        contest = cls(engine, header.comparison, recipes, store, header.runs)
         contest.id, contest.labels, contest._begun = name, header.labels, True
         for heat in contest.heats:
             try:
@@ -160,11 +173,11 @@ class Contest:
         with self._lock:
             if self._archive is not None and not self._begun:
                 self._keep(self._archive.begin, Header(comparison=self.comparison,
-                                                       labels=self.labels))
+                                                       labels=self.labels, runs=self.runs))
                 self._begun = True
             for heat in self.heats:
                 if heat.result is None and not heat.status.active:
-                    heat.start(self.engine, owner)
+                    heat.start(self.engine, owner, self._store)
             self.version += 1
         return self
 
@@ -214,7 +227,7 @@ class Contest:
 
     def table(self) -> Table:
         """The table of what is measured so far."""
-        return table(self.comparison, self.results(), self.labels)
+        return table(self.comparison, self.results(), self.labels, [r.data for r in self.runs])
 
     def problems(self) -> list[str]:
         """One sentence for every training that did not end as it should."""
@@ -224,8 +237,8 @@ class Contest:
             reason = result.reason if result else heat.status.message
             ended = not heat.status.active and heat.status.state != "stopped"
             if ended and reason:
-                sentences.append(f"{self.labels[trial.entry]} on {trial.data}, seed {trial.seed}: "
-                                 f"{reason}")
+                seed = f", seed {trial.seed}" if isinstance(trial, Trial) else ""
+                sentences.append(f"{self.labels[trial.entry]} on {trial.data}{seed}: {reason}")
         return sentences
 
     def wait(self, every: float = 0.2, told: Callable[[Self], object] | None = None) -> None:

@@ -14,6 +14,7 @@ import streamlit as st
 import torch
 
 from flowlab.comparison import Comparison, Contest
+from flowlab.comparison.plan import Trial
 from flowlab.comparison.trial import GRID, SHOWN
 from flowlab.data import target
 from flowlab.data.target import Target
@@ -189,9 +190,9 @@ def _steps(contest: Contest) -> float | None:
         return contest.comparison.amount
     if contest.comparison.budget == "seconds":
         return None
-    training = [heat.trial.settings.training for heat in contest.heats]
-    return max(s.epochs * math.ceil(round(s.points * (1 - s.test_fraction)) / s.batch_size)
-               for s in training)
+    training = [h.trial.settings.training for h in contest.heats if isinstance(h.trial, Trial)]
+    return max((s.epochs * math.ceil(round(s.points * (1 - s.test_fraction)) / s.batch_size)
+                for s in training), default=None)
 
 
 def _update(easel: Easel, contest: Contest, view: str) -> None:
@@ -203,6 +204,9 @@ def _update(easel: Easel, contest: Contest, view: str) -> None:
         for column in range(len(contest.labels)):
             heats = [h for h in contest.heats
                      if (h.trial.entry, h.trial.data) == (column, data)]
+            if not heats:  # a finished run that was trained on another distribution
+                picture.update(row, column, caption="other data")
+                continue
             look = heats[0].look
             picture.update(
                 row, column, density=look and look.density, samples=look and look.samples,
@@ -216,7 +220,8 @@ def _caption(heat: object, known: bool) -> str:
         value = heat.result.values["kl" if known else "nll"]
     else:
         value = heat.curve[-1][2] if heat.curve else None
-    state = {"queued": "waiting", "running": "training", "paused": "paused"}.get(
+    at_it = "training" if isinstance(heat.trial, Trial) else "measuring"
+    state = {"queued": "waiting", "running": at_it, "paused": "paused"}.get(
         heat.status.state, "" if heat.result else heat.status.state)
     number = "" if value is None else f"{'KL' if known else 'NLL'} {value:.3f}"
     return "  ".join(filter(None, (number.replace("-", "\N{MINUS SIGN}"), state)))
