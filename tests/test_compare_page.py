@@ -113,19 +113,19 @@ def test_a_finished_run_is_added_measured_and_taken_out():
     run_id, other = (made.kept(lab().store, data=data) for data in ("rings", "spiral"))
     made.kept(lab().store, "stopped")  # not offered
     app = page(**TINY)
-    assert len(app.selectbox(key="compare.addrun").options) == 2
-    app.selectbox(key="compare.addrun").select(run_id)
+    assert len(app.selectbox(key="compare.addrun.0").options) == 2
+    app.selectbox(key="compare.addrun.0").select(run_id)
     run(app)
     assert app.query_params["runs"] == run_id and app.query_params["data"] == "moons,rings"
-    assert app.selectbox(key="compare.addrun").value is None
-    (left,) = app.selectbox(key="compare.addrun").options
+    assert app.selectbox(key="compare.addrun.1").value is None
+    (left,) = app.selectbox(key="compare.addrun.1").options
     assert left.startswith("nice on spiral, 20")
     assert "nice on rings" in board(app) and "Trained on Four rings" in board(app)
     for rival in app.session_state["compare.rivals"]:
         app.button(key=f"{rival.key}.remove").click()
         run(app)
     assert app.query_params["models"] == "none"
-    assert app.button(key=f"compare.leave.{run_id}").disabled  # something must be left
+    assert app.button(key=f"compare.{run_id}.remove").disabled  # something must be left
     app.button(key="compare.choose.moons").click()
     run(app)
     app.button(key="compare.start").click()

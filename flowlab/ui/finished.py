@@ -34,13 +34,14 @@ def rows(prefix: str, labels: Sequence[str], colours: Sequence[str], runs: Seque
         name.button(label, icon=":material/history:", width="stretch", disabled=True,
                     key=f"{prefix}.run.{run.id}", help="A finished run, measured as it is; it was "
                     f"trained on {target(run.data).title}.")
-        gone.button("Remove", icon=":material/close:", key=f"{prefix}.leave.{run.id}",
+        gone.button("Remove", icon=":material/close:", key=f"{prefix}.{run.id}.remove",
                     type="tertiary", disabled=alone, on_click=_remove, args=(prefix, run.id),
                     help=f"Take {label} out of the comparison.")
 
 
 def choose(prefix: str, full: bool) -> None:
     """The chooser of finished runs; what is chosen takes part from then on."""
+    turn = st.session_state.setdefault(f"{prefix}.turn", 0)
     with st.popover("Finished run", icon=":material/add:", key=f"{prefix}.finished",
                     disabled=full, help="Add a run that is kept: it is measured and drawn beside "
                     "the models, on the distribution it was trained on, and not trained again."):
@@ -51,8 +52,8 @@ def choose(prefix: str, full: bool) -> None:
                        "model's page.")
             return
         st.selectbox("Finished runs, the newest first", list(runs), index=None,
-                     format_func=lambda name: _line(runs[name]), key=f"{prefix}.addrun",
-                     placeholder="Choose one", on_change=_add, args=(prefix,))
+                     format_func=lambda name: _line(runs[name]), placeholder="Choose one",
+                     key=f"{prefix}.addrun.{turn}", on_change=_add, args=(prefix, turn))
 
 
 def _line(run: Kept) -> str:
@@ -63,12 +64,12 @@ def _line(run: Kept) -> str:
     return f"{run.name} ({TITLES.get(run.model, run.model)} on {target(run.data).title}), {date}"
 
 
-def _add(prefix: str) -> None:
+def _add(prefix: str, turn: int) -> None:
     state = st.session_state
-    name = state[f"{prefix}.addrun"]
-    if name is None:
+    name = state[f"{prefix}.addrun.{turn}"]
+    state[f"{prefix}.turn"] = turn + 1  # an empty chooser next time
+    if name is None or name in state[f"{prefix}.runs"]:
         return
-    state[f"{prefix}.addrun"] = None
     found, _ = fitting([name])
     for run in found:
         state[f"{prefix}.runs"] = (*state[f"{prefix}.runs"], run.id)
