@@ -41,5 +41,14 @@ def frames(run: RunSettings, epochs: int = 4, png: bytes | None = None) -> list[
     return found
 
 
+def kept(store, outcome: str = "finished", name: str = "", **changes: object) -> str:
+    """The id of a run that is over."""
+    chosen = settings(**changes)
+    run_id = store.begin(chosen, name=name)
+    store.record(run_id, frames(chosen))
+    store.end(run_id, outcome)
+    return run_id
+
+
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

@@ -8,10 +8,12 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+import runs_helpers as made
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from flowlab.comparison import Comparison, Entry
+from flowlab.comparison.archive import FOLDER
 from flowlab.ui import rivals, scoreboard
 from flowlab.ui.contests import contests
 from flowlab.ui.lab import lab
@@ -80,9 +82,68 @@ def test_compares_to_the_table_and_a_reload_finds_it():
     assert "Finished" in status(again) and board(again) == shown
     assert again.query_params["models"] == TINY["models"]
     assert again.slider(key="compare.seeds").value == 2
-    values = list(csv.DictReader(io.StringIO(contests().find(name).table().csv())))
+    values = list(csv.DictReader(io.StringIO(contests().find(name, RECIPES).table().csv())))
     assert [row["model"] for row in values] == ["NICE", "Small"] * 2
     assert all(float(row["kl"]) > 0 for row in values)
+
+
+def test_after_a_restart_the_link_opens_it_and_what_is_missing_is_trained():
+    app = page(**TINY)
+    app.button(key="compare.start").click()
+    run(app)
+    until(app, "Finished")
+    name, shown = app.session_state["compare.run"], board(app)
+    (lab().store.folder / FOLDER / name / "1-moons-0.npz").write_bytes(b"damaged")
+    contests.clear()  # what a new server knows: nothing but what is on disk
+    again = page(run=name)
+    assert "Not finished" in status(again) and again.query_params["models"] == TINY["models"]
+    (warning,) = again.warning
+    assert warning.value.startswith("Small on moons") and "damaged" in warning.value
+    assert board(again) != shown
+    kept = contests().find(name, RECIPES).results()
+    again.button(key="compare.missing").click()
+    run(again)
+    until(again, "Finished")
+    assert "compare.missing" not in [b.key for b in again.button] and not again.warning
+    results = contests().find(name, RECIPES).results()
+    assert len(results) == 2 and kept.items() <= results.items()
+
+
+def test_a_finished_run_is_added_measured_and_taken_out():
+    run_id, other = (made.kept(lab().store, data=data) for data in ("rings", "spiral"))
+    made.kept(lab().store, "stopped")  # not offered
+    app = page(**TINY)
+    assert len(app.selectbox(key="compare.addrun.0").options) == 2
+    app.selectbox(key="compare.addrun.0").select(run_id)
+    run(app)
+    assert app.query_params["runs"] == run_id and app.query_params["data"] == "moons,rings"
+    assert app.selectbox(key="compare.addrun.1").value is None
+    (left,) = app.selectbox(key="compare.addrun.1").options
+    assert left.startswith("nice on spiral, 20")
+    assert "nice on rings" in board(app) and "Trained on Four rings" in board(app)
+    for rival in app.session_state["compare.rivals"]:
+        app.button(key=f"{rival.key}.remove").click()
+        run(app)
+    assert app.query_params["models"] == "none"
+    assert app.button(key=f"compare.{run_id}.remove").disabled  # something must be left
+    app.button(key="compare.choose.moons").click()
+    run(app)
+    app.button(key="compare.start").click()
+    run(app)
+    until(app, "Finished")
+    ((key, result),) = contests().find(app.session_state["compare.run"], RECIPES).results().items()
+    assert key == (0, "rings", 0) and f"{result.values['nll']:.3f}" in board(app)
+    for name in (run_id, other):
+        lab().store.delete(name)
+    again = page(run=app.query_params["run"])  # the run is gone, what was measured is not
+    assert "Finished" in status(again) and board(again) == board(app)
+    assert len(again.session_state["compare.rivals"]) == 1
+
+
+def test_a_link_to_a_run_that_is_gone_gets_one_sentence():
+    app = page(**TINY, runs="0123")
+    assert len(app.error) == 1 and "0123 is not kept" in app.error[0].value
+    assert "runs" not in app.query_params and "Ready" in status(app)
 
 
 def test_stop_keeps_what_was_measured():
@@ -133,6 +194,7 @@ def test_thumbnails_take_distributions_in_and_out():
     ({"budget": "hours"}, "budget"), ({"seeds": "11"}, "seeds"), ({"level": "1e-9"}, "level"),
     ({"budget": "seconds", "amount": "601"}, "amount"), ({"parameters": "7"}, "parameters"),
     ({"amount": "0.5"}, "amount"), ({"run": "0123"}, "no longer on this server"),
+    ({"run": "../x"}, "letters and digits"),
 ])
 def test_a_url_out_of_range_gets_one_sentence_and_the_default(query, words):
     app = page(**query)

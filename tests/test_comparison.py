@@ -143,7 +143,7 @@ def test_a_trial_reports_what_it_measures():
     assert [step for look in looks for step, _, _ in look.curve] == [1, 2, 3]
     assert looks[-1].density.shape == (80, 80) and looks[-1].samples.shape == (500, 2)
     values, truth = result.values, target("eight_gaussians")
-    fresh = fresh_points(trial, truth)
+    fresh = fresh_points(trial.settings.training, truth, 0)
     entropy = -truth.log_prob(fresh).double().mean().item()
     assert len(fresh) == TEST and values["kl"] == pytest.approx(values["nll"] - entropy)
     assert values["bits"] == pytest.approx(values["nll"] / (2 * math.log(2)))
@@ -153,7 +153,7 @@ def test_a_trial_reports_what_it_measures():
 
 def test_test_points_are_new_and_the_same_for_all_models():
     trials = plan(comparison(), RECIPES)
-    one, other = (fresh_points(t, target("moons")) for t in trials)
+    one, other = (fresh_points(t.settings.training, target("moons"), t.seed) for t in trials)
     assert torch.equal(one, other)
     trained = target("moons").sample(100, seed=0)
     assert not (one[:, None] == trained[None]).all(-1).any()
@@ -164,7 +164,8 @@ def test_own_points_are_measured_where_nobody_knows_their_density():
     trial = plan(comparison(data=name), RECIPES)[0]
     _, result = finish(trial)
     assert result.values["kl"] is None and result.values["reached"] is None
-    assert math.isfinite(result.values["nll"]) and len(fresh_points(trial, target(name))) == 16
+    assert math.isfinite(result.values["nll"])
+    assert len(fresh_points(trial.settings.training, target(name), 0)) == 16
     columns = {m.name for m in table(comparison(data=name), {}).columns}
     assert "nll" in columns and not {"kl", "reached", "modes"} & columns
 
@@ -281,7 +282,7 @@ def numbers(text: str) -> list[dict[str, str]]:
 def test_a_contest_runs_to_its_table_and_the_command_line_has_its_numbers(engine, tmp_path,
                                                                           capsys):
     asked = comparison(data="moons,circles", seeds=2)
-    contest = Contest(engine, asked, RECIPES)
+    contest = Contest(engine, asked, RECIPES).train()
     contest.wait()
     assert contest.done == len(contest.heats) == 8 and not contest.problems()
     assert all(heat.look.spent == 1.0 and len(heat.curve) == 2 for heat in contest.heats)
@@ -300,7 +301,7 @@ def test_a_contest_runs_to_its_table_and_the_command_line_has_its_numbers(engine
 
 
 def test_a_contest_can_be_stopped(engine):
-    contest = Contest(engine, comparison(amount=9000, seeds=3), RECIPES)
+    contest = Contest(engine, comparison(amount=9000, seeds=3), RECIPES).train()
     while not any(heat.look for heat in contest.heats):
         contest.poll()
     contest.stop()
@@ -310,7 +311,8 @@ def test_a_contest_can_be_stopped(engine):
 
 
 def test_a_training_that_fails_is_told(engine):
-    contest = Contest(engine, comparison("nice:objective=reverse", data="uniform_square"), RECIPES)
+    asked = comparison("nice:objective=reverse", data="uniform_square")
+    contest = Contest(engine, asked, RECIPES).train()
     contest.wait()
     (sentence,) = contest.problems()
     assert sentence.startswith("NICE on uniform_square, seed 0") and "Reverse KL" in sentence

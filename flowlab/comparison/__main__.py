@@ -13,7 +13,8 @@ from tqdm import tqdm
 from flowlab import cli
 from flowlab.comparison.contest import Contest
 from flowlab.comparison.plan import Comparison
-from flowlab.jobs import Local
+from flowlab.jobs.choose import engine
+from flowlab.runs import Store
 from flowlab.settings import describe
 
 
@@ -47,8 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = {"models": ";".join(recipes), **told, **options}
         comparison = Comparison.model_validate(options)
-        with Local(workers, preload=("flowlab.comparison.trial",)) as engine:
-            contest = Contest(engine, comparison, recipes)
+        store = Store()
+        with engine(("flowlab.comparison.trial",), workers) as runner:
+            contest = Contest(runner, comparison, recipes, store).train()
             with tqdm(total=len(contest.heats), unit="training") as bar:
                 contest.wait(told=lambda c: c.done > bar.n and bar.update(c.done - bar.n))
     except ValidationError as error:
@@ -56,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         return _fail(str(error))
     results = contest.table()
+    print(f"Kept: the page Compare opens it with ?run={contest.id}", file=sys.stderr)
     print(results.text(), end="")
     for sentence in contest.problems():
         print(sentence)

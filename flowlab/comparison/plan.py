@@ -1,7 +1,7 @@
 """What is compared: models, distributions, an equal budget; and the trainings that it takes."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
@@ -17,7 +17,8 @@ from flowlab.training import SCHEDULES, Progress
 #: Settings that the comparison decides for all its models, or that it is not about.
 COMMON = ("data", "noise", "points", "test_fraction", "seed", "epochs", "event_shape", "classes",
           "device")
-MOST = 6  # models in one comparison: more cannot be told apart by colour
+MOST = 6  # models and runs in one comparison: more cannot be told apart by colour
+NONE = "none"  # what a link says where only finished runs are compared
 DISTRIBUTIONS = 8
 LABEL = 24  # characters
 LONGEST = 10_000  # epochs that a training may have
@@ -69,6 +70,10 @@ class Comparison(Settings):
         (), "Models", "What is compared: models with semicolons between them, each with settings "
         "of its own where it has any, such as nice;realnvp:couplings=4:label=small.",
         group="Compare")
+    runs: tuple[str, ...] = setting(
+        (), "Finished runs", "Runs that are kept and finished, by their ids with commas between "
+        "them: they are measured beside the models, and not trained again. With models=none there "
+        "are only they.", group="Compare")
     data: tuple[str, ...] = setting(
         ("moons",), "Distributions", "What they all learn.", group="Compare")
     budget: Literal["epochs", "steps", "seconds"] = setting(
@@ -94,13 +99,15 @@ class Comparison(Settings):
     @classmethod
     def _read_models(cls, models: object) -> object:
         if isinstance(models, str):
+            if models.strip() == NONE:
+                return ()
             return tuple(Entry.from_text(part) for part in models.split(";") if part.strip())
         return models
 
-    @field_validator("data", mode="before")
+    @field_validator("data", "runs", mode="before")
     @classmethod
-    def _read_data(cls, data: object) -> object:
-        return tuple(filter(None, data.split(","))) if isinstance(data, str) else data
+    def _read_names(cls, names: object) -> object:
+        return tuple(filter(None, names.split(","))) if isinstance(names, str) else names
 
     @field_validator("models")
     @classmethod
@@ -108,6 +115,14 @@ class Comparison(Settings):
         if len(models) > MOST:
             raise ValueError(f"compare up to {MOST} models at a time")
         return models
+
+    @field_validator("runs")
+    @classmethod
+    def _few_runs(cls, runs: tuple[str, ...]) -> tuple[str, ...]:
+        if len(runs) > MOST or len(set(runs)) < len(runs) or not all(
+                run.isascii() and run.isalnum() and len(run) <= 64 for run in runs):
+            raise ValueError(f"give the ids of up to {MOST} different runs")
+        return runs
 
     @field_validator("data")
     @classmethod
@@ -134,15 +149,21 @@ class Comparison(Settings):
     def texts(self) -> dict[str, str]:
         """What differs from the defaults, as text; pydantic reads it again."""
         written = {"models": ";".join(entry.text() for entry in self.models),
-                   "data": ",".join(self.data), "amount": f"{self.amount:g}"}
-        return {name: written.get(name, str(getattr(self, name)))
-                for name, field in type(self).model_fields.items()
-                if getattr(self, name) != field.default}
+                   "data": ",".join(self.data), "amount": f"{self.amount:g}",
+                   "runs": ",".join(self.runs)}
+        texts = {name: written.get(name, str(getattr(self, name)))
+                 for name, field in type(self).model_fields.items()
+                 if getattr(self, name) != field.default}
+        return texts if self.models or not self.runs else {"models": NONE} | texts
 
-    def labels(self, titles: Mapping[str, str] | None = None) -> tuple[str, ...]:
-        """A different name for each entry: its own, or the model's, numbered where it must be."""
+    def labels(self, titles: Mapping[str, str] | None = None, runs: Sequence[str] = ()
+               ) -> tuple[str, ...]:
+        """A different name for each entry: its own, or the model's, numbered where it must be.
+
+        The names of the finished runs follow, numbered likewise.
+        """
         names = [entry.label or (titles or {}).get(entry.model, entry.model)
-                 for entry in self.models]
+                 for entry in self.models] + list(runs)
         return tuple(name if names.count(name) == 1 else f"{name} ({names[:i + 1].count(name)})"
                      for i, name in enumerate(names))
 
@@ -222,7 +243,7 @@ def plan(comparison: Comparison, recipes: Mapping[str, ModuleType]) -> list[Tria
     ValueError
         With one sentence that says what to change.
     """
-    if not comparison.models:
+    if not comparison.models and not comparison.runs:
         raise ValueError("Nothing to compare: choose at least one model.")
     runs = [settings_of(entry, comparison, recipes) for entry in comparison.models]
     for name in comparison.data:

@@ -142,7 +142,7 @@ def best(column: Sequence[Statistic], better: str) -> int | None:
 
 @dataclass(frozen=True)
 class Row:
-    """A model on a distribution.
+    """A model, or a finished run, on a distribution.
 
     Attributes
     ----------
@@ -153,6 +153,9 @@ class Row:
         By the measures' names.
     best : frozenset of str
         Names of the measures in which it is best of the models on this distribution.
+    elsewhere : str
+        The distribution that a finished run was trained on, where it is another: then it has no
+        measures here.
     """
 
     data: str
@@ -160,6 +163,7 @@ class Row:
     entry: int
     statistics: Mapping[str, Statistic]
     best: frozenset[str]
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,7 +214,7 @@ class Table:
 
 
 def table(comparison: Comparison, results: Mapping[tuple[int, str, int], Result],
-          labels: Sequence[str] | None = None) -> Table:
+          labels: Sequence[str] | None = None, runs: Sequence[str] = ()) -> Table:
     """The table of what is measured so far.
 
     Parameters
@@ -219,24 +223,29 @@ def table(comparison: Comparison, results: Mapping[tuple[int, str, int], Result]
     results : mapping
         From entry, distribution and seed to the result.
     labels : sequence of str, optional
-        The models' names for people.
+        The names of models and finished runs for people.
+    runs : sequence of str, optional
+        The distribution of each finished run. A run is one training, with a budget of its own: it
+        is measured, but takes no part in who is best.
     """
     labels = comparison.labels() if labels is None else labels
     every = measures(comparison.level)
-    rows = []
+    models, rows = len(comparison.models), []
     for data in comparison.data:
         some = []
-        for entry in range(len(comparison.models)):
+        for entry in range(len(labels)):
             found = [results[key] for seed in range(comparison.seeds)
                      if (key := (entry, data, seed)) in results]
             some.append({m.name: Statistic(tuple(r.values[m.name] for r in found
                                                  if r.values[m.name] is not None), len(found))
                          for m in every})
         # The best is of all seeds: before they are in, nobody is.
-        whole = all(s["nll"].of == comparison.seeds for s in some)
-        winners = {m.name: best([s[m.name] for s in some], m.better) for m in every if whole}
+        whole = all(s["nll"].of == comparison.seeds for s in some[:models])
+        winners = {m.name: best([s[m.name] for s in some[:models]], m.better)
+                   for m in every if whole}
+        elsewhere = [""] * models + [own if own != data else "" for own in runs]
         rows += [Row(data, label, entry, some[entry], frozenset(
-            name for name, winner in winners.items() if winner == entry))
+            name for name, winner in winners.items() if winner == entry), elsewhere[entry])
             for entry, label in enumerate(labels)]
     truths = [target(name) for name in comparison.data]
     absent = set()

@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +24,7 @@ from flowlab.metrics import (
     nll,
 )
 from flowlab.parts import split
-from flowlab.training import Progress
+from flowlab.training import Progress, TrainingSettings
 
 GRID = 80  # cells along a side of a density's picture
 SHOWN = 500  # samples in a look
@@ -136,60 +136,72 @@ class _Watch:
         if now < self.next and not last:
             return None
         self.next = now + EVERY
-        pictures = self._pictures(progress.flow) if self.trial.pictures else (None, None)
-        look = Look(self.trial.spent(progress), tuple(self.curve[self.sent:]), *pictures)
+        shown = pictures(progress.flow.eval(), self.grid) if self.trial.pictures else (None, None)
+        look = Look(self.trial.spent(progress), tuple(self.curve[self.sent:]), *shown)
         self.sent = len(self.curve)
         return look
 
-    @torch.no_grad()
-    def _pictures(self, flow: Flow) -> tuple[np.ndarray, np.ndarray]:
-        flow.eval()
-        z = flow.base_sample(SHOWN, torch.Generator(flow.device).manual_seed(0))
-        density = flow.log_prob(self.grid.to(flow.device, flow.dtype)).exp()
-        return (density.reshape(GRID, GRID).float().cpu().numpy(),
-                flow.forward(z)[0].float().cpu().numpy())
-
-    @torch.no_grad()
     def result(self, progress: Progress) -> Result:
         """All measures of the trained flow."""
         flow, trial = progress.flow.eval(), self.trial
-        test = fresh_points(trial, self.truth)
-        x = test.to(flow.device, flow.dtype)
-        test_nll = nll(flow, x)
-        known = isinstance(self.truth, Target)
-        samples, milliseconds = _drawn(flow, trial.seed)
-        reached = next((t for _, t, kl in self.curve if kl <= trial.level), None)
-        modes = self.truth.modes
-        finite = bool(torch.isfinite(samples).all())
-        values = {
-            "kl": test_nll + self.truth.log_prob(test).double().mean().item() if known else None,
-            "nll": test_nll,
-            "bits": bits_per_dimension(test_nll, flow.event_shape),
-            "parameters": float(sum(p.numel() for p in flow.parameters())),
-            "speed": progress.step / progress.seconds if progress.seconds else None,
-            "reached": reached if known else None,
-            "inverse": inverse_error(flow, x),
-            "sampling": milliseconds,
-            "modes": mode_coverage(samples, test, modes) if modes is not None and finite else None,
-            "energy": energy_distance(samples[:PAIRED], test[:PAIRED]) if finite else None,
-        }
+        test = fresh_points(trial.settings.training, self.truth, trial.seed)
         outcome, reason = progress.outcome, progress.reason
         if outcome == "finished" and trial.spent(progress) < 1:
             reason = f"It ended after {LONGEST:,} epochs, before its budget was used up."
         return Result("finished" if outcome == "running" else outcome, reason, progress.step,
-                      progress.seconds, {name: _finite(value) for name, value in values.items()})
+                      progress.seconds, measure(flow, self.truth, test, trial.seed) | pace(
+                          self.curve, progress.step, progress.seconds,
+                          trial.level if isinstance(self.truth, Target) else None))
 
 
-def fresh_points(trial: Trial, truth: Target | Points) -> Tensor:
+@torch.no_grad()
+def pictures(flow: Flow, grid: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Density and samples of a flow in evaluation mode, as a `Look` has them."""
+    z = flow.base_sample(SHOWN, torch.Generator(flow.device).manual_seed(0))
+    density = flow.log_prob(grid.to(flow.device, flow.dtype)).exp()
+    return (density.reshape(GRID, GRID).float().cpu().numpy(),
+            flow.forward(z)[0].float().cpu().numpy())
+
+
+@torch.no_grad()
+def measure(flow: Flow, truth: Target | Points, test: Tensor, seed: int
+            ) -> dict[str, float | None]:
+    """The measures of a trained flow, in evaluation mode, on test points of shape (n, 2)."""
+    x = test.to(flow.device, flow.dtype)
+    test_nll = nll(flow, x)
+    known = isinstance(truth, Target)
+    samples, milliseconds = _drawn(flow, seed)
+    modes = truth.modes
+    finite = bool(torch.isfinite(samples).all())
+    return _finite({
+        "kl": test_nll + truth.log_prob(test).double().mean().item() if known else None,
+        "nll": test_nll,
+        "bits": bits_per_dimension(test_nll, flow.event_shape),
+        "parameters": float(sum(p.numel() for p in flow.parameters())),
+        "inverse": inverse_error(flow, x),
+        "sampling": milliseconds,
+        "modes": mode_coverage(samples, test, modes) if modes is not None and finite else None,
+        "energy": energy_distance(samples[:PAIRED], test[:PAIRED]) if finite else None,
+    })
+
+
+def pace(curve: Sequence[tuple[int, float, float]], step: int, seconds: float,
+         level: float | None) -> dict[str, float | None]:
+    """Steps a second, and the seconds until a curve was first at a level or below."""
+    reached = None if level is None else next((t for _, t, kl in curve if kl <= level), None)
+    return _finite({"speed": step / seconds if seconds else None, "reached": reached})
+
+
+def fresh_points(settings: TrainingSettings, truth: Target | Points, seed: int) -> Tensor:
     """Points that no flow of this seed was trained on, the same for all of them.
 
     Of a known distribution they are drawn fresh; of a user's own points they are those that were
     kept aside.
     """
     if isinstance(truth, Target):
-        return truth.sample(TEST, seed=FRESH + trial.seed)
-    points = truth.sample(trial.settings.training.points, seed=trial.seed)
-    return points[split(len(points), trial.settings.training)[0]]
+        return truth.sample(TEST, seed=FRESH + seed)
+    points = truth.sample(settings.points, seed=settings.seed)
+    return points[split(len(points), settings)[0]]
 
 
 def _drawn(flow: Flow, seed: int) -> tuple[Tensor, float]:
@@ -205,5 +217,6 @@ def _drawn(flow: Flow, seed: int) -> tuple[Tensor, float]:
     return samples.float().cpu(), statistics.median(times)
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def _finite(values: dict[str, float | None]) -> dict[str, float | None]:
+    return {name: value if value is not None and math.isfinite(value) else None
+            for name, value in values.items()}

@@ -1,12 +1,14 @@
 """The page on which models are compared: one press, then the view that follows all trainings."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 import streamlit as st
 
 from flowlab.comparison import Comparison, Contest, plan, table
+from flowlab.comparison.contest import MISSING
+from flowlab.comparison.finished import Entrant, entrants, reviews
 from flowlab.figures.rivals import VIEWS
 from flowlab.ui import contests, image, rivals, scoreboard
 from flowlab.ui.contests import contests as registry
@@ -30,7 +32,8 @@ def show(recipes: Recipes) -> None:
     complaints = _attach(recipes) + rivals.load(recipes)
     with st.sidebar:
         comparison = rivals.show(recipes)
-    contest = registry().find(st.session_state.get(f"{NAME}.run"))
+    runs = entrants(comparison.runs, lab().store)
+    contest = registry().find(st.session_state.get(f"{NAME}.run"), recipes)
     st.session_state.setdefault(f"{NAME}.moves", False)
     rivals.write_url(comparison, recipes, contest.id if contest else None)
     with st.container(key=f"page-{NAME}"):
@@ -40,8 +43,8 @@ def show(recipes: Recipes) -> None:
                     "two apart.")
         for sentence in complaints:
             st.error(sentence, icon=":material/error:")
-        _buttons(comparison, contest, recipes)
-        _live(contest, comparison, recipes)
+        _buttons(comparison, runs, contest, recipes)
+        _live(contest, comparison, runs, recipes)
         _take(comparison if contest is None else contest.comparison, contest)
 
 
@@ -50,7 +53,11 @@ def _attach(recipes: Recipes) -> list[str]:
     run = st.query_params.get("run")
     if run is None or run == st.session_state.get(f"{NAME}.run"):
         return []
-    contest = registry().find(run)
+    try:
+        contest = registry().find(run, recipes)
+    except ValueError as error:
+        del st.query_params["run"]
+        return [str(error)]
     if contest is None:
         del st.query_params["run"]
         return ["The comparison in this link is no longer on this server: press Compare to repeat "
@@ -61,12 +68,15 @@ def _attach(recipes: Recipes) -> list[str]:
     return []
 
 
-def _buttons(comparison: Comparison, contest: Contest | None, recipes: Recipes) -> None:
+def _buttons(comparison: Comparison, runs: Sequence[Entrant], contest: Contest | None,
+             recipes: Recipes) -> None:
     active = contest is not None and contest.active
     unfit = ""
     try:
-        trainings = f"{len(plan(comparison, recipes))} trainings. "
-        about = trainings + rivals.sizes(comparison, recipes)
+        trainings = f"{len(plan(comparison, recipes))} trainings"
+        if measured := len(reviews(comparison, runs)):
+            trainings += f", {measured} finished run{'s' * (measured > 1)}"
+        about = trainings + ". " + rivals.sizes(comparison, recipes)
     except ValueError as error:
         about = unfit = str(error)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -81,6 +91,10 @@ def _buttons(comparison: Comparison, contest: Contest | None, recipes: Recipes) 
                              default=VIEWS[0], required=True, key=f"{NAME}.view",
                              label_visibility="collapsed", persist_state="session",
                              help="What the squares show: the learned density, or samples.")
+        if contest is not None and contest.missing:
+            st.button("Train what is missing", icon=":material/resume:", key=f"{NAME}.missing",
+                      on_click=_train, args=(contest,), help="Train what has no result yet in the "
+                      "comparison that is shown; what is measured stays.")
         if unfit:
             st.markdown(f":red-badge[Cannot be] {unfit}")
         else:
@@ -94,33 +108,40 @@ def _start(comparison: Comparison, recipes: Recipes) -> None:
     st.query_params["run"] = contest.id
 
 
+def _train(contest: Contest) -> None:
+    contest.train(f"{owner()}.{NAME}")
+
+
 def _stop(contest: Contest) -> None:
     contest.stop()
 
 
-def _live(contest: Contest | None, comparison: Comparison, recipes: Recipes) -> None:
+def _live(contest: Contest | None, comparison: Comparison, runs: Sequence[Entrant],
+          recipes: Recipes) -> None:
     """Status, pictures and table, redrawn by themselves while a training may change."""
     every = POLL if st.session_state[f"{NAME}.moves"] else None
-    st.fragment(_look, run_every=every)(contest, comparison, recipes)
+    st.fragment(_look, run_every=every)(contest, comparison, runs, recipes)
 
 
-def _look(contest: Contest | None, comparison: Comparison, recipes: Recipes) -> None:
+def _look(contest: Contest | None, comparison: Comparison, runs: Sequence[Entrant],
+          recipes: Recipes) -> None:
     view = st.session_state[f"{NAME}.view"]
     fresh = True
     if contest is None:
-        labels = comparison.labels({n: r.MODEL.__name__ for n, r in recipes.items()})
+        labels = comparison.labels({n: r.MODEL.__name__ for n, r in recipes.items()},
+                                   [run.name for run in runs])
         st.markdown(":gray-badge[Ready] Press **Compare**, or change anything at the left.")
         st.progress(0.0)
         png, numbers = (contests.preview(comparison, labels, theme()),
-                        table(comparison, {}, labels))
+                        table(comparison, {}, labels, [run.data for run in runs]))
     else:
         contest.seen = time.monotonic()
         contest.poll()
         _state(contest)
         (png, fresh), numbers = contests.drawn(contest, view, theme()), contest.table()
-        comparison = contest.comparison
+        comparison, labels = contest.comparison, contest.labels
     with st.container(key=f"{NAME}-panels"):
-        image.show(png, _alt(contest, comparison))
+        image.show(png, _alt(contest, labels))
     scoreboard.show(numbers, comparison)
     if contest is not None:
         for sentence in contest.problems():
@@ -133,27 +154,29 @@ def _look(contest: Contest | None, comparison: Comparison, recipes: Recipes) -> 
 
 def _state(contest: Contest) -> None:
     """One line and a bar: how far all trainings are."""
+    what = "trainings and finished runs" if contest.runs else "trainings"
     total, running = len(contest.heats), sum(h.status.state == "running" for h in contest.heats)
-    spent = sum(1.0 if not h.status.active else h.look.spent if h.look else 0.0
+    spent = sum(1.0 if h.result else h.look.spent if h.look else 0.0
                 for h in contest.heats) / total
     if contest.active:
-        text = f"**{contest.done}** of {total} trainings done, {running} under way."
+        text = f"**{contest.done}** of {total} {what} done, {running} under way."
         if not lab().engine.ready:
             text = "The lab's workers are still starting: a moment."
         st.markdown(f":blue-badge[Comparing] {text}")
     elif len(contest.results()) == total:
-        st.markdown(f":green-badge[Finished] All **{total}** trainings are done.")
+        st.markdown(f":green-badge[Finished] All **{total}** {what} are done.")
     else:
-        st.markdown(f":gray-badge[Stopped] **{len(contest.results())}** of {total} trainings were "
-                    "measured.")
+        state = ("Not finished" if any(h.status.state == MISSING for h in contest.heats)
+                 else "Stopped")
+        st.markdown(f":gray-badge[{state}] **{len(contest.results())}** of {total} {what} "
+                    "are measured.")
     st.progress(min(spent, 1.0))
 
 
-def _alt(contest: Contest | None, comparison: Comparison) -> str:
-    names = ", ".join(entry.label or entry.model for entry in comparison.models)
+def _alt(contest: Contest | None, labels: Sequence[str]) -> str:
     done = "before any training" if contest is None else f"{contest.done} trainings done"
-    return (f"True densities beside those that {names} have learned, and their KL against steps "
-            f"and against seconds; {done}.")
+    return (f"True densities beside those that {', '.join(labels)} have learned, and their KL "
+            f"against steps and against seconds; {done}.")
 
 
 def _take(comparison: Comparison, contest: Contest | None) -> None:

@@ -14,14 +14,16 @@ import streamlit as st
 import torch
 
 from flowlab.comparison import Comparison, Contest
+from flowlab.comparison.plan import Trial
 from flowlab.comparison.trial import GRID, SHOWN
 from flowlab.data import target
 from flowlab.data.target import Target
 from flowlab.figures import RivalsPicture, grid_points
 from flowlab.ui.lab import GRACE, lab
 
-#: Comparisons that are over and kept; the oldest go first.
+#: Comparisons that are over and stay in memory; the oldest go first, and are on disk.
 KEPT = int(os.environ.get("FLOWLAB_COMPARISONS", "12"))
+LOOK = 1.0  # seconds between two looks at those under way
 
 
 class Contests:
@@ -30,36 +32,54 @@ class Contests:
     def __init__(self) -> None:
         self._contests: dict[str, Contest] = {}
         self._lock = threading.Lock()
-        threading.Thread(target=self._stop_unwatched, daemon=True).start()
+        threading.Thread(target=self._follow, daemon=True).start()
 
     def start(self, comparison: Comparison, recipes: Mapping[str, ModuleType], owner: str
               ) -> Contest:
         """Queue all trainings of a comparison, as `Contest` says."""
-        contest = Contest(lab().engine, comparison, recipes, owner)
+        contest = Contest(lab().engine, comparison, recipes, lab().store).train(owner)
         with self._lock:
-            self._contests[contest.id] = contest
-            over = [c.id for c in self._contests.values() if not c.active]
-            for name in over[:max(0, len(over) - KEPT)]:
-                del self._contests[name]
+            self._add(contest)
         return contest
 
-    def find(self, name: str | None) -> Contest | None:
-        """The comparison with this id, as it is now; None where there is none any more."""
-        contest = self._contests.get(name or "")
-        if contest is not None:
-            contest.seen = time.monotonic()
-            contest.poll()
+    def find(self, name: str | None, recipes: Mapping[str, ModuleType]) -> Contest | None:
+        """The comparison with this id, as it is now; None where there is none (any more).
+
+        Raises
+        ------
+        ValueError
+            For one on disk that cannot be read, or no longer fits the program.
+        """
+        if not name:
+            return None
+        with self._lock:
+            contest = self._contests.get(name)
+            if contest is None:
+                contest = Contest.open(name, lab().engine, recipes, lab().store)
+                if contest is None:
+                    return None
+                self._add(contest)
+        contest.seen = time.monotonic()
+        contest.poll()
         return contest
 
-    def _stop_unwatched(self) -> None:
+    def _add(self, contest: Contest) -> None:
+        self._contests[contest.id] = contest
+        over = [c.id for c in self._contests.values() if not c.active and c is not contest]
+        for name in over[:max(0, len(over) - KEPT)]:
+            del self._contests[name]
+
+    def _follow(self) -> None:
+        """Keep on disk what comes also while nobody looks, and stop what nobody watches."""
         while True:
-            time.sleep(5)
+            time.sleep(LOOK)
             with self._lock:
                 contests = list(self._contests.values())
             for contest in contests:
-                if contest.active and time.monotonic() - contest.seen > GRACE:
-                    contest.stop()
+                if contest.active:
                     contest.poll()
+                    if time.monotonic() - contest.seen > GRACE:
+                        contest.stop()
 
 
 @st.cache_resource(show_spinner=False)
@@ -170,9 +190,9 @@ def _steps(contest: Contest) -> float | None:
         return contest.comparison.amount
     if contest.comparison.budget == "seconds":
         return None
-    training = [heat.trial.settings.training for heat in contest.heats]
-    return max(s.epochs * math.ceil(round(s.points * (1 - s.test_fraction)) / s.batch_size)
-               for s in training)
+    training = [h.trial.settings.training for h in contest.heats if isinstance(h.trial, Trial)]
+    return max((s.epochs * math.ceil(round(s.points * (1 - s.test_fraction)) / s.batch_size)
+                for s in training), default=None)
 
 
 def _update(easel: Easel, contest: Contest, view: str) -> None:
@@ -184,6 +204,9 @@ def _update(easel: Easel, contest: Contest, view: str) -> None:
         for column in range(len(contest.labels)):
             heats = [h for h in contest.heats
                      if (h.trial.entry, h.trial.data) == (column, data)]
+            if not heats:  # a finished run that was trained on another distribution
+                picture.update(row, column, caption="other data")
+                continue
             look = heats[0].look
             picture.update(
                 row, column, density=look and look.density, samples=look and look.samples,
@@ -197,7 +220,8 @@ def _caption(heat: object, known: bool) -> str:
         value = heat.result.values["kl" if known else "nll"]
     else:
         value = heat.curve[-1][2] if heat.curve else None
-    state = {"queued": "waiting", "running": "training", "paused": "paused"}.get(
+    at_it = "training" if isinstance(heat.trial, Trial) else "measuring"
+    state = {"queued": "waiting", "running": at_it, "paused": "paused"}.get(
         heat.status.state, "" if heat.result else heat.status.state)
     number = "" if value is None else f"{'KL' if known else 'NLL'} {value:.3f}"
     return "  ".join(filter(None, (number.replace("-", "\N{MINUS SIGN}"), state)))

@@ -21,7 +21,7 @@ from flowlab.comparison.sizes import count
 from flowlab.data import target
 from flowlab.figures import style
 from flowlab.settings import RunSettings, describe
-from flowlab.ui import allowed, controls
+from flowlab.ui import allowed, controls, finished
 from flowlab.ui.allowed import Unfit
 from flowlab.ui.chooser import choose_some
 from flowlab.ui.lab import theme
@@ -99,7 +99,11 @@ def read(texts: dict[str, str], recipes: Recipes) -> tuple[Comparison, list[str]
             data.append(name)
         except Unfit as error:
             complaints.append(str(error))
-    changes = {"models": tuple(fitting) or default(recipes).models,
+    runs, unfit = finished.fitting(comparison.runs)
+    complaints += unfit
+    if not fitting and (comparison.models or not runs):
+        fitting = default(recipes).models
+    changes = {"models": tuple(fitting), "runs": tuple(run.id for run in runs),
                "data": tuple(data) or default(recipes).data}
     return comparison.model_copy(update=changes), complaints
 
@@ -110,6 +114,7 @@ def put(comparison: Comparison, recipes: Recipes) -> None:
     state[f"{NAME}.rivals"] = []
     for entry in comparison.models:
         add(entry, recipes)
+    state[f"{NAME}.runs"] = comparison.runs
     state[f"{NAME}.data"] = comparison.data
     state[f"{NAME}.budget"] = comparison.budget
     state[f"{NAME}.amount.{comparison.budget}"] = comparison.amount
@@ -138,7 +143,7 @@ def _remove(rival: Rival) -> None:
 def show(recipes: Recipes) -> Comparison:
     """Draw all controls and return the comparison that they show."""
     with st.expander("Models", expanded=True, key=f"{NAME}.group.models"):
-        entries = _models(recipes)
+        entries, runs = _entries(recipes)
     with st.expander("Distributions", expanded=True, key=f"{NAME}.group.data"):
         choose_some(NAME)
         chosen = st.session_state[f"{NAME}.data"]
@@ -146,38 +151,49 @@ def show(recipes: Recipes) -> Comparison:
                    + ". Press to take one in or out.")
     with st.expander("Budget", expanded=True, key=f"{NAME}.group.budget"):
         values = _budget()
-    return Comparison(models=entries, data=chosen, **values)
+    return Comparison(models=entries, runs=runs, data=chosen, **values)
 
 
-def _models(recipes: Recipes) -> tuple[Entry, ...]:
+def _entries(recipes: Recipes) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+    """The models, and the ids of the finished runs."""
+    runs, _ = finished.fitting(st.session_state[f"{NAME}.runs"])  # one may have been deleted
+    st.session_state[f"{NAME}.runs"] = ids = tuple(run.id for run in runs)
+    if not ids and not st.session_state[f"{NAME}.rivals"]:
+        add(default(recipes).models[0], recipes)
     rivals, entries = st.session_state[f"{NAME}.rivals"], []
+    total = len(rivals) + len(runs)
     titles = {name: recipe.MODEL.__name__ for name, recipe in recipes.items()}
     named = [Entry(model=r.model, label=st.session_state[f"{r.key}.label"]) for r in rivals]
-    labels = Comparison(models=tuple(named)).labels(titles)
+    labels = Comparison(models=tuple(named)).labels(titles, [run.name for run in runs])
     colours = style.theme(theme()).rivals
-    for rival, label, colour in zip(rivals, map(plain, labels), colours, strict=False):
+    labels = list(map(plain, labels))
+    for rival, label, colour in zip(rivals, labels, colours, strict=False):
         dot, name, gone = st.columns([1, 8, 2], gap="xxsmall", vertical_alignment="center")
         dot.html(f'<span style="color: {colour}">●</span>')
         with name.popover(label, icon=":material/tune:", width="stretch", key=f"{rival.key}.open",
                           help=f"Settings of this {titles[rival.model]}."):
             entries.append(_entry(rival, recipes[rival.model]))
         gone.button("Remove", icon=":material/close:", key=f"{rival.key}.remove", type="tertiary",
-                    disabled=len(rivals) == 1, on_click=_remove, args=(rival,),
+                    disabled=total == 1, on_click=_remove, args=(rival,),
                     help=f"Take {label} out of the comparison.")
+    first = len(rivals)
+    finished.rows(NAME, labels[first:], colours[first:], runs, total == 1)
     with st.container(horizontal=True, gap="xsmall", key=f"{NAME}-add"):
         for name, title in titles.items():
             st.button(title, icon=":material/add:", key=f"{NAME}.add.{name}",
-                      disabled=len(rivals) >= MOST, on_click=add, args=(Entry(model=name), recipes),
+                      disabled=total >= MOST, on_click=add, args=(Entry(model=name), recipes),
                       help=f"Add a {title}, also beside another with other settings; up to {MOST} "
                       "models.")
-    return tuple(entries)
+        finished.choose(NAME, total >= MOST)
+    return tuple(entries), ids
 
 
 def _entry(rival: Rival, recipe: ModuleType) -> Entry:
     label = st.text_input("Name in this comparison", max_chars=LABEL, key=f"{rival.key}.label",
                           persist_state="session", placeholder=recipe.MODEL.__name__,
                           help="How pictures and table call it; left empty, by the model's name.")
-    own = [name for name in type(rival.settings.flow).model_fields if name not in COMMON]
+    own = [name for name in type(rival.settings.flow).model_fields
+           if name not in (*COMMON, *controls.HIDDEN)]
     values = controls.some(recipe.Run, rival.key, (*own, *TRAINING))
     texts = recipe.Run.from_flat(rival.settings.flat() | values).texts()
     return Entry(model=rival.model, label=label.strip(),
@@ -215,7 +231,7 @@ def sizes(comparison: Comparison, recipes: Recipes) -> str:
     """How large the models are, in a sentence; a ValueError where they cannot be made so."""
     numbers = [f"{count(recipes[e.model].MODEL, settings_of(e, comparison, recipes).flow):,}"
                for e in comparison.models]
-    return "Parameters: " + ", ".join(numbers) + "."
+    return "Parameters: " + ", ".join(numbers) + "." if numbers else ""
 
 
 def write_url(comparison: Comparison, recipes: Recipes, run: str | None) -> None:

@@ -20,12 +20,14 @@ def show(table: Table, comparison: Comparison) -> None:
 
 def note(comparison: Comparison) -> str:
     """One sentence on what the numbers are and when one is marked."""
+    runs = (" A finished run is one training with a budget of its own: its numbers are without "
+            "error and never marked." if comparison.runs else "")
     if comparison.seeds == 1:
         return ("One seed: what differs may be chance, so nothing is marked as best. Choose three "
-                "seeds or more for an answer that can be trusted.")
+                "seeds or more for an answer that can be trusted." + runs)
     return (f"Mean ± standard error over {comparison.seeds} seeds. A value is **marked** when it "
             "is better than that of every other model by more than the seeds' noise (Welch's "
-            f"t-test, {CONFIDENCE:.0%}).")
+            f"t-test, {CONFIDENCE:.0%})." + runs)
 
 
 def html(table: Table, colours: Sequence[str]) -> str:
@@ -48,6 +50,9 @@ def html(table: Table, colours: Sequence[str]) -> str:
             first = f'<th scope="rowgroup" rowspan="{models}">{title}</th>'
         cells = "".join(_cell(row.statistics[m.name].write(m.style), m.name in row.best)
                         for m in table.columns)
+        if row.elsewhere:
+            cells = (f'<td class="elsewhere" colspan="{len(table.columns)}">Trained on '
+                     f"{escape(target(row.elsewhere).title)}, and measured there.</td>")
         dot = f'<span style="color: {colours[row.entry]}">●</span>'
         start = ' class="first"' if first else ""
         lines.append(f'<tr{start}>{first}<th scope="row">{dot} {escape(row.label)}</th>{cells}'
