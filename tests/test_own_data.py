@@ -13,7 +13,7 @@ from flowlab.cameras import camera
 from flowlab.data import Picture, Points, store, target
 from flowlab.settings import TrainingSettings
 from flowlab.training import train
-from nice import train_nice
+from nice import NICE, train_nice
 
 
 @pytest.fixture(autouse=True)
