@@ -14,7 +14,7 @@ st.navigation([
     st.Page("nice/page.py", title="NICE", icon=":material/swap_horiz:", url_path="nice"),
     st.Page("realnvp/page.py", title="RealNVP", icon=":material/open_with:", url_path="realnvp"),
     st.Page("glow/page.py", title="Glow", icon=":material/flare:", url_path="glow"),
+    st.Page("comparison.py", title="Compare", icon=":material/compare:", url_path="compare"),
     st.Page("sweeps.py", title="Sweeps", icon=":material/tune:"),
     st.Page("history.py", title="Runs", icon=":material/history:"),
-    st.Page("comparison.py", title="Compare", icon=":material/compare:", url_path="compare"),
 ]).run()

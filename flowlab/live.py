@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from torch import Tensor
@@ -117,14 +117,6 @@ def give_back(settings: RunSettings, used: Camera) -> None:
         del _spare[next(iter(_spare))]
 
 
-def preview(flow: Flow, settings: RunSettings, theme: str,
-            layers: tuple[str, ...] = LAYERS_SHOWN) -> bytes:
-    """The picture of a fresh flow, as PNG: what a viewer sees before any training."""
-    taking = camera(settings, theme, layers)
-    taking.initialise(flow)
-    return taking.take(flow, [])
-
-
 def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None, Frame | None]:
     """Train and yield once a batch: a `Frame` when one is due, else None.
 
@@ -149,6 +141,14 @@ def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None, Fr
     if progress.outcome != "running":
         yield last
     return last
+
+
+def _go_on(request: Request, frame: Frame) -> Request:
+    """What to watch after a worker died: the training from the frame's checkpoint, or afresh."""
+    return replace(request, resume=frame.snapshot or request.resume)
+
+
+watch.resume = _go_on
 
 
 class Film:

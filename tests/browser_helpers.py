@@ -30,8 +30,8 @@ def serving() -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
         url = f"http://localhost:{port}"
         deadline = time.monotonic() + 90
         while True:
@@ -43,7 +43,7 @@ def serving() -> Iterator[str]:
                 time.sleep(0.2)
         yield url
         process.terminate()
-        process.communicate(timeout=30)
+        process.wait(30)
 
 
 def button(page: Page, name: str):

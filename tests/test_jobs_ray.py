@@ -47,17 +47,19 @@ class TestCluster:
             with pytest.raises(RuntimeError, match="start one there with `ray start --head`"):
                 Ray(workers=1)
 
-    def test_no_point_is_lost_with_a_node(self):
+    def test_no_point_is_lost_with_a_node(self, tmp_path):
         environment = {
             "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS))),
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # stay on this machine
             "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 2,
             "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0",
         }
-        done = subprocess.run([sys.executable, str(TESTS / "two_nodes.py")], text=True,
-                              capture_output=True, timeout=300, env=os.environ | environment)
+        command = [sys.executable, str(TESTS / "two_nodes.py"), str(tmp_path)]
+        done = subprocess.run(command, text=True,
+                              capture_output=True, timeout=500, env=os.environ | environment)
         assert done.returncode == 0, done.stderr[-4000:]
-        said = json.loads(done.stdout.splitlines()[-1])
+        told = json.loads(done.stdout.splitlines()[-1])
+        said = told["jobs"]
         # Points that were over have kept their results, and all others have come to their end.
         assert said["before"] and all(before == after for before, after in said["before"])
         assert said["states"] == ["finished"] * 8
@@ -70,3 +72,9 @@ class TestCluster:
         moved = [i for i, names in enumerate(nodes) if len(names) == 2]
         assert moved and all("its node died; it went on" in said["messages"][i] for i in moved)
         assert said["dying"] in set.union(*nodes)
+        # And a real sweep loses no point, and no result that it had.
+        said = told["sweep"]
+        assert 1 <= said["before"] < 6 and said["kept"]
+        assert said["outcomes"] == ["finished"] * 6
+        assert all(kl is not None for kl in said["measures"])
+        assert any("died" in message for message in said["messages"])

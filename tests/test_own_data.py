@@ -9,9 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowlab.cameras import camera
 from flowlab.data import Picture, Points, store, target
-from flowlab.live import preview
-from flowlab.recipe import build
 from flowlab.settings import TrainingSettings
 from flowlab.training import train
 from nice import NICE, train_nice
@@ -106,7 +105,7 @@ def test_own_points_train_without_a_kl():
         {"data": store.keep(cloud()), "epochs": 2, "hidden": (8,), "couplings": 2})
     *_, last = train_nice.train(settings)
     assert last.outcome == "finished" and last.kl is None and last.best_nll is None
-    assert preview(build(NICE, settings), settings, "dark")[:4] == b"\x89PNG"
+    assert camera(settings, "dark").take(last.flow, [])[:4] == b"\x89PNG"
 
 
 def test_a_picture_trains_with_a_kl():
@@ -115,7 +114,7 @@ def test_a_picture_trains_with_a_kl():
          "points": 500})
     *_, last = train_nice.train(settings)
     assert math.isfinite(last.kl) and last.best_nll == target(settings.source.data).entropy
-    assert preview(build(NICE, settings), settings, "light")[:4] == b"\x89PNG"
+    assert camera(settings, "light").take(last.flow, [])[:4] == b"\x89PNG"
 
 
 @pytest.mark.parametrize("own", [Points(cloud(), "own-0"), Picture(weights())])

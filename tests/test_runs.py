@@ -7,12 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import runs_helpers as made
 
-from flowlab import __version__, cli, runs
+from flowlab import __version__, cli, live, runs
 from flowlab.jobs import Local
 from flowlab.live import Request, watch
 from flowlab.runs import Recorder, Store, Writer
@@ -452,3 +453,18 @@ def test_a_training_of_the_command_line_is_kept(store, monkeypatch, capsys):
     with pytest.raises(ValueError, match="shape"):
         list(runs.keep(nice.train(wide), wide))
     assert len(store.runs()) == 2  # nothing had come of it
+
+
+def test_a_watched_training_goes_on_from_a_frame_after_its_worker_died(monkeypatch):
+    monkeypatch.setattr(live, "WEIGHTS_EVERY", 0.0)
+    request = Request(RECIPES["nice"].train, made.settings(), pictures="end")
+    watching = watch(request)
+    frames = [next(watching)]
+    while frames[-1].numbers["outcome"] == "running":
+        frames.append(watching.send({"look": True}))
+    middle = next(f for f in frames if f.snapshot is not None and f.snapshot.epoch == 2)
+    *_, last = [frame for frame in watch(watch.resume(request, middle)) if frame is not None]
+    assert made.same(last.weights, frames[-1].weights)
+    assert last.numbers["test_nll"] == frames[-1].numbers["test_nll"]
+    fresh = replace(frames[0], snapshot=None)
+    assert watch.resume(request, fresh) == request  # nothing to go on from yet

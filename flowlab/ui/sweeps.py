@@ -110,7 +110,7 @@ def _follow(sweep: Sweep) -> None:
     if failed:
         st.error(f"{len(failed)} failed. {failed[0].name}: {failed[0].reason}",
                  icon=":material/error:")
-    picture, table = st.columns([3, 2])
+    picture, table = st.columns([5, 4])
     with picture, st.container(key="sweeps-picture"):
         figure = sweep.figure(theme())
         if figure is None:
