@@ -46,8 +46,8 @@ folder = Path(tempfile.mkdtemp())
 settings = SweepSettings.read(folder / "sweep.toml")
 
 # %%
-# Two numbers of couplings, three learning rates, two seeds: twelve trainings. A value that a setting
-# does not allow is found here, before the first of them.
+# Two numbers of couplings, three learning rates, two seeds: twelve trainings. A value that a
+# setting does not allow is found here, before the first of them.
 
 sweep = Sweep(settings, RECIPES[settings.model], Store(folder / "runs"))
 print(len(sweep.points), "trainings, the last one:", sweep.points[-1].values)
