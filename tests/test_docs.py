@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import json
 import os
 import pkgutil
 import re
@@ -12,10 +13,14 @@ import sys
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from statistics import median
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from sphinx.util.inventory import InventoryFile
 
+from flowlab.ui import allowed, experiments, links, rivals
+from flowlab.ui.presets import PRESETS
 from models import RECIPES
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +33,7 @@ SKIPPED = ("__pycache__", "generated", "build", ".*")
 
 
 def copy_of_the_lab(folder: Path) -> Path:
-    for path in (*PACKAGES, "docs", "tests"):
+    for path in (*PACKAGES, "benchmarks", "docs", "tests"):
         shutil.copytree(ROOT / path, folder / path, ignore=shutil.ignore_patterns(*SKIPPED))
     for path in ROOT.glob("*.py"):
         shutil.copy(path, folder)
@@ -166,6 +171,61 @@ def test_every_setting_and_option_is_in_the_reference(site):
                 assert f"--{name.replace('_', '-')} " in commands, name
 
 
+def test_links_of_the_lesson_open_the_app_as_they_say(pages):
+    app, = [p for path, p in pages.items() if path.name == "lesson.html"]
+    urls = [urlsplit(link) for link in app.links if link.startswith("http://localhost:8501/")]
+    urls = [url for url in urls if url.query]
+    known = re.findall(r'url_path="(\w+)"', (ROOT / "app.py").read_text("utf-8"))
+    for url in urls:
+        texts, name = dict(parse_qsl(url.query)), url.path.strip("/")
+        assert name in known
+        if name == "compare":
+            comparison, complaints = rivals.read(texts, RECIPES)
+            assert (comparison.texts(), complaints) == (texts, [])
+            continue
+        told = {n: texts.pop(n) for n in links.PARAMETERS if n in texts}
+        lesson, complaints = links.read(told, experiments.names(name))
+        settings, more = allowed.read(RECIPES[name].Run, texts)
+        assert (lesson.texts(), settings.texts(), complaints + more) == (told, texts, [])
+    named = {dict(parse_qsl(url.query)).get("preset") for url in urls}
+    assert {preset.name for preset in PRESETS} <= named
+    assert len(urls) >= len(PRESETS) + 5
+
+
+@pytest.mark.parametrize(("page", "settings", "told", "word"), [
+    ("realnvp", {"couplings": "0"}, {}, "couplings"), ("nice", {"wings": "2"}, {}, "wings"),
+    ("nice", {}, {"hide": "wings"}, "hide"), ("glow", {}, {"preset": "masks"}, "preset"),
+    ("nice", {}, {"task": 601 * "a"}, "task"), ("compare", {"models": "nice:wings=2"}, {}, "wings"),
+    ("compare", {}, {"title": "A"}, "title")])
+def test_a_link_that_its_page_would_complain_about_fails_the_build(page, settings, told, word,
+                                                                   monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs/source/_ext"))
+    make = importlib.import_module("app_links").query
+    with pytest.raises(ValueError, match=word):
+        make(page, settings, told)
+
+
+def test_benchmark_tables_have_the_measured_numbers(site):
+    text = (site / "api/benchmarks.html").read_text("utf-8")
+    rows = [[unescape(re.sub(r"<[^>]*>", "", cell)).strip()
+             for cell in re.findall(r"<t[dh].*?</t[dh]>", row, re.S)]
+            for row in re.findall(r"<tr.*?</tr>", text, re.S)]
+    results = json.loads((ROOT / "benchmarks/results.json").read_text("utf-8"))
+    assert results["date"] in text and results["machine"]["processor"] in text
+    for library in results["libraries"]:
+        versions = ", ".join(f"{name} {version}" for name, version in library["versions"].items())
+        assert [library["name"], versions, str(library["parameters"])] in rows
+        speeds = [median(row["rounds"]) for row in results["speed"]
+                  if row["library"] == library["name"]]
+        assert speeds and any(row[0] == library["name"] and {f"{s:.0f}" for s in speeds} <= {*row}
+                              for row in rows)
+
+
+def test_tutorials_are_numbered_one_by_one():
+    files = sorted((ROOT / "docs/source/tutorials").glob("[0-9]*.py"))
+    assert [path.name.split("_")[0] for path in files] == [str(i + 1) for i in range(len(files))]
+
+
 # What it says
 
 
@@ -224,11 +284,25 @@ def test_adding_a_model_as_the_page_says(tmp_path):
     assert kl < 0.6, said
 
 
-def test_the_first_run_in_python():
-    text = (ROOT / "docs/source/index.rst").read_text("utf-8")
+def first_python(page: str) -> str:
+    """The first block of Python on a page."""
+    text = (ROOT / "docs/source" / page).read_text("utf-8")
     block = re.search(r"\.\. code-block:: python\n\n((?: {3}.*\n|\n)+)", text)[1]
-    block = re.sub(r"^ {3}", "", block, flags=re.M).replace("epochs=20", "epochs=1, points=300")
+    return re.sub(r"^ {3}", "", block, flags=re.M)
+
+
+def test_the_first_run_in_python():
+    block = first_python("index.rst").replace("epochs=20", "epochs=1, points=300")
     lines = [line for line in block.splitlines() if "flow.save" not in line]
     scope: dict = {}
     exec("\n".join(lines), scope)
     assert scope["z"].shape == scope["x"].shape == (5, 2)
+
+
+def test_a_link_is_repeated_in_python_as_the_page_says():
+    block = first_python("howto/shared-link.rst")
+    scope: dict = {}
+    exec(block.replace("seed=7", "seed=7&epochs=1&points=300&task=Train&run=0123"), scope)
+    assert scope["settings"].texts() == {"couplings": "4", "data": "spiral", "epochs": "1",
+                                         "points": "300", "seed": "7"}
+    assert scope["progress"].outcome == "finished"

@@ -31,7 +31,12 @@ extensions = [
     "smart_names",
     "source_lines",
     "from_the_code",
+    "app_links",
+    "benchmarks",
 ]
+# Where the links of the lesson plan lead: a school has the site made with its server's address.
+flowlab_app = os.environ.get("FLOWLAB_APP", "http://localhost:8501").rstrip("/")
+rst_prolog = f".. |app| replace:: {flowlab_app}/"
 exclude_patterns = ["tutorials/*.rst", "generated/**/*.ipynb"]
 templates_path = ["_templates"]
 nitpicky = True
