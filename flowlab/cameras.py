@@ -46,7 +46,7 @@ class Camera:
     ----------
     source : Target, Points or Images
         What the run learns.
-    data : Tensor, shape (n, *event_shape)
+    data : Tensor, shape ``(n, *event_shape)``
         Points of it, from which a fresh flow's data-dependent layers can be set.
     context : Tensor, shape (n,), or None
         Their classes, where the flow has classes.

@@ -57,7 +57,7 @@ def between(flow: Flow, ends: Tensor, places: Tensor, classes: Tensor | None = N
     Parameters
     ----------
     flow : Flow
-    ends : Tensor, shape (2, *event_shape)
+    ends : Tensor, shape ``(2, *event_shape)``
     places : Tensor, shape (n,)
         t, from 0 to 1.
     classes : Tensor, shape (2,), optional
@@ -81,7 +81,7 @@ def resampled(flow: Flow, x: Tensor, scale: int, draws: int, context: Tensor | N
     Parameters
     ----------
     flow : Flow
-    x : Tensor, shape (n, *event_shape)
+    x : Tensor, shape ``(n, *event_shape)``
     scale : int
         As in `Flow.scales`: 0 is factored out first.
     draws : int

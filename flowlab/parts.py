@@ -42,7 +42,7 @@ class Parts:
 
     Attributes
     ----------
-    train_x, test_x : Tensor, shape (n, *event_shape)
+    train_x, test_x : Tensor, shape ``(n, *event_shape)``
     train_context, test_context : Tensor, shape (n,), or None
         Their classes.
     pixels : bool

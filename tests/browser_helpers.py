@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -25,13 +26,15 @@ expect.set_options(timeout=SECONDS)
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """The lab on a free port, in a process of its own; its address."""
+    """The lab on a free port, in a process of its own, with no runs yet; its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
+    with (tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as runs,
+          subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                           env={**os.environ, "OMP_NUM_THREADS": "1", "FLOWLAB_RUNS": runs}
+                           ) as process):
         url = f"http://localhost:{port}"
         deadline = time.monotonic() + 90
         while True:

@@ -52,7 +52,7 @@ class Local(Desk):
         *,
         threads: int = 1,
         spare: int = 8,
-        grace: float = 5.0,
+        grace: float = 15.0,
     ) -> None:
         refuse_in_worker()
         workers = cores() if workers is None else workers

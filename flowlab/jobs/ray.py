@@ -71,7 +71,7 @@ class Ray(Desk):
         threads: int = 1,
         spare: int = 8,
         retries: int = 3,
-        grace: float = 5.0,
+        grace: float = 15.0,
     ) -> None:
         refuse_in_worker()
         if workers is not None and workers < 1 or threads < 1 or min(spare, retries, grace) < 0:

@@ -193,7 +193,7 @@ def _entry(rival: Rival, recipe: ModuleType) -> Entry:
                           persist_state="session", placeholder=recipe.MODEL.__name__,
                           help="How pictures and table call it; left empty, by the model's name.")
     own = [name for name in type(rival.settings.flow).model_fields
-           if name not in (*COMMON, *controls.HIDDEN)]
+           if name not in (*COMMON, *allowed.HIDDEN)]
     values = controls.some(recipe.Run, rival.key, (*own, *TRAINING))
     texts = recipe.Run.from_flat(rival.settings.flat() | values).texts()
     return Entry(model=rival.model, label=label.strip(),
