@@ -38,11 +38,3 @@ def test_glow_learns_digits_and_a_slider_makes_them_colder(server, page):
     changes(page, warm)
     expect(slider).to_have_value("0")
     assert picture(page).bounding_box()["width"] == box["width"]
-
-    cold = picture(page).get_attribute("src")
-    button(page, "Circles").click()  # another distribution: the run stays in sight until Train
-    says(page, "Experiments")
-    assert picture(page).get_attribute("src") == cold
-    button(page, "Train").click()
-    says(page, "KL to the truth")
-    expect(page.get_by_role("radio", name="Through the flow", exact=True)).to_be_visible()
