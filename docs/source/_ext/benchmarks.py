@@ -13,6 +13,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import nested_parse_with_titles
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+FEW = 3  # columns that a phone has room for
 
 
 class Benchmark(SphinxDirective):
@@ -56,13 +57,14 @@ def restructured(markdown: str) -> Iterator[str]:
         if table:
             cells = [cell.strip() for cell in line.strip("|").split("|")]
             if starts:
-                yield from ("", ".. list-table::", "   :class: wide")
+                yield from ("", ".. list-table::")
+                yield from (["   :class: wide"] if len(cells) > FEW else [])
                 yield from (("   :header-rows: 1", "") if any(cells) else ("",))
             if any(cell.strip("-") for cell in cells):
                 yield from (f"     - {cell}" if i else f"   * - {cell}"
                             for i, cell in enumerate(cells))
         elif line.startswith("## "):
-            yield from (line[3:], "-" * len(line[3:]), "")
+            yield from (line[3:], "~" * len(line[3:]), "")
         elif not line.startswith("# "):
             yield line
 

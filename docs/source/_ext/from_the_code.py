@@ -143,9 +143,16 @@ def short_signature(app: Sphinx, what: str, name: str, thing: object, options: o
     return signature and re.sub(r"<[^<>]*>", "...", signature), returns
 
 
+def plain_stars(app: Sphinx, what: str, name: str, thing: object, options: object,
+                lines: list[str]) -> None:
+    """A star in a shape, such as that of (n, *event_shape), begins no emphasis."""
+    lines[:] = [re.sub(r"(shape \([^)`]*)\*(?=\w)", r"\1\\*", line) for line in lines]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Add the directives."""
     app.connect("autodoc-process-signature", short_signature)
+    app.connect("autodoc-process-docstring", plain_stars)
     app.add_directive("modules", Modules)
     app.add_directive("settings-table", SettingsTable)
     app.add_directive("command-help", CommandHelp)

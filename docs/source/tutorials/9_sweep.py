@@ -3,18 +3,16 @@ A sweep
 =======
 
 How many couplings does it take, and at which learning rate? One training answers for one pair of
-settings. A sweep trains every pair, and keeps each run, so that nothing is trained twice.
+settings. A sweep trains every pair, several times each.
 """
 
-import csv
-import io
 import tempfile
-from collections import defaultdict
 from pathlib import Path
 
-from flowlab.runs import Store
-from flowlab.sweep import Sweep, SweepSettings
-from flowlab.sweep.__main__ import train
+import numpy as np
+
+from flowlab.figures import heat_map
+from flowlab.sweep import SweepSettings, points
 from models import RECIPES
 
 # %%
@@ -39,71 +37,70 @@ hidden = [16, 16]
 
 [sweep]
 couplings = [1, 4]
-learning_rate = [0.001, 0.005, 0.025]
+learning_rate = {low = 1e-3, high = 4e-2, count = 3, log = true}
 """
-folder = Path(tempfile.mkdtemp())
-(folder / "sweep.toml").write_text(text)
-settings = SweepSettings.read(folder / "sweep.toml")
+with tempfile.TemporaryDirectory() as folder:
+    file = Path(folder) / "sweep.toml"
+    file.write_text(text)
+    sweep = SweepSettings.read(file)
 
 # %%
-# Two numbers of couplings, three learning rates, two seeds: twelve trainings. A value that a
-# setting does not allow is found here, before the first of them.
+# Two numbers of couplings, three learning rates at equal ratios, two seeds: twelve trainings. A
+# value that a setting does not allow is found here, before the first of them.
 
-sweep = Sweep(settings, RECIPES[settings.model], Store(folder / "runs"))
-print(len(sweep.points), "trainings, the last one:", sweep.points[-1].values)
+recipe = RECIPES[sweep.model]
+todo = points(sweep, recipe.Run)
+for point in todo[:3]:
+    print(point.values, "seed", point.seed)
 
 # %%
 # Train
 # -----
 #
-# Each training is a job for a worker process, with its place in a queue. Here there is one worker;
-# ``python -m flowlab.sweep sweep.toml`` starts as many as there are cores, and the page *Sweeps*
-# shares them with everybody else.
+# A point's ``settings`` are a whole run, so any of them can be trained alone. Here they are trained
+# one after the other.
 
-train(sweep, workers=1)
-print(sum(trained.run.complete for trained in sweep.state()), "are trained")
+kls = {}
+for point in todo:
+    *_, last = recipe.train(point.settings)
+    kls.setdefault(tuple(point.values.values()), []).append(last.kl)
 
 # %%
 # Look
 # ----
 #
-# For a grid of two settings the picture is a map, of the mean over the seeds. The frame marks the
-# least KL.
+# For two settings the picture is a map, here of the mean over the seeds. The frame marks the least
+# KL.
 
-figure = sweep.figure()
+couplings, rates = (list(dict.fromkeys(values)) for values in zip(*kls, strict=True))
+means = np.array([[np.mean(kls[c, r]) for r in rates] for c in couplings])
+figure = heat_map(means, couplings, [f"{rate:.2g}" for rate in rates],
+                  ["Couplings", "Learning rate"], "KL to the truth (nats)")
 figure.set_label("A map of two rows, for one and for four couplings, and three columns of "
                  "learning rates. Each field has a colour and the KL; the least has a frame.")
 
 # %%
-# One coupling never gets there, at any rate: it cannot make two moons out of one hill. With more,
-# the rate matters.
+# One coupling cannot make two moons out of one hill, so a better rate helps it little. With four
+# the rate decides how far so short a training gets.
 #
 # Is it luck?
 # -----------
 #
-# The table has every run. Before you believe a difference between two fields, look at how far the
-# seeds of one field are apart.
+# Before you believe a difference between two fields, look at how far the seeds of one field are
+# apart.
 
-of_seeds = defaultdict(list)
-for row in csv.DictReader(io.StringIO(sweep.table())):
-    of_seeds[row["couplings"], row["learning_rate"]].append(f"{float(row['kl_nats']):.3f}")
-for (couplings, rate), kls in of_seeds.items():
-    print(f"{couplings} couplings, rate {rate:9} KL of each seed", "  ".join(kls))
+for (c, rate), values in kls.items():
+    print(f"{c} couplings, rate {rate:<9.2g} KL of each seed",
+          "  ".join(f"{value:.3f}" for value in values))
 
 # %%
-# Go on
-# -----
+# All of it in one go
+# -------------------
 #
-# A run is known by its settings. Ask for more values, and only what is new has to be trained; a
-# sweep that was stopped goes on in the same way, and a run that was broken off from its last
-# checkpoint.
-
-wider = settings.model_copy(update={"sweep": settings.sweep | {"couplings": (1, 4, 8)}})
-wider = Sweep(wider, RECIPES[wider.model], sweep.store)
-print(sum(trained.run is None for trained in wider.state()), "of", len(wider.points),
-      "are left to train")
-
-# %%
+# ``python -m flowlab.sweep sweep.toml``, or the page *Sweeps*, does the same on all cores, and
+# keeps every run: the page *Runs* opens each with its curves and its flow. What is trained already
+# is not trained again, so a sweep can be stopped and taken up again, or given more values later.
+#
 # With more than two settings a grid grows fast: five values of each of four are 625 trainings.
 # ``search = "random"`` draws some of them instead, and the picture then has a line for each run,
 # through its settings to its result. :doc:`/howto/keep-and-sweep` tells the rest.
