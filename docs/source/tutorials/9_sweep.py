@@ -80,9 +80,9 @@ figure.set_label("A map of two rows, for one and for four couplings, and three c
                  "learning rates. Each field has a colour and the KL; the least has a frame.")
 
 # %%
-# At the lowest rate four couplings are hardly better than one: so short a training gets neither far.
-# At higher rates they pull ahead. What depth is worth depends on the rate, and who had tried the
-# settings one at a time, at a low rate, would have thought little of depth.
+# At the lowest rate four couplings are hardly better than one: so short a training gets neither
+# far. At higher rates they pull ahead. What depth is worth depends on the rate: who had tried one
+# setting at a time, at a low rate, would have thought little of depth.
 #
 # Is it luck?
 # -----------
