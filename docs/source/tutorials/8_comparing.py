@@ -89,8 +89,8 @@ for entry in range(len(labels)):
                    curves=[[point for look in some for point in look.curve] for some in of_seeds])
 picture.fit()
 figure = picture.figure
-figure.set_label("The true density of the moons beside those of three models; below, their KL falls "
-                 "with steps and with seconds of training.")
+figure.set_label("The true density of the moons beside those of three models; below, their KL "
+                 "falls with steps and with seconds of training.")
 
 # %%
 # Equal in what?
