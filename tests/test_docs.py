@@ -221,9 +221,20 @@ def test_benchmark_tables_have_the_measured_numbers(site):
                               for row in rows)
 
 
+TUTORIALS = sorted((ROOT / "docs/source/tutorials").glob("[0-9]*.py"))
+
+
 def test_tutorials_are_numbered_one_by_one():
-    files = sorted((ROOT / "docs/source/tutorials").glob("[0-9]*.py"))
-    assert [path.name.split("_")[0] for path in files] == [str(i + 1) for i in range(len(files))]
+    numbers = [path.name.split("_")[0] for path in TUTORIALS]
+    assert numbers == [str(i + 1) for i in range(len(TUTORIALS))] and len(TUTORIALS) >= 9
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_a_tutorial_shows_its_figures(path):
+    # The build finds the figures that are variables, and no others.
+    named = [node.func.value for node in ast.walk(ast.parse(path.read_text("utf-8")))
+             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "set_label"]
+    assert named and all(isinstance(figure, ast.Name) for figure in named)
 
 
 # What it says

@@ -21,7 +21,7 @@ from realnvp import RealNVP
 # same networks, and the same training.
 
 moons = target("moons")
-settings = TrainingSettings(epochs=30, points=10_000, seed=0)
+settings = TrainingSettings(epochs=24, points=10_000, seed=0)
 flows, kl = {}, {}
 for model in (NICE, RealNVP):
     torch.manual_seed(0)
