@@ -67,3 +67,12 @@ def step_count(page: Page) -> int:
     epoch, batch, batches = map(int, re.search(r"Epoch (\d+) of \d+, batch (\d+) of (\d+)",
                                                line).groups())
     return epoch * batches + batch
+
+
+def settled_count(page: Page) -> int:
+    """Batches so far, once they have been the same for two seconds: a picture may come late."""
+    while True:
+        before = step_count(page)
+        page.wait_for_timeout(2000)
+        if step_count(page) == before:
+            return before

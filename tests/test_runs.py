@@ -69,12 +69,12 @@ def test_what_is_kept_comes_back(store):
 
 
 def test_a_checkpoint_stays_until_a_run_is_complete(store):
-    run_id, _, frames = kept(store)
+    run_id, *_ = kept(store)
     assert store.snapshot(run_id) is None  # finished
     for outcome in ("stopped", "lost", "failed"):
         run = made.settings(epochs=9)
-        run_id = store.begin(run)
-        store.record(run_id, made.frames(run))
+        run_id, frames = store.begin(run), made.frames(run)
+        store.record(run_id, frames)
         store.end(run_id, outcome)
         snapshot = store.snapshot(run_id)
         assert (snapshot.epoch, snapshot.step) == (4, 40)

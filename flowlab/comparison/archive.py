@@ -56,7 +56,7 @@ class Archive:
     Parameters
     ----------
     runs : pathlib.Path
-        The folder of the runs, `flowlab.runs.Store.folder`.
+        The folder of the runs.
     """
 
     def __init__(self, runs: Path) -> None:
