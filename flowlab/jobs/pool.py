@@ -8,7 +8,7 @@ from collections import Counter
 from multiprocessing.connection import wait
 
 from flowlab.jobs.fair import Queue, Run
-from flowlab.jobs.process import Process, encode
+from flowlab.jobs.process import Process, encode, reported
 
 TICK = 0.1  # seconds between looks at deadlines and at processes that died without a word
 STILLBORN = 3  # workers in a row that die while they start, before giving up
@@ -146,13 +146,7 @@ class Pool:
 
     def _hear(self, process: Process, kind: str, rest: list) -> None:
         """Note what a worker reports."""
-        fault, value = "", None
-        if kind in ("event", "end") and rest[-1] is not None:
-            try:
-                value = pickle.loads(rest[-1])
-            except Exception as error:
-                name = type(error).__name__
-                fault = f"What it reported cannot be unpickled ({name}: {error})."
+        value, fault = reported(kind, rest)
         with self.lock:
             run = process.run
             if kind == "ready":

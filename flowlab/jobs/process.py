@@ -21,6 +21,16 @@ def encode(message: tuple) -> bytes:
     return pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
 
 
+def reported(kind: str, rest: list) -> tuple[Any, str]:
+    """What came with a worker's event or end, and a sentence where it cannot be read."""
+    if kind not in ("event", "end") or rest[-1] is None:
+        return None, ""
+    try:
+        return pickle.loads(rest[-1]), ""
+    except Exception as error:
+        return None, f"What it reported cannot be unpickled ({type(error).__name__}: {error})."
+
+
 def inherit(handle: int) -> dict[str, Any]:
     """Arguments for `subprocess.Popen` that hand exactly this one handle on."""
     if os.name == "nt":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowlab.jobs.fair import Queue, Run
-from flowlab.jobs.process import encode
+from flowlab.jobs.process import encode, reported
 from flowlab.jobs.ray_cluster import Cluster
 from flowlab.jobs.request import make_request
 
@@ -186,13 +186,7 @@ class RayPool:
 
     def _hear(self, task: Task, kind: str, rest: list) -> None:
         """Note what a task reports."""
-        fault, value = "", None
-        if kind in ("event", "end") and rest[-1] is not None:
-            try:
-                value = pickle.loads(rest[-1])
-            except Exception as error:
-                name = type(error).__name__
-                fault = f"What it reported cannot be unpickled ({name}: {error})."
+        value, fault = reported(kind, rest)
         with self.lock:
             run = task.run
             task.heard = True
