@@ -1,6 +1,10 @@
-"""The chooser of distributions and images: a picture for each, all in sight."""
+"""The chooser of distributions and images: a picture for each, all in sight.
 
-from collections.abc import Callable
+A thumbnail is a button with a picture behind its words, which are not seen: mouse, keyboard and
+screen reader reach it, and the browser draws it faster than a picture with a button over it.
+"""
+
+from collections.abc import Callable, Container, Iterable
 
 import streamlit as st
 
@@ -31,32 +35,29 @@ def _name(title: str, appearance: str) -> bytes:
 
 
 def choose(prefix: str) -> None:
-    """Thumbnails of all distributions; a press chooses one.
-
-    A thumbnail is a picture with a button laid over it, so that mouse, keyboard and screen reader
-    all reach it.
-    """
+    """Thumbnails of all distributions; a press chooses one."""
     _fetch(prefix)
     chosen = source(st.session_state[f"{prefix}.data"])
-    with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
-        for name in targets():
-            _tile(prefix, name, name == chosen.name)
     own = own_data.newest()
     if store.is_own(chosen.name) and not isinstance(chosen, Images):
         own = chosen.name
+    album = chosen.name if _is_album(chosen) else own_data.newest_images()
+    mine = [name for name in (own, album) if name]
+    _pictures(prefix, [*targets(), *images(), *mine], {chosen.name})
+    with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
+        for name in targets():
+            _tile(prefix, name)
     left, right = st.columns([1, 3], gap="xxsmall", vertical_alignment="center")
     with left:
         if own:
-            _tile(prefix, own, own == chosen.name)
+            _tile(prefix, own)
         else:
             _empty_tile(prefix)
     st.caption("Images", help="Pictures of grey pixels instead of points: the flow learns to make "
                "such images. Samples are then images, and the loss is told in bits for a pixel.")
     with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
-        for name in images():
-            _tile(prefix, name, name == chosen.name)
-        if album := chosen.name if _is_album(chosen) else own_data.newest_images():
-            _tile(prefix, album, album == chosen.name)
+        for name in (*images(), *([album] if album else [])):
+            _tile(prefix, name)
     if sentence := st.session_state.get(f"{prefix}.unfetched"):
         st.warning(sentence, icon=":material/cloud_off:")
     right.button("Own data: draw, upload", icon=":material/draw:", width="stretch",
@@ -107,9 +108,11 @@ def choose_some(prefix: str) -> None:
     chosen = st.session_state[key]
     own = [name for name in {*chosen, own_data.newest()} if name and store.is_own(name)
            and not is_image_set(name) and target(name).columns == 2]
+    names = [*targets(), *sorted(own)]
+    _pictures(prefix, names, chosen)
     with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
-        for name in [*targets(), *sorted(own)]:
-            _tile(prefix, name, name in chosen, _toggle, (key, name))
+        for name in names:
+            _tile(prefix, name, _toggle, (key, name))
 
 
 def _toggle(key: str, name: str) -> None:
@@ -118,16 +121,25 @@ def _toggle(key: str, name: str) -> None:
     st.session_state[key] = (*chosen, name) if rest == chosen else rest or chosen
 
 
-def _tile(prefix: str, name: str, chosen: bool, on_click: Callable | None = None,
-          args: tuple = ()) -> None:
-    state = "chosen" if chosen else "free"
-    with st.container(key=f"thumb-{state}-{prefix}-{name}", gap=None):
-        of_images = is_image_set(name)
-        title = TITLES.get(name) or source(name).title
-        shown = picture(name, theme()) if at_hand(name) else _name(title, theme())
-        image.show(shown, f"{'Images' if of_images else 'Points'} of {title}")
-        st.button(title, key=f"{prefix}.choose.{name}", help=title, width="stretch",
-                  on_click=on_click or _take, args=args or (prefix, name))
+def _tile(prefix: str, name: str, on_click: Callable | None = None, args: tuple = ()) -> None:
+    title = _title(name)
+    st.button(title, key=f"{prefix}.choose.{name}", help=title, width="stretch",
+              on_click=on_click or _take, args=args or (prefix, name))
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name) or source(name).title
+
+
+def _pictures(prefix: str, names: Iterable[str], chosen: Container[str]) -> None:
+    """Put the pictures behind the tiles' words, and a frame around the chosen ones."""
+    rules = []
+    for name in names:
+        png = picture(name, theme()) if at_hand(name) else _name(_title(name), theme())
+        frame = "border-color: #2b87d1;" if name in chosen else ""
+        rules.append(f".st-key-{prefix}-choose-{name} button "
+                     f"{{ background-image: url({image.address(png)}); {frame} }}")
+    st.html(f"<style>{''.join(rules)}</style>")
 
 
 def _empty_tile(prefix: str) -> None:

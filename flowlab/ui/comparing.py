@@ -207,4 +207,4 @@ def _take(comparison: Comparison, contest: Contest | None) -> None:
         st.markdown("\n".join(f"- **{m.title}.** {m.help}" for m in numbers.columns))
         st.markdown("In the project's folder, with the same numbers, timings excepted:")
         options = " ".join(f'--{name} "{text}"' for name, text in comparison.texts().items())
-        st.code(f"python -m flowlab.comparison {options}", language="bash", wrap_lines=True)
+        st.code(f"python -m flowlab.comparison {options}", language=None, wrap_lines=True)

@@ -78,9 +78,17 @@ def noise_key(prefix: str, data: str) -> str:
     return f"{prefix}.noise.{data}"
 
 
+def settings(run: type[RunSettings], prefix: str) -> RunSettings:
+    """What the controls say, also before they are drawn."""
+    data = st.session_state[f"{prefix}.data"]
+    left_out = (*hidden(run, data), "data")
+    names = (n for part in run.parts().values() for n in part.model_fields if n not in left_out)
+    return run.from_flat({"data": data} | {name: _state(run, prefix, name) for name in names})
+
+
 def show(run: type[RunSettings], prefix: str, choose_data: Any, hide: tuple[str, ...] = (),
-         lock: tuple[str, ...] = ()) -> RunSettings:
-    """Draw all controls in their groups and return the settings they show.
+         lock: tuple[str, ...] = ()) -> None:
+    """Draw all controls in their groups.
 
     Parameters
     ----------
@@ -94,15 +102,11 @@ def show(run: type[RunSettings], prefix: str, choose_data: Any, hide: tuple[str,
     """
     fields = {n: f for part in run.parts().values() for n, f in part.model_fields.items()}
     data = st.session_state[f"{prefix}.data"]
-    values: dict[str, Any] = {"data": data}
     left_out = hidden(run, data)
     for group in GROUPS:
         named = [(n, f) for n, f in fields.items() if n not in (*left_out, "data")
                  and f.json_schema_extra["group"] == group]
-        if not named and group != "Data":
-            continue
-        if group.lower() in hide:
-            values |= {name: _state(prefix, name, data) for name, _ in named}
+        if group.lower() in hide or not named and group != "Data":
             continue
         locked = group.lower() in lock
         with st.expander(group, expanded=group in ("Data", "Model", "Images"),
@@ -116,16 +120,15 @@ def show(run: type[RunSettings], prefix: str, choose_data: Any, hide: tuple[str,
                 choose_data(prefix)
             for name, field in named:
                 if name == "hidden":
-                    values[name] = _hidden(prefix, locked)
+                    _hidden(prefix, locked)
                 elif name == "noise":
-                    values[name] = _noise(prefix, field, data, locked)
+                    _noise(prefix, field, data, locked)
                 elif name == "classes":
-                    values[name] = _classes(prefix, source(data), locked)
+                    _classes(prefix, source(data), locked)
                 elif name == "levels":
-                    values[name] = _levels(run, prefix, field, source(data), locked)
+                    _levels(run, prefix, field, source(data), locked)
                 else:
-                    values[name] = _control(field, f"{prefix}.{name}", locked)
-    return run.from_flat(values)
+                    _control(field, f"{prefix}.{name}", locked)
 
 
 def some(run: type[RunSettings], prefix: str, names: tuple[str, ...]) -> dict[str, Any]:
@@ -135,12 +138,17 @@ def some(run: type[RunSettings], prefix: str, names: tuple[str, ...]) -> dict[st
             else _control(fields[name], f"{prefix}.{name}", False) for name in names}
 
 
-def _state(prefix: str, name: str, data: str) -> Any:
-    """The value of a setting whose control is not drawn."""
+def _state(run: type[RunSettings], prefix: str, name: str) -> Any:
+    """The value that a setting's control has, or will have when it is drawn."""
+    data = st.session_state[f"{prefix}.data"]
     if name == "hidden":
         return (st.session_state[f"{prefix}.width"],) * st.session_state[f"{prefix}.depth"]
     if name == "classes":
         return source(data).classes if st.session_state[f"{prefix}.conditional"] else 0
+    if name == "levels":
+        options, asked = _fitting(run.parts()["flow"], source(data)), st.session_state[
+            f"{prefix}.levels"]
+        return max(n for n in options if n <= max(asked, options[0]))
     if name == "noise":
         truth = target(data)
         value = st.session_state.get(noise_key(prefix, data), truth.noise)
@@ -197,20 +205,19 @@ def _hidden(prefix: str, disabled: bool) -> tuple[int, ...]:
     return (width,) * depth
 
 
-def _classes(prefix: str, images: Images, disabled: bool) -> int:
-    on = st.toggle("Learn each class", key=f"{prefix}.conditional", persist_state="session",
-                   disabled=disabled,
-                   help=f"Give the flow the class of every image, one of {images.classes}: then "
-                   "you choose the class of a sample. Off, it learns all images as one.")
-    return images.classes if on else 0
+def _classes(prefix: str, images: Images, disabled: bool) -> None:
+    st.toggle("Learn each class", key=f"{prefix}.conditional", persist_state="session",
+              disabled=disabled,
+              help=f"Give the flow the class of every image, one of {images.classes}: then you "
+              "choose the class of a sample. Off, it learns all images as one.")
 
 
 def _levels(run: type[RunSettings], prefix: str, field: FieldInfo, images: Images,
-            disabled: bool) -> int:
+            disabled: bool) -> None:
     key, options = f"{prefix}.levels", _fitting(run.parts()["flow"], images)
-    st.session_state[key] = max(n for n in options if n <= max(st.session_state[key], options[0]))
-    return st.select_slider(field.title, options, key=key, help=field.description,
-                            persist_state="session", disabled=disabled or len(options) < 2)
+    st.session_state[key] = _state(run, prefix, "levels")
+    st.select_slider(field.title, options, key=key, help=field.description,
+                     persist_state="session", disabled=disabled or len(options) < 2)
 
 
 def _fitting(flow: type[FlowSettings], images: Images) -> list[int]:
@@ -224,18 +231,17 @@ def _fitting(flow: type[FlowSettings], images: Images) -> list[int]:
     return [n for n in range(1, 7) if fits(n)] or [1]
 
 
-def _noise(prefix: str, field: FieldInfo, data: str, disabled: bool) -> float | None:
+def _noise(prefix: str, field: FieldInfo, data: str, disabled: bool) -> None:
     truth = target(data)
     if truth.noise_range is None:
         st.slider(field.title, 0.0, 1.0, 0.0, disabled=True, key=f"{prefix}.nonoise",
                   help="This distribution has no noise to set.")
-        return None
+        return
     low, high = truth.noise_range
     key = noise_key(prefix, data)
     st.session_state.setdefault(key, truth.noise)
-    value = st.slider(field.title, low, high, step=0.01, key=key, help=field.description,
-                      persist_state="session", disabled=disabled)
-    return None if value == truth.noise else value
+    st.slider(field.title, low, high, step=0.01, key=key, help=field.description,
+              persist_state="session", disabled=disabled)
 
 
 def words(name: str) -> str:

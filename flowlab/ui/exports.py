@@ -53,9 +53,10 @@ def show(view: View) -> None:
         column.caption(about, text_alignment="center")
     load, repeat = st.columns(2)
     load.markdown("**Load the weights**")
-    load.code(export.loading(view.recipe, settings), wrap_lines=True)
+    # Without a language: what colours code takes the browser a second of the page's first sight.
+    load.code(export.loading(view.recipe, settings), language=None, wrap_lines=True)
     repeat.markdown("**Repeat the run**, in the project's folder")
-    repeat.code(export.python(view.recipe, settings), wrap_lines=True)
+    repeat.code(export.python(view.recipe, settings), language=None, wrap_lines=True)
     if view.run is not None and (view.run.continued or view.run.steered):
         st.caption("This run went on from a trained flow, or its learning rate was changed by "
                    "hand: the settings alone do not repeat it.")

@@ -33,8 +33,7 @@ def show(recipe: ModuleType, title: str, idea: str, equations: str, more: str) -
         of_images = images.named(st.session_state[f"{name}.data"]) is not None
         if not of_images:  # all experiments are about points of the plane
             experiments.choose(recipe, name)
-        settings = controls.show(recipe.Run, name, choose, lesson.hide, lesson.lock)
-        links.share(settings, name)
+    settings = controls.settings(recipe.Run, name)
     run = lab().find(st.session_state.get(f"{name}.run"))
     controls.write_url(settings, name, run.id if run else None, lesson.texts())
     with st.container(key=f"page-{name}"):
@@ -54,6 +53,9 @@ def show(recipe: ModuleType, title: str, idea: str, equations: str, more: str) -
         with away:
             exports.show(view)
         about.markdown(more)
+    with st.sidebar:  # last: the picture is seen first
+        controls.show(recipe.Run, name, choose, lesson.hide, lesson.lock)
+        links.share(settings, name)
 
 
 def _attach(name: str) -> list[str]:
