@@ -141,7 +141,7 @@ def test_the_counters_are_read_by_a_command(store, capsys):
     with Local(workers=1) as engine:
         run = engine.submit(jobs.count, 2)
         engine.wait(run, 60)
-        operating.refresh(engine, store)
+        operating.Refresher(engine, store).write()
     arguments = ["--runs", str(store.folder)]
     assert status.main([*arguments, "--json"]) == 0
     facts, = json.loads(capsys.readouterr().out).values()
@@ -155,6 +155,18 @@ def test_the_counters_are_read_by_a_command(store, capsys):
     status.remove(store.folder)
     assert status.main(arguments) == 1
     assert "No server is running" in capsys.readouterr().out
+
+
+def test_counters_that_cannot_be_written_are_told_once(log, store, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    with Local(workers=1) as engine:
+        refresher, works = operating.Refresher(engine, store), status.write
+        for write in (full, full, works, full):
+            monkeypatch.setattr(status, "write", write)
+            refresher.write()
+    assert [x["event"] for x in log()].count("The counters could not be written") == 2
 
 
 def test_servers_that_have_ended_and_damaged_files_are_left_out(tmp_path):

@@ -13,6 +13,7 @@ from typing import Any
 
 import streamlit as st
 
+from flowlab import events
 from flowlab.figures import SHOWN
 from flowlab.jobs import Status
 from flowlab.jobs.choose import engine
@@ -84,12 +85,14 @@ class Lab:
     """
 
     def __init__(self) -> None:
+        events.start()  # first, for a wrong variable must not leave workers behind
         self.engine = engine(preload=PRELOAD)
         self.store = Store()
         self.recorder = Recorder(self.engine, self.store)
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
-        operating.begin(self.engine)
+        operating.started(self.engine)
+        self._refresher = operating.Refresher(self.engine, self.store)
         atexit.register(remove, self.store.folder)
         threading.Thread(target=self._stop_unwatched, daemon=True).start()
 
@@ -207,7 +210,7 @@ class Lab:
     def _stop_unwatched(self) -> None:
         """Every few seconds, also refresh the operator's counters."""
         while True:
-            operating.refresh(self.engine, self.store)
+            self._refresher.write()
             time.sleep(EVERY)
             with self._lock:
                 runs = list(self._runs.values())

@@ -20,7 +20,7 @@ from flowlab.runs import Store
 
 PACKAGES = ("streamlit", "torch", "numpy", "matplotlib", "scikit-learn", "scipy", "pydantic",
             "safetensors", "pillow", "ray")
-#: Values of FLOWLAB_… that are told as they are; of all others only that they are set.
+#: Values of the lab's variables that are told as they are; of all others only that they are set.
 TOLD = re.compile(r"[0-9.]{1,12}|local|ray|debug|info|warning|error|on|off|yes|no|true|false")
 MOST_TOLD = 100  # sentences of a session
 OPTIONS = ("server.maxUploadSize", "server.disconnectedSessionTTL", "client.showErrorDetails")
@@ -28,9 +28,8 @@ OPTIONS = ("server.maxUploadSize", "server.disconnectedSessionTTL", "client.show
 log = logging.getLogger(__name__)
 
 
-def begin(engine: Engine) -> None:
-    """Log from now on, and say that the lab has started."""
-    events.start()
+def started(engine: Engine) -> None:
+    """Log that the lab has started."""
     events.event("lab started", version=__version__, engine=_name(engine), cores=cores(),
                  python=platform.python_version(), torch=torch.__version__)
 
@@ -42,12 +41,27 @@ def counters(engine: Engine, store: Store) -> dict[str, Any]:
         disk_budget_bytes=store.budget, disk_free_bytes=shutil.disk_usage(store.folder).free)
 
 
-def refresh(engine: Engine, store: Store) -> None:
-    """Write the counters to the folder of runs; what hinders it is only logged."""
-    try:
-        status.write(store.folder, counters(engine, store))
-    except Exception:
-        log.exception("The counters could not be written")
+class Refresher:
+    """Writes the counters to the folder of runs, as often as it is asked to.
+
+    Parameters
+    ----------
+    engine : Engine
+    store : Store
+    """
+
+    def __init__(self, engine: Engine, store: Store) -> None:
+        self.engine, self.store, self._well = engine, store, True
+
+    def write(self) -> None:
+        """Write them; what hinders it is logged, once until it goes well again."""
+        try:
+            status.write(self.store.folder, counters(self.engine, self.store))
+            self._well = True
+        except Exception:
+            if self._well:
+                log.exception("The counters could not be written")
+            self._well = False
 
 
 def refused(kind: str, sentence: str) -> None:
