@@ -10,7 +10,8 @@ STAMP := $(VENV)/.installed
 TORCH := $(shell grep '^torch==' requirements.txt)
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: help install run test lint docs pictures benchmark benchmark-images benchmark-live clean
+.PHONY: help install run test lint docs pictures lock licences audit benchmark
+.PHONY: benchmark-images benchmark-live clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +19,10 @@ help:
 	@echo "make test     run all tests (WORKERS=0: in one process)"
 	@echo "make lint     check the style of the code"
 	@echo "make docs     build the documentation, every warning an error"
+	@echo "make install LOCKED=1  install nothing but files with the hashes in locks/"
+	@echo "make lock     pin every package with its hashes (UPGRADE=1: the newest that fit)"
+	@echo "make licences list what all packages say of their licences"
+	@echo "make audit    look the locked packages up among known vulnerabilities"
 	@echo "make pictures train the shipped flows and draw their moving pictures anew (minutes)"
 	@echo "make benchmark measure the lab beside six other libraries (hours; --only in benchmarks/run.py)"
 	@echo "make benchmark-images  Glow on digits beside normflows (an hour)"
@@ -25,13 +30,19 @@ help:
 	@echo "make clean    remove caches and built files; .venv and runs stay"
 	@echo "Another Python than python3: make run PYTHON=python3.12"
 
-install: $(STAMP)
+# LOCKED=1: only files with the hashes in locks/; see the docs' How to, Operate.
+LOCKED ?=
+install: $(if $(LOCKED),$(STAMP)-locked,$(STAMP))
 
-# The stamp is newer than the requirements once they are installed, so a second run skips this.
-$(STAMP): requirements.txt
+define new_venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Flow Lab needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+endef
+
+# The stamp is newer than the requirements once they are installed, so a second run skips this.
+$(STAMP): requirements.txt
+	$(new_venv)
 	@# PyPI's PyTorch for Linux brings gigabytes of CUDA. Without an NVIDIA driver the CPU build is
 	@# enough; where its index cannot be reached, the next step takes PyPI's.
 	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null && $(BIN)/python -c \
@@ -40,8 +51,22 @@ $(STAMP): requirements.txt
 		$(BIN)/python -m pip install --index-url $(CPU_INDEX) $(TORCH) || \
 			echo "That did not work; going on with PyPI's build"; \
 	fi
-	$(BIN)/python -m pip install -r requirements.txt
+	@# What the packages need in turn has the locked versions, where they can be had here.
+	$(BIN)/python -m pip install -r requirements.txt -c locks/versions.txt || \
+		{ echo "Not all locked versions can be had here: taking others that fit"; \
+		$(BIN)/python -m pip install -r requirements.txt; }
 	@touch $@
+
+$(STAMP)-locked: requirements.txt $(wildcard locks/*.txt)
+	$(new_venv)
+	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; then \
+		set -x; $(BIN)/python -m pip install --require-hashes --no-deps --index-url $(CPU_INDEX) \
+			-r locks/torch-cpu.txt && \
+		$(BIN)/python -m pip install --require-hashes -r locks/all.txt; \
+	else \
+		set -x; $(BIN)/python -m pip install --require-hashes -r locks/torch.txt -r locks/all.txt; \
+	fi
+	@touch $(STAMP) $@
 
 run: $(STAMP)
 	$(BIN)/python -m streamlit run app.py
@@ -52,6 +77,23 @@ test: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
+
+# Tools for the locks have an environment of their own.
+TOOLS := .locks-venv
+UPGRADE ?=
+$(TOOLS)/.installed: locks/tools.txt
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install -r locks/tools.txt
+	@touch $@
+
+lock: $(TOOLS)/.installed
+	$(TOOLS)/bin/python locks/lock.py $(if $(UPGRADE),--upgrade)
+
+licences: $(TOOLS)/.installed
+	$(TOOLS)/bin/python locks/licences.py
+
+audit: $(TOOLS)/.installed
+	$(TOOLS)/bin/python locks/audit.py
 
 # Peers and their versions have an environment of their own.
 BENCH := .bench-venv

@@ -5,10 +5,11 @@ from pathlib import Path
 import streamlit as st
 
 from flowlab.ui.lab import lab
+from flowlab.ui.operating import about
 
 st.set_page_config("Flow Lab", ":material/water:", layout="wide", initial_sidebar_state=340)
 st.html(Path(__file__).parent / "flowlab" / "ui" / "style.css")
-lab()
+house = lab()
 st.navigation([
     st.Page("presentation.py", title="What is a flow?", icon=":material/school:", default=True),
     st.Page("nice/page.py", title="NICE", icon=":material/swap_horiz:", url_path="nice"),
@@ -18,3 +19,4 @@ st.navigation([
     st.Page("sweeps.py", title="Sweeps", icon=":material/tune:"),
     st.Page("history.py", title="Runs", icon=":material/history:"),
 ]).run()
+about(house.engine, house.store)

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and safetensors: nothing in them could run."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,13 @@ def write(path: str | PathLike[str], content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def is_newer(form: object, known: str) -> bool:
+    """Whether a format, such as ``flowlab-run-2``, is a later version of the one that is known."""
+    kind, _, version = known.rpartition("-")
+    found = re.fullmatch(re.escape(kind) + r"-(\d{1,6})", form) if isinstance(form, str) else None
+    return found is not None and int(found[1]) > int(version)
+
+
 def read(path: str | PathLike[str], form: str) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Metadata and tensors of a file whose metadata say ``format: form``.
 
@@ -50,6 +58,8 @@ def read(path: str | PathLike[str], form: str) -> tuple[dict[str, str], dict[str
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file: choose one that Flow Lab wrote."
                          ) from error
+    if is_newer(metadata.get("format", ""), form):
+        raise ValueError(f"{path} was written by a newer Flow Lab: update this one to read it.")
     if metadata.get("format") != form:
         raise ValueError(f"{path} does not hold what is expected here ({form}): choose another.")
     return metadata, tensors

@@ -46,6 +46,11 @@ class Request:
     resume: Snapshot | None = None
     pictures: Literal["live", "end"] = "live"
 
+    @property
+    def label(self) -> str:
+        """The model's name, for the log."""
+        return self.settings.model
+
 
 @dataclass(frozen=True)
 class Frame:

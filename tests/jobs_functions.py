@@ -6,6 +6,12 @@ import time
 from pathlib import Path
 
 
+class Labelled(int):
+    """A number with a word for the log."""
+
+    label = "counting"
+
+
 def count(n):
     yield from range(n)
     return n

@@ -1,10 +1,14 @@
 """The list of runs in a real browser: from a training to its entry, and back to its page."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
-from browser_helpers import SECONDS, button, says
+from browser_helpers import ROOT, SECONDS, button, says
 from playwright.sync_api import expect
+
+from flowlab import __version__
 
 pytestmark = pytest.mark.browser
 
@@ -48,3 +52,26 @@ def test_a_training_is_listed_opened_renamed_and_deleted(server, page):
     button(page, "Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     says(page, r"^1 run$")
+
+
+@pytest.mark.parametrize("path", ["", "sweeps"])
+def test_the_version_is_on_pages_with_and_without_controls(server, page, path):
+    page.goto(f"{server}/{path}")
+    version = page.get_by_test_id("stSidebar").get_by_role("button", name=f"Flow Lab {__version__}")
+    expect(version).to_be_visible(timeout=SECONDS)
+
+
+def test_the_diagnostics_of_a_server_name_nobody_and_nothing(server, page):
+    page.goto(f"{server}/history?title=A%20lesson%20for%205b")
+    button(page, f"Flow Lab {__version__}").click()
+    with page.expect_download(timeout=SECONDS) as download:
+        button(page, "Diagnostics").click()
+    assert download.value.suggested_filename == f"flowlab-{__version__}-diagnostics.json"
+    text = download.value.path().read_text()
+    facts = json.loads(text)
+    assert facts["local_only"] and facts["engine"] == "local"
+    assert facts["counters"]["sessions"] >= 1
+    assert facts["log"][0]["event"] == "lab started"
+    for private in ("circles", "quickly", "lesson", "for 5b", "127.0.0.1", str(Path.home()) + "/",
+                    str(ROOT)):
+        assert private not in text, private

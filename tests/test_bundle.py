@@ -2,16 +2,20 @@
 
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 import runs_helpers as made
-from safetensors.torch import save
+import torch
+from safetensors.torch import save, save_file
 
+from flowlab.flow import Flow
 from flowlab.runs import Store, pack, unpack
+from flowlab.runs.database import FORMAT, VERSION
 
-FILE = Path(__file__).parent / "data" / "flowlab-run-1.zip"
+DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture
@@ -61,13 +65,44 @@ def test_there_and_back(store, bundle, tmp_path):
     assert all(again[name] == bundle[name] for name in bundle if name != "weights.safetensors")
 
 
-def test_a_file_of_version_1_is_read(store):
-    run = store.get(unpack(store, FILE.read_bytes()))
-    assert (run.name, run.outcome, run.model, run.data) == ("a file of version 1", "finished",
-                                                            "nice", "moons")
+def test_a_file_of_every_version_is_here():
+    found = {path.name for path in DATA.glob("flowlab-run-*.zip")}
+    assert found == {f"flowlab-run-{n}.zip" for n in range(1, int(FORMAT.rpartition("-")[2]) + 1)}
+    # Those of the database that this version makes need no file.
+    assert {f"runs-{n}.sqlite" for n in range(1, VERSION)} <= {p.name for p in DATA.iterdir()}
+
+
+@pytest.mark.parametrize("path", sorted(DATA.glob("flowlab-run-*.zip")), ids=lambda p: p.stem)
+def test_a_file_of_every_version_is_read(store, path):
+    run = store.get(unpack(store, path.read_bytes()))
+    version = path.stem.rpartition("-")[2]
+    assert (run.name, run.outcome, run.model, run.data) == (f"a file of version {version}",
+                                                            "finished", "nice", "moons")
     assert run.settings.flow.hidden == (8, 8) and run.numbers["kl"] == pytest.approx(0.6)
     assert [e.epoch for e in store.epochs(run.id)] == [1, 2, 3, 4]
     assert store.flow(run.id).sample(3).shape == (3, 2) and run.pictures == 4
+
+
+@pytest.mark.parametrize("path", sorted(DATA.glob("runs-*.sqlite")), ids=lambda p: p.stem)
+def test_a_database_of_every_version_is_read_and_goes_on(tmp_path, path):
+    shutil.copy(path, tmp_path / "runs.sqlite")
+    store = Store(tmp_path)
+    run, = store.runs()
+    assert (run.name, run.outcome, run.pinned) == ("kept long ago", "finished", True)
+    assert run.settings.flow.hidden == (8, 8) and run.numbers["kl"] == pytest.approx(0.6)
+    assert [e.epoch for e in store.epochs(run.id)] == [1, 2, 3, 4]
+    new = made.kept(store)
+    assert {r.id for r in Store(tmp_path).runs()} == {run.id, new}
+
+
+def test_weights_of_a_newer_version_are_named(tmp_path):
+    path = tmp_path / "flow.safetensors"
+    save_file({"a": torch.zeros(1)}, path, {"format": "flowlab-2"})
+    with pytest.raises(ValueError, match="newer Flow Lab"):
+        Flow.load(path)
+    save_file({"a": torch.zeros(1)}, path, {"format": "other-2"})
+    with pytest.raises(ValueError, match="does not hold what is expected"):
+        Flow.load(path)
 
 
 def header(**changes):
@@ -106,7 +141,10 @@ def without(name):
     (without("metrics.csv"), "one run.json"),
     (part("run.json", b"[1"), "run.json"),
     (part("run.json", b'{"x": ' * 9999), "run.json"),
-    (header(format="flowlab-run-2"), "format"),
+    (header(format="flowlab-run-2"), "newer Flow Lab: update"),
+    (header(format="flowlab-run-999", moments={"of": "another shape"}), "newer Flow Lab: update"),
+    (header(format="flowlab-run-0"), "format"),
+    (header(format=2), "format"),
     (header(name=""), "name"),
     (header(surprise=1), "surprise"),
     (header(settings={"model": "bend"}), "nice"),

@@ -203,6 +203,11 @@ class Trial:
     level: float = 0.1
     pictures: bool = True
 
+    @property
+    def label(self) -> str:
+        """The model's name, for the log."""
+        return self.settings.model
+
     def start(self) -> RunSettings:
         """What the training is started with.
 

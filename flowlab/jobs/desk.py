@@ -1,6 +1,7 @@
 """What every engine with a queue does alike: take runs in, keep them, answer for them."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
@@ -50,7 +51,7 @@ class Desk(Engine):
                first: str = "") -> str:
         if first not in ("", "pause", "step"):
             raise ValueError(f"A run can start with 'pause' or 'step'; got {first!r}.")
-        run = Run(owner, make_request(function, settings))
+        run = Run(owner, make_request(function, settings), label=getattr(settings, "label", ""))
         if first:
             run.commands.append(encode((first, run.id, None)))
         with self._pool.lock:
@@ -95,6 +96,11 @@ class Desk(Engine):
     def runs(self, owner: str | None = None) -> list[str]:
         with self._pool.lock:
             return [run.id for run in self._pool.queue.runs.values() if owner in (None, run.owner)]
+
+    def states(self) -> dict[str, int]:
+        """How many runs there are in each state."""
+        with self._pool.lock:
+            return dict(Counter(run.state for run in self._pool.queue.runs.values()))
 
     def forget(self, run_id: str) -> None:
         with self._pool.lock:

@@ -52,6 +52,8 @@ class Engine(ABC):
     means that there is nothing to report, anything else is an event, kept in order.  The value that
     the generator returns is the run's result.  Function, settings, events and result are pickled.
 
+    Settings may have an attribute ``label``, a fixed word for the log.
+
     A function may have an attribute ``resume``, a function of the settings and the last event that
     returns the settings to go on with.  An engine that can take up a run whose worker died does so
     with it; see `flowlab.jobs.ray.Ray`.
@@ -147,6 +149,10 @@ class Engine(ABC):
     @abstractmethod
     def runs(self, owner: str | None = None) -> list[str]:
         """Ids of all runs (of one owner, if given), oldest first."""
+
+    @abstractmethod
+    def states(self) -> dict[str, int]:
+        """How many runs there are in each state, of those that were not forgotten."""
 
     @abstractmethod
     def forget(self, run_id: str) -> None:

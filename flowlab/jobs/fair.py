@@ -1,13 +1,19 @@
 """Runs as an engine keeps them, and the order in which the waiting ones start."""
 
+import logging
+import re
 import secrets
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from flowlab.events import event
 from flowlab.jobs.engine import ACTIVE, Status
+
+_PLACE = re.compile(r'File ".*?([^/\\"]+)", line (\d+)')
 
 
 @dataclass(eq=False)
@@ -28,6 +34,10 @@ class Run:
         After a stop: when patience ends (``time.monotonic``).
     fault : str
         What the parent found wrong with it while it runs.
+    label : str
+        What it is, in a fixed word, for the log.
+    begun : float
+        When it was queued, then when it started (``time.monotonic``).
     """
 
     owner: str
@@ -44,6 +54,8 @@ class Run:
     turn: int = -1
     stop_by: float | None = None
     fault: str = ""
+    label: str = ""
+    begun: float = field(default_factory=time.monotonic)
 
     def status(self) -> Status:
         """The run as others see it."""
@@ -53,6 +65,16 @@ class Run:
         """Enter a final state."""
         self.state, self.position, self.message = state, 0, message
         self.traceback, self.result, self.stop_by = traceback, result, None
+        # An error's text may hold a user's words; its kind and its place do not.
+        place = _PLACE.findall(traceback)
+        self.tell(state, logging.WARNING if state in ("failed", "lost") else logging.INFO,
+                  seconds=round(time.monotonic() - self.begun, 1) if self.turn >= 0 else None,
+                  error=message.partition(":")[0] if place else None,
+                  at=":".join(place[-1]) if place else None)
+
+    def tell(self, what: str, level: int = logging.INFO, **facts: str | float | None) -> None:
+        """Log what has become of it."""
+        event(f"run {what}", level, run=self.id, model=self.label or None, **facts)
 
 
 def fair_order(queued: Iterable[Run], going: Counter[str], served: dict[str, int]) -> list[Run]:
@@ -92,6 +114,7 @@ class Queue:
         """Let a run wait."""
         self.runs[run.id] = run
         self.waiting.append(run)
+        run.tell("queued", waiting=len(self.waiting))
 
     def order(self, going: Counter[str]) -> None:
         """Put those that wait in order, where so many runs of each owner have a worker."""
@@ -103,6 +126,9 @@ class Queue:
         run = self.waiting.pop(0)
         run.state, run.position, run.message = "running", 0, ""
         run.turn = next(self._turns)
+        now = time.monotonic()
+        run.tell("started", waited=round(now - run.begun, 1))
+        run.begun = now
         return run
 
     def drop(self, run: Run) -> None:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from multiprocessing.connection import wait
 
+from flowlab.events import event
 from flowlab.jobs.fair import Queue, Run
 from flowlab.jobs.process import Process, encode, reported
 
@@ -192,6 +193,8 @@ class Pool:
         with self.lock:
             process.connection.close()
             self.processes.remove(process)
+            if not process.leaving and not self.closed:
+                event("worker died", logging.WARNING, how=how)
             if process.run and not self.closed:
                 kept = len(process.run.events)
                 process.run.end("lost", f"The worker process {how}; {kept} events are kept.")

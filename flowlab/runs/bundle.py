@@ -19,6 +19,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flowlab.figures import LAYERS, SHOWN
+from flowlab.files import is_newer
 from flowlab.files import read as read_tensors
 from flowlab.flow import FORMAT as FLOW_FORMAT
 from flowlab.flow import Flow
@@ -134,6 +135,10 @@ def unpack(store: Store, content: bytes) -> str:
     try:
         header = _Header.model_validate_json(members["run.json"])
     except ValidationError as error:
+        told = next((e["input"] for e in error.errors() if e["loc"] == ("format",)), "")
+        if is_newer(told, FORMAT):
+            raise ValueError("This run was exported by a newer Flow Lab: update this one, then "
+                             "import it again.") from error
         raise ValueError(f"run.json in this file is not as it should be: {describe(error)}"
                          ) from error
     settings = RunSettings.read(json.dumps(header.settings))

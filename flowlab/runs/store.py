@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 
 from flowlab import files
+from flowlab.events import event
 from flowlab.flow import Flow
 from flowlab.live import Frame
 from flowlab.reel import FEWEST, dispensable
@@ -183,6 +184,12 @@ class Store(Reader):
         Oldest first, runs that are not pinned keep fewer pictures, then only the first and the
         last. Numbers and the newest weights stay in any case.
         """
+        before = self.used()
+        self._fit()
+        if (freed := before - self.used()) > 0:
+            event("pictures pruned", freed_bytes=freed)
+
+    def _fit(self) -> None:
         for most in (FEWEST, 2):
             if self.used() <= self.budget:
                 return

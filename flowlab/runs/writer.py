@@ -1,20 +1,31 @@
 """Writes runs to the store in a thread of its own, so that no training and no page waits."""
 
+import errno
 import logging
+import sqlite3
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
+from flowlab.events import event
 from flowlab.live import Frame
 from flowlab.runs.kept import BEAT
 from flowlab.runs.store import Store
 from flowlab.settings import RunSettings
 
 PAUSE = 0.25  # seconds between two rounds of writing
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # no room, or none for this user
 
 log = logging.getLogger(__name__)
+
+
+def is_full(error: Exception) -> bool:
+    """Whether something could not be written for want of room."""
+    if isinstance(error, sqlite3.OperationalError):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in FULL
 
 
 class Writer:
@@ -115,5 +126,7 @@ class Writer:
         """Do it; a full disk must not end a training, nor keep the next frame from coming."""
         try:
             action(*values, **named)
-        except Exception:
+        except Exception as error:
+            if is_full(error):
+                event("disk full", logging.ERROR)
             log.exception("A run could not be kept in %s", self.store.folder)

@@ -15,6 +15,7 @@ from flowlab.runs.store import LEAST_BUDGET, NAME
 from flowlab.ui import image
 from flowlab.ui.experiments import TITLES
 from flowlab.ui.lab import lab
+from flowlab.ui.operating import refused
 from flowlab.ui.training import BADGES
 
 REFRESH = 3.0  # seconds between two looks while a run is under way
@@ -78,6 +79,7 @@ def _import() -> None:
             st.session_state["runs.success"] = f"Imported: {name}"
         except ValueError as error:
             st.session_state["runs.error"] = str(error)
+            refused("run's file", str(error))
         st.rerun()
 
 

@@ -3,6 +3,7 @@
 Streamlit's scripts come and go with every click; what must outlive them is here.
 """
 
+import atexit
 import os
 import threading
 import time
@@ -12,13 +13,16 @@ from typing import Any
 
 import streamlit as st
 
+from flowlab import events
 from flowlab.figures import SHOWN
 from flowlab.jobs import Status
 from flowlab.jobs.choose import engine
 from flowlab.live import Frame, Request, watch
 from flowlab.runs import Kept, Recorder, Store
 from flowlab.settings import RunSettings
+from flowlab.status import EVERY, remove
 from flowlab.training import Snapshot
+from flowlab.ui import operating
 
 PRELOAD = ("models", "flowlab.live", "flowlab.warm")
 #: Seconds without a viewer after which a run is stopped.
@@ -81,11 +85,15 @@ class Lab:
     """
 
     def __init__(self) -> None:
+        events.start()  # first, for a wrong variable must not leave workers behind
         self.engine = engine(preload=PRELOAD)
         self.store = Store()
         self.recorder = Recorder(self.engine, self.store)
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
+        operating.started(self.engine)
+        self._refresher = operating.Refresher(self.engine, self.store)
+        atexit.register(remove, self.store.folder)
         threading.Thread(target=self._stop_unwatched, daemon=True).start()
 
     def submit(self, train: Callable, settings: RunSettings, theme: str, owner: str,
@@ -200,8 +208,10 @@ class Lab:
                 self.recorder.forget(run.id)
 
     def _stop_unwatched(self) -> None:
+        """Every few seconds, also refresh the operator's counters."""
         while True:
-            time.sleep(5)
+            self._refresher.write()
+            time.sleep(EVERY)
             with self._lock:
                 runs = list(self._runs.values())
             for run in runs:

@@ -7,6 +7,7 @@ import streamlit as st
 from flowlab.ui import allowed, controls, experiments, exports, images, links, training
 from flowlab.ui.chooser import choose
 from flowlab.ui.lab import lab
+from flowlab.ui.operating import refused
 
 
 def show(recipe: ModuleType, title: str, idea: str, equations: str, more: str) -> None:
@@ -44,6 +45,7 @@ def show(recipe: ModuleType, title: str, idea: str, equations: str, more: str) -
         right.latex(equations)
         for sentence in complaints:
             st.error(sentence, icon=":material/error:")
+            refused("link", sentence)
         if not of_images:
             experiments.explain(lesson)
         view = training.View(name, recipe, settings, run)

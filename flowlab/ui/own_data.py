@@ -17,6 +17,7 @@ from flowlab.data.tables import MAX_COLUMNS, MAX_ROWS, Table, is_stack, read_tex
 from flowlab.figures import density_thumbnail, grid_points, image_thumbnail, png, thumbnail
 from flowlab.ui import image, images
 from flowlab.ui.lab import theme
+from flowlab.ui.operating import refused
 
 WAYS = {"draw": "Draw", "file": "Upload a file", "paste": "Paste coordinates"}
 OPEN = "own.open"  # the page whose dialog is open
@@ -76,6 +77,7 @@ def _content(prefix: str) -> None:
         problem = None
     except ValueError as error:
         found, problem = None, str(error)
+        refused(f"own data, {way}", problem)
     points = found is not None and found[0].dtype == np.float32
     with right:  # buttons first, where they stay whatever is below
         use = st.button("Use these data", type="primary", icon=":material/check:", width="stretch",
