@@ -160,7 +160,8 @@ class Student:
     async def compare(self) -> None:
         """Start a comparison and stop it."""
         tab = self.tab
-        await self.timed("open a page", tab.open("compare"), lambda: tab.has("compare.start", False))
+        await self.timed("open a page", tab.open("compare"),
+                         lambda: tab.has("compare.start", False))
         await self.think()
         if not tab.has("compare.start"):
             return
@@ -339,7 +340,7 @@ def quantile(values: list[float], part: float) -> float:
 
 
 def measure(sessions: int, minutes: float, think: tuple[float, float] = (2.0, 6.0),
-            rest: float = 300) -> dict[str, Any]:
+            rest: float = 900) -> dict[str, Any]:
     """Hold a lesson and say how it went."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         with server(folder) as (url, process):
@@ -364,6 +365,7 @@ def markdown(results: dict[str, Any]) -> str:
     rows = "\n".join(f"| {kind} | {d['times']} | {d['p50']:.2f} s | {d['p95']:.2f} s | "
                      f"{d['max']:.2f} s |" for kind, d in results["delays"].items())
     outcomes = ", ".join(f"{n} {name}" for name, n in sorted(results["outcomes"].items()))
+    sent = results["bytes"] / results["seconds"] / results["sessions"] / 1000
     shares = results["shares"] or [float("nan")]
     return f"""# A class on one server
 
@@ -390,7 +392,7 @@ What came of it:
 | its growth after the first third, for each visitor | {results["growth"]:.2f} MB |
 | cores that the web process used | {results["server_cores"]:.2f} |
 | cores that the visitors used | {results["clients_cores"]:.2f} |
-| sent to a visitor in a second | {results["bytes"] / results["seconds"] / results["sessions"] / 1000:.0f} kB |
+| sent to a visitor in a second | {sent:.0f} kB |
 | visitors with trouble | {len(results["troubles"])} |
 """
 
@@ -401,7 +403,7 @@ def main() -> None:
     p.add_argument("--sessions", type=int, default=30, help="visitors at once")
     p.add_argument("--minutes", type=float, default=10, help="how long they stay")
     p.add_argument("--dry", action="store_true", help="print, and write no files")
-    p.add_argument("--rest", type=float, default=300,
+    p.add_argument("--rest", type=float, default=900,
                    help="seconds in which the last runs may end")
     options = p.parse_args()
     sys.path.append(str(HERE.parent))

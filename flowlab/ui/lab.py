@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 import streamlit as st
@@ -15,6 +16,7 @@ import streamlit as st
 from flowlab.figures import SHOWN
 from flowlab.jobs import Status
 from flowlab.jobs.choose import engine
+from flowlab.jobs.waiting import expected_wait
 from flowlab.live import Frame, Request, watch
 from flowlab.runs import Kept, Recorder, Store
 from flowlab.settings import RunSettings
@@ -25,6 +27,7 @@ PRELOAD = ("models", "flowlab.live", "flowlab.warm")
 GRACE = float(os.environ.get("FLOWLAB_GRACE", "120"))
 #: Runs that are over and stay in memory; the oldest go first, and are on disk.
 KEPT = 40
+RECENT = 20  # finished runs that say how long a run takes
 #: How the page calls what the store says of a run that this process does not train.
 STATES = {"finished": "finished", "early stop": "finished", "diverged": "finished",
           "running": "elsewhere", "queued": "elsewhere"}
@@ -156,6 +159,15 @@ class Lab:
         return Status(STATES.get(kept.outcome, kept.outcome), events=len(run.frames),
                       message=GONE if kept.outcome == "interrupted" else kept.reason)
 
+    def expected_wait(self, position: int) -> float | None:
+        """Seconds until the run at a place in the queue starts; None where nobody can know."""
+        states = {job: self.engine.status(job) for job in self.engine.runs()}
+        told = self.recorder.newest()
+        took = [told[job]["seconds"] for job, status in states.items()
+                if job in told and status.state == "finished"][-RECENT:]
+        left = [_left(told.get(job)) for job, status in states.items() if status.state == "running"]
+        return expected_wait(position, left, median(took) if took else None)
+
     def wait(self, run: Run, seconds: float) -> None:
         """Wait for the first frame of a run, or its end, for no more than so many seconds."""
         deadline = time.monotonic() + seconds
@@ -207,6 +219,13 @@ class Lab:
             for run in runs:
                 if time.monotonic() - run.seen > GRACE and self.status(run).active:
                     self.control(run, "stop")
+
+
+def _left(numbers: dict[str, Any] | None) -> float | None:
+    """Seconds that a run still needs, at the speed it has had."""
+    if not numbers or not numbers["step"]:
+        return None
+    return (numbers["steps"] - numbers["step"]) * numbers["seconds"] / numbers["step"]
 
 
 @st.cache_resource(show_spinner=False)
