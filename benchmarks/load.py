@@ -34,7 +34,6 @@ from visitor import Slow, Visitor  # noqa: E402
 
 MODELS = ("nice", "realnvp", "glow")
 TARGETS = ("moons", "circles", "pinwheel", "checkerboard", "two_spirals", "eight_gaussians")
-FEWEST = 20  # epochs of the first student's runs; the next one's are one more, and so on
 WELL = ("finished", "early stop", "diverged")  # a run that came to its own end
 MEGA = 1_000_000
 
@@ -46,6 +45,7 @@ class Class:
     deadline: float
     rest: float  # seconds after the deadline in which the last runs may end
     think: tuple[float, float]
+    epochs: int  # of the first student's runs; the next one's are one more, and so on
     delays: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     runs: dict[str, int] = field(default_factory=dict)  # run: the student whose it is
     stopped: set[str] = field(default_factory=set)  # runs that their owner has stopped
@@ -61,7 +61,7 @@ class Student:
     def __init__(self, number: int, tab: Visitor, room: Class) -> None:
         self.number, self.tab, self.room = number, tab, room
         self.random = random.Random(number)
-        self.epochs = FEWEST + number
+        self.epochs = room.epochs + number
         self.model, self.last = MODELS[number % len(MODELS)], ""
         tab.on_change = self.look
 
@@ -244,7 +244,7 @@ async def gauge(pid: int, into: list[tuple[float, float]]) -> None:
 
 
 async def attend(url: str, pid: int, sessions: int, minutes: float, think: tuple[float, float],
-                 rest: float) -> tuple[Class, dict[str, Any]]:
+                 rest: float, epochs: int) -> tuple[Class, dict[str, Any]]:
     """The whole lesson."""
     async with Visitor(url) as first:  # the workers start with the first visitor
         await first.until(lambda: first.finished and first.pages)
@@ -255,7 +255,7 @@ async def attend(url: str, pid: int, sessions: int, minutes: float, think: tuple
         await first.until(lambda: first.asked("epochs"))
         await first.press(f"{page}.train")
         await first.until(lambda: any("-badge[Finished]" in t for t in first.texts()))
-    room = Class(time.monotonic() + 60 * minutes, rest, think)
+    room = Class(time.monotonic() + 60 * minutes, rest, think, epochs)
     memory: list[tuple[float, float]] = []
     tabs = [Visitor(url) for _ in range(sessions)]
 
@@ -340,12 +340,12 @@ def quantile(values: list[float], part: float) -> float:
 
 
 def measure(sessions: int, minutes: float, think: tuple[float, float] = (2.0, 6.0),
-            rest: float = 900) -> dict[str, Any]:
+            rest: float = 900, epochs: int = 20) -> dict[str, Any]:
     """Hold a lesson and say how it went."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         with server(folder) as (url, process):
             room, results = asyncio.run(attend(url, process.pid, sessions, minutes, think,
-                                               rest))
+                                               rest, epochs))
         results |= kept(Path(folder), room)
     everything = [delay for delays in room.delays.values() for delay in delays]
     warm = [mb for t, mb in results["memory"] if t >= results["seconds"] / 3]
@@ -405,9 +405,12 @@ def main() -> None:
     p.add_argument("--dry", action="store_true", help="print, and write no files")
     p.add_argument("--rest", type=float, default=900,
                    help="seconds in which the last runs may end")
+    p.add_argument("--epochs", type=int, default=20,
+                   help="of the first visitor's runs; the next one's are one more, and so on")
     options = p.parse_args()
     sys.path.append(str(HERE.parent))
-    results = measure(options.sessions, options.minutes, rest=options.rest)
+    results = measure(options.sessions, options.minutes, rest=options.rest,
+                      epochs=options.epochs)
     if not options.dry:
         (HERE / "load.json").write_text(json.dumps(results, indent=1) + "\n")
         (HERE / "LOAD.md").write_text(markdown(results))

@@ -63,7 +63,7 @@ def test_the_lab_reckons_with_what_runs_have_told():
     lab.engine = lab.recorder = Told({
         "a": ("finished", {"step": 100, "steps": 100, "seconds": 10.0}),
         "b": ("finished", {"step": 100, "steps": 100, "seconds": 14.0}),
-        "c": ("running", {"step": 25, "steps": 100, "seconds": 2.0}),  # 6 s left
-        "d": ("running", None),  # has told nothing: the usual 12 s
+        "c": ("running", {"step": 25, "steps": 100, "seconds": 2.0}),  # 6 s left of 8
+        "d": ("running", None),  # has told nothing: the usual 10 s
         "e": ("paused", {"step": 1, "steps": 100, "seconds": 2.0}), "f": ("queued", None)})
-    assert [lab.expected_wait(place) for place in (1, 2, 3)] == [6, 12, 18]
+    assert [lab.expected_wait(place) for place in (1, 2, 3)] == [6, 10, 16]

@@ -25,9 +25,10 @@ from flowlab.training import Snapshot
 PRELOAD = ("models", "flowlab.live", "flowlab.warm")
 #: Seconds without a viewer after which a run is stopped.
 GRACE = float(os.environ.get("FLOWLAB_GRACE", "120"))
-#: Runs that are over and stay in memory; the oldest go first, and are on disk.
-KEPT = 40
-RECENT = 20  # finished runs that say how long a run takes
+#: Runs that are over and stay in memory, and those of them that nobody has looked at for long:
+#: each may take tens of MB. Those seen least lately go first; they are on disk.
+KEPT, LEFT = 40, 8
+RECENT = 20  # finished runs that say, with those under way, how long a run takes
 #: How the page calls what the store says of a run that this process does not train.
 STATES = {"finished": "finished", "early stop": "finished", "diverged": "finished",
           "running": "elsewhere", "queued": "elsewhere"}
@@ -165,8 +166,10 @@ class Lab:
         told = self.recorder.newest()
         took = [told[job]["seconds"] for job, status in states.items()
                 if job in told and status.state == "finished"][-RECENT:]
-        left = [_left(told.get(job)) for job, status in states.items() if status.state == "running"]
-        return expected_wait(position, left, median(took) if took else None)
+        left = {job: _left(told.get(job)) for job, status in states.items()
+                if status.state == "running"}
+        took += [told[job]["seconds"] + rest for job, rest in left.items() if rest is not None]
+        return expected_wait(position, list(left.values()), median(took) if took else None)
 
     def wait(self, run: Run, seconds: float) -> None:
         """Wait for the first frame of a run, or its end, for no more than so many seconds."""
@@ -205,8 +208,10 @@ class Lab:
             self.control(run, "send", {**changes, "layers": layers})
 
     def _forget_oldest(self) -> None:
-        over = [run for run in self._runs.values() if not self.status(run).active]
-        for run in over[:max(0, len(over) - KEPT)]:
+        over = sorted((run for run in self._runs.values() if not self.status(run).active),
+                      key=lambda run: run.seen)
+        left = [run for run in over if time.monotonic() - run.seen > GRACE]
+        for run in over[:max(0, len(over) - KEPT, len(left) - LEFT)]:
             del self._runs[run.id]
             if run.kept is None:
                 self.recorder.forget(run.id)
