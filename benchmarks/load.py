@@ -49,6 +49,7 @@ class Class:
     delays: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     runs: dict[str, int] = field(default_factory=dict)  # run: the student whose it is
     stopped: set[str] = field(default_factory=set)  # runs that their owner has stopped
+    left: list[str] = field(default_factory=list)  # runs under way when the visitors had to go
     pauses: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     seen: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))  # pictures
     foreign: list[str] = field(default_factory=list)
@@ -62,7 +63,7 @@ class Student:
         self.number, self.tab, self.room = number, tab, room
         self.random = random.Random(number)
         self.epochs = room.epochs + number
-        self.model, self.last = MODELS[number % len(MODELS)], ""
+        self.model, self.last, self.run = MODELS[number % len(MODELS)], "", ""
         tab.on_change = self.look
 
     def look(self, tab: Visitor) -> None:
@@ -107,8 +108,7 @@ class Student:
                 while not self.late:
                     await self.lesson()
         except TimeoutError:
-            shown = [text for text in self.tab.texts() if "-badge[" in text]
-            self.room.troubles.append(f"student {self.number} is not done; the page says {shown}")
+            self.room.left.append(self.run)
         except (Slow, RuntimeError, LookupError, AssertionError, OSError) as error:
             self.room.troubles.append(f"student {self.number}: {type(error).__name__}: {error}")
 
@@ -136,7 +136,7 @@ class Student:
         await self.timed("train", tab.press(f"{name}.train"),
                          lambda: tab.asked("run") not in ("", before)
                          and self.says("In the queue", "Training", "Finished")())
-        run = tab.asked("run")
+        run = self.run = tab.asked("run")
         self.room.runs[run] = self.number
         await self.think()
         if self.random.random() < 0.5:
@@ -284,7 +284,7 @@ def kept(folder: Path, room: Class) -> dict[str, Any]:
     found = {row[0]: row for row in rows}
     outcomes = {run: found[run][1] if run in found else "stopped" for run in room.runs}
     lost = [run for run, outcome in outcomes.items() if outcome not in WELL
-            and not (outcome == "stopped" and run in room.stopped)]
+            and not (outcome == "stopped" and run in {*room.stopped, *room.left})]
     for png in folder.glob("*/*.png"):
         owner = room.runs.get(png.parent.name)
         address = _address(png.read_bytes())
@@ -293,8 +293,9 @@ def kept(folder: Path, room: Class) -> dict[str, Any]:
                          if owner is not None and s != owner]
     lives = {row[0]: (row[2], row[3] or time.time(), row[5] or row[0]) for row in rows}
     shares = {run: share(run, lives, room.pauses, json.loads(found[run][4]).get("seconds", 0.0))
-              for run in room.runs if run in found}
-    return {"started": len(room.runs), "outcomes": dict(Counter(outcomes.values())),
+              for run in room.runs if run in found and run not in room.left}
+    left = len(set(room.left) & set(room.runs))
+    return {"started": len(room.runs), "left": left, "outcomes": dict(Counter(outcomes.values())),
             "lost": len(lost), "shares": sorted(round(s, 3) for s in shares.values())}
 
 
@@ -384,6 +385,7 @@ What came of it:
 | | |
 | --- | --- |
 | runs started | {results["started"]} ({outcomes}) |
+| of these under way when the visitors left | {results["left"]} |
 | runs lost | {results["lost"]} |
 | pictures of another's run | {results["foreign"]} |
 | least share that a run got of the workers, 1 being an equal one | {shares[0]:.2f} |

@@ -33,7 +33,7 @@ def test_what_lies_below_a_quantile():
 def test_a_small_class_loses_nothing_and_sees_only_its_own():
     results = load.measure(3, 0.1, think=(0.1, 0.5), rest=240, epochs=1)
     assert results["troubles"] == []
-    assert results["lost"] == results["foreign"] == 0
+    assert results["lost"] == results["left"] == results["foreign"] == 0
     assert results["started"] >= 3
     assert sum(results["outcomes"].values()) == results["started"]
     assert {"open a page", "change a setting", "train"} <= set(results["delays"])
