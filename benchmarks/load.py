@@ -279,8 +279,7 @@ async def attend(url: str, pid: int, sessions: int, minutes: float, think: tuple
 def kept(folder: Path, room: Class) -> dict[str, Any]:
     """What the store says of the class's runs: how they ended, and their shares of the workers."""
     with closing(sqlite3.connect(folder / "runs.sqlite")) as db:
-        rows = db.execute("SELECT id, outcome, created, ended, numbers, family, origin FROM runs"
-                          ).fetchall()
+        rows = db.execute("SELECT id, outcome, created, ended, family FROM runs").fetchall()
     found = {row[0]: row for row in rows}
     outcomes = {run: found[run][1] if run in found else "stopped" for run in room.runs}
     lost = [run for run, outcome in outcomes.items() if outcome not in WELL
@@ -291,12 +290,20 @@ def kept(folder: Path, room: Class) -> dict[str, Any]:
         room.foreign += [f"student {s} saw a picture of student {owner}'s run"
                          for s in room.seen.get(_digest(address), ())
                          if owner is not None and s != owner]
-    lives = {row[0]: (row[2], row[3] or time.time(), row[5] or row[0]) for row in rows}
-    shares = {run: share(run, lives, room.pauses, json.loads(found[run][4]).get("seconds", 0.0))
+    lives = {row[0]: (row[2], row[3] or time.time(), row[4] or row[0]) for row in rows}
+    shares = {run: share(run, lives, room.pauses,
+                         worked(folder / run, lives[run][1], room.pauses[run]))
               for run in room.runs if run in found and run not in room.left}
     left = len(set(room.left) & set(room.runs))
     return {"started": len(room.runs), "left": left, "outcomes": dict(Counter(outcomes.values())),
             "lost": len(lost), "shares": sorted(round(s, 3) for s in shares.values())}
+
+
+def worked(folder: Path, ended: float, held: list[float]) -> float:
+    """Seconds that a run had a worker: from its first picture to its end, without its pauses."""
+    pictures = [png.stat().st_mtime for png in folder.glob("*.png")]
+    paused = sum(b - a for a, b in zip(held[::2], held[1::2], strict=False))
+    return max(ended - min(pictures) - paused, 0.0) if pictures else 0.0
 
 
 def _address(png: bytes) -> bytes:
@@ -305,7 +312,7 @@ def _address(png: bytes) -> bytes:
 
 
 def share(run: str, lives: dict[str, tuple[float, float, str]],
-          pauses: dict[str, list[float]], trained: float, workers: int | None = None) -> float:
+          pauses: dict[str, list[float]], got: float, workers: int | None = None) -> float:
     """What a run got of the workers, as a part of an equal share among those who wanted one.
 
     Parameters
@@ -315,8 +322,8 @@ def share(run: str, lives: dict[str, tuple[float, float, str]],
         For each run when it was asked for and when it was over, in seconds, and whose it is.
     pauses : dict
         Times at which its owner paused and resumed a run, in turns.
-    trained : float
-        Seconds that it was trained.
+    got : float
+        Seconds that it had a worker.
     workers : int, optional
         As many as cores where it is left out.
     """
@@ -332,7 +339,7 @@ def share(run: str, lives: dict[str, tuple[float, float, str]],
             continue
         owners = {life[2] for life in lives.values() if life[0] <= middle <= life[1]}
         due += (end - start) * min(1.0, workers / len(owners))
-    return trained / due if due else 1.0
+    return got / due if due else 1.0
 
 
 def quantile(values: list[float], part: float) -> float:
