@@ -169,7 +169,7 @@ class Visitor:
         """A value in the URL's query."""
         return parse_qs(self.query).get(name, [""])[0]
 
-    async def until(self, condition: Callable[[], Any], seconds: float = 120) -> float:
+    async def until(self, condition: Callable[[], Any], seconds: float = 300) -> float:
         """Wait until something shows; how long that took.
 
         Raises
