@@ -11,7 +11,7 @@ TORCH := $(shell grep '^torch==' requirements.txt)
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .PHONY: help install run test lint docs pictures lock licences audit benchmark
-.PHONY: benchmark-images benchmark-live clean
+.PHONY: benchmark-images benchmark-live load-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make benchmark measure the lab beside six other libraries (hours; --only in benchmarks/run.py)"
 	@echo "make benchmark-images  Glow on digits beside normflows (an hour)"
 	@echo "make benchmark-live  what watching a training costs (two minutes)"
+	@echo "make load-test  a class of thirty on this machine (LOAD='--sessions 30 --minutes 10')"
 	@echo "make clean    remove caches and built files; .venv and runs stay"
 	@echo "Another Python than python3: make run PYTHON=python3.12"
 
@@ -111,6 +112,10 @@ benchmark-images: $(BENCH)/.installed
 
 benchmark-live: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/live.py
+
+# One thread for each process, as for tests; the visitors are in this one.
+load-test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/load.py $(LOAD)
 
 docs: $(STAMP)
 	$(MAKE) -C docs html SPHINXBUILD=../$(BIN)/sphinx-build SPHINXOPTS=-W

@@ -98,15 +98,15 @@ class Frame:
 _spare: dict[tuple, Camera] = {}
 
 
-def _scene(settings: RunSettings, theme: str) -> tuple:
-    """What a run's pictures depend on, the flow and the layers apart."""
+def scene(settings: RunSettings, theme: str) -> tuple:
+    """What a camera depends on, its layers apart."""
     flow = settings.flow
     return settings.source, settings.training.seed, flow.base, flow.classes, theme
 
 
 def borrow(settings: RunSettings, theme: str, layers: tuple[str, ...] = LAYERS_SHOWN) -> Camera:
     """A camera for this run alone."""
-    spare = _spare.pop(_scene(settings, theme), None)
+    spare = _spare.pop(scene(settings, theme), None)
     if spare is None:
         return camera(settings, theme, layers)
     spare.latents = None
@@ -117,7 +117,7 @@ def borrow(settings: RunSettings, theme: str, layers: tuple[str, ...] = LAYERS_S
 
 def give_back(settings: RunSettings, used: Camera) -> None:
     """Keep a run's camera for the next one, and no more than `SPARE` in all."""
-    _spare[_scene(settings, used.theme)] = used
+    _spare[scene(settings, used.theme)] = used
     while len(_spare) > SPARE:
         del _spare[next(iter(_spare))]
 

@@ -20,6 +20,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
+NICE = 5  # steps that a worker stands back, so that pages answer while all cores train
 GONE = None  # in the inbox: the parent has closed the pipe, or has died
 
 
@@ -264,4 +265,6 @@ def connect(handle: int) -> Any:
 if __name__ == "__main__":
     # Ctrl-C in the terminal reaches workers too; it is the parent that decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(NICE)
     Worker(connect(int(sys.argv[1]))).serve()

@@ -87,6 +87,12 @@ class Recorder:
             self._pull(run_id, run)
             return run.frames
 
+    def newest(self) -> dict[str, dict[str, Any]]:
+        """The newest numbers of all runs that have told any, by their ids in the engine."""
+        with self._lock:
+            return {run.job: run.frames[-1].numbers for run in self._followed.values()
+                    if run.frames}
+
     def status(self, run_id: str) -> Status | None:
         """Where the run stands; None for one that is not followed."""
         run = self._followed.get(run_id)

@@ -34,7 +34,7 @@ def choose(recipe: ModuleType, model: str) -> None:
 def _chosen(model: str, key: str) -> None:
     name = st.session_state[key]
     told = links.lesson(model)
-    if name is None:
+    if not name:
         links.teach(model, replace(told, preset=""))
         st.query_params.pop("preset", None)
         return

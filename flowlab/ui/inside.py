@@ -13,7 +13,7 @@ from flowlab.cameras import SHOWN, SIGMA, Camera
 from flowlab.explain import Step, describe
 from flowlab.figures import ThroughPicture, grid_points
 from flowlab.flow import Flow
-from flowlab.live import Frame
+from flowlab.live import Frame, scene
 from flowlab.recipe import build
 from flowlab.settings import RunSettings
 from flowlab.ui.clickable import clickable
@@ -69,7 +69,12 @@ def _camera(key: str, appearance: str, _settings: RunSettings) -> tuple[Camera, 
 
 def camera(settings: RunSettings, appearance: str) -> tuple[Camera, threading.Lock]:
     """What takes the pictures of such a run, for one viewer at a time."""
-    return _camera(settings.model_dump_json(), appearance, settings)
+    return _camera(str(scene(settings, appearance)), appearance, settings)
+
+
+def fresh_key(settings: RunSettings) -> str:
+    """The same for settings whose untrained flows look the same: epochs, for one, do not matter."""
+    return str((scene(settings, ""), settings.flow, settings.training.precision))
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
@@ -163,7 +168,7 @@ def _drawn(key: str, step: int, shown: tuple[str, ...], appearance: str, positio
         density = _density(key, step, int(position), flow, limits)
     if "error" in shown and position >= layers:
         settings = _subject.settings
-        truth = _truth(settings.model_dump_json(), camera(settings, appearance)[0], limits)
+        truth = _truth(fresh_key(settings), camera(settings, appearance)[0], limits)
         error = None if truth is None else density - truth
     seen, followed = look(flow, point), {}
     if isinstance(seen, explore.Probe):
@@ -172,7 +177,7 @@ def _drawn(key: str, step: int, shown: tuple[str, ...], appearance: str, positio
                     "probe_log_density": seen.log_density}
         if stage == position:
             followed["outline"] = explore.ellipse(seen.path[stage], seen.jacobians[stage], RADIUS)
-    picture, lock = _picture(_subject.settings.model_dump_json(), appearance, _subject)
+    picture, lock = _picture(fresh_key(_subject.settings), appearance, _subject)
     with lock:
         if picture.layers != shown:
             picture.show(shown)

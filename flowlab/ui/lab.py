@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 import streamlit as st
@@ -17,6 +18,7 @@ from flowlab import events
 from flowlab.figures import SHOWN
 from flowlab.jobs import Status
 from flowlab.jobs.choose import engine
+from flowlab.jobs.waiting import expected_wait
 from flowlab.live import Frame, Request, watch
 from flowlab.runs import Kept, Recorder, Store
 from flowlab.settings import RunSettings
@@ -27,8 +29,10 @@ from flowlab.ui import operating
 PRELOAD = ("models", "flowlab.live", "flowlab.warm")
 #: Seconds without a viewer after which a run is stopped.
 GRACE = float(os.environ.get("FLOWLAB_GRACE", "120"))
-#: Runs that are over and stay in memory; the oldest go first, and are on disk.
-KEPT = 40
+#: Runs that are over and stay in memory, and those of them that nobody has looked at for long:
+#: each may take tens of MB. Those seen least lately go first; they are on disk.
+KEPT, LEFT = 40, 8
+RECENT = 20  # finished runs that say, with those under way, how long a run takes
 #: How the page calls what the store says of a run that this process does not train.
 STATES = {"finished": "finished", "early stop": "finished", "diverged": "finished",
           "running": "elsewhere", "queued": "elsewhere"}
@@ -164,6 +168,17 @@ class Lab:
         return Status(STATES.get(kept.outcome, kept.outcome), events=len(run.frames),
                       message=GONE if kept.outcome == "interrupted" else kept.reason)
 
+    def expected_wait(self, position: int) -> float | None:
+        """Seconds until the run at a place in the queue starts; None where nobody can know."""
+        states = {job: self.engine.status(job) for job in self.engine.runs()}
+        told = self.recorder.newest()
+        took = [told[job]["seconds"] for job, status in states.items()
+                if job in told and status.state == "finished"][-RECENT:]
+        left = {job: _left(told.get(job)) for job, status in states.items()
+                if status.state == "running"}
+        took += [told[job]["seconds"] + rest for job, rest in left.items() if rest is not None]
+        return expected_wait(position, list(left.values()), median(took) if took else None)
+
     def wait(self, run: Run, seconds: float) -> None:
         """Wait for the first frame of a run, or its end, for no more than so many seconds."""
         deadline = time.monotonic() + seconds
@@ -201,8 +216,10 @@ class Lab:
             self.control(run, "send", {**changes, "layers": layers})
 
     def _forget_oldest(self) -> None:
-        over = [run for run in self._runs.values() if not self.status(run).active]
-        for run in over[:max(0, len(over) - KEPT)]:
+        over = sorted((run for run in self._runs.values() if not self.status(run).active),
+                      key=lambda run: run.seen)
+        left = [run for run in over if time.monotonic() - run.seen > GRACE]
+        for run in over[:max(0, len(over) - KEPT, len(left) - LEFT)]:
             del self._runs[run.id]
             if run.kept is None:
                 self.recorder.forget(run.id)
@@ -217,6 +234,13 @@ class Lab:
             for run in runs:
                 if time.monotonic() - run.seen > GRACE and self.status(run).active:
                     self.control(run, "stop")
+
+
+def _left(numbers: dict[str, Any] | None) -> float | None:
+    """Seconds that a run still needs, at the speed it has had."""
+    if not numbers or not numbers["step"]:
+        return None
+    return (numbers["steps"] - numbers["step"]) * numbers["seconds"] / numbers["step"]
 
 
 @st.cache_resource(show_spinner=False)

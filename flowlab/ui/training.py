@@ -12,16 +12,18 @@ from torch import Tensor
 from flowlab import recipe, shipped
 from flowlab.figures import SHOWN
 from flowlab.jobs import Status
+from flowlab.jobs.waiting import sentence
 from flowlab.live import Frame
 from flowlab.settings import FlowSettings, RunSettings
 from flowlab.shipped import Shipped
 from flowlab.training import Snapshot
 from flowlab.ui import explore, images, metrics
 from flowlab.ui.controls import steps
-from flowlab.ui.inside import Subject
+from flowlab.ui.inside import Subject, fresh_key
 from flowlab.ui.lab import Run, lab, owner, theme
 
 POLL = 0.25  # seconds between two looks at a running training
+WAITING = 1.0  # at one that waits in the queue: a class of thirty would ask for little else
 FIRST = 1.0  # seconds to wait in one look for the first frame, which so comes without delay
 IDLE = Status("ready")
 BADGES = {"ready": ("Ready", "gray"), "queued": ("In the queue", "orange"),
@@ -77,7 +79,7 @@ class View:
         """What there is to explore."""
         if self.run is not None:
             return Subject(self.name, self.recipe.MODEL, self.run.settings, self.run.id, frames)
-        key = "shipped" if frames else self.settings.model_dump_json()
+        key = "shipped" if frames else fresh_key(self.settings)
         return Subject(self.name, self.recipe.MODEL, self.settings, f"{self.name}.{key}", frames)
 
     def shown(self) -> dict[str, Any]:
@@ -181,8 +183,10 @@ def _send_rate(view: View, key: str) -> None:
 def live(view: View) -> None:
     """The view of the run, redrawn by itself while the run may change or something plays."""
     explore.keep(view.name)
-    active, plays = view.status().active, explore.playing(view.name)
-    every = explore.TICK if plays else POLL if active else None
+    status, plays = view.status(), explore.playing(view.name)
+    every = explore.TICK if plays else None
+    if not plays and status.active:
+        every = WAITING if status.state == "queued" and lab().engine.ready else POLL
     st.fragment(_live, run_every=every)(view, plays)
 
 
@@ -232,7 +236,7 @@ def _state(status: Status, frame: Frame | None) -> None:
     label, colour = BADGES[state]
     text = status.message or numbers.get("reason", "")
     if status.state == "queued":
-        text = (f"Place {status.position} in the queue: it starts when a worker is free."
+        text = (sentence(status.position, lab().expected_wait(status.position))
                 if lab().engine.ready else "The lab's workers are still starting: a moment.")
     elif numbers and status.state == "ready":
         text = (f"A flow trained before, for {numbers['epoch']} epochs: look at it, **Continue** "
