@@ -1,6 +1,7 @@
 """Runs as an engine keeps them, and the order in which the waiting ones start."""
 
 import secrets
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -28,6 +29,10 @@ class Run:
         After a stop: when patience ends (``time.monotonic``).
     fault : str
         What the parent found wrong with it while it runs.
+    started : float or None
+        When it got its worker (``time.monotonic``).
+    late : str
+        Why it is stopped before its time, where it took too long.
     """
 
     owner: str
@@ -44,14 +49,18 @@ class Run:
     turn: int = -1
     stop_by: float | None = None
     fault: str = ""
+    started: float | None = None
+    late: str = ""
 
     def status(self) -> Status:
         """The run as others see it."""
-        return Status(self.state, self.position, self.message, len(self.events), self.traceback)
+        return Status(self.state, self.position, self.message, len(self.events), self.traceback,
+                      bool(self.late) and self.state == "stopped")
 
     def end(self, state: str, message: str = "", traceback: str = "", result: Any = None) -> None:
         """Enter a final state."""
-        self.state, self.position, self.message = state, 0, message
+        self.state, self.position = state, 0
+        self.message = self.late if self.late and state == "stopped" else message
         self.traceback, self.result, self.stop_by = traceback, result, None
 
 
@@ -81,9 +90,16 @@ def fair_order(queued: Iterable[Run], going: Counter[str], served: dict[str, int
 
 
 class Queue:
-    """All runs of an engine, and which of them waits; whoever uses it holds the engine's lock."""
+    """All runs of an engine, and which of them waits; whoever uses it holds the engine's lock.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    seconds : float or None
+        How long a run may take from its start, pauses included.
+    """
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self.seconds = seconds
         self.runs: dict[str, Run] = {}
         self.waiting: list[Run] = []
         self._turns = count()
@@ -102,8 +118,20 @@ class Queue:
         """Take out the first run."""
         run = self.waiting.pop(0)
         run.state, run.position, run.message = "running", 0, ""
-        run.turn = next(self._turns)
+        run.turn, run.started = next(self._turns), time.monotonic()
         return run
+
+    def overdue(self) -> list[Run]:
+        """Runs that have just taken too long and are to be stopped, each once."""
+        if self.seconds is None:
+            return []
+        latest = time.monotonic() - self.seconds
+        found = [run for run in self.runs.values() if run.state in ACTIVE and not run.late
+                 and run.started is not None and run.started < latest]
+        for run in found:
+            run.late = (f"Stopped after {self.seconds:g} s, the longest that a run may take here "
+                        "(max_seconds).")
+        return found
 
     def drop(self, run: Run) -> None:
         """End a run that still waits."""

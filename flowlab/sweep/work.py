@@ -41,6 +41,8 @@ class Sweep:
     recipe : module
         The model's recipe: ``Run`` and ``train``.
     store : Store
+    visitor : str
+        Whose it is: nobody else's runs are taken for its own.
 
     Raises
     ------
@@ -48,10 +50,11 @@ class Sweep:
         As `flowlab.sweep.plan.points`.
     """
 
-    def __init__(self, settings: SweepSettings, recipe: ModuleType, store: Store) -> None:
-        self.settings, self.recipe, self.store = settings, recipe, store
-        self.group = "sweep:" + hashlib.sha256(
-            f"{settings.name}\n{settings.model}".encode()).hexdigest()[:16]
+    def __init__(self, settings: SweepSettings, recipe: ModuleType, store: Store,
+                 visitor: str = "") -> None:
+        self.settings, self.recipe, self.store, self.visitor = settings, recipe, store, visitor
+        self.group = "sweep:" + hashlib.sha256("\n".join(filter(None, (
+            settings.name, settings.model, visitor))).encode()).hexdigest()[:16]
         self.points = points(settings, recipe.Run)
 
     def state(self) -> list[Trained]:
@@ -80,7 +83,8 @@ class Sweep:
                 self.recipe.train, point.settings, resume=resume, pictures="end"), owner)
             ids.append(recorder.follow(
                 job, point.settings, run_id=run.id if run is not None else job, film=False,
-                origin="sweep", group=self.group, name=self._name(point)))
+                origin="sweep", group=self.group, name=self._name(point),
+                visitor=self.visitor))
         return ids
 
     def table(self) -> str:
