@@ -5,9 +5,11 @@ from pathlib import Path
 import streamlit as st
 
 from flowlab.ui.lab import lab
+from flowlab.ui.visitor import welcome
 
 st.set_page_config("Flow Lab", ":material/water:", layout="wide", initial_sidebar_state=340)
 st.html(Path(__file__).parent / "flowlab" / "ui" / "style.css")
+welcome()
 lab()
 st.navigation([
     st.Page("presentation.py", title="What is a flow?", icon=":material/school:", default=True),

@@ -1,6 +1,5 @@
 """Whether a training may start here: what is asked for, beside the operator's limits."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import torch

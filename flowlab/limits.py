@@ -60,7 +60,7 @@ class Limits(Settings):
     max_disk: int | None = setting(
         None, "Disk", "What all runs may take on disk; when old pictures have gone and it is still "
         "full, no run starts. Left out, the page Runs sets it.", group="Files", unit="MB", ge=10,
-        le=10**8)
+        le=10**7)
     max_own_data: int = setting(
         500, "Own data", "What all uploaded and drawn data may take on disk; then those that were "
         "not used for longest go.", group="Files", unit="MB", ge=16, le=10**7)

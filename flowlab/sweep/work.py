@@ -67,15 +67,17 @@ class Sweep:
         return [Trained(point, runs.get(point.settings.model_dump_json()))
                 for point in self.points]
 
+    def left(self) -> list[Trained]:
+        """The points that are not trained, and that nobody is at."""
+        return [t for t in self.state() if t.run is None or not (t.run.complete or t.run.active)]
+
     def start(self, recorder: Recorder, owner: str = "sweep") -> list[str]:
         """Submit every point that is not trained, and that nobody is at; their runs' ids.
 
         A run that was broken off goes on from its last checkpoint where it has one, else afresh.
         """
         ids = []
-        for point, run in ((t.point, t.run) for t in self.state()):
-            if run is not None and (run.complete or run.active):
-                continue
+        for point, run in ((t.point, t.run) for t in self.left()):
             resume = self.store.snapshot(run.id) if run is not None else None
             if resume is not None and resume.epoch >= point.settings.training.epochs:
                 resume = None  # killed between its end and the note of it
