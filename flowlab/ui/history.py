@@ -38,8 +38,8 @@ def show() -> None:
     with st.container(key="page-runs"):
         left, used, budget, load = st.columns([3, 1.6, 1, 1], vertical_alignment="center")
         left.header("Runs", anchor=False)
-        left.markdown("Your trainings on this server are kept here. Others see one only by its "
-                      "link: open it, and give them the page's address." if limits().shared else
+        left.markdown("Your trainings are kept here. Others can look at one by its link."
+                      if limits().shared else
                       "Every training is kept here, from the pages and from the command line.")
         _room(used, budget)
         with load.popover("Import", icon=":material/upload:", width="stretch",

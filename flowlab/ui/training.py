@@ -20,7 +20,8 @@ from flowlab.training import Snapshot
 from flowlab.ui import explore, images, metrics
 from flowlab.ui.controls import steps
 from flowlab.ui.inside import Subject
-from flowlab.ui.lab import Run, lab, owner, theme
+from flowlab.ui.lab import GONE, Run, lab, owner, theme
+from flowlab.ui.plain import plain
 from flowlab.ui.rights import FOREIGN, NotYours, owns
 from flowlab.ui.visitor import visitor
 
@@ -254,7 +255,9 @@ def _state(status: Status, frame: Frame | None, foreign: bool) -> None:
     outcome = numbers.get("outcome", "")
     state = outcome if status.state == "finished" and outcome in BADGES else status.state
     label, colour = BADGES[state]
-    text = status.message or numbers.get("reason", "")
+    text = plain(status.message or numbers.get("reason", ""))
+    if status.message == GONE:
+        text = GONE
     if status.state == "queued":
         text = (f"Place {status.position} in the queue: it starts when a worker is free."
                 if lab().engine.ready else "The lab's workers are still starting: a moment.")
@@ -270,7 +273,8 @@ def _state(status: Status, frame: Frame | None, foreign: bool) -> None:
         if status.active:
             text = "Starting."
     whose = ":violet-badge[Another visitor's] " if foreign else ""
-    st.markdown(f":{colour}-badge[{label}] {whose}{text}")
+    st.markdown(f":{colour}-badge[{label}] {whose}{text}",
+                help=f"{FOREIGN} **Continue** makes a run of your own of it." if foreign else None)
 
 
 def _shape(settings: RunSettings) -> FlowSettings:

@@ -19,6 +19,7 @@ COOKIE = "flowlab_visitor"
 YEAR = 365 * 24 * 3600  # seconds
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 256 bits, as `secrets.token_urlsafe` writes them
 _STATE = "visitor.token"
+KEY = "visitor"  # the style sheet hides it by this name
 
 # The server has read the cookies when the page connected to it; a second page that is opened before
 # the first has its cookie finds it here, and takes it over.
@@ -56,9 +57,8 @@ def welcome() -> None:
         st.stop()
     if not shared or _person() or _cookie() is not None:
         return
-    with st.container(key="visitor"):
-        _component()(key="visitor.keep", on_token_change=_adopt, data={
-            "cookie": COOKIE, "token": _token(), "seconds": YEAR})
+    _component()(key=KEY, on_token_change=_adopt, data={
+        "cookie": COOKIE, "token": _token(), "seconds": YEAR})
 
 
 def _person() -> str:
@@ -71,7 +71,7 @@ def _person() -> str:
 
 def _adopt() -> None:
     """Be who the browser's other page is already."""
-    token = st.session_state["visitor.keep"].token
+    token = st.session_state[KEY].token
     if isinstance(token, str) and _TOKEN.fullmatch(token):
         st.session_state[_STATE] = token
 
