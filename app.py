@@ -6,9 +6,11 @@ import streamlit as st
 
 from flowlab.ui.lab import lab
 from flowlab.ui.operating import about
+from flowlab.ui.visitor import welcome
 
 st.set_page_config("Flow Lab", ":material/water:", layout="wide", initial_sidebar_state=340)
 st.html(Path(__file__).parent / "flowlab" / "ui" / "style.css")
+welcome()
 house = lab()
 st.navigation([
     st.Page("presentation.py", title="What is a flow?", icon=":material/school:", default=True),

@@ -220,9 +220,13 @@ class Flow(Bijection):
     @staticmethod
     def pack(settings: FlowSettings, weights: dict[str, Tensor]) -> bytes:
         """What `save` would write for a flow of these settings whose state is ``weights``."""
-        model = next(m for m in Flow._models.values() if m.Settings is type(settings))
         return save({name: value.contiguous() for name, value in weights.items()},
-                    _metadata(model, settings))
+                    _metadata(Flow.model_of(settings), settings))
+
+    @staticmethod
+    def model_of(settings: FlowSettings) -> type["Flow"]:
+        """The model whose settings these are."""
+        return next(m for m in Flow._models.values() if m.Settings is type(settings))
 
     @classmethod
     def load(cls, path: str | PathLike[str], device: str | torch.device = "cpu") -> Self:

@@ -25,7 +25,7 @@ expect.set_options(timeout=SECONDS)
 
 
 @contextmanager
-def serving() -> Iterator[str]:
+def serving(**environment: str) -> Iterator[str]:
     """The lab on a free port, in a process of its own, with no runs yet; its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -33,7 +33,8 @@ def serving() -> Iterator[str]:
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
     with (tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as runs,
           subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                           env={**os.environ, "OMP_NUM_THREADS": "1", "FLOWLAB_RUNS": runs}
+                           env={**os.environ, "OMP_NUM_THREADS": "1", "FLOWLAB_RUNS": runs,
+                                **environment}
                            ) as process):
         url = f"http://localhost:{port}"
         deadline = time.monotonic() + 90

@@ -40,6 +40,7 @@ class Header(Settings):
     comparison: Comparison
     labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_ENTRIES)]
     runs: tuple[Entrant, ...] = ()
+    visitor: str = ""
 
 
 class Record(NamedTuple):

@@ -103,6 +103,8 @@ class Contest:
         Where the finished runs are, and beside whose runs it is kept; otherwise it is not.
     runs : sequence of Entrant, optional
         What is known of the finished runs, where the store need not be asked.
+    visitor : str
+        Whose it is, as in `flowlab.runs.Kept`.
 
     Attributes
     ----------
@@ -122,12 +124,13 @@ class Contest:
     """
 
     def __init__(self, engine: Engine, comparison: Comparison, recipes: Mapping[str, ModuleType],
-                 store: Store | None = None, runs: Sequence[Entrant] | None = None) -> None:
+                 store: Store | None = None, runs: Sequence[Entrant] | None = None,
+                 visitor: str = "") -> None:
         self.runs = tuple(entrants(comparison.runs, store) if runs is None else runs)
         self.heats = [Heat(trial) for trial in [*reviews(comparison, self.runs),
                                                 *plan(comparison, recipes)]]
         self.id = secrets.token_hex(8)
-        self.engine, self.comparison = engine, comparison
+        self.engine, self.comparison, self.visitor = engine, comparison, visitor
         self.labels = comparison.labels(
             {name: recipe.MODEL.__name__ for name, recipe in recipes.items()},
             [run.name for run in self.runs])
@@ -150,7 +153,7 @@ class Contest:
         header = Archive(store.folder).read(name)
         if header is None:
             return None
-        contest = cls(engine, header.comparison, recipes, store, header.runs)
+        contest = cls(engine, header.comparison, recipes, store, header.runs, header.visitor)
         contest.id, contest.labels, contest._begun = name, header.labels, True
         for heat in contest.heats:
             try:
@@ -172,8 +175,9 @@ class Contest:
         """
         with self._lock:
             if self._archive is not None and not self._begun:
-                self._keep(self._archive.begin, Header(comparison=self.comparison,
-                                                       labels=self.labels, runs=self.runs))
+                self._keep(self._archive.begin, Header(
+                    comparison=self.comparison, labels=self.labels, runs=self.runs,
+                    visitor=self.visitor))
                 self._begun = True
             for heat in self.heats:
                 if heat.result is None and not heat.status.active:
@@ -235,7 +239,7 @@ class Contest:
         for heat in self.heats:
             trial, result = heat.trial, heat.result
             reason = result.reason if result else heat.status.message
-            ended = not heat.status.active and heat.status.state != "stopped"
+            ended = not heat.status.active and (heat.status.state != "stopped" or heat.status.late)
             if ended and reason:
                 seed = f", seed {trial.seed}" if isinstance(trial, Trial) else ""
                 sentences.append(f"{self.labels[trial.entry]} on {trial.data}{seed}: {reason}")

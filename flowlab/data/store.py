@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from flowlab import files
+from flowlab.limits import MEGA, limits
 
 #: Names the folder; by default it is in the user's cache.
 VARIABLE = "FLOWLAB_OWN_DATA"
 MAX_FILES = 500
-MAX_BYTES = 500_000_000  # of all files together
 MAX_FILE = 16_000_000  # bytes of one file
 
 _NAME = re.compile(r"own-[0-9a-f]{16}")
@@ -110,5 +110,5 @@ def _drop_oldest() -> None:
     total = 0
     for count, (_, size, path) in enumerate(sorted(found, reverse=True), start=1):
         total += size
-        if count > MAX_FILES or total > MAX_BYTES:
+        if count > MAX_FILES or total > limits().max_own_data * MEGA:
             path.unlink(missing_ok=True)

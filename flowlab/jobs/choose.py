@@ -5,6 +5,7 @@ import os
 from flowlab.jobs.engine import Engine
 from flowlab.jobs.local import Local
 from flowlab.jobs.ray import Ray
+from flowlab.limits import limits
 
 ENGINES = {"local": Local, "ray": Ray}
 
@@ -17,7 +18,7 @@ def engine(preload: tuple[str, ...] = (), workers: int | None = None) -> Engine:
     preload : tuple of str
         Modules that workers import before their first run.
     workers : int or None
-        How many runs go on at once; as many as cores by default.
+        How many runs go on at once; as many as `flowlab.limits` says, or as cores, by default.
 
     Raises
     ------
@@ -27,4 +28,5 @@ def engine(preload: tuple[str, ...] = (), workers: int | None = None) -> Engine:
     name = os.environ.get("FLOWLAB_ENGINE", "local")
     if name not in ENGINES:
         raise ValueError(f"FLOWLAB_ENGINE is {name!r}: set it to 'local' or 'ray'.")
-    return ENGINES[name](workers, preload)
+    workers = limits().max_workers if workers is None else workers
+    return ENGINES[name](workers, preload, seconds=limits().max_seconds)

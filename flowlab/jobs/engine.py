@@ -31,6 +31,8 @@ class Status:
         How many events there are so far.
     traceback : str
         The full traceback where the function raised, for a log or a details box.
+    late : bool
+        Whether it was stopped because it took too long.
     """
 
     state: str
@@ -38,6 +40,7 @@ class Status:
     message: str = ""
     events: int = 0
     traceback: str = ""
+    late: bool = False
 
     @property
     def active(self) -> bool:

@@ -38,6 +38,8 @@ class Run:
         What it is, in a fixed word, for the log.
     begun : float
         When it was queued, then when it started (``time.monotonic``).
+    late : str
+        Why it is stopped before its time, where it took too long.
     """
 
     owner: str
@@ -56,14 +58,17 @@ class Run:
     fault: str = ""
     label: str = ""
     begun: float = field(default_factory=time.monotonic)
+    late: str = ""
 
     def status(self) -> Status:
         """The run as others see it."""
-        return Status(self.state, self.position, self.message, len(self.events), self.traceback)
+        return Status(self.state, self.position, self.message, len(self.events), self.traceback,
+                      bool(self.late) and self.state == "stopped")
 
     def end(self, state: str, message: str = "", traceback: str = "", result: Any = None) -> None:
         """Enter a final state."""
-        self.state, self.position, self.message = state, 0, message
+        self.state, self.position = state, 0
+        self.message = self.late if self.late and state == "stopped" else message
         self.traceback, self.result, self.stop_by = traceback, result, None
         # An error's text may hold a user's words; its kind and its place do not.
         place = _PLACE.findall(traceback)
@@ -103,9 +108,16 @@ def fair_order(queued: Iterable[Run], going: Counter[str], served: dict[str, int
 
 
 class Queue:
-    """All runs of an engine, and which of them waits; whoever uses it holds the engine's lock."""
+    """All runs of an engine, and which of them waits; whoever uses it holds the engine's lock.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    seconds : float or None
+        How long a run may take from its start, pauses included.
+    """
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self.seconds = seconds
         self.runs: dict[str, Run] = {}
         self.waiting: list[Run] = []
         self._turns = count()
@@ -130,6 +142,18 @@ class Queue:
         run.tell("started", waited=round(now - run.begun, 1))
         run.begun = now
         return run
+
+    def overdue(self) -> list[Run]:
+        """Runs that have just taken too long and are to be stopped, each once."""
+        if self.seconds is None:
+            return []
+        latest = time.monotonic() - self.seconds
+        found = [run for run in self.runs.values() if run.state in ACTIVE and not run.late
+                 and run.turn >= 0 and run.begun < latest]
+        for run in found:
+            run.late = (f"Stopped after {self.seconds:g} s, the longest that a run may take here "
+                        "(max_seconds).")
+        return found
 
     def drop(self, run: Run) -> None:
         """End a run that still waits."""

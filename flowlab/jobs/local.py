@@ -36,6 +36,8 @@ class Local(Desk):
         How many workers more may start while paused runs hold theirs.
     grace : float
         Seconds a generator gets to end after a stop, before its process is killed.
+    seconds : float or None
+        How long a run may take from its start, pauses included, before it is stopped.
 
     Raises
     ------
@@ -53,6 +55,7 @@ class Local(Desk):
         threads: int = 1,
         spare: int = 8,
         grace: float = 15.0,
+        seconds: float | None = None,
     ) -> None:
         refuse_in_worker()
         workers = cores() if workers is None else workers
@@ -62,7 +65,7 @@ class Local(Desk):
                 f"grace below zero; got {workers=}, {threads=}, {spare=}, {grace=}."
             )
         preload = (preload,) if isinstance(preload, str) else tuple(preload)
-        self._pool = Pool(workers, spare, grace, (threads, grace, preload))
+        self._pool = Pool(workers, spare, grace, (threads, grace, preload), seconds)
         atexit.register(self.close)
 
     @property

@@ -33,12 +33,15 @@ class Pool:
         Seconds a generator gets to end after a stop.
     setup : tuple
         Further arguments of `Process`.
+    seconds : float or None
+        As in `flowlab.jobs.fair.Queue`.
     """
 
-    def __init__(self, workers: int, spare: int, grace: float, setup: tuple) -> None:
+    def __init__(self, workers: int, spare: int, grace: float, setup: tuple,
+                 seconds: float | None = None) -> None:
         self.workers, self.spare, self.grace = workers, spare, grace
         self.lock = threading.RLock()
-        self.queue = Queue()
+        self.queue = Queue(seconds)
         self.processes: list[Process] = []
         self.closed = False
         self._setup = setup
@@ -176,6 +179,8 @@ class Pool:
     def _check(self) -> None:
         """Kill workers that did not stop in time; find those that died and left the pipe open."""
         with self.lock:
+            for run in self.queue.overdue():
+                self.command(run, "stop")
             processes = list(self.processes)
             for process in processes:
                 run = process.run

@@ -42,6 +42,8 @@ class Ray(Desk):
         How often a run is taken up again.
     grace : float
         Seconds a generator gets to end after a stop, before Ray cancels its task.
+    seconds : float or None
+        How long a run may take from its start, pauses included, before it is stopped.
 
     Raises
     ------
@@ -72,6 +74,7 @@ class Ray(Desk):
         spare: int = 8,
         retries: int = 3,
         grace: float = 15.0,
+        seconds: float | None = None,
     ) -> None:
         refuse_in_worker()
         if workers is not None and workers < 1 or threads < 1 or min(spare, retries, grace) < 0:
@@ -82,7 +85,8 @@ class Ray(Desk):
             )
         preload = (preload,) if isinstance(preload, str) else tuple(preload)
         self._cluster = connect(cores() if workers is None else workers)
-        self._pool = RayPool(self._cluster, workers, spare, retries, grace, threads, preload)
+        self._pool = RayPool(self._cluster, workers, spare, retries, grace, threads, preload,
+                             seconds)
         atexit.register(self.close)
 
     @property

@@ -79,14 +79,17 @@ class RayPool:
         PyTorch threads of each worker.
     preload : tuple of str
         Modules that workers import before their first run.
+    seconds : float or None
+        As in `flowlab.jobs.fair.Queue`.
     """
 
     def __init__(self, cluster: Cluster, workers: int | None, spare: int, retries: int,
-                 grace: float, threads: int, preload: tuple[str, ...]) -> None:
+                 grace: float, threads: int, preload: tuple[str, ...],
+                 seconds: float | None = None) -> None:
         self.cluster, self.workers, self.spare = cluster, workers, spare
         self.retries, self.grace, self.setup = retries, grace, (threads, preload)
         self.lock = threading.RLock()
-        self.queue = Queue()
+        self.queue = Queue(seconds)
         self.tasks: dict[str, Task] = {}
         self.ready = 0
         self.closed = False
@@ -266,6 +269,8 @@ class RayPool:
         while not self._end.wait(TICK):
             now = time.monotonic()
             with self.lock:
+                for run in self.queue.overdue():
+                    self.command(run, "stop")
                 for task in list(self.tasks.values()):
                     run = task.run
                     if run.stop_by is not None and now > run.stop_by:

@@ -225,7 +225,7 @@ class Logit(Bijection):
     def __init__(self, levels: int, alpha: float = 0.05) -> None:
         super().__init__()
         self.levels, self.alpha = levels, alpha
-        end = torch.tensor(1 - alpha, dtype=torch.float64)
+        end = torch.tensor(1 - alpha, dtype=torch.float64, device="cpu")
         #: Where the curve ends in z, and its slope dz/dy there.
         self.end, self.slope = float(end.logit()), float(1 / (end * (1 - end)))
 

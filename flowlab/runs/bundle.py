@@ -122,8 +122,8 @@ def pack(store: Store, run_id: str) -> bytes:
     return file.getvalue()
 
 
-def unpack(store: Store, content: bytes) -> str:
-    """Keep the run of a file that `pack` made, and return the id it has here.
+def unpack(store: Store, content: bytes, visitor: str = "") -> str:
+    """Keep the run of a file that `pack` made as a visitor's, and return the id it has here.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def unpack(store: Store, content: bytes) -> str:
                          "again.")
     run_id = store.begin(settings, name=" ".join(_plain(header.name).split()) or "imported",
                          origin="import", continued=header.continued, created=header.created,
-                         of=header.versions)
+                         of=header.versions, visitor=visitor)
     try:
         store.record(run_id, frames)
         outcome = "interrupted" if header.outcome in ("running", "queued") else header.outcome

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 FORMAT = "flowlab-run-1"
-VERSION = 1  # of the tables
+VERSION = 2  # of the tables
 #: Names the folder of runs; by default it is ``runs`` beside ``app.py``.
 VARIABLE = "FLOWLAB_RUNS"
 PATIENCE = 30  # seconds to wait while another program writes
@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS runs (
     created REAL NOT NULL, ended REAL, outcome TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
     numbers TEXT NOT NULL DEFAULT '{}', weights INTEGER, checkpoint INTEGER NOT NULL DEFAULT 0,
     pinned INTEGER NOT NULL DEFAULT 0, continued INTEGER NOT NULL DEFAULT 0,
-    steered INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL, beat REAL NOT NULL);
+    steered INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL, beat REAL NOT NULL,
+    visitor TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS families ON runs (family, created);
 CREATE TABLE IF NOT EXISTS epochs (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE, epoch INTEGER NOT NULL,
@@ -37,6 +38,8 @@ CREATE TABLE IF NOT EXISTS frames (
     png INTEGER NOT NULL, weights INTEGER NOT NULL, PRIMARY KEY (run, step)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS choices (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+#: What brings the tables of a version to the next one.
+UPGRADES = {0: TABLES, 1: "ALTER TABLE runs ADD COLUMN visitor TEXT NOT NULL DEFAULT '';"}
 
 
 def default_folder() -> Path:
@@ -70,19 +73,30 @@ class Database:
                                                check_same_thread=False)
             weakref.finalize(self, self._connection.close)
             self._connection.row_factory = sqlite3.Row
-            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > VERSION:
+            if self._version() > VERSION:
                 raise ValueError(f"The runs in {path.parent} were kept by a newer Flow Lab: use "
                                  f"that one, or another folder in {VARIABLE}.")
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA foreign_keys = ON")
-            if version < VERSION:
-                self._connection.executescript(
-                    f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+            if self._version() < VERSION:
+                self._upgrade()
         except (OSError, sqlite3.Error) as error:
             raise ValueError(f"Runs cannot be kept in {path.parent} ({error}): make it writable, "
                              f"or name another folder in {VARIABLE}.") from error
+
+    def _version(self) -> int:
+        return self._connection.execute("PRAGMA user_version").fetchone()[0]
+
+    def _upgrade(self) -> None:
+        """Bring the tables to this version, unless another program has just done it."""
+        with self.write() as db:
+            version = self._version()
+            while version < VERSION:
+                for statement in UPGRADES[version].split(";"):
+                    db.execute(statement)
+                version = version + 1 if version else VERSION
+            db.execute(f"PRAGMA user_version = {version}")
 
     def read(self, query: str, *values: object) -> list[sqlite3.Row]:
         """All rows that a query gives."""

@@ -81,6 +81,8 @@ class Kept:
         settings alone do not repeat it.
     pictures, bytes : int
         How many pictures it has, and what its files take.
+    visitor : str
+        Whose it is on a shared server, as `flowlab.ui.visitor` names people; nobody's where empty.
     """
 
     id: str
@@ -102,6 +104,7 @@ class Kept:
     steered: bool
     pictures: int
     bytes: int
+    visitor: str = ""
 
     @property
     def settings(self) -> RunSettings:
@@ -134,7 +137,7 @@ class Kept:
                    row["settings"], json.loads(row["versions"]), row["created"], row["ended"],
                    outcome, row["reason"], json.loads(row["numbers"]), row["weights"],
                    *(bool(row[name]) for name in ("pinned", "continued", "steered")),
-                   row["pictures"], row["bytes"] + row["checkpoint"])
+                   row["pictures"], row["bytes"] + row["checkpoint"], row["visitor"])
 
 
 def epochs_of(frame: Frame) -> list[Epoch]:

@@ -42,11 +42,14 @@ class Reader:
         found = self._db.read(SELECT + "WHERE runs.id = ? GROUP BY runs.id", run_id)
         return Kept.of(found[0]) if found else None
 
-    def runs(self, group: str | None = None) -> list[Kept]:
-        """All runs (of a group), newest first."""
-        where, values = ("", ()) if group is None else ("WHERE runs.family = ? ", (group,))
+    def runs(self, group: str | None = None, visitor: str | None = None) -> list[Kept]:
+        """All runs (of a group, of a visitor), newest first."""
+        asked = {column: value for column, value in (("family", group), ("visitor", visitor))
+                 if value is not None}
+        where = " AND ".join(f"runs.{column} = ?" for column in asked)
         return [Kept.of(row) for row in self._db.read(
-            f"{SELECT}{where}GROUP BY runs.id ORDER BY created DESC", *values)]
+            f"{SELECT}{where and 'WHERE '}{where} GROUP BY runs.id ORDER BY created DESC",
+            *asked.values())]
 
     def epochs(self, run_id: str) -> list[Epoch]:
         """The numbers of every epoch."""

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from flowlab import files
 from flowlab.events import event
 from flowlab.flow import Flow
+from flowlab.limits import MEGA, limits
 from flowlab.live import Frame
 from flowlab.reel import FEWEST, dispensable
 from flowlab.runs.kept import COMPLETE, OWNER, epochs_of, strict_json, versions
@@ -36,13 +37,14 @@ class Store(Reader):
 
     def begin(self, settings: RunSettings, *, run_id: str | None = None, name: str = "",
               origin: str = "page", group: str = "", continued: bool = False,
-              created: float | None = None, of: dict[str, str] | None = None) -> str:
+              created: float | None = None, of: dict[str, str] | None = None,
+              visitor: str = "") -> str:
         """Open a run; its id. One that is there already goes on where it was.
 
         Parameters
         ----------
         settings : RunSettings
-        run_id, name, origin, group, continued
+        run_id, name, origin, group, continued, visitor
             As in `Kept`.
         created : float, optional
             Seconds since 1970, of a run that comes from elsewhere.
@@ -56,12 +58,13 @@ class Store(Reader):
         with self._db.write() as db:
             db.execute(
                 "INSERT INTO runs (id, name, origin, family, model, data, settings, versions, "
-                "created, outcome, continued, owner, beat) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) "
+                "created, outcome, continued, owner, beat, visitor) "
+                "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
                 "ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome, reason = '', "
                 "ended = NULL, owner = excluded.owner, beat = excluded.beat",
                 (run_id, name[:NAME], origin, group, settings.model, settings.source.data,
                  settings.model_dump_json(), json.dumps(of or versions()), created or now,
-                 "queued", continued, OWNER, now))
+                 "queued", continued, OWNER, now, visitor))
         return run_id
 
     def record(self, run_id: str, frames: Sequence[Frame]) -> bool:
@@ -160,12 +163,17 @@ class Store(Reader):
 
     @property
     def budget(self) -> int:
-        """Bytes that all runs together may take."""
+        """Bytes that all runs together may take: the operator's limit, else what was chosen."""
+        if limits().max_disk is not None:
+            return limits().max_disk * MEGA
         found = self._db.read("SELECT value FROM choices WHERE name = 'budget'")
         return int(found[0][0]) if found else BUDGET
 
     @budget.setter
     def budget(self, value: int) -> None:
+        if limits().max_disk is not None:
+            raise ValueError("The room for runs is set by the limit of this server, "
+                             f"{limits().told('max_disk')}: change it there.")
         if value < LEAST_BUDGET:
             raise ValueError(f"Runs need {LEAST_BUDGET // 10**6} MB at least: choose more.")
         with self._db.write() as db:

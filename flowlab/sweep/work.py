@@ -41,6 +41,8 @@ class Sweep:
     recipe : module
         The model's recipe: ``Run`` and ``train``.
     store : Store
+    visitor : str
+        Whose it is: nobody else's runs are taken for its own.
 
     Raises
     ------
@@ -48,10 +50,11 @@ class Sweep:
         As `flowlab.sweep.plan.points`.
     """
 
-    def __init__(self, settings: SweepSettings, recipe: ModuleType, store: Store) -> None:
-        self.settings, self.recipe, self.store = settings, recipe, store
-        self.group = "sweep:" + hashlib.sha256(
-            f"{settings.name}\n{settings.model}".encode()).hexdigest()[:16]
+    def __init__(self, settings: SweepSettings, recipe: ModuleType, store: Store,
+                 visitor: str = "") -> None:
+        self.settings, self.recipe, self.store, self.visitor = settings, recipe, store, visitor
+        self.group = "sweep:" + hashlib.sha256("\n".join(filter(None, (
+            settings.name, settings.model, visitor))).encode()).hexdigest()[:16]
         self.points = points(settings, recipe.Run)
 
     def state(self) -> list[Trained]:
@@ -64,15 +67,17 @@ class Sweep:
         return [Trained(point, runs.get(point.settings.model_dump_json()))
                 for point in self.points]
 
+    def left(self) -> list[Trained]:
+        """The points that are not trained, and that nobody is at."""
+        return [t for t in self.state() if t.run is None or not (t.run.complete or t.run.active)]
+
     def start(self, recorder: Recorder, owner: str = "sweep") -> list[str]:
         """Submit every point that is not trained, and that nobody is at; their runs' ids.
 
         A run that was broken off goes on from its last checkpoint where it has one, else afresh.
         """
         ids = []
-        for point, run in ((t.point, t.run) for t in self.state()):
-            if run is not None and (run.complete or run.active):
-                continue
+        for point, run in ((t.point, t.run) for t in self.left()):
             resume = self.store.snapshot(run.id) if run is not None else None
             if resume is not None and resume.epoch >= point.settings.training.epochs:
                 resume = None  # killed between its end and the note of it
@@ -80,7 +85,8 @@ class Sweep:
                 self.recipe.train, point.settings, resume=resume, pictures="end"), owner)
             ids.append(recorder.follow(
                 job, point.settings, run_id=run.id if run is not None else job, film=False,
-                origin="sweep", group=self.group, name=self._name(point)))
+                origin="sweep", group=self.group, name=self._name(point),
+                visitor=self.visitor))
         return ids
 
     def table(self) -> str:

@@ -1,5 +1,6 @@
 """The page on which models are compared: one press, then the view that follows all trainings."""
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from types import ModuleType
@@ -10,11 +11,14 @@ from flowlab.comparison import Comparison, Contest, plan, table
 from flowlab.comparison.contest import MISSING
 from flowlab.comparison.finished import Entrant, entrants, reviews
 from flowlab.figures.rivals import VIEWS
+from flowlab.limits import Exceeded
 from flowlab.ui import contests, image, rivals, scoreboard
 from flowlab.ui.contests import contests as registry
 from flowlab.ui.lab import lab, owner, theme
-from flowlab.ui.own_data import plain
+from flowlab.ui.plain import plain
+from flowlab.ui.rights import FOREIGN, NotYours, owns
 from flowlab.ui.rivals import NAME
+from flowlab.ui.visitor import visitor
 
 POLL = 1.0  # seconds between two looks at a comparison under way
 
@@ -30,6 +34,7 @@ def show(recipes: Recipes) -> None:
         The recipes by the models' names, as ``models.RECIPES``.
     """
     complaints = _attach(recipes) + rivals.load(recipes)
+    complaints += filter(None, [st.session_state.pop(f"{NAME}.refused", None)])
     with st.sidebar:
         comparison = rivals.show(recipes)
     runs = entrants(comparison.runs, lab().store)
@@ -42,7 +47,7 @@ def show(recipes: Recipes) -> None:
                     "is the difference between the models, and chance. **Several seeds** tell the "
                     "two apart.")
         for sentence in complaints:
-            st.error(sentence, icon=":material/error:")
+            st.error(plain(sentence), icon=":material/error:")
         _buttons(comparison, runs, contest, recipes)
         _live(contest, comparison, runs, recipes)
         _take(comparison if contest is None else contest.comparison, contest)
@@ -70,7 +75,8 @@ def _attach(recipes: Recipes) -> list[str]:
 
 def _buttons(comparison: Comparison, runs: Sequence[Entrant], contest: Contest | None,
              recipes: Recipes) -> None:
-    active = contest is not None and contest.active
+    foreign = contest is not None and not owns(contest, visitor())
+    active = contest is not None and contest.active and not foreign
     unfit = ""
     try:
         trainings = f"{len(plan(comparison, recipes))} trainings"
@@ -86,34 +92,43 @@ def _buttons(comparison: Comparison, runs: Sequence[Entrant], contest: Contest |
                   "with every seed.")
         st.button("Stop", icon=":material/stop:", key=f"{NAME}.stop", disabled=not active,
                   on_click=_stop, args=(contest,),
-                  help="End all trainings; what was measured stays.")
+                  help=FOREIGN if foreign else "End all trainings; what was measured stays.")
         st.segmented_control("Pictures", list(VIEWS), format_func=str.capitalize,
                              default=VIEWS[0], required=True, key=f"{NAME}.view",
                              label_visibility="collapsed", persist_state="session",
                              help="What the squares show: the learned density, or samples.")
-        if contest is not None and contest.missing:
+        if contest is not None and contest.missing and not foreign:
             st.button("Train what is missing", icon=":material/resume:", key=f"{NAME}.missing",
                       on_click=_train, args=(contest,), help="Train what has no result yet in the "
                       "comparison that is shown; what is measured stays.")
         if unfit:
-            st.markdown(f":red-badge[Cannot be] {unfit}")
+            st.markdown(f":red-badge[Cannot be] {plain(unfit)}")
         else:
             st.caption(about)
 
 
 def _start(comparison: Comparison, recipes: Recipes) -> None:
-    # An owner of its own: a single training of the same person need not wait for all of these.
-    contest = registry().start(comparison, recipes, f"{owner()}.{NAME}")
+    try:
+        contest = registry().start(comparison, recipes, owner(), visitor())
+    except Exceeded as error:
+        st.session_state[f"{NAME}.refused"] = str(error)
+        return
     st.session_state[f"{NAME}.run"] = contest.id
     st.query_params["run"] = contest.id
 
 
 def _train(contest: Contest) -> None:
-    contest.train(f"{owner()}.{NAME}")
+    try:
+        registry().train(contest, owner(), visitor())
+    except (Exceeded, NotYours) as error:
+        st.session_state[f"{NAME}.refused"] = str(error)
 
 
 def _stop(contest: Contest) -> None:
-    contest.stop()
+    try:
+        registry().stop(contest, visitor())
+    except NotYours as error:
+        st.session_state[f"{NAME}.refused"] = str(error)
 
 
 def _live(contest: Contest | None, comparison: Comparison, runs: Sequence[Entrant],
@@ -206,5 +221,10 @@ def _take(comparison: Comparison, contest: Contest | None) -> None:
         numbers = table(comparison, {}, comparison.labels())
         st.markdown("\n".join(f"- **{m.title}.** {m.help}" for m in numbers.columns))
         st.markdown("In the project's folder, with the same numbers, timings excepted:")
-        options = " ".join(f'--{name} "{text}"' for name, text in comparison.texts().items())
-        st.code(f"python -m flowlab.comparison {options}", language=None, wrap_lines=True)
+        st.code(command(comparison), language=None, wrap_lines=True)
+
+
+def command(comparison: Comparison) -> str:
+    """The same comparison from a shell, to which nothing in it means anything."""
+    options = (f"--{name}={text}" for name, text in comparison.texts().items())
+    return shlex.join(["python", "-m", "flowlab.comparison", *options])

@@ -1,7 +1,6 @@
 """The comparisons of this server process, and their pictures."""
 
 import math
-import os
 import threading
 import time
 from collections.abc import Mapping
@@ -19,10 +18,10 @@ from flowlab.comparison.trial import GRID, SHOWN
 from flowlab.data import target
 from flowlab.data.target import Target
 from flowlab.figures import RivalsPicture, grid_points
-from flowlab.ui.lab import GRACE, lab
+from flowlab.limits import limits
+from flowlab.ui.lab import lab
+from flowlab.ui.rights import must_own
 
-#: Comparisons that are over and stay in memory; the oldest go first, and are on disk.
-KEPT = int(os.environ.get("FLOWLAB_COMPARISONS", "12"))
 LOOK = 1.0  # seconds between two looks at those under way
 
 
@@ -34,13 +33,53 @@ class Contests:
         self._lock = threading.Lock()
         threading.Thread(target=self._follow, daemon=True).start()
 
-    def start(self, comparison: Comparison, recipes: Mapping[str, ModuleType], owner: str
-              ) -> Contest:
-        """Queue all trainings of a comparison, as `Contest` says."""
-        contest = Contest(lab().engine, comparison, recipes, lab().store).train(owner)
+    def start(self, comparison: Comparison, recipes: Mapping[str, ModuleType], owner: str,
+              visitor: str = "") -> Contest:
+        """Queue all trainings of a comparison, as `Contest` says.
+
+        Raises
+        ------
+        flowlab.limits.Exceeded
+            As `flowlab.ui.rights.Door.admitted`.
+        """
+        contest = Contest(lab().engine, comparison, recipes, lab().store, visitor=visitor)
+        self.train(contest, owner, visitor)
         with self._lock:
             self._add(contest)
         return contest
+
+    def train(self, contest: Contest, owner: str, visitor: str = "") -> None:
+        """Queue what has no result yet, as `Contest.train`.
+
+        Raises
+        ------
+        flowlab.limits.Exceeded
+            As `flowlab.ui.rights.Door.admitted`.
+        NotYours
+            If it is another visitor's.
+        """
+        must_own(contest, visitor)
+        told = contest.comparison
+        if told.budget == "seconds":
+            limits().refuse("max_seconds", told.amount, f"Each training would take "
+                            f"{told.amount:g} s", "give less time")
+        left = [h.trial for h in contest.heats if h.result is None and not h.status.active]
+        trials = [trial for trial in left if isinstance(trial, Trial)]
+        # An owner of its own: a single training of the same person need not wait for all of these.
+        with lab().door.admitted([trial.settings for trial in trials], owner,
+                                 len(left) - len(trials), told.budget == "epochs"):
+            contest.train(f"{owner}.compare")
+
+    def stop(self, contest: Contest, visitor: str = "") -> None:
+        """Stop a visitor's comparison.
+
+        Raises
+        ------
+        NotYours
+            If it is another's.
+        """
+        must_own(contest, visitor)
+        contest.stop()
 
     def find(self, name: str | None, recipes: Mapping[str, ModuleType]) -> Contest | None:
         """The comparison with this id, as it is now; None where there is none (any more).
@@ -66,7 +105,7 @@ class Contests:
     def _add(self, contest: Contest) -> None:
         self._contests[contest.id] = contest
         over = [c.id for c in self._contests.values() if not c.active and c is not contest]
-        for name in over[:max(0, len(over) - KEPT)]:
+        for name in over[:max(0, len(over) - limits().comparisons)]:
             del self._contests[name]
 
     def _follow(self) -> None:
@@ -78,7 +117,7 @@ class Contests:
             for contest in contests:
                 if contest.active:
                     contest.poll()
-                    if time.monotonic() - contest.seen > GRACE:
+                    if time.monotonic() - contest.seen > limits().grace:
                         contest.stop()
 
 

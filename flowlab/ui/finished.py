@@ -10,6 +10,7 @@ from flowlab.data import target
 from flowlab.runs import Kept
 from flowlab.ui.experiments import TITLES
 from flowlab.ui.lab import lab
+from flowlab.ui.visitor import visitor
 
 SHOWN = 300  # runs in the chooser, the newest
 
@@ -45,7 +46,7 @@ def choose(prefix: str, full: bool) -> None:
     with st.popover("Finished run", icon=":material/add:", key=f"{prefix}.finished",
                     disabled=full, help="Add a run that is kept: it is measured and drawn beside "
                     "the models, on the distribution it was trained on, and not trained again."):
-        runs = {run.id: run for run in lab().store.runs()[:SHOWN]
+        runs = {run.id: run for run in lab().runs(visitor())[:SHOWN]
                 if run.id not in st.session_state[f"{prefix}.runs"] and not unfit(run)}
         if not runs:
             st.caption("No other finished run on points of the plane is kept: train one on a "

@@ -9,14 +9,18 @@ from flowlab.data import target
 from flowlab.data.images import TITLES as IMAGES
 from flowlab.data.images import is_image_set
 from flowlab.figures import first_samples, learned_density
+from flowlab.limits import limits
 from flowlab.runs import Kept, pack, unpack
-from flowlab.runs.bundle import LARGEST
 from flowlab.runs.store import LEAST_BUDGET, NAME
 from flowlab.ui import image
 from flowlab.ui.experiments import TITLES
 from flowlab.ui.lab import lab
 from flowlab.ui.operating import refused
+from flowlab.ui.own_data import largest
+from flowlab.ui.plain import plain
+from flowlab.ui.rights import ROOM
 from flowlab.ui.training import BADGES
+from flowlab.ui.visitor import visitor
 
 REFRESH = 3.0  # seconds between two looks while a run is under way
 SHOWN = 300  # rows at most
@@ -35,15 +39,17 @@ def show() -> None:
     with st.container(key="page-runs"):
         left, used, budget, load = st.columns([3, 1.6, 1, 1], vertical_alignment="center")
         left.header("Runs", anchor=False)
-        left.markdown("Every training is kept here, from the pages and from the command line.")
+        left.markdown("Your trainings are kept here. Others can look at one by its link."
+                      if limits().shared else
+                      "Every training is kept here, from the pages and from the command line.")
         _room(used, budget)
         with load.popover("Import", icon=":material/upload:", width="stretch",
                           help="Add a run that was exported, here or on another machine."):
             _import()
         for kind in ("success", "error"):
             if text := st.session_state.pop(f"runs.{kind}", None):
-                getattr(st, kind)(text)
-        active = any(run.active for run in lab().store.runs())
+                getattr(st, kind)(plain(text))
+        active = any(run.active for run in lab().runs(visitor()))
         st.fragment(_list, run_every=REFRESH if active else None)(active)
 
 
@@ -55,26 +61,32 @@ def _room(used: st.delta_generator.DeltaGenerator, budget: st.delta_generator.De
     used.progress(min(taken / limit, 1.0), f"Disk: {taken / MEGA:,.0f} of {limit / MEGA:,.0f} MB")
     with budget.popover("Room", icon=":material/hard_drive:", width="stretch",
                         help="How much room the runs may take."):
+        fixed = ROOM if limits().shared or limits().max_disk is not None else ""
         st.number_input(
             "Room for all runs (MB)", LEAST_BUDGET // MEGA, 10**7, limit // MEGA, 100,
-            key="runs.budget", on_change=_set_budget,
-            help="When it is full, old runs keep fewer pictures, the oldest first. Their numbers "
-            "and their trained flows stay. Runs whose pictures are kept are left out.")
+            key="runs.budget", on_change=_set_budget, disabled=bool(fixed),
+            help=fixed or "When it is full, old runs keep fewer pictures, the oldest first. Their "
+            "numbers and their trained flows stay. Runs whose pictures are kept are left out.")
         st.caption(f"In the folder {lab().store.folder.name}.")
 
 
 def _set_budget() -> None:
-    lab().store.budget = int(st.session_state["runs.budget"]) * MEGA
+    try:
+        lab().set_room(int(st.session_state["runs.budget"]) * MEGA)
+    except ValueError as error:
+        st.session_state["runs.error"] = str(error)
 
 
 def _import() -> None:
     turn = st.session_state.setdefault("runs.turn", 0)
     file = st.file_uploader("A run's file (.zip)", type="zip", key=f"runs.file.{turn}",
-                            max_upload_size=LARGEST // MEGA)
+                            max_upload_size=largest())
     if file is not None:
         st.session_state["runs.turn"] += 1  # an empty uploader next time
         try:
-            run_id = unpack(lab().store, file.getvalue())
+            limits().refuse("max_upload", file.size / MEGA, f"This file has {file.size / MEGA:.1f} "
+                            "MB", "export the run with fewer pictures")
+            run_id = unpack(lab().store, file.getvalue(), visitor())
             name = lab().store.get(run_id).name
             st.session_state["runs.success"] = f"Imported: {name}"
         except ValueError as error:
@@ -84,7 +96,7 @@ def _import() -> None:
 
 
 def _list(active: bool) -> None:
-    runs = lab().store.runs()
+    runs = lab().runs(visitor())
     if any(run.active for run in runs) != active:
         st.rerun()  # how often to look depends on it
     if not runs:
@@ -105,16 +117,16 @@ def _list(active: bool) -> None:
         _actions(chosen)
 
 
-def _filtered(runs: Sequence[Kept]) -> list[Kept]:
+def _filtered(every: Sequence[Kept]) -> list[Kept]:
     """The runs that the filters leave."""
     columns = st.columns(len(FILTERS))
     words = columns[0].text_input("Search", key="runs.words", placeholder="Words of the name",
                                   persist_state="session")
-    named = {"model": TITLES, "data": {run.data: _title(run.data) for run in runs},
+    named = {"model": TITLES, "data": {run.data: _title(run.data) for run in every},
              "outcome": LABELS, "origin": ORIGINS}
-    runs = [run for run in runs if all(word in run.name.lower() for word in words.lower().split())]
+    runs = [run for run in every if all(word in run.name.lower() for word in words.lower().split())]
     for column, name in zip(columns[1:], FILTERS[1:], strict=True):
-        options = sorted({getattr(run, name) for run in lab().store.runs()})
+        options = sorted({getattr(run, name) for run in every})
         chosen = column.multiselect(
             {"data": "Distribution", "origin": "From"}.get(name, name.capitalize()), options,
             key=f"runs.{name}", format_func=lambda x, names=named[name]: names.get(x, x),
@@ -185,7 +197,7 @@ def _actions(chosen: Sequence[Kept]) -> None:
     if st.button("Let pictures go" if pinned else "Keep pictures", icon=":material/keep:",
                  disabled=bool(none), key="runs.pin",
                  help=none or "Whether its pictures stay when the room is full."):
-        lab().store.pin(one.id, not pinned)
+        lab().pin(one.id, not pinned, visitor())
         st.rerun()
     busy = any(run.active for run in chosen)
     if st.button("Delete", icon=":material/delete:", disabled=not chosen or busy,
@@ -225,9 +237,9 @@ def _rename(runs: Sequence[Kept]) -> None:
     name = st.text_input("Name", run.name, NAME, key="runs.newname")
     if st.button("Save", type="primary", key="runs.save"):
         try:
-            lab().store.rename(run.id, name)
+            lab().rename(run.id, name, visitor())
         except ValueError as error:
-            st.error(str(error))
+            st.error(plain(str(error)))
             return
         _close()
         st.rerun()
@@ -240,7 +252,7 @@ def _delete(runs: Sequence[Kept]) -> None:
     if st.button("Delete", type="primary", key="runs.confirm", icon=":material/delete:"):
         for run in runs:
             try:
-                lab().delete(run.id)
+                lab().delete(run.id, visitor())
             except ValueError as error:
                 st.session_state["runs.error"] = str(error)
         _close()

@@ -4,7 +4,6 @@ Streamlit's scripts come and go with every click; what must outlive them is here
 """
 
 import atexit
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -19,16 +18,17 @@ from flowlab.figures import SHOWN
 from flowlab.jobs import Status
 from flowlab.jobs.choose import engine
 from flowlab.jobs.waiting import expected_wait
+from flowlab.limits import limits
 from flowlab.live import Frame, Request, watch
 from flowlab.runs import Kept, Recorder, Store
 from flowlab.settings import RunSettings
 from flowlab.status import EVERY, remove
 from flowlab.training import Snapshot
 from flowlab.ui import operating
+from flowlab.ui.rights import ROOM, Door, must_own, owns
+from flowlab.ui.visitor import visitor
 
 PRELOAD = ("models", "flowlab.live", "flowlab.warm")
-#: Seconds without a viewer after which a run is stopped.
-GRACE = float(os.environ.get("FLOWLAB_GRACE", "120"))
 #: Runs that are over and stay in memory, and those of them that nobody has looked at for long:
 #: each may take tens of MB. Those seen least lately go first; they are on disk.
 KEPT, LEFT = 40, 8
@@ -63,6 +63,8 @@ class Run:
         Whether its learning rate was changed by hand, with the same effect.
     kept : Kept or None
         What the store says of it, where it is opened from there.
+    visitor : str
+        Whose it is, as in `flowlab.runs.Kept`.
     """
 
     id: str
@@ -74,6 +76,7 @@ class Run:
     continued: bool = False
     steered: bool = False
     kept: Kept | None = None
+    visitor: str = ""
 
 
 class Lab:
@@ -86,6 +89,8 @@ class Lab:
         All runs on disk.
     recorder : Recorder
         Writes this lab's runs to the store.
+    door : Door
+        Lets trainings in, as the operator's limits allow.
     """
 
     def __init__(self) -> None:
@@ -93,6 +98,7 @@ class Lab:
         self.engine = engine(preload=PRELOAD)
         self.store = Store()
         self.recorder = Recorder(self.engine, self.store)
+        self.door = Door(self.engine, self.store)
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
         operating.started(self.engine)
@@ -102,18 +108,33 @@ class Lab:
 
     def submit(self, train: Callable, settings: RunSettings, theme: str, owner: str,
                first: str = "", resume: Snapshot | None = None,
-               layers: tuple[str, ...] = SHOWN) -> str:
+               layers: tuple[str, ...] = SHOWN, visitor: str = "") -> str:
         """Queue a training, paused after its first batch with ``first="step"``; the run's id.
 
         With ``resume`` it goes on from there; otherwise it starts with a fresh flow.
+
+        Raises
+        ------
+        flowlab.limits.Exceeded
+            As `flowlab.ui.rights.Door.admitted`.
         """
         request = Request(train, settings, theme, layers, resume)
-        run_id = self.engine.submit(watch, request, owner, first)
+        continued = resume is not None
+        with self.door.admitted([settings], owner):
+            run_id = self.engine.submit(watch, request, owner, first)
         with self._lock:
-            self._runs[run_id] = Run(run_id, settings, theme, layers, continued=resume is not None)
-            self.recorder.follow(run_id, settings, origin="page", continued=resume is not None)
+            self._runs[run_id] = Run(run_id, settings, theme, layers, continued=continued,
+                                     visitor=visitor)
+            self.recorder.follow(run_id, settings, origin="page", continued=continued,
+                                 visitor=visitor)
             self._forget_oldest()
         return run_id
+
+    def runs(self, visitor: str) -> list[Kept]:
+        """The runs on disk that a visitor lists, newest first."""
+        if not limits().shared:
+            return self.store.runs()
+        return self.store.runs(visitor=visitor) if visitor else []
 
     def find(self, run_id: str | None) -> Run | None:
         """The run with this id, with its newest frames; None where there is none (any more).
@@ -138,21 +159,52 @@ class Lab:
         if kept is None or (before is not None and before.kept == kept):
             return before if kept is not None else None
         run = Run(run_id, kept.settings, "", frames=self.store.frames(run_id),
-                  continued=kept.continued, steered=kept.steered, kept=kept)
+                  continued=kept.continued, steered=kept.steered, kept=kept,
+                  visitor=kept.visitor)
         with self._lock:
             self._runs[run_id] = run
             self._forget_oldest()
         return run
 
-    def delete(self, run_id: str) -> None:
-        """Delete a run that is over, from memory and from disk.
+    def rename(self, run_id: str, name: str, visitor: str = "") -> None:
+        """As `flowlab.runs.Store.rename`, for a run of the visitor's."""
+        must_own(self._kept(run_id), visitor)
+        self.store.rename(run_id, name)
+
+    def pin(self, run_id: str, pinned: bool, visitor: str = "") -> None:
+        """As `flowlab.runs.Store.pin`, for a run of the visitor's."""
+        must_own(self._kept(run_id), visitor)
+        self.store.pin(run_id, pinned)
+
+    def set_room(self, value: int) -> None:
+        """Bytes that all runs together may take.
 
         Raises
         ------
         ValueError
-            If it is under way.
+            Where that is not for visitors to say, or too little.
+        """
+        if limits().shared:
+            raise ValueError(ROOM)
+        self.store.budget = value
+
+    def _kept(self, run_id: str) -> Kept:
+        kept = self.store.get(run_id)
+        if kept is None:
+            raise ValueError("This run is not kept (any more): look at the list again.")
+        return kept
+
+    def delete(self, run_id: str, visitor: str = "") -> None:
+        """Delete a run of the visitor's that is over, from memory and from disk.
+
+        Raises
+        ------
+        ValueError
+            If it is under way, or another's.
         """
         run, kept = self._runs.get(run_id), self.store.get(run_id)
+        for thing in filter(None, (run, kept)):
+            must_own(thing, visitor)
         if kept is not None and kept.active or run is not None and self.status(run).active:
             raise ValueError("This run is under way: stop it before you delete it.")
         with self._lock:
@@ -193,8 +245,18 @@ class Lab:
         frames = self.frames(run)
         return frames[-1] if frames else None
 
-    def control(self, run: Run, action: str, value: Any = None) -> None:
-        """Steer a run, as `flowlab.jobs.Engine.control`; one that is only on disk is over."""
+    def control(self, run: Run, action: str, value: Any = None, visitor: str = "") -> None:
+        """Steer a run, as `flowlab.jobs.Engine.control`; one that is only on disk is over.
+
+        Raises
+        ------
+        NotYours
+            If it is another visitor's.
+        """
+        must_own(run, visitor)
+        self._control(run, action, value)
+
+    def _control(self, run: Run, action: str, value: Any = None) -> None:
         if run.kept is not None:
             return
         if action == "send" and "learning_rate" in value:
@@ -208,17 +270,17 @@ class Lab:
             run.frames = self.recorder.frames(run.id)
         return run.frames
 
-    def dress(self, run: Run, theme: str, layers: tuple[str, ...]) -> None:
-        """Have the run's pictures in the viewer's appearance and layers from now on."""
-        if (run.theme, run.layers) != (theme, layers):
+    def dress(self, run: Run, theme: str, layers: tuple[str, ...], visitor: str = "") -> None:
+        """Have the run's pictures in its owner's appearance and layers from now on."""
+        if owns(run, visitor) and (run.theme, run.layers) != (theme, layers):
             changes = {} if run.theme == theme else {"theme": theme}
             run.theme, run.layers = theme, layers
-            self.control(run, "send", {**changes, "layers": layers})
+            self._control(run, "send", {**changes, "layers": layers})
 
     def _forget_oldest(self) -> None:
         over = sorted((run for run in self._runs.values() if not self.status(run).active),
                       key=lambda run: run.seen)
-        left = [run for run in over if time.monotonic() - run.seen > GRACE]
+        left = [run for run in over if time.monotonic() - run.seen > limits().grace]
         for run in over[:max(0, len(over) - KEPT, len(left) - LEFT)]:
             del self._runs[run.id]
             if run.kept is None:
@@ -232,8 +294,9 @@ class Lab:
             with self._lock:
                 runs = list(self._runs.values())
             for run in runs:
-                if time.monotonic() - run.seen > GRACE and self.status(run).active:
-                    self.control(run, "stop")
+                if (time.monotonic() - run.seen > limits().grace
+                        and self.status(run).active):
+                    self._control(run, "stop")
 
 
 def _left(numbers: dict[str, Any] | None) -> float | None:
@@ -250,8 +313,8 @@ def lab() -> Lab:
 
 
 def owner() -> str:
-    """Name the session, so that the queue is fair between people."""
-    return st.session_state.setdefault("owner", str(id(st.session_state)))
+    """Name the visitor, or the session, so that the queue is fair between people."""
+    return visitor() or st.session_state.setdefault("owner", str(id(st.session_state)))
 
 
 def theme() -> str:

@@ -8,6 +8,7 @@ from flowlab.ui import allowed, controls, experiments, exports, images, links, t
 from flowlab.ui.chooser import choose
 from flowlab.ui.lab import lab
 from flowlab.ui.operating import refused
+from flowlab.ui.plain import plain
 
 
 def show(recipe: ModuleType, title: str, idea: str, equations: str, more: str) -> None:
@@ -29,6 +30,7 @@ def show(recipe: ModuleType, title: str, idea: str, equations: str, more: str) -
     name = recipe.Run.model_fields["model"].default
     complaints = _attach(name) + controls.load(recipe.Run, name, links.PARAMETERS)
     complaints += links.load(name, experiments.names(name))
+    complaints += filter(None, [st.session_state.pop(f"{name}.refused", None)])
     lesson = links.lesson(name)
     with st.sidebar:
         of_images = images.named(st.session_state[f"{name}.data"]) is not None
@@ -44,7 +46,7 @@ def show(recipe: ModuleType, title: str, idea: str, equations: str, more: str) -
         left.markdown(idea)
         right.latex(equations)
         for sentence in complaints:
-            st.error(sentence, icon=":material/error:")
+            st.error(plain(sentence), icon=":material/error:")
             refused("link", sentence)
         if not of_images:
             experiments.explain(lesson)

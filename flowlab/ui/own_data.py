@@ -1,7 +1,6 @@
 """A user's own data: drawn on a board, from a file, or pasted; looked at before it is used."""
 
 import io
-import re
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,11 @@ from flowlab.data.files import DEFAULT_SIDE, PICTURES, TABLES, ending, read_tabl
 from flowlab.data.grey import SIDE, read_picture
 from flowlab.data.tables import MAX_COLUMNS, MAX_ROWS, Table, is_stack, read_text
 from flowlab.figures import density_thumbnail, grid_points, image_thumbnail, png, thumbnail
+from flowlab.limits import limits
 from flowlab.ui import image, images
 from flowlab.ui.lab import theme
 from flowlab.ui.operating import refused
+from flowlab.ui.plain import plain
 
 WAYS = {"draw": "Draw", "file": "Upload a file", "paste": "Paste coordinates"}
 OPEN = "own.open"  # the page whose dialog is open
@@ -28,7 +29,6 @@ STROKES = "own.strokes"
 DENSE = {"automatic": "Automatic", "dark": "Where it is dark", "bright": "Where it is bright"}
 GRID = 160
 _HERE = Path(__file__).parent
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-!|$:<>~])")
 
 Found = tuple[np.ndarray, tuple[str, ...]]
 
@@ -124,12 +124,15 @@ def _draw() -> Found | None:
 def _file() -> Found | None:
     file = st.file_uploader(
         "Points, a picture, or images", type=[*TABLES, *PICTURES, "zip"], key="own.file",
+        max_upload_size=largest(),
         help=f"Points: CSV or NPY with two or more columns of numbers (at most {MAX_ROWS:,} rows "
         f"and {MAX_COLUMNS} columns). A picture: PNG or JPEG, taken as a density in grey; larger "
         f"ones are made {SIDE} pixels wide or high. Images: a zip of PNG or JPEG pictures, or an "
         "NPY of three dimensions; all become grey squares of one size.")
     if file is None:
         return None
+    limits().refuse("max_upload", file.size / 1e6, f"This file has {file.size / 1e6:.1f} MB",
+                    "give a smaller one")
     kind = ending(file.name)
     if kind == "zip" or (kind == "npy" and is_stack(file.getvalue())):
         side = st.slider("Side of the images (pixels)", *SIDES, DEFAULT_SIDE, SIDE_STEP,
@@ -219,9 +222,9 @@ def _npy(points: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def plain(text: str) -> str:
-    """Text from a user's file so that Markdown leaves it as it is."""
-    return _MARKDOWN.sub(r"\\\1", text)
+def largest() -> int:
+    """Megabytes of an upload at most: the limit here, and what Streamlit would take."""
+    return min(limits().max_upload, st.get_option("server.maxUploadSize"))
 
 
 @st.cache_data(show_spinner=False, max_entries=8)

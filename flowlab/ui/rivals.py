@@ -25,7 +25,7 @@ from flowlab.ui import allowed, controls, finished
 from flowlab.ui.allowed import Unfit
 from flowlab.ui.chooser import choose_some
 from flowlab.ui.lab import theme
-from flowlab.ui.own_data import plain
+from flowlab.ui.plain import plain
 
 NAME = "compare"  # session keys start with it
 AMOUNTS = {"epochs": 20.0, "steps": 300.0, "seconds": 5.0}  # at first

@@ -9,12 +9,15 @@ from pydantic.fields import FieldInfo
 
 from flowlab.data import target, targets
 from flowlab.figures import png
+from flowlab.limits import Exceeded
 from flowlab.sweep import Sweep, SweepSettings
 from flowlab.sweep.work import MEASURES, counts, title
 from flowlab.ui import image
 from flowlab.ui.allowed import HIDDEN
 from flowlab.ui.experiments import TITLES
 from flowlab.ui.lab import lab, owner, theme
+from flowlab.ui.plain import plain
+from flowlab.ui.visitor import visitor
 
 LOOK = 1.0  # seconds between two looks while a sweep is under way
 NONE = "–"
@@ -36,8 +39,10 @@ def show(recipes: Mapping[str, ModuleType]) -> None:
         try:
             sweep = _form(recipes)
         except ValueError as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(plain(str(error)), icon=":material/error:")
             return
+        if refused := st.session_state.pop("sweeps.refused", None):
+            st.error(plain(refused), icon=":material/error:")
         active = _active(sweep)
         st.session_state["sweeps.active"] = active  # that these buttons are for
         go, stop, rest = st.columns([1, 1, 4], vertical_alignment="center")
@@ -97,7 +102,7 @@ def _form(recipes: Mapping[str, ModuleType]) -> Sweep:
         raise ValueError("Give each setting one value or more, such as 2, 4, 8.")
     settings = SweepSettings(name=f"{name} on {source}", model=name, seeds=int(many),
                              measure=score, settings=common, sweep=swept)
-    return Sweep(settings, recipe, lab().store)
+    return Sweep(settings, recipe, lab().store, visitor())
 
 
 def _follow(sweep: Sweep) -> None:
@@ -108,7 +113,7 @@ def _follow(sweep: Sweep) -> None:
                 f"{told['complete']} of {len(state)} trained, {told['running']} under way")
     failed = [t.run for t in state if t.run is not None and t.run.outcome == "failed"]
     if failed:
-        st.error(f"{len(failed)} failed. {failed[0].name}: {failed[0].reason}",
+        st.error(plain(f"{len(failed)} failed. {failed[0].name}: {failed[0].reason}"),
                  icon=":material/error:")
     picture, table = st.columns([5, 4])
     with picture, st.container(key="sweeps-picture"):
@@ -136,7 +141,11 @@ def _follow(sweep: Sweep) -> None:
 
 
 def _start(sweep: Sweep) -> None:
-    _jobs()[sweep.group] = sweep.start(lab().recorder, f"{owner()}.sweep")
+    try:
+        with lab().door.admitted([left.point.settings for left in sweep.left()], owner()):
+            _jobs()[sweep.group] = sweep.start(lab().recorder, f"{owner()}.sweep")
+    except Exceeded as error:
+        st.session_state["sweeps.refused"] = str(error)
 
 
 def _stop(sweep: Sweep) -> None:

@@ -13,6 +13,7 @@ from flowlab import recipe, shipped
 from flowlab.figures import SHOWN
 from flowlab.jobs import Status
 from flowlab.jobs.waiting import sentence
+from flowlab.limits import Exceeded
 from flowlab.live import Frame
 from flowlab.settings import FlowSettings, RunSettings
 from flowlab.shipped import Shipped
@@ -20,7 +21,10 @@ from flowlab.training import Snapshot
 from flowlab.ui import explore, images, metrics
 from flowlab.ui.controls import steps
 from flowlab.ui.inside import Subject, fresh_key
-from flowlab.ui.lab import Run, lab, owner, theme
+from flowlab.ui.lab import GONE, Run, lab, owner, theme
+from flowlab.ui.plain import plain
+from flowlab.ui.rights import FOREIGN, NotYours, owns
+from flowlab.ui.visitor import visitor
 
 POLL = 0.25  # seconds between two looks at a running training
 WAITING = 1.0  # at one that waits in the queue: a class of thirty would ask for little else
@@ -57,6 +61,16 @@ class View:
 
     def status(self) -> Status:
         return IDLE if self.run is None else lab().status(self.run)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the run is another visitor's, to be looked at only."""
+        return self.run is not None and not owns(self.run, visitor())
+
+    @property
+    def steered(self) -> bool:
+        """Whether there is a run under way that the visitor may steer."""
+        return self.status().active and not self.foreign
 
     def frame(self) -> Frame | None:
         """The newest frame of the run; before any, the shipped flow's where it fits."""
@@ -102,13 +116,13 @@ def buttons(view: View) -> None:
     """Train, pause, step, stop, and the learning rate of a running training."""
     status = view.status()
     st.session_state[f"{view.name}.state"] = status.state  # that these buttons are for
-    active = status.active
+    active = status.active and not view.foreign
     train, pause, step, stop, rate = st.columns([1, 1.3, 1, 1, 1.9],
                                                vertical_alignment="bottom")
     train.button("Train", type="primary", icon=":material/play_arrow:", width="stretch",
                  disabled=active, on_click=_start, args=(view,), key=f"{view.name}.train",
                  help="Train a fresh flow with the settings at the left.")
-    paused = status.state == "paused"
+    paused = active and status.state == "paused"
     label, icon, action, help_text = _pause(view, active, paused)
     pause.button(label, width="stretch", icon=f":material/{icon}:", disabled=action is None,
                  on_click=action, args=(view,), key=f"{view.name}.pause", help=help_text)
@@ -117,7 +131,7 @@ def buttons(view: View) -> None:
                 help="One batch, that is one optimiser step, and then pause.")
     stop.button("Stop", icon=":material/stop:", width="stretch", disabled=not active,
                 on_click=_stop, args=(view,), key=f"{view.name}.stop",
-                help="End the training; what it has learned stays.")
+                help=FOREIGN if view.foreign else "End the training; what it has learned stays.")
     with rate:
         _rate(view, active)
 
@@ -142,22 +156,26 @@ def _rate(view: View, active: bool) -> None:
     st.select_slider("Learning rate now", steps(1e-6, 1.0, st.session_state[key]), key=key,
                      disabled=not active, format_func=lambda x: f"{x:g}",
                      on_change=_send_rate, args=(view, key), persist_state="session",
-                     help="Change the learning rate of the training under way: its schedule goes "
-                     "on from the new highest value.")
+                     help=FOREIGN if view.foreign else "Change the learning rate of the training "
+                     "under way: its schedule goes on from the new highest value.")
 
 
 def _start(view: View, first: str = "", resume: Snapshot | None = None) -> None:
-    run_id = lab().submit(view.recipe.train, view.settings, theme(), owner(), first, resume,
-                          explore.layers(view.name))
+    try:
+        run_id = lab().submit(view.recipe.train, view.settings, theme(), owner(), first, resume,
+                              explore.layers(view.name), visitor())
+    except Exceeded as error:
+        st.session_state[f"{view.name}.refused"] = str(error)
+        return
     st.session_state[f"{view.name}.run"] = run_id
     st.query_params["run"] = run_id  # the URL's old run would be taken for a link to follow
 
 
 def _step(view: View) -> None:
     """One more batch, shown, and then paused."""
-    if view.status().active:
-        lab().control(view.run, "send", {"look": True})
-        lab().control(view.run, "step")
+    if view.steered:
+        _control(view, "send", {"look": True})
+        _control(view, "step")
     else:
         _start(view, "step")
 
@@ -169,15 +187,22 @@ def _continue(view: View) -> None:
 
 
 def _resume(view: View) -> None:
-    lab().control(view.run, "resume")
+    _control(view, "resume")
 
 
 def _stop(view: View) -> None:
-    lab().control(view.run, "stop")
+    _control(view, "stop")
 
 
 def _send_rate(view: View, key: str) -> None:
-    lab().control(view.run, "send", {"learning_rate": st.session_state[key]})
+    _control(view, "send", {"learning_rate": st.session_state[key]})
+
+
+def _control(view: View, action: str, value: Any = None) -> None:
+    try:
+        lab().control(view.run, action, value, visitor())
+    except NotYours as error:
+        st.session_state[f"{view.name}.refused"] = str(error)
 
 
 def live(view: View) -> None:
@@ -197,11 +222,11 @@ def _live(view: View, plays: bool) -> None:
     frames = view.frames()
     if status.state == "running" and not frames:
         with line:
-            _state(status, None)
+            _state(status, None, view.foreign)
         lab().wait(view.run, FIRST)
         frames = view.frames()
     with line:
-        _state(status, frames[-1] if frames else None)
+        _state(status, frames[-1] if frames else None, view.foreign)
     begun = bool(frames) and view.run is not None
     st.progress(frames[-1].numbers["step"] / frames[-1].numbers["steps"] if begun else 0.0)
     subject = view.subject(frames)
@@ -225,16 +250,18 @@ def _dress(run: Run, layers: tuple[str, ...]) -> None:
     wanted = (run.id, theme(), layers)
     if st.session_state.get("dressed") != wanted:
         st.session_state["dressed"] = wanted
-        lab().dress(run, theme(), layers)
+        lab().dress(run, theme(), layers, visitor())
 
 
-def _state(status: Status, frame: Frame | None) -> None:
+def _state(status: Status, frame: Frame | None, foreign: bool) -> None:
     """One line: the state as a badge, and what there is to say about it."""
     numbers = frame.numbers if frame else {}
     outcome = numbers.get("outcome", "")
     state = outcome if status.state == "finished" and outcome in BADGES else status.state
     label, colour = BADGES[state]
-    text = status.message or numbers.get("reason", "")
+    text = plain(status.message or numbers.get("reason", ""))
+    if status.message == GONE:
+        text = GONE
     if status.state == "queued":
         text = (sentence(status.position, lab().expected_wait(status.position))
                 if lab().engine.ready else "The lab's workers are still starting: a moment.")
@@ -249,7 +276,9 @@ def _state(status: Status, frame: Frame | None) -> None:
         text = "The flow before its first step. Press **Train**, or change anything at the left."
         if status.active:
             text = "Starting."
-    st.markdown(f":{colour}-badge[{label}] {text}")
+    whose = ":violet-badge[Another visitor's] " if foreign else ""
+    st.markdown(f":{colour}-badge[{label}] {whose}{text}",
+                help=f"{FOREIGN} **Continue** makes a run of your own of it." if foreign else None)
 
 
 def _shape(settings: RunSettings) -> FlowSettings:

@@ -1,0 +1,21 @@
+"""Limits that hold within a test."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flowlab.limits import PREFIX, limits
+
+
+@contextmanager
+def limited(**values: object) -> Iterator[None]:
+    """Have these limits, as the environment sets them; threads of the lab see them too."""
+    names = {PREFIX + name.upper(): str(value) for name, value in values.items()}
+    os.environ.update(names)
+    limits.cache_clear()
+    try:
+        yield
+    finally:
+        for name in names:
+            del os.environ[name]
+        limits.cache_clear()
