@@ -10,12 +10,13 @@ STAMP := $(VENV)/.installed
 TORCH := $(shell grep '^torch==' requirements.txt)
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: help install run test lint docs pictures benchmark benchmark-images benchmark-live clean
+.PHONY: help install run test fuzz lint docs pictures benchmark benchmark-images benchmark-live clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run      install what is missing, then start the lab at http://localhost:8501"
 	@echo "make test     run all tests (WORKERS=0: in one process)"
+	@echo "make fuzz     feed every entry with hostile input (N=100000: so many of each kind)"
 	@echo "make lint     check the style of the code"
 	@echo "make docs     build the documentation, every warning an error"
 	@echo "make pictures train the shipped flows and draw their moving pictures anew (minutes)"
@@ -49,6 +50,12 @@ run: $(STAMP)
 # One thread for each process: several that all take every core are slower.
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+# Hostile input for every entry, N of each kind; KIND=csv for one kind.
+N ?= 1000
+KIND ?=
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/run.py --inputs $(N) $(addprefix --kind ,$(KIND))
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
