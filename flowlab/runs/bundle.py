@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from flowlab.data import zips
 from flowlab.figures import LAYERS, SHOWN
+from flowlab.files import FULL, is_full
 from flowlab.files import read as read_tensors
 from flowlab.flow import FORMAT as FLOW_FORMAT
 from flowlab.flow import Flow
@@ -169,8 +170,10 @@ def unpack(store: Store, content: bytes) -> str:
         store.record(run_id, frames)
         outcome = "interrupted" if header.outcome in ("running", "queued") else header.outcome
         store.end(run_id, outcome, _plain(header.reason), header.steered, header.ended)
-    except BaseException:
+    except BaseException as error:
         store.delete(run_id)
+        if is_full(error):
+            raise ValueError(FULL) from error
         raise
     store.fit()
     return run_id

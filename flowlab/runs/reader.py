@@ -15,6 +15,7 @@ from flowlab.runs.database import Database, default_folder
 from flowlab.runs.kept import Epoch, Kept
 from flowlab.training import Snapshot
 
+PNG_END = b"IEND\xaeB`\x82"
 SELECT = """SELECT runs.*, total(frames.png + frames.weights) AS bytes,
     count(nullif(frames.png, 0)) AS pictures FROM runs LEFT JOIN frames ON frames.run = runs.id """
 
@@ -36,6 +37,13 @@ class Reader:
     def __init__(self, folder: str | Path | None = None) -> None:
         self.folder = Path(folder) if folder is not None else default_folder()
         self._db = Database(self.folder / "runs.sqlite")
+        #: A sentence for each run of which a file was found damaged.
+        self.damaged: dict[str, str] = {}
+
+    @property
+    def notice(self) -> str:
+        """What was done about a damaged list of runs, or nothing."""
+        return self._db.notice
 
     def get(self, run_id: str) -> Kept | None:
         """The run of this id, or None."""
@@ -43,10 +51,11 @@ class Reader:
         return Kept.of(found[0]) if found else None
 
     def runs(self, group: str | None = None) -> list[Kept]:
-        """All runs (of a group), newest first."""
+        """All runs (of a group), newest first, by when they came here: a clock may be wrong."""
         where, values = ("", ()) if group is None else ("WHERE runs.family = ? ", (group,))
         return [Kept.of(row) for row in self._db.read(
-            f"{SELECT}{where}GROUP BY runs.id ORDER BY created DESC", *values)]
+            f"{SELECT}{where}GROUP BY runs.id "
+            "ORDER BY runs.rowid DESC", *values)]
 
     def epochs(self, run_id: str) -> list[Epoch]:
         """The numbers of every epoch."""
@@ -96,6 +105,8 @@ class Reader:
         while (run := self.get(run_id)) is not None and run.weights is not None:
             try:
                 return use(file_of(self.path(run_id), run.weights, "safetensors"))
+            except ValueError as error:
+                raise ValueError(self._note(run_id, f"{run.weights:09d}.safetensors")) from error
             except FileNotFoundError:
                 if (again := self.get(run_id)) is None or again.weights == run.weights:
                     return None  # somebody else has deleted it
@@ -104,7 +115,10 @@ class Reader:
     def snapshot(self, run_id: str) -> Snapshot | None:
         """Where a run that did not come to its end can go on; None where it cannot."""
         path = self.path(run_id) / "checkpoint.safetensors"
-        return Snapshot.load(path) if path.exists() else None
+        try:
+            return Snapshot.load(path) if path.exists() else None
+        except ValueError as error:
+            raise ValueError(self._note(run_id, path.name)) from error
 
     def _moment(self, run_id: str, row: sqlite3.Row) -> tuple[bytes, Any]:
         """Picture and weights of a moment; nothing where they have just been dropped."""
@@ -112,12 +126,23 @@ class Reader:
         try:
             if row["png"]:
                 png = file_of(folder, row["step"], "png").read_bytes()
+                if not (png.startswith(b"\x89PNG") and png.endswith(PNG_END)):
+                    self._note(run_id, f"{row['step']:09d}.png")
+                    png = b""
             if row["weights"]:
                 path = file_of(folder, row["step"], "safetensors")
                 weights = files.read(path, FLOW_FORMAT)[1]
         except FileNotFoundError:
             pass
+        except ValueError:
+            self._note(run_id, f"{row['step']:09d}.safetensors")
         return png, weights
+
+    def _note(self, run_id: str, name: str) -> str:
+        """Remember that a file of a run is damaged; the sentence."""
+        self.damaged[run_id] = (f"A file of this run is damaged, {name}: what needs it is left "
+                                "out.")
+        return self.damaged[run_id]
 
     def path(self, run_id: str) -> Path:
         """A run's folder; ids come from links, and must not lead anywhere else."""

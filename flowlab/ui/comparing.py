@@ -42,7 +42,7 @@ def show(recipes: Recipes) -> None:
                     "is the difference between the models, and chance. **Several seeds** tell the "
                     "two apart.")
         for sentence in complaints:
-            st.error(sentence, icon=":material/error:")
+            st.error(plain(sentence), icon=":material/error:")
         _buttons(comparison, runs, contest, recipes)
         _live(contest, comparison, runs, recipes)
         _take(comparison if contest is None else contest.comparison, contest)

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
@@ -81,8 +81,9 @@ class Lab:
     """
 
     def __init__(self) -> None:
+        self.store = Store()  # first: without it no worker should start
+        self.store.tidy()
         self.engine = engine(preload=PRELOAD)
-        self.store = Store()
         self.recorder = Recorder(self.engine, self.store)
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
@@ -151,10 +152,14 @@ class Lab:
     def status(self, run: Run) -> Status:
         """Where the run stands."""
         if run.kept is None:
-            return self.engine.status(run.id)
+            status = self.engine.status(run.id)
+            trouble = self.recorder.trouble(run.id)
+            return replace(status, message=f"{status.message} {trouble}") if trouble else status
         kept = run.kept
         return Status(STATES.get(kept.outcome, kept.outcome), events=len(run.frames),
-                      message=GONE if kept.outcome == "interrupted" else kept.reason)
+                      message=" ".join(filter(None, (
+                          GONE if kept.outcome == "interrupted" else kept.reason,
+                          self.store.damaged.get(run.id)))))
 
     def wait(self, run: Run, seconds: float) -> None:
         """Wait for the first frame of a run, or its end, for no more than so many seconds."""

@@ -7,6 +7,7 @@ import streamlit as st
 from flowlab.ui import allowed, controls, experiments, exports, images, links, training
 from flowlab.ui.chooser import choose
 from flowlab.ui.lab import lab
+from flowlab.ui.own_data import plain
 
 
 def show(recipe: ModuleType, title: str, idea: str, equations: str, more: str) -> None:
@@ -44,7 +45,7 @@ def show(recipe: ModuleType, title: str, idea: str, equations: str, more: str) -
         left.markdown(idea)
         right.latex(equations)
         for sentence in complaints:
-            st.error(sentence, icon=":material/error:")
+            st.error(plain(sentence), icon=":material/error:")
         if not of_images:
             experiments.explain(lesson)
         view = training.View(name, recipe, settings, run)

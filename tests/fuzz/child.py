@@ -1,8 +1,8 @@
 """Feeds one kind of entry with inputs, in a process of its own, and writes what came of it.
 
-Usage: ``python -m fuzz.child KIND FIRST COUNT FOLDER``. KIND may be ``all``, of which the dear ones
-get a quarter of COUNT; a COUNT of 0 means the inputs at the limits of size. It runs in FOLDER, which
-is all that it may write to.
+Usage: ``python -m fuzz.child KIND FIRST COUNT FOLDER``. KIND may be ``all``, of which the dear
+ones get a quarter of COUNT; a COUNT of 0 means the inputs at the limits of size. It runs in FOLDER,
+which is all that it may write to.
 """
 
 import faulthandler
