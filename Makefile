@@ -53,7 +53,6 @@ test: $(STAMP)
 
 # Hostile input for every entry, N of each kind; KIND=csv for one kind.
 N ?= 1000
-KIND ?=
 fuzz: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/run.py --inputs $(N) $(addprefix --kind ,$(KIND))
 

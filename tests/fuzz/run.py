@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -53,15 +54,19 @@ def together(results: list[dict]) -> dict:
             "problems": [p for r in results for p in r["problems"]]}
 
 
-def fuzz(kinds: tuple[str, ...], inputs: int, workers: int, large: bool = True,
-         first: int = 0) -> Iterator[dict]:
-    """Feed all kinds; yields the numbers of each."""
+def fuzz(kinds: tuple[str, ...], inputs: int, workers: int, first: int, seconds: float
+         ) -> Iterator[dict]:
+    """Feed all kinds; yields the numbers of each, which are fewer where the time is over."""
+    def in_time(piece: tuple[str, int, int]) -> list[dict]:
+        return child(*piece) if time.monotonic() < deadline else []
     with ThreadPoolExecutor(workers) as pool:
         for kind in kinds:
             pieces = [(kind, i, min(PIECE, first + inputs - i))
                       for i in range(first, first + inputs, PIECE)]
-            pieces += [(kind, -1, 0)] if large else []
-            found = pool.map(lambda piece: child(*piece), pieces)
+            if first == 0:
+                pieces.insert(0, (kind, -1, 0))
+            deadline = time.monotonic() + seconds
+            found = pool.map(in_time, pieces)
             yield together([result for results in found for result in results])
 
 
@@ -82,13 +87,15 @@ def main() -> int:
     parser.add_argument("--kind", action="append", choices=KINDS, help="one kind, or several")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at once")
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
+    parser.add_argument("--seconds", type=float, default=float("inf"),
+                        help="for each kind, after which no more are begun")
     parser.add_argument("--only", type=int, help="number of one input; -1 - n: a large one")
     chosen = parser.parse_args()
     kinds = tuple(chosen.kind or KINDS)
     if chosen.only is not None:
         results = child(kinds[0], chosen.only, 1)
     else:
-        results = list(fuzz(kinds, chosen.inputs, chosen.workers, first=chosen.first))
+        results = list(fuzz(kinds, chosen.inputs, chosen.workers, chosen.first, chosen.seconds))
     for result in results:
         for problem in result["problems"]:
             print(f"{result['kind']} {problem['index']}: {problem['wrong']}\n")
