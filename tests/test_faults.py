@@ -7,12 +7,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import runs_helpers as made
 import torch
+from streamlit.testing.v1 import AppTest
 from test_runs import PATIENCE, program, until
 
 from flowlab.jobs import Local, Status
@@ -23,6 +25,8 @@ from flowlab.runs import store as store_module
 from flowlab.runs import writer as writer_module
 from flowlab.runs.bundle import pack
 from flowlab.training import TrainingSettings, train
+from flowlab.ui import lab as lab_module
+from flowlab.ui.lab import Lab, Run
 from models import RECIPES
 from realnvp import RealNVP
 
@@ -376,3 +380,29 @@ def test_a_recorder_tells_that_the_disk_is_full_and_the_run_goes_on(store, full)
     assert recorder.frames("job")[-1].png and recorder.trouble("another") == ""
     recorder.close()
     assert store.get("job").outcome == "finished" and len(store.epochs("job")) == 4
+
+
+# Pages
+
+def test_a_run_that_nobody_watches_is_stopped_and_others_go_on(monkeypatch):
+    lab = Lab.__new__(Lab)
+    lab._lock, stopped, rounds = threading.Lock(), [], iter([None])
+    now, settings = time.monotonic(), made.settings()
+    lab._runs = {name: Run(name, settings, "light", seen=now - ago)
+                 for name, ago in (("left", lab_module.GRACE + 60), ("watched", 1))}
+    lab.status = lambda run: Status("running")
+    lab.control = lambda run, action: stopped.append((run.id, action))
+    monkeypatch.setattr(lab_module.time, "sleep", lambda seconds: next(rounds))
+    with pytest.raises(StopIteration):
+        lab._stop_unwatched()
+    assert stopped == [("left", "stop")]
+
+
+def test_a_folder_of_runs_that_cannot_be_used_gets_one_sentence_on_every_page(
+        monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv("FLOWLAB_RUNS", str(tmp_path / "file"))
+    lab_module.lab.clear()
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
+    error, = app.error
+    assert "FLOWLAB_RUNS" in error.value and not app.exception and not app.button
