@@ -93,6 +93,17 @@ def test_a_url_of_many_names_gets_one_complaint():
         assert len(complaints) == 2 and all(c.isprintable() for c in complaints)
 
 
+def test_a_long_name_of_no_target_is_cut():
+    _, complaints = rivals.read({"data": "rings" * 99}, RECIPES)
+    assert len(complaints) == 1 and "ringsrings" in complaints[0] and len(complaints[0]) < 400
+
+
+def test_a_table_of_too_many_cells_is_refused_before_it_is_split(monkeypatch):
+    monkeypatch.setattr("flowlab.data.tables._number", lambda cell: pytest.fail("too late"))
+    with pytest.raises(ValueError, match="more than 5,000,000 numbers"):
+        read_text((b"," * 60 + b"\n") * 90_000)
+
+
 def test_a_sweep_of_numbers_without_end_gets_one_sentence(tmp_path):
     sweep = SweepSettings(model="nice", sweep={"couplings": {"low": -1e308, "high": 1e308}})
     with pytest.raises(ValueError, match="couplings"):

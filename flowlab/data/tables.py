@@ -15,6 +15,7 @@ import numpy as np
 MAX_BYTES = 10_000_000
 MAX_ROWS = 200_000
 MAX_COLUMNS = 64
+MAX_CELLS = 5_000_000  # of a text: more take longer than anybody waits
 MIN_ROWS = 10
 LARGEST = 1e30  # float32 ends at 3e38, and squares are taken
 TINIEST = 1e-100
@@ -241,6 +242,9 @@ def _split(lines: list[str]) -> list[list[str]]:
     sign = next((s for s in ";\t," if s in head), " ")
     if max(line.count(sign) for line in lines) > 100 * MAX_COLUMNS:
         _check_shape(len(lines), MAX_COLUMNS + 1)
+    if len(lines) + sum(line.count(sign) for line in lines) > MAX_CELLS:
+        raise ValueError(f"The file has more than {MAX_CELLS:,} numbers: give a random part of its "
+                         "rows, or fewer columns.")
     if sign == " ":
         return [_WIDE.split(line) for line in lines]
     try:
