@@ -14,6 +14,7 @@ from flowlab.checkpoint import Snapshot
 from flowlab.data.albums import read_images
 from flowlab.data.tables import Table, read_text
 from flowlab.flow import Flow
+from flowlab.runs import Store
 from flowlab.settings import RunSettings
 from flowlab.sweep import SweepSettings
 from flowlab.sweep.plan import points
@@ -91,6 +92,10 @@ def test_a_url_of_many_names_gets_one_complaint():
     for _, complaints in (allowed.read(RECIPES["nice"].Run, texts | {"hidden": "1," * 10**6}),
                           rivals.read(texts | {"models": "nice;" * 10**5}, RECIPES)):
         assert len(complaints) == 2 and all(c.isprintable() for c in complaints)
+
+
+def test_an_id_that_is_no_text_finds_no_run(tmp_path):
+    assert Store(tmp_path).get("\ud800") is None
 
 
 def test_a_long_name_of_no_target_is_cut():

@@ -47,6 +47,8 @@ class Reader:
 
     def get(self, run_id: str) -> Kept | None:
         """The run of this id, or None."""
+        if not run_id.isascii():  # not all of these can be asked for
+            return None
         found = self._db.read(SELECT + "WHERE runs.id = ? GROUP BY runs.id", run_id)
         return Kept.of(found[0]) if found else None
 
