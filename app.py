@@ -11,7 +11,11 @@ from flowlab.ui.visitor import welcome
 st.set_page_config("Flow Lab", ":material/water:", layout="wide", initial_sidebar_state=340)
 st.html(Path(__file__).parent / "flowlab" / "ui" / "style.css")
 welcome()
-house = lab()
+try:
+    house = lab()
+except ValueError as error:  # a folder of runs that cannot be used
+    st.error(str(error), icon=":material/error:")
+    st.stop()
 st.navigation([
     st.Page("presentation.py", title="What is a flow?", icon=":material/school:", default=True),
     st.Page("nice/page.py", title="NICE", icon=":material/swap_horiz:", url_path="nice"),

@@ -4,8 +4,10 @@ import json
 import math
 from dataclasses import dataclass, fields
 from os import PathLike
+from typing import Annotated
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -13,6 +15,21 @@ from flowlab import files
 from flowlab.flow import Flow
 
 FORMAT = "flowlab-checkpoint-2"
+Count = Annotated[int, Field(ge=0, le=10**12)]
+
+
+class _Numbers(BaseModel):
+    """What a snapshot holds besides its tensors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    epoch: Count
+    step: Count
+    stale: Count
+    best: float
+    seconds: float
+    learning_rate: float
+    train_nll: float
 
 
 @dataclass(frozen=True)
@@ -68,9 +85,11 @@ class Snapshot:
         """
         metadata, tensors = files.read(path, FORMAT)
         try:
-            numbers = json.loads(metadata["numbers"])
+            numbers = dict(_Numbers.model_validate_json(metadata["numbers"]))
             optimiser = tensors.pop("optimiser")
             weights = {name.removeprefix("weights."): t for name, t in tensors.items()}
+            if optimiser.ndim != 2 or len(optimiser) != 3:
+                raise ValueError("no three rows")
             return cls(weights, optimiser, **numbers)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is no complete checkpoint: train again from the start."

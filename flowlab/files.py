@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and safetensors: nothing in them could run."""
 
+import errno
 import os
 import re
 import secrets
@@ -10,6 +11,14 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+FULL = "The disk is full: make room, or delete runs that are no longer needed."
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether it is for want of room that something could not be written."""
+    return (getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            or str(error) == FULL or "No space left" in str(error))  # as safetensors says it
 
 
 @contextmanager

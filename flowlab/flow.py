@@ -20,6 +20,7 @@ from flowlab.settings import FlowSettings
 __all__ = ["Bijection", "Flow", "FlowDistribution"]
 
 FORMAT = "flowlab-1"
+MODEST = 10**7  # numbers of a flow that is built before it is compared with its file
 #: Points from which data-dependent layers are set, at most.
 INITIAL_POINTS = 4096
 
@@ -250,9 +251,17 @@ class Flow(Bijection):
         try:
             settings = model.Settings.model_validate_json(metadata.get("settings", ""))
             dtype = next(w.dtype for w in weights.values() if w.is_floating_point())
+            if dtype not in (torch.float32, torch.float64):
+                raise ValueError(f"flows are not of {dtype}")
+            if _at_most(settings) > MODEST + 4 * sum(w.numel() for w in weights.values()):
+                with torch.device("meta"):  # which takes no memory, whatever the settings ask for
+                    planned = model(**dict(settings)).state_dict()
+                if any(w.shape != planned[n].shape for n, w in weights.items()) or (
+                        len(weights) < len(planned)):
+                    raise ValueError("other weights")
             flow = model(**dict(settings)).to(dtype)
             flow.load_state_dict(weights)
-        except (ValueError, RuntimeError, StopIteration) as error:
+        except (ValueError, KeyError, RuntimeError, StopIteration) as error:
             raise ValueError(f"{path} does not hold a complete {model.__name__}: "
                              "save it again from the run it came from.") from error
         return flow.to(device).eval()
@@ -274,6 +283,16 @@ class Flow(Bijection):
                                  f"{context.dtype} of shape {tuple(context.shape)}.")
             if len(context) and not (0 <= int(context.min()) and int(context.max()) < classes):
                 raise ValueError(f"Context has a class outside 0 to {classes - 1}.")
+
+
+def _at_most(settings: FlowSettings) -> int:
+    """About how many numbers a flow of these settings has, and rather too many."""
+    told = settings.model_dump()
+    hidden = told.get("hidden", ())
+    wide = max(*settings.event_shape, 3 * told.get("hidden_channels", 0), *hidden)
+    deep = max(told.get("couplings", 1), told.get("steps", 1)) * (
+        len(hidden) + told.get("levels", 1) * (4 + told.get("blocks", 0)))
+    return deep * wide ** 2
 
 
 def _metadata(model: type[Flow], settings: FlowSettings) -> dict[str, str]:

@@ -50,7 +50,7 @@ class FlowSettings(Settings):
 
     event_shape: tuple[int, ...] = setting(
         (2,), "Event shape", "Shape of one point of the data: 2 is a point of the plane; 1,8,8 is "
-        "an image of one channel, eight rows and eight columns.", group="Model")
+        "an image of one channel, eight rows and eight columns.", group="Model", fail_fast=True)
     base: Literal["normal", "logistic"] = setting(
         "normal", "Base distribution", "The simple distribution that the flow starts from.",
         group="Model")
@@ -85,7 +85,7 @@ class CouplingSettings(FlowSettings):
 
     hidden: tuple[int, ...] = setting(
         (64, 64), "Hidden layers", "Width of each hidden layer of a coupling's network.",
-        group="Network", unit="units")
+        group="Network", unit="units", fail_fast=True)
     activation: Literal["relu", "leaky_relu", "elu", "tanh"] = setting(
         "tanh", "Activation", "The bend between two layers of a coupling's network: tanh and ELU "
         "give smooth densities, ReLU is the fastest and gives creases.", group="Network")
@@ -220,7 +220,7 @@ class RunSettings(Settings):
         except ValidationError as error:
             raise ValueError(f"These settings do not fit this version: {describe(error)}"
                              ) from error
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError("These are no settings of a run: their model should be one of "
                              f"{', '.join(kinds)}.") from error
 
@@ -289,13 +289,27 @@ def describe(error: ValidationError) -> str:
     epochs is 0, but it should be greater than or equal to 1.
     """
     first = error.errors()[0]
-    name = next((part for part in reversed(first["loc"]) if isinstance(part, str)), "settings")
+    name = shown(next((part for part in reversed(first["loc"]) if isinstance(part, str)),
+                      "settings"))
     if first["type"] == "extra_forbidden":
         return f"There is no setting called {name}: leave it out or check its spelling."
-    shown = repr(first["input"])
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    given = shown(_written(first["input"]), 60)
     message = first["msg"].removeprefix("Value error, ")
     message = message.removeprefix("Input should be ").removeprefix("Input ")
     if first["type"] == "value_error":
-        return f"{name} is {shown}: {message}."
-    return f"{name} is {shown}, but it should be {message}."
+        return f"{name} is {given}: {message}."
+    return f"{name} is {given}, but it should be {message}."
+
+
+def shown(text: str, longest: int = 40) -> str:
+    """Text that came from elsewhere, as it can stand in a sentence: printable, and not long."""
+    text = "".join(c if c.isprintable() else "?" for c in text[:longest + 1])
+    return text if len(text) <= longest else text[:longest - 3] + "..."
+
+
+def _written(value: Any) -> str:
+    """As ``repr`` writes it, which fails for a whole number of more than 4300 digits."""
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):
+        return "something very large"

@@ -155,7 +155,7 @@ def without(name):
     (moment(epochs=0), "epochs is 0"),
     (moment(step="1; DROP TABLE runs"), "step"),
     (moment(reason="x" * 2000), "reason"),
-    (part("metrics.csv", b"a,b\n1,2\n"), "other columns"),
+    (part("metrics.csv", b"a,b\n1,2\n"), "heading"),
     (part("metrics.csv", b"epoch,step,seconds,train_nll_nats,test_nll_nats,kl_nats\n1,x,,,,\n"),
      "metrics.csv"),
     (part("metrics.csv", b"\xff\xfe"), "metrics.csv"),

@@ -4,23 +4,22 @@ Nothing in a file is believed before it is checked: not the sizes that a zip cla
 an array says of its type.
 """
 
-import io
 import zipfile
-import zlib
 from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image
 
+from flowlab.data import zips
 from flowlab.data.grey import as_grey, open_picture
 from flowlab.data.store import MAX_FILE
-from flowlab.data.tables import open_npy
+from flowlab.data.tables import open_npy, told
 
 MAX_BYTES = 50_000_000  # of an upload
 MAX_UNPACKED = 200_000_000  # of all pictures in a zip together
 MAX_PICTURE = 10_000_000  # bytes of one picture
 MAX_ENTRIES = 20_000
-MAX_PIXELS = 500_000_000  # of all pictures before they are resized
+MAX_PIXELS = 300_000_000  # of all pictures before they are resized
 MAX_RATIO = 200  # pictures are compressed already: a zip makes them hardly smaller
 MIN_IMAGES = 20
 SIDES = (4, 64)
@@ -68,14 +67,13 @@ def read_images(content: bytes, kind: str, side: int) -> tuple[np.ndarray, tuple
 
 def _from_zip(content: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
     broken = "The zip file is damaged: pack the pictures again."
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return _pictures(archive, side)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
-        raise ValueError(broken) from error
+    too_many = f"The zip has too many files: give at most {MAX_ENTRIES:,}."
+    with zips.opened(content, MAX_ENTRIES + 1000, broken, too_many) as archive:
+        return _pictures(archive, side, broken)
 
 
-def _pictures(archive: zipfile.ZipFile, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
+def _pictures(archive: zipfile.ZipFile, side: int, broken: str
+              ) -> tuple[np.ndarray, tuple[str, ...]]:
     entries = [e for e in archive.infolist() if not e.is_dir() and not _hidden(e.filename)]
     if len(entries) > MAX_ENTRIES:
         raise ValueError(f"The zip has {len(entries):,} files: give at most {MAX_ENTRIES:,}.")
@@ -90,8 +88,7 @@ def _pictures(archive: zipfile.ZipFile, side: int) -> tuple[np.ndarray, tuple[st
                          "is: pack fewer or smaller pictures.")
     images, pixels = [], 0
     for entry in chosen:
-        with archive.open(entry) as file:  # a claimed size may be a lie, so count while reading
-            data = file.read(MAX_PICTURE + 1)
+        data = zips.read(archive, entry, MAX_PICTURE + 1, broken)  # a claimed size may be a lie
         if len(data) > MAX_PICTURE:
             raise ValueError(f"{_short(entry)} has more than {MAX_PICTURE // 10**6} MB: make it "
                              "smaller.")
@@ -99,7 +96,7 @@ def _pictures(archive: zipfile.ZipFile, side: int) -> tuple[np.ndarray, tuple[st
             picture = open_picture(data)
             pixels += picture.width * picture.height
             if pixels > MAX_PIXELS:
-                raise ValueError("The pictures have too many pixels together: make them smaller")
+                raise ValueError("The pictures have too many pixels together: make them smaller.")
             images.append(np.asarray(_square(as_grey(picture), side)))
         except ValueError as error:
             raise ValueError(f"{_short(entry)}: {error}") from error
@@ -130,10 +127,10 @@ def _grey_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     if len(shape) == 4 and 1 in (shape[1], shape[3]):
         grey = (shape[0], *shape[2:]) if shape[1] == 1 else shape[:3]
     if len(grey) != 3 or not all(2 <= n <= 4096 for n in grey[1:]):
-        raise ValueError(f"The array has the shape {shape}, but grey images have three dimensions: "
-                         "(images, height, width).")
+        raise ValueError(f"The array has the shape {told(shape)}, but grey images have "
+                         "three dimensions: (images, height, width).")
     if not 1 <= grey[0] <= MAX_ENTRIES:
-        raise ValueError(f"The array has {grey[0]:,} images: give from {MIN_IMAGES} to "
+        raise ValueError("The array has no images, or too many: give from {MIN_IMAGES} to "
                          f"{MAX_ENTRIES:,}.")
     return grey
 

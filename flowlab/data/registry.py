@@ -11,6 +11,7 @@ from flowlab.data.rings import Circles, Rings
 from flowlab.data.store import is_own
 from flowlab.data.target import Target
 from flowlab.data.warped import Banana, Cosine, Funnel
+from flowlab.settings import shown
 
 _TARGETS: dict[str, type[Target]] = {
     kind.name: kind
@@ -85,7 +86,8 @@ def target(name: str, noise: float | None = None) -> Target | Points:
             raise ValueError("Own data have no noise level; leave the noise out.")
         return own(name)
     if not isinstance(name, str) or name not in _TARGETS:
-        raise ValueError(f"There is no target {name!r}; choose one of: {', '.join(_TARGETS)}.")
+        raise ValueError(f"There is no target {shown(repr(name), 60)}; choose one of: "
+                         f"{', '.join(_TARGETS)}.")
     return _build(name, _TARGETS[name].check_noise(noise))
 
 

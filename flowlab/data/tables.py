@@ -15,8 +15,10 @@ import numpy as np
 MAX_BYTES = 10_000_000
 MAX_ROWS = 200_000
 MAX_COLUMNS = 64
+MAX_CELLS = 5_000_000  # of a text: more take longer than anybody waits
 MIN_ROWS = 10
 LARGEST = 1e30  # float32 ends at 3e38, and squares are taken
+TINIEST = 1e-100
 #: Spreads that can be shown beside a base distribution of spread 1; others are standardised.
 SPREADS = (0.05, 20.0)
 FARTHEST = 30.0  # centre of a column, in its standard deviations
@@ -78,12 +80,15 @@ class Table:
         if len(values) < MIN_ROWS:
             raise ValueError(f"There {_rows(len(values))}, too few to learn from: give at least "
                              f"{MIN_ROWS}.")
-        constant = np.ptp(values, axis=0) <= 1e-12 * np.abs(values).max(axis=0)
+        largest = np.abs(values).max(axis=0)
+        # Of numbers near the smallest there are, the squares would be nothing.
+        unit = np.where(largest < TINIEST, np.maximum(largest, np.nextafter(0, 1)), 1.0)
+        centre, spread = values.mean(axis=0), (values / unit).std(axis=0) * unit
+        constant = (np.ptp(values, axis=0) <= 1e-12 * largest) | (spread == 0)
         if constant.any():
             name = names[int(np.argmax(constant))]
             raise ValueError(f"Column {name} holds the same number in every row: choose another "
                              "column, for a flow cannot learn a line without width.")
-        centre, spread = values.mean(axis=0), values.std(axis=0)
         low, high = SPREADS
         notes = list(self.notes)
         if ((spread < low) | (spread > high) | (np.abs(centre) > FARTHEST * spread)).any():
@@ -115,18 +120,27 @@ def open_npy(content: bytes, check: Callable[[tuple[int, ...]], None]
         raise ValueError("This is not a NumPy file: save the array with numpy.save.")
     file = io.BytesIO(content)
     try:
-        shape, _, kind = HEADERS[np.lib.format.read_magic(file)](file)
+        shape, by_columns, kind = HEADERS[np.lib.format.read_magic(file)](file)
     except Exception as error:  # NumPy has no one complaint for bytes that make no sense
         raise ValueError("The NumPy file is damaged: save the array again.") from error
     if kind.hasobject:
         raise ValueError("The NumPy file holds Python objects, which are never loaded: save plain "
                          "numbers.")
     if kind.kind not in "fiub" or kind.itemsize > 8:
-        raise ValueError(f"The NumPy file holds {kind}, not real numbers: save it as float64.")
+        raise ValueError("The NumPy file holds other things, not real numbers: save it as float64.")
+    shape = tuple(map(int, shape))  # True is a number too, but no length
     check(shape)
     if math.prod(shape) * kind.itemsize != len(content) - file.tell():
         raise ValueError("The NumPy file is not as long as it says: save the array again.")
-    return np.load(io.BytesIO(content), allow_pickle=False)
+    values = np.frombuffer(content, kind, offset=file.tell())
+    return values.reshape(shape, order="F" if by_columns else "C")
+
+
+def told(shape: tuple[int, ...]) -> str:
+    """A shape as a sentence can tell it, which a file may have made very long."""
+    if len(shape) > 6 or any(abs(n) > 10**18 for n in shape):
+        return f"of {len(shape)} dimensions"
+    return str(shape)
 
 
 def is_stack(content: bytes) -> bool:
@@ -153,7 +167,7 @@ def read_npy(content: bytes) -> Table:
 
 def _check_table(shape: tuple[int, ...]) -> None:
     if len(shape) != 2:
-        raise ValueError(f"The array has the shape {shape}, but a table of points has two "
+        raise ValueError(f"The array has the shape {told(shape)}, but a table of points has two "
                          "dimensions: (rows, columns).")
     _check_shape(*shape)
 
@@ -228,6 +242,9 @@ def _split(lines: list[str]) -> list[list[str]]:
     sign = next((s for s in ";\t," if s in head), " ")
     if max(line.count(sign) for line in lines) > 100 * MAX_COLUMNS:
         _check_shape(len(lines), MAX_COLUMNS + 1)
+    if len(lines) + sum(line.count(sign) for line in lines) > MAX_CELLS:
+        raise ValueError(f"The file has more than {MAX_CELLS:,} numbers: give a random part of its "
+                         "rows, or fewer columns.")
     if sign == " ":
         return [_WIDE.split(line) for line in lines]
     try:

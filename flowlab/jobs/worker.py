@@ -21,12 +21,17 @@ from queue import SimpleQueue
 from typing import Any
 
 NICE = 5  # steps that a worker stands back, so that pages answer while all cores train
+#: How PyTorch says that there is no memory left, on a processor and on a GPU.
+NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory")
 GONE = None  # in the inbox: the parent has closed the pipe, or has died
 
 
 def sentence(error: BaseException) -> str:
     """One line: the exception's type and the first line of its text."""
     text = str(error).strip().partition("\n")[0]
+    if isinstance(error, MemoryError) or any(words in text.lower() for words in NO_MEMORY):
+        return ("Memory ran out: choose a smaller batch, a smaller network or fewer points, or "
+                "let fewer run at once.")
     return f"{type(error).__name__}: {text}" if text else f"{type(error).__name__}."
 
 

@@ -13,13 +13,14 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from flowlab.data import zips
 from flowlab.figures import LAYERS, SHOWN
-from flowlab.files import is_newer
+from flowlab.files import FULL, is_full, is_newer
 from flowlab.files import read as read_tensors
 from flowlab.flow import FORMAT as FLOW_FORMAT
 from flowlab.flow import Flow
@@ -33,6 +34,7 @@ MEMBERS = {"run.json": 2_000_000, "metrics.csv": 4_000_000, "weights.safetensors
 MOST_FRAMES = 200
 PICTURE = 5_000_000  # bytes of a picture
 SIDE = 4000  # pixels of a picture's side
+PIXELS = 320_000_000  # of all pictures
 _FRAME = re.compile(r"frames/(\d{9})\.png")
 _COLUMNS = ("epoch", "step", "seconds", "train_nll_nats", "test_nll_nats", "kl_nats")
 _MARKUP = re.compile(r"[\[\]<>`!$\\{}|*_#:]")
@@ -63,13 +65,20 @@ class _Numbers(_Told):
     outcome: Literal["running", "finished", "early stop", "diverged"]
     reason: Text
 
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.kl is not None and self.test_nll is None:
+            raise ValueError("a KL takes a test NLL")
+        return self
+
 
 class _Moment(_Told):
     """A picture of the run: its numbers, appearance and layers."""
 
     numbers: _Numbers
     theme: Literal["light", "dark", ""] = ""
-    layers: tuple[Literal[tuple(LAYERS)], ...] = SHOWN
+    layers: Annotated[tuple[Literal[tuple(LAYERS)], ...], Field(max_length=len(LAYERS),
+                                                                fail_fast=True)] = SHOWN
 
 
 class _Header(_Told):
@@ -87,7 +96,7 @@ class _Header(_Told):
                              Annotated[str, Field(max_length=80)]], Field(max_length=20)]
     continued: bool
     steered: bool
-    moments: Annotated[list[_Moment], Field(max_length=MOST_FRAMES)]
+    moments: Annotated[list[_Moment], Field(max_length=MOST_FRAMES, fail_fast=True)]
 
 
 def pack(store: Store, run_id: str) -> bytes:
@@ -144,7 +153,7 @@ def unpack(store: Store, content: bytes, visitor: str = "") -> str:
     settings = RunSettings.read(json.dumps(header.settings))
     weights = _weights(members.get("weights.safetensors"), settings)
     epochs = list(_epochs(members["metrics.csv"]))
-    frames = []
+    frames, room = [], [PIXELS]
     for i, moment in enumerate(header.moments):
         numbers = moment.numbers
         png = members.pop(f"frames/{numbers.step:09d}.png", b"")
@@ -152,7 +161,7 @@ def unpack(store: Store, content: bytes, visitor: str = "") -> str:
         epochs = epochs[len(told):]
         frames.append(Frame(
             {**numbers.model_dump(), "reason": _plain(numbers.reason)},
-            tuple((row[0], row[3], row[4]) for row in told), _picture(png) if png else b"",
+            tuple((row[0], row[3], row[4]) for row in told), png and _picture(png, room),
             weights if i == len(header.moments) - 1 else None, moment.theme, moment.layers,
             tuple(row[2] for row in told)))
     if any(_FRAME.fullmatch(name) for name in members):
@@ -165,8 +174,10 @@ def unpack(store: Store, content: bytes, visitor: str = "") -> str:
         store.record(run_id, frames)
         outcome = "interrupted" if header.outcome in ("running", "queued") else header.outcome
         store.end(run_id, outcome, _plain(header.reason), header.steered, header.ended)
-    except BaseException:
+    except BaseException as error:
         store.delete(run_id)
+        if is_full(error):
+            raise ValueError(FULL) from error
         raise
     store.fit()
     return run_id
@@ -178,24 +189,23 @@ def _members(content: bytes) -> dict[str, bytes]:
     if len(content) > LARGEST:
         raise ValueError(f"The file is larger than {LARGEST // 10**6} MB: export the run with "
                          "fewer pictures.")
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as bundle:
-            infos = bundle.infolist()
-            names = [info.filename for info in infos]
-            if len(set(names)) != len(names) or not {"run.json", "metrics.csv"} <= set(names):
-                raise ValueError(f"{what}: it should hold one run.json and one metrics.csv.")
-            if len(names) > MOST_FRAMES + len(MEMBERS) or sum(i.file_size for i in infos) > LARGEST:
-                raise ValueError(f"{what}: it holds too much.")
-            for info in infos:
-                limit = PICTURE if _FRAME.fullmatch(info.filename) else MEMBERS.get(info.filename)
-                if limit is None or info.flag_bits & 1:
-                    raise ValueError(f"{what}: it should hold run.json, metrics.csv, "
-                                     "weights.safetensors and frames/….png, and nothing else.")
-                if info.file_size > limit:
-                    raise ValueError(f"{what}: one of its parts is too large.")
-            return {name: bundle.read(name) for name in names}
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError) as error:
-        raise ValueError(f"{what}: the file is damaged, or of another kind.") from error
+    damaged = f"{what}: the file is damaged, or of another kind."
+    with zips.opened(content, 2 * MOST_FRAMES, damaged, f"{what}: it holds too much.") as bundle:
+        infos = bundle.infolist()
+        names = [info.filename for info in infos]
+        if len(set(names)) != len(names) or not {"run.json", "metrics.csv"} <= set(names):
+            raise ValueError(f"{what}: it should hold one run.json and one metrics.csv.")
+        if len(names) > MOST_FRAMES + len(MEMBERS) or sum(i.file_size for i in infos) > LARGEST:
+            raise ValueError(f"{what}: it holds too much.")
+        for info in infos:
+            limit = PICTURE if _FRAME.fullmatch(info.filename) else MEMBERS.get(info.filename)
+            if limit is None or info.flag_bits & 1:
+                raise ValueError(f"{what}: it should hold run.json, metrics.csv, "
+                                 "weights.safetensors and frames/….png, and nothing else.")
+            if info.file_size > limit:
+                raise ValueError(f"{what}: one of its parts is too large.")
+        return {info.filename: zips.read(bundle, info, info.file_size + 1, damaged)
+                for info in infos}
 
 
 def _epochs(content: bytes) -> Iterator[tuple]:
@@ -205,14 +215,17 @@ def _epochs(content: bytes) -> Iterator[tuple]:
         if tuple(next(rows)) != _COLUMNS:
             raise ValueError("other columns")
         last = 0
-        for epoch, step, *numbers in rows:
+        for row in rows:
+            if len(row) != len(_COLUMNS) or max(map(len, row)) > 40:
+                raise ValueError("rows of six numbers")
+            epoch, step, *numbers = row
             if not last < int(epoch) <= 10**9 or not 0 <= int(step) <= 10**9:
                 raise ValueError("epochs should rise")
             last = int(epoch)
             yield last, int(step), *(float(n or "nan") for n in numbers)
     except (ValueError, StopIteration, csv.Error) as error:
-        raise ValueError(f"metrics.csv in this file is not as it should be ({error}): export the "
-                         "run again.") from error
+        raise ValueError("metrics.csv in this file is not as it should be, which is a heading and "
+                         "six numbers for each epoch: export the run again.") from error
 
 
 def _weights(content: bytes | None, settings: RunSettings) -> dict | None:
@@ -224,7 +237,10 @@ def _weights(content: bytes | None, settings: RunSettings) -> dict | None:
         path.write_bytes(content)
         try:
             if Flow.load(path).settings == settings.flow:
-                return read_tensors(path, FLOW_FORMAT)[1]
+                state = read_tensors(path, FLOW_FORMAT)[1]
+                if all(weights.isfinite().all() for weights in state.values()):
+                    return state
+                raise ValueError("not finite")
         except ValueError as error:
             raise ValueError("The weights in this file cannot be read: export the run again."
                              ) from error
@@ -232,13 +248,17 @@ def _weights(content: bytes | None, settings: RunSettings) -> dict | None:
                      "export the run again.")
 
 
-def _picture(content: bytes) -> bytes:
+def _picture(content: bytes, room: list[int]) -> bytes:
+    """The picture, if it is one; its pixels are taken from those that are left."""
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             if max(image.size) <= SIDE:
-                image.verify()
+                room[0] -= image.width * image.height
+                if room[0] < 0:
+                    raise ValueError("too many pixels")
+                image.load()  # the list of runs makes it small
                 return content
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow has no one complaint for bytes that make no sense
         raise ValueError("A picture in this file cannot be read: export the run again.") from error
     raise ValueError(f"A picture in this file is larger than {SIDE} pixels: export the run again.")
 

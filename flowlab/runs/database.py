@@ -4,13 +4,19 @@ Many threads and programs read and write at once. SQLite's write-ahead log keeps
 whole when any of them is killed, and lets readers go on while one writes. It needs a local disk.
 """
 
+import logging
 import os
 import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from flowlab.files import FULL
+from flowlab.runs import rescue
+
+log = logging.getLogger(__name__)
 
 FORMAT = "flowlab-run-1"
 VERSION = 2  # of the tables
@@ -51,26 +57,40 @@ def default_folder() -> Path:
     return (beside if (beside / "app.py").exists() else Path.cwd()) / "runs"
 
 
+class Unusable(ValueError):
+    """The database cannot be read or written now; the sentence says why."""
+
+
 class Database:
     """One connection for all threads of this program.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file; it is made where there is none.
+        The file; it is made where there is none, and where it is damaged.
+
+    Attributes
+    ----------
+    notice : str
+        What was done about a damaged file, or nothing.
 
     Raises
     ------
     ValueError
-        If it cannot be written, is something else, or is of a newer version.
+        If it cannot be written, or is of a newer version.
     """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
+        self.notice = ""
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None,
-                                               check_same_thread=False)
+            self._connection = _connect(path)
+            if rescue.damaged(self._connection):
+                self._connection.close()
+                self.notice = rescue.rescue(path, TABLES + f"PRAGMA user_version = {VERSION};")
+                log.warning("%s %s", self.notice, path)
+                self._connection = _connect(path)
             weakref.finalize(self, self._connection.close)
             self._connection.row_factory = sqlite3.Row
             if self._version() > VERSION:
@@ -101,17 +121,40 @@ class Database:
     def read(self, query: str, *values: object) -> list[sqlite3.Row]:
         """All rows that a query gives."""
         with self._lock:
-            return self._connection.execute(query, values).fetchall()
+            try:
+                return self._connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise Unusable(_why(error)) from error
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all that is done in the block is kept, or nothing of it."""
         with self._lock:
             # At once exclusive: one that begins by reading could not wait for its turn to write.
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.execute("COMMIT")
-            except BaseException:
-                self._connection.execute("ROLLBACK")
+            except BaseException as error:
+                with suppress(sqlite3.Error):  # SQLite may have done it already
+                    self._connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise Unusable(_why(error)) from error
                 raise
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+
+
+def _why(error: sqlite3.Error) -> str:
+    """What is the matter with the database, and what to do."""
+    text = str(error)
+    if "full" in text:
+        return FULL
+    if "malformed" in text or "not a database" in text:
+        return ("The list of runs is damaged: start the lab again, and it is set aside and read as "
+                "far as it can be.")
+    if "locked" in text:
+        return "Another program holds the list of runs: try again in a moment."
+    return f"The list of runs cannot be used now ({text}): see the log."

@@ -134,8 +134,8 @@ class Kept:
         if outcome in ("queued", "running") and not _alive(row["owner"], row["beat"]):
             outcome = "interrupted"
         return cls(row["id"], row["name"], row["origin"], row["family"], row["model"], row["data"],
-                   row["settings"], json.loads(row["versions"]), row["created"], row["ended"],
-                   outcome, row["reason"], json.loads(row["numbers"]), row["weights"],
+                   row["settings"], _told(row["versions"]), row["created"], row["ended"],
+                   outcome, row["reason"], _told(row["numbers"]), row["weights"],
                    *(bool(row[name]) for name in ("pinned", "continued", "steered")),
                    row["pictures"], row["bytes"] + row["checkpoint"], row["visitor"])
 
@@ -164,6 +164,15 @@ def versions() -> dict[str, str]:
     """Of what makes a run's numbers what they are."""
     return {"flow-lab": __version__, "python": sys.version.partition(" ")[0],
             "torch": torch.__version__, "numpy": np.__version__}
+
+
+def _told(text: str) -> dict[str, Any]:
+    """JSON of the database; nothing where that was damaged."""
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _alive(owner: str, beat: float) -> bool:

@@ -15,6 +15,7 @@ from flowlab.runs.database import Database, default_folder
 from flowlab.runs.kept import Epoch, Kept
 from flowlab.training import Snapshot
 
+PNG_END = b"IEND\xaeB`\x82"
 SELECT = """SELECT runs.*, total(frames.png + frames.weights) AS bytes,
     count(nullif(frames.png, 0)) AS pictures FROM runs LEFT JOIN frames ON frames.run = runs.id """
 
@@ -36,19 +37,31 @@ class Reader:
     def __init__(self, folder: str | Path | None = None) -> None:
         self.folder = Path(folder) if folder is not None else default_folder()
         self._db = Database(self.folder / "runs.sqlite")
+        #: A sentence for each run of which a file was found damaged.
+        self.damaged: dict[str, str] = {}
+
+    @property
+    def notice(self) -> str:
+        """What was done about a damaged list of runs, or nothing."""
+        return self._db.notice
 
     def get(self, run_id: str) -> Kept | None:
         """The run of this id, or None."""
+        if not run_id.isascii():  # not all of these can be asked for
+            return None
         found = self._db.read(SELECT + "WHERE runs.id = ? GROUP BY runs.id", run_id)
         return Kept.of(found[0]) if found else None
 
     def runs(self, group: str | None = None, visitor: str | None = None) -> list[Kept]:
-        """All runs (of a group, of a visitor), newest first."""
+        """All runs (of a group, of a visitor), newest first.
+
+        Newest by when they came here: a clock may be wrong.
+        """
         asked = {column: value for column, value in (("family", group), ("visitor", visitor))
                  if value is not None}
         where = " AND ".join(f"runs.{column} = ?" for column in asked)
         return [Kept.of(row) for row in self._db.read(
-            f"{SELECT}{where and 'WHERE '}{where} GROUP BY runs.id ORDER BY created DESC",
+            f"{SELECT}{where and 'WHERE '}{where} GROUP BY runs.id ORDER BY runs.rowid DESC",
             *asked.values())]
 
     def epochs(self, run_id: str) -> list[Epoch]:
@@ -99,6 +112,8 @@ class Reader:
         while (run := self.get(run_id)) is not None and run.weights is not None:
             try:
                 return use(file_of(self.path(run_id), run.weights, "safetensors"))
+            except ValueError as error:
+                raise ValueError(self._note(run_id, f"{run.weights:09d}.safetensors")) from error
             except FileNotFoundError:
                 if (again := self.get(run_id)) is None or again.weights == run.weights:
                     return None  # somebody else has deleted it
@@ -107,7 +122,10 @@ class Reader:
     def snapshot(self, run_id: str) -> Snapshot | None:
         """Where a run that did not come to its end can go on; None where it cannot."""
         path = self.path(run_id) / "checkpoint.safetensors"
-        return Snapshot.load(path) if path.exists() else None
+        try:
+            return Snapshot.load(path) if path.exists() else None
+        except ValueError as error:
+            raise ValueError(self._note(run_id, path.name)) from error
 
     def _moment(self, run_id: str, row: sqlite3.Row) -> tuple[bytes, Any]:
         """Picture and weights of a moment; nothing where they have just been dropped."""
@@ -115,12 +133,23 @@ class Reader:
         try:
             if row["png"]:
                 png = file_of(folder, row["step"], "png").read_bytes()
+                if not (png.startswith(b"\x89PNG") and png.endswith(PNG_END)):
+                    self._note(run_id, f"{row['step']:09d}.png")
+                    png = b""
             if row["weights"]:
                 path = file_of(folder, row["step"], "safetensors")
                 weights = files.read(path, FLOW_FORMAT)[1]
         except FileNotFoundError:
             pass
+        except ValueError:
+            self._note(run_id, f"{row['step']:09d}.safetensors")
         return png, weights
+
+    def _note(self, run_id: str, name: str) -> str:
+        """Remember that a file of a run is damaged; the sentence."""
+        self.damaged[run_id] = (f"A file of this run is damaged, {name}: what needs it is left "
+                                "out.")
+        return self.damaged[run_id]
 
     def path(self, run_id: str) -> Path:
         """A run's folder; ids come from links, and must not lead anywhere else."""

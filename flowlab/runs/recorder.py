@@ -98,6 +98,10 @@ class Recorder:
         run = self._followed.get(run_id)
         return run and self.engine.status(run.job)
 
+    def trouble(self, run_id: str) -> str:
+        """A sentence where something of the run could not be written, or nothing."""
+        return self._writer.troubles.get(run_id, "")
+
     def steer(self, run_id: str) -> None:
         """Note that the run's settings alone do not repeat it any more."""
         self._followed[run_id].steered = True

@@ -11,6 +11,8 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from flowlab import files
 from flowlab.events import event
@@ -28,6 +30,7 @@ BUDGET = 2_000_000_000  # bytes of all runs, where nothing else was chosen
 LEAST_BUDGET = 10_000_000
 NAME = 120  # characters of a run's name at most
 ENDINGS = ("png", "safetensors")
+HALF = 3600  # seconds after which nobody is writing a file any more
 
 class Store(Reader):
     """All runs; several programs and threads may use one folder at once.
@@ -74,16 +77,23 @@ class Store(Reader):
             return run is not None
         folder, settings, rows = self.path(run_id), run.settings, []
         folder.mkdir(exist_ok=True)
-        for frame in frames:
-            contents = (frame.png, frame.weights and Flow.pack(settings.flow, frame.weights))
-            for ending, content in zip(ENDINGS, contents, strict=True):
-                if content:
-                    files.write(file_of(folder, frame.numbers["step"], ending), content)
-            rows.append((run_id, frame.numbers["step"], strict_json(frame.numbers), frame.theme,
-                         ",".join(frame.layers), *(len(content or b"") for content in contents)))
         snapshot = next((f.snapshot for f in reversed(frames) if f.snapshot is not None), None)
-        if snapshot is not None:
-            snapshot.save(folder / "checkpoint.safetensors")
+        written: list[Path] = []
+        try:
+            for frame in frames:
+                contents = (frame.png, frame.weights and Flow.pack(settings.flow, frame.weights))
+                for ending, content in zip(ENDINGS, contents, strict=True):
+                    if content:
+                        written.append(file_of(folder, frame.numbers["step"], ending))
+                        files.write(written[-1], content)
+                rows.append((run_id, frame.numbers["step"], strict_json(frame.numbers), frame.theme,
+                             ",".join(frame.layers), *(len(c or b"") for c in contents)))
+            if snapshot is not None:
+                snapshot.save(folder / "checkpoint.safetensors")
+        except BaseException:  # a full disk: what no row tells of should not take room
+            for path in written:
+                path.unlink(missing_ok=True)
+            raise
         weights = next((r[1] for r in reversed(rows) if r[-1]), run.weights)
         with self._db.write() as db:
             if not db.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone():
@@ -106,7 +116,8 @@ class Store(Reader):
         """Note how a run ended; a complete one needs its checkpoint no more."""
         complete = outcome in COMPLETE
         with self._db.write() as db:
-            db.execute("UPDATE runs SET outcome = ?, reason = ?, ended = ?, steered = ?, "
+            db.execute("UPDATE runs SET outcome = ?, reason = ?, ended = max(created, ?), "
+                       "steered = ?, "
                        "checkpoint = CASE WHEN ? THEN 0 ELSE checkpoint END WHERE id = ?",
                        (outcome, reason, ended or time.time(), steered, complete, run_id))
         if complete:
@@ -206,6 +217,13 @@ class Store(Reader):
                     self.thin(run.id, most)
                     if self.used() <= self.budget:
                         return
+
+    def tidy(self) -> None:
+        """Delete what programs that were killed had half written."""
+        for path in self.folder.glob("*/.*.part"):
+            with suppress(OSError):  # its program is done with it at this moment
+                if abs(time.time() - path.stat().st_mtime) > HALF:
+                    path.unlink()
 
     def _drop(self, run_id: str, moments: Sequence[tuple[int, Sequence[str]]]) -> None:
         """Forget files of moments: first in the database, then on disk."""

@@ -1,31 +1,26 @@
 """Writes runs to the store in a thread of its own, so that no training and no page waits."""
 
-import errno
 import logging
-import sqlite3
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 from flowlab.events import event
+from flowlab.files import is_full
 from flowlab.live import Frame
 from flowlab.runs.kept import BEAT
 from flowlab.runs.store import Store
 from flowlab.settings import RunSettings
 
+NO_ROOM = ("The disk is full, or was for a while: not all pictures and weights of this run are "
+           "kept.")
+LOST = "Not all of this run could be kept: see the log."
 PAUSE = 0.25  # seconds between two rounds of writing
-FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # no room, or none for this user
 
 log = logging.getLogger(__name__)
-
-
-def is_full(error: Exception) -> bool:
-    """Whether something could not be written for want of room."""
-    if isinstance(error, sqlite3.OperationalError):
-        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    return isinstance(error, OSError) and error.errno in FULL
 
 
 class Writer:
@@ -50,6 +45,10 @@ class Writer:
     def __init__(self, store: Store, source: Callable[[], None] | None = None) -> None:
         self.store, self._source = store, source
         self._queue: deque[tuple] = deque()  # run, what is to be done for it, and its arguments
+        #: What could not be written so far, by the run, without its pictures and weights.
+        self._late: dict[str, deque[tuple]] = {}
+        #: A sentence for each run of which something could not be written.
+        self.troubles: dict[str, str] = {}
         self._left: Counter[str] = Counter()  # how much of every run is in the queue
         self._open: set[str] = set()
         self._changed = threading.Condition()
@@ -112,8 +111,8 @@ class Writer:
             if self._source is not None:
                 self._try(self._source)
             while self._queue:
-                run_id, action, values, named = self._queue[0]
-                self._try(action, *values, **named)
+                self._do(*self._queue[0])
+                run_id = self._queue[0][0]
                 with self._changed:
                     self._queue.popleft()
                     self._left[run_id] -= 1
@@ -121,12 +120,49 @@ class Writer:
             if time.monotonic() - beaten > BEAT:
                 beaten = time.monotonic()
                 self._try(self.store.beat, tuple(self._open))
+                for run_id in tuple(self._late):
+                    self._catch_up(run_id)
 
-    def _try(self, action: Callable, *values: Any, **named: Any) -> None:
-        """Do it; a full disk must not end a training, nor keep the next frame from coming."""
+    def _do(self, run_id: str, action: Callable, values: tuple, named: dict[str, Any]) -> None:
+        """Write something of a run, after what is late of it."""
+        self._late.setdefault(run_id, deque()).append((action, values, named))
+        self._catch_up(run_id)
+
+    def _catch_up(self, run_id: str) -> None:
+        """Write what is late of a run, in order; its numbers wait until there is room again.
+
+        A full disk must not end a training, nor fill the memory instead.
+        """
+        late = self._late[run_id]
+        while late:
+            action, values, named = late[0]
+            try:
+                action(*values, **named)
+            except Exception as error:
+                if run_id not in self.troubles:
+                    self._tell(error, f"A run could not be kept in {self.store.folder}")
+                self.troubles[run_id] = NO_ROOM if is_full(error) else LOST
+                action, values, named = late.pop()
+                if action == self.store.record:
+                    values = (run_id, [bare(frame) for frame in values[1]])
+                late.append((action, values, named))
+                return
+            late.popleft()
+        del self._late[run_id]
+
+    def _try(self, action: Callable, *values: Any) -> None:
+        """Do it; what goes wrong is for the log."""
         try:
-            action(*values, **named)
+            action(*values)
         except Exception as error:
-            if is_full(error):
-                event("disk full", logging.ERROR)
-            log.exception("A run could not be kept in %s", self.store.folder)
+            self._tell(error, f"Runs could not be kept in {self.store.folder}")
+
+    def _tell(self, error: Exception, sentence: str) -> None:
+        if is_full(error):
+            event("disk full", logging.ERROR)
+        log.error(sentence, exc_info=error)
+
+
+def bare(frame: Frame) -> Frame:
+    """The frame's numbers alone."""
+    return replace(frame, png=b"", weights=None, snapshot=None)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
-from flowlab.settings import RunSettings, Settings, describe, setting
+from flowlab.settings import RunSettings, Settings, describe, setting, shown
 
 MOST = 2000  # runs of a sweep
 LARGEST = 100_000  # bytes of a sweep's file
@@ -98,11 +98,12 @@ class SweepSettings(Settings):
         if path.stat().st_size > LARGEST:
             raise ValueError(f"{path} is too large for a sweep: choose another file.")
         try:
-            return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
+            return cls.model_validate(_read(path.read_text("utf-8")))
         except ValidationError as error:
             raise ValueError(f"{path}: {describe(error)}") from error
         except ValueError as error:
-            raise ValueError(f"{path} is not written as TOML: {error}.") from error
+            raise ValueError(f"{path} is not written as TOML: {shown(str(error), 200)}."
+                             ) from error
 
     def toml(self) -> str:
         """The sweep as the text of its file."""
@@ -151,7 +152,8 @@ def points(sweep: SweepSettings, run: type[RunSettings]) -> list[Point]:
                          "values or seeds, or search at random.")
 
     def fitting(name: str, value: Any) -> Any:
-        whole = name in fields and fields[name].annotation is int and isinstance(value, float)
+        whole = (name in fields and fields[name].annotation is int and isinstance(value, float)
+                 and math.isfinite(value))
         return round(value) if whole else value
 
     if sweep.search == "grid":
@@ -175,6 +177,13 @@ def points(sweep: SweepSettings, run: type[RunSettings]) -> list[Point]:
             kept = {name: settings.flat()[name] for name in values}
             found.setdefault(settings.model_dump_json(), Point(kept, seed, settings))
     return list(found.values())
+
+
+def _read(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("its brackets are too deep") from error
 
 
 def _toml(value: Any) -> str:

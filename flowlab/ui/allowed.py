@@ -1,12 +1,15 @@
 """What a model's page can show: which settings have a control there, and which runs fit it."""
 
+from collections.abc import Collection
+
 from pydantic import ValidationError
 
 from flowlab.data import Images, Points, Target, target
 from flowlab.data.images import is_image_set
 from flowlab.recipe import fitted, source_of
-from flowlab.settings import RunSettings, SourceSettings, describe
+from flowlab.settings import RunSettings, SourceSettings, describe, shown
 
+LONGEST = 1000  # characters of a setting in a URL
 #: Settings that no page has a control for.
 NEVER = ("event_shape", "device", "precision", "grey_levels", "image_side")
 #: Settings without a control where the data are points.
@@ -48,7 +51,8 @@ def source(name: str) -> Target | Points | Images:
 
 def read(run: type[RunSettings], texts: dict[str, str]) -> tuple[RunSettings, list[str]]:
     """Settings from a URL's texts, and a sentence for each that had to be left out."""
-    texts, complaints = dict(texts), []
+    texts, complaints = known(texts, {n for part in run.parts().values()
+                                      for n in part.model_fields})
     for name in _without_control(run, texts.get("data", "")):
         if texts.pop(name, None) is not None:
             complaints.append(f"{name} cannot be set on this page: use the command line.")
@@ -65,6 +69,21 @@ def read(run: type[RunSettings], texts: dict[str, str]) -> tuple[RunSettings, li
             complaints.append(str(error))
         for name in names or list(texts):
             texts.pop(name, None)
+
+
+def known(texts: dict[str, str], names: Collection[str], longest: int = LONGEST
+          ) -> tuple[dict[str, str], list[str]]:
+    """A URL's texts that have one of these names and a bearable length, and what is wrong else.
+
+    What follows may look at each again and again, so a URL of a million names ends here.
+    """
+    strange = [name for name in texts if name not in names]
+    complaints = [f"There is no setting called {shown(strange[0])}: leave it out or check its "
+                  "spelling."] if strange else []
+    long = [name for name in names if len(texts.get(name, "")) > longest]
+    complaints += [f"{name} is too long a text: give at most {longest:,} characters."
+                   for name in long]
+    return {n: t for n, t in texts.items() if n in names and n not in long}, complaints
 
 
 class Unfit(ValueError):

@@ -49,6 +49,8 @@ def show() -> None:
         for kind in ("success", "error"):
             if text := st.session_state.pop(f"runs.{kind}", None):
                 getattr(st, kind)(plain(text))
+        if notice := lab().store.notice:
+            st.warning(plain(notice), icon=":material/warning:")
         active = any(run.active for run in lab().runs(visitor()))
         st.fragment(_list, run_every=REFRESH if active else None)(active)
 
@@ -278,4 +280,7 @@ def _thumbnail(run_id: str, step: int, data: str) -> str | None:
         part = first_samples if is_image_set(data) else learned_density
     except ValueError:  # own data that are no longer here
         part = learned_density
-    return image.address(part(png), "jpeg")
+    try:
+        return image.address(part(png), "jpeg")
+    except Exception:  # a damaged file has no picture, and the list goes on
+        return None

@@ -7,7 +7,7 @@ import atexit
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -95,8 +95,9 @@ class Lab:
 
     def __init__(self) -> None:
         events.start()  # first, for a wrong variable must not leave workers behind
+        self.store = Store()  # nor a folder that cannot be used
+        self.store.tidy()
         self.engine = engine(preload=PRELOAD)
-        self.store = Store()
         self.recorder = Recorder(self.engine, self.store)
         self.door = Door(self.engine, self.store)
         self._runs: dict[str, Run] = {}
@@ -215,10 +216,14 @@ class Lab:
     def status(self, run: Run) -> Status:
         """Where the run stands."""
         if run.kept is None:
-            return self.engine.status(run.id)
+            status = self.engine.status(run.id)
+            trouble = self.recorder.trouble(run.id)
+            return replace(status, message=f"{status.message} {trouble}") if trouble else status
         kept = run.kept
         return Status(STATES.get(kept.outcome, kept.outcome), events=len(run.frames),
-                      message=GONE if kept.outcome == "interrupted" else kept.reason)
+                      message=" ".join(filter(None, (
+                          GONE if kept.outcome == "interrupted" else kept.reason,
+                          self.store.damaged.get(run.id)))))
 
     def expected_wait(self, position: int) -> float | None:
         """Seconds until the run at a place in the queue starts; None where nobody can know."""

@@ -29,6 +29,7 @@ from flowlab.ui.plain import plain
 
 NAME = "compare"  # session keys start with it
 AMOUNTS = {"epochs": 20.0, "steps": 300.0, "seconds": 5.0}  # at first
+LONGEST = 10_000  # characters of a setting in the URL
 SIZE = 10_000  # parameters, when all are first made equally large
 TRAINING = ("learning_rate", "batch_size", "schedule", "objective")  # that a model has of its own
 
@@ -72,7 +73,7 @@ def load(recipes: Recipes) -> list[str]:
 
 def read(texts: dict[str, str], recipes: Recipes) -> tuple[Comparison, list[str]]:
     """A comparison from a URL's texts, and a sentence for each that had to be left out."""
-    texts, complaints = dict(texts), []
+    texts, complaints = allowed.known(texts, Comparison.model_fields, LONGEST)
     if "models" not in texts:
         texts["models"] = ";".join(recipes)
     while True:

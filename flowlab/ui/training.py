@@ -259,9 +259,7 @@ def _state(status: Status, frame: Frame | None, foreign: bool) -> None:
     outcome = numbers.get("outcome", "")
     state = outcome if status.state == "finished" and outcome in BADGES else status.state
     label, colour = BADGES[state]
-    text = plain(status.message or numbers.get("reason", ""))
-    if status.message == GONE:
-        text = GONE
+    text = plain(status.message or numbers.get("reason", "")).replace(plain(GONE), GONE)
     if status.state == "queued":
         text = (sentence(status.position, lab().expected_wait(status.position))
                 if lab().engine.ready else "The lab's workers are still starting: a moment.")

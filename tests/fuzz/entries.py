@@ -1,0 +1,403 @@
+"""Every way in which something foreign comes into the lab: how inputs are made, and what follows.
+
+An entry returns whether the input was accepted, and raises AssertionError where what it gave is
+not as it should be. A ValueError of one clear sentence is a refusal; anything else is a problem.
+"""
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import runs_helpers as made
+import torch
+
+from flowlab.checkpoint import Snapshot
+from flowlab.data.albums import read_images
+from flowlab.data.drawn import drawn
+from flowlab.data.grey import read_picture
+from flowlab.data.tables import is_stack, read_npy, read_text
+from flowlab.flow import Flow
+from flowlab.runs import Store, pack, unpack
+from flowlab.settings import RunSettings
+from flowlab.sweep import SweepSettings
+from flowlab.sweep.plan import points as points_of
+from flowlab.ui import allowed, finished, links, rivals
+from fuzz import corpus, mutate
+from models import RECIPES
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A kind of entry.
+
+    Attributes
+    ----------
+    make : callable
+        An input, from a `random.Random`.
+    feed : callable
+        Puts an input in; whether it was accepted.
+    large : callable
+        Inputs at the limits of size, which are tried once each.
+    """
+
+    make: Callable[[Random], Any]
+    feed: Callable[[Any], bool]
+    large: Callable[[], list] = list
+
+
+class Refused(ValueError):
+    """Sentences with which an entry left something out and went on."""
+
+
+def _bytes(good: Callable[[], list[bytes]]) -> Callable[[Random], bytes]:
+    """Mutations of a corpus of files."""
+    files = cache(lambda: tuple(good()))
+
+    def make(rng: Random) -> bytes:
+        chosen = rng.choice(files())
+        return chosen if rng.random() < 0.05 else mutate.data(rng, chosen, files())
+    return make
+
+
+# Addresses: what is after the question mark
+
+ADDRESS = {"data": "rings", "noise": "0.1", "hidden": "16,16", "couplings": "3", "epochs": "7",
+           "seed": "3", "learning_rate": "0.01", "schedule": "cosine", "precision": "float32",
+           "activation": "relu", "classes": "10", "levels": "2", "grey_levels": "17",
+           "event_shape": "1,8,8", "hide": "data,model", "lock": "training", "title": "A title",
+           "task": "Do this.\nThen that.", "preset": "masks", "run": "0123456789abcdef",
+           "models": "nice;realnvp:couplings=4:label=small;glow:steps=2", "runs": "abc,def",
+           "budget": "seconds", "amount": "3", "parameters": "1000", "seeds": "2", "level": "0.1",
+           "points": "500", "image_side": "8", "logit": "True", "device": "cpu", "base": "logistic"}
+
+
+def make_address(rng: Random) -> tuple[str, dict[str, str]]:
+    names = rng.sample(list(ADDRESS), rng.randrange(1, 9))
+    texts = {name: ADDRESS[name] for name in names}
+    for name in rng.sample(names, rng.randrange(1, len(names) + 1)):
+        if rng.random() < 0.15:
+            texts[mutate.text(rng, name)] = texts.pop(name)
+        else:
+            texts[name] = mutate.text(rng, texts[name])
+    if rng.random() < 0.1:
+        texts["data"] = rng.choice(("own-0123456789abcdef", "digits", "mnist\0", "../moons"))
+    return rng.choice((*RECIPES, "compare")), texts
+
+
+def addresses_large() -> list[tuple[str, dict[str, str]]]:
+    many = {f"a{i}": "1" for i in range(20_000)}
+    texts = ["1," * 500_000, "x," * 500_000, ";" * 10**6, "nice;" * 200_000, "9" * 10**6,
+             "nice:" * 200_000, "nice:" + ":".join(f"a{i}=1" for i in range(50_000))]
+    names = ("hidden", "models", "data", "runs", "seed", "title", "hide", "noise", "amount")
+    return [(page, told) for page in ("realnvp", "compare")
+            for told in (many, *({name: text} for text in texts for name in names))]
+
+
+class _Lab:
+    """A lab without workers, for what only asks for runs."""
+
+    store: Store
+
+
+def feed_address(address: tuple[str, dict[str, str]]) -> bool:
+    page, texts = address
+    finished.lab = _lab
+    lesson, complaints = links.read({n: t for n, t in texts.items() if n in links.PARAMETERS},
+                                    ("masks",))
+    assert len(lesson.title) <= links.TITLE and len(lesson.task) <= links.TASK
+    told = {n: t for n, t in texts.items() if n not in ("run", *links.PARAMETERS)}
+    if "run" in texts:
+        store().get(texts["run"])
+    if page == "compare":
+        comparison, more = rivals.read(told, RECIPES)
+        again, none = rivals.read(comparison.texts(), RECIPES)
+        assert again.model_dump(exclude={"models"}) == comparison.model_dump(exclude={"models"})
+    else:
+        settings, more = allowed.read(RECIPES[page].Run, told)
+        again, none = allowed.read(RECIPES[page].Run, settings.texts())
+        assert again == settings
+    assert none == [], none
+    if complaints + more:
+        raise Refused(*complaints, *more)
+    return True
+
+
+@cache
+def store() -> Store:
+    return Store(Path(os.environ["FLOWLAB_RUNS"]))
+
+
+@cache
+def _lab() -> _Lab:
+    lab = _Lab()
+    lab.store = store()
+    return lab
+
+
+# Settings as JSON, and sweeps
+
+SWEEP = {"name": "s", "model": "realnvp", "search": "random", "trials": 3, "seeds": 2,
+         "settings": {"data": "rings", "epochs": 5, "hidden": [8, 8]},
+         "sweep": {"couplings": [2, 4], "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+                   "batch_size": {"low": 16, "high": 64}}}
+
+
+def make_settings(rng: Random) -> tuple[str, bytes]:
+    if rng.random() < 0.25:
+        return "sweep", mutate.written(rng, mutate.tree(rng, SWEEP))
+    if rng.random() < 0.1:
+        return "drawing", mutate.written(rng, mutate.tree(rng, [[i * 31 % 999 for i in range(40)]]))
+    run = made.settings(rng.choice(list(RECIPES))).model_dump(mode="json")
+    for _ in range(rng.randrange(1, 3)):
+        run = mutate.tree(rng, run)
+    return "run", mutate.written(rng, run)
+
+
+def settings_large() -> list[tuple[str, bytes]]:
+    many = ", ".join('"x"' for _ in range(400_000))
+    names = ", ".join(f'"{i}": 1' for i in range(150_000))
+    return [("run", text.encode()) for text in (
+        "[" * 10**6, '{"model":' * 10**5, '{"model": "nice", "flow": {"hidden": [' + many + "]}}",
+        '{"model": "nice", "flow": {"event_shape": [' + many + "]}}",
+        '{"model": "nice", "flow": {' + names + "}}", '{"model": "' + "a" * 10**6 + '"}',
+        '{"model": ' + "9" * 10**6 + "}", '{"model": "nice", "training": {"seed": ' + "9" * 10**6
+        + "}}")]
+
+
+def feed_settings(told: tuple[str, bytes]) -> bool:
+    kind, content = told
+    text = content.decode("utf-8", "surrogateescape")
+    if kind == "run":
+        settings = RunSettings.read(text)
+        assert RunSettings.read(settings.model_dump_json()) == settings
+        return True
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    if kind == "drawing":
+        assert np.isfinite(drawn(value)).all()
+        return True
+    path = Path("sweep.toml")
+    try:
+        parts = [f"{k} = {_toml(v)}" for k, v in value.items()] if isinstance(value, dict) else [""]
+        path.write_text("\n".join(parts), "utf-8")
+    except (UnicodeEncodeError, TypeError):
+        return False
+    sweep = SweepSettings.read(path)
+    if sweep.model in RECIPES:
+        found = points_of(sweep, RECIPES[sweep.model].Run)
+        assert 1 <= len(found) <= 2000
+    return True
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value).replace("Infinity", "inf").replace("NaN", "nan")
+
+
+# Files
+
+def _points(table: Any) -> bool:
+    for columns in {(0, 1), tuple(range(len(table.names)))}:
+        points, notes = table.points(columns)
+        assert np.isfinite(points).all() and points.dtype == np.float32 and len(points) >= 10
+        assert all(sentence.endswith(".") for sentence in notes)
+    return True
+
+
+def feed_csv(content: bytes) -> bool:
+    return _points(read_text(content))
+
+
+def feed_npy(content: bytes) -> bool:
+    if is_stack(content):
+        images, _ = read_images(content, "npy", 8)
+        assert images.dtype == np.uint8 and images.shape[1:] == (8, 8)
+        return True
+    return _points(read_npy(content))
+
+
+def feed_picture(content: bytes) -> bool:
+    weights, _ = read_picture(content)
+    assert weights.dtype == np.uint8 and weights.max() > 0 and max(weights.shape) <= 256
+    return True
+
+
+def make_zip(rng: Random) -> bytes:
+    if rng.random() < 0.5:
+        return _zip_bytes(rng)
+    files = dict(corpus.album())
+    for _ in range(rng.randrange(1, 4)):
+        name = rng.choice(list(files))
+        content = files.pop(name)
+        if rng.random() < 0.5:
+            name = mutate.text(rng, name)
+        if rng.random() < 0.6:
+            content = mutate.data(rng, rng.choice((content, *_pictures())), _pictures())
+        files[name.encode("utf-8", "replace").decode()[:200] or "a"] = content
+    return corpus.packed(files, rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)))
+
+
+_zip_bytes = _bytes(corpus.zips)
+_pictures = cache(lambda: tuple(corpus.pictures()))
+
+
+def feed_zip(content: bytes) -> bool:
+    images, _ = read_images(content, "zip", 8)
+    assert images.dtype == np.uint8 and images.shape[1:] == (8, 8) and len(images) >= 20
+    return True
+
+
+_tensors = _bytes(corpus.safetensors)
+
+
+def make_tensors(rng: Random) -> bytes:
+    """Wrongs in the bytes, or in the header, whose length is then right."""
+    if rng.random() < 0.4:
+        return _tensors(rng)
+    content = rng.choice(_written())
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:8 + size])
+    told = header["__metadata__"]
+    name = rng.choice([n for n in ("settings", "numbers") if n in told] or ["format"])
+    if rng.random() < 0.6 and name != "format":
+        told[name] = mutate.written(rng, mutate.tree(rng, json.loads(told[name]))).decode(
+            "utf-8", "replace")
+    else:
+        header = mutate.tree(rng, header)
+    text = mutate.written(rng, header) if rng.random() < 0.2 else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + content[8 + size:]
+
+
+@cache
+def _written() -> tuple[bytes, ...]:
+    return tuple(corpus.safetensors()[:4])
+
+
+def feed_tensors(content: bytes) -> bool:
+    path = Path("file.safetensors")
+    path.write_bytes(content)
+    for kind in (Flow, Snapshot):
+        try:
+            loaded = kind.load(path)
+        except ValueError as error:
+            if kind is Snapshot or "hold what is expected" not in str(error):
+                raise
+            continue
+        if kind is Flow:
+            assert loaded.dtype in (torch.float32, torch.float64)
+            assert loaded.sample(2, 0 if loaded.settings.classes else None).shape[0] == 2
+        else:
+            assert isinstance(loaded.step, int) and isinstance(loaded.seconds, float)
+        return True
+    return False
+
+
+# Runs from elsewhere
+
+@cache
+def _bundle() -> dict[str, bytes]:
+    inner = Store(Path("made"))
+    run = made.settings("realnvp", couplings=2, hidden=(4,))
+    run_id = inner.begin(run, name="to travel")
+    inner.record(run_id, made.frames(run))
+    inner.end(run_id, "finished")
+    with zipfile.ZipFile(io.BytesIO(pack(inner, run_id))) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def make_run(rng: Random) -> bytes:
+    parts = dict(_bundle())
+    kind = rng.randrange(10)
+    if kind == 0:
+        return mutate.data(rng, corpus.packed(parts), (b"PK\1\2", corpus.packed(parts)))
+    if kind < 5:
+        told = json.loads(parts["run.json"])
+        for _ in range(rng.randrange(1, 3)):
+            told = mutate.tree(rng, told)
+        parts["run.json"] = mutate.written(rng, told)
+    elif kind < 7:
+        parts["metrics.csv"] = mutate.data(rng, parts["metrics.csv"], (b",,,,,", b"\n1\n"))
+    elif kind == 7:
+        parts["weights.safetensors"] = make_tensors(rng)
+    elif kind == 8:
+        name = rng.choice([n for n in parts if n.startswith("frames")])
+        parts[name] = mutate.data(rng, rng.choice((parts[name], *_pictures())))
+    else:
+        name = rng.choice(list(parts))
+        parts[mutate.text(rng, name).encode("utf-8", "replace").decode()[:99] or "a"] = (
+            parts.pop(name))
+    return corpus.packed(parts, rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)))
+
+
+def runs_large() -> list[bytes]:
+    good = _bundle()
+    told = json.loads(good["run.json"])
+    bomb = corpus.packed({**good, "metrics.csv": bytes(300_000_000)}, zipfile.ZIP_DEFLATED)
+    packed = corpus.packed({**good, "metrics.csv": bytes(300_000_000)}, zipfile.ZIP_BZIP2)
+    rows = good["metrics.csv"].split(b"\n")[0] + b"\n" + b"".join(
+        b"%d,1,,,,\n" % i for i in range(1, 250_000))
+    big = corpus.png(4000, 4000, rows=(b"\0" + bytes(4000)) * 4000)
+    moment = told["moments"][0]
+    moments = [moment | {"numbers": moment["numbers"] | {"step": i}} for i in range(200)]
+    frames = {f"frames/{i:09d}.png": big for i in range(200)}
+    rest = {n: c for n, c in good.items() if not n.startswith("frames")}
+    many = ", ".join('"x"' for _ in range(250_000)).encode()
+
+    def header(text: bytes) -> bytes:
+        return corpus.packed(good | {"run.json": text})
+    return [bomb, corpus.lying(bomb, b"metrics.csv", 100),
+            corpus.lying(packed, b"metrics.csv", 100),
+            corpus.packed(good | {"metrics.csv": rows}), corpus.packed(
+                {f"{i}": b"" for i in range(300_000)}),
+            corpus.packed(rest | frames | {"run.json": json.dumps(told | {"moments": moments})
+                                           .encode()}),
+            header(b"[" * 1_900_000), header(b'{"versions": [' + many + b"]}"),
+            header(b'{"moments": [' + many + b"]}"), header(b'{"moments": [{"layers": [' + many
+                                                            + b"]}]}"),
+            corpus.packed(good | {"weights.safetensors": corpus.safetensors()[10]})]
+
+
+def feed_run(content: bytes) -> bool:
+    kept = store()
+    before = sorted(kept.folder.iterdir())
+    try:
+        run_id = unpack(kept, content)
+    except ValueError:
+        assert sorted(kept.folder.iterdir()) == before and not kept.runs()
+        raise
+    run = kept.get(run_id)
+    frames = kept.frames(run_id)
+    assert run.settings is not None and kept.runs()[0].id == run_id
+    assert all(frame.numbers["steps"] >= 1 for frame in frames)
+    kept.epochs(run_id)
+    if (flow := kept.flow(run_id)) is not None:
+        assert all(w.isfinite().all() for w in flow.state_dict().values())
+    assert {p.name for p in kept.folder.iterdir()} <= {p.name for p in before} | {run_id}
+    pack(kept, run_id)
+    kept.delete(run_id)
+    return True
+
+
+ENTRIES = {
+    "address": Entry(make_address, feed_address, addresses_large),
+    "settings": Entry(make_settings, feed_settings, settings_large),
+    "csv": Entry(_bytes(corpus.csv), feed_csv, corpus.csv_large),
+    "npy": Entry(_bytes(corpus.npy), feed_npy),
+    "picture": Entry(_bytes(corpus.pictures), feed_picture, corpus.pictures_large),
+    "zip": Entry(make_zip, feed_zip, corpus.zips_large),
+    "safetensors": Entry(make_tensors, feed_tensors),
+    "run": Entry(make_run, feed_run, runs_large),
+}
