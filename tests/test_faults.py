@@ -18,6 +18,7 @@ from streamlit.testing.v1 import AppTest
 from test_runs import PATIENCE, program, until
 
 from flowlab.jobs import Local, Status
+from flowlab.limits import limits
 from flowlab.live import Request, watch
 from flowlab.runs import Recorder, Store, Writer, unpack
 from flowlab.runs import database as database_module
@@ -49,6 +50,7 @@ BOTH = """
 import sys, time, models, runs_helpers as made
 from flowlab import live
 from flowlab.jobs import Local
+from flowlab.limits import limits
 from flowlab.live import Request, watch
 from flowlab.runs import Recorder, Store
 if __name__ == "__main__":
@@ -389,9 +391,9 @@ def test_a_run_that_nobody_watches_is_stopped_and_others_go_on(monkeypatch):
     lab._lock, stopped, rounds = threading.Lock(), [], iter([None])
     now, settings = time.monotonic(), made.settings()
     lab._runs = {name: Run(name, settings, "light", seen=now - ago)
-                 for name, ago in (("left", lab_module.GRACE + 60), ("watched", 1))}
+                 for name, ago in (("left", limits().grace + 60), ("watched", 1))}
     lab.status = lambda run: Status("running")
-    lab.control = lambda run, action: stopped.append((run.id, action))
+    lab._control = lambda run, action: stopped.append((run.id, action))
     monkeypatch.setattr(lab_module.time, "sleep", lambda seconds: next(rounds))
     with pytest.raises(StopIteration):
         lab._stop_unwatched()

@@ -216,9 +216,6 @@ def test_anothers_run_under_way_has_no_buttons_that_steer(shared):
     assert app.select_slider(key="nice.rate").disabled
     assert app.button(key="nice.pause").label == "Continue"
     assert not app.button(key="nice.train").disabled
-    stop.proto.disabled = False  # a browser that was made by hand presses it all the same
-    stop.click()
-    assert "another visitor" in run(app).error[0].value
     assert lab().status(lab().find(run_id)).active
     lab().recorder.stop([run_id])
 
