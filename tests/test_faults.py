@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import runs_helpers as made
@@ -392,6 +393,7 @@ def test_a_run_that_nobody_watches_is_stopped_and_others_go_on(monkeypatch):
     now, settings = time.monotonic(), made.settings()
     lab._runs = {name: Run(name, settings, "light", seen=now - ago)
                  for name, ago in (("left", limits().grace + 60), ("watched", 1))}
+    lab._refresher = SimpleNamespace(write=lambda: None)
     lab.status = lambda run: Status("running")
     lab._control = lambda run, action: stopped.append((run.id, action))
     monkeypatch.setattr(lab_module.time, "sleep", lambda seconds: next(rounds))
