@@ -59,7 +59,7 @@ def main() -> None:
     options = p.parse_args()
     path = HERE / "results.json"
     results = json.loads(path.read_text()) if path.exists() else {}
-    results.update(machine=_machine(), date=time.strftime("%Y-%m-%d"), options=vars(options))
+    results.update(machine=machine(), date=time.strftime("%Y-%m-%d"), options=vars(options))
     for threads in options.threads:
         libraries = [Library(module, threads) for module in options.libraries]
         if threads == 1:
@@ -128,7 +128,8 @@ def quality(libraries: list[Library], threads: int, options: Any) -> list[dict[s
 PARTS = {"speed": speed, "evaluation": evaluation, "quality": quality}
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What the measuring is done on."""
     processor = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -114,13 +114,15 @@ class Visitor:
         await self.rerun()
 
     async def press(self, key: str) -> None:
-        """Press the button with this key."""
+        """Press the button with this key, once it is there."""
+        await self.until(lambda: self.has(key, enabled=False))
         button = self.widget(key)
         assert not button.content.disabled, f"{key} cannot be pressed now"
         await self.rerun(button.fragment, button.content.id)
 
     async def set(self, key: str, value: Any) -> None:
-        """Move a slider, or choose from a list, by its key."""
+        """Move a slider, or choose from a list, by its key, once it is there."""
+        await self.until(lambda: self.has(key, enabled=False))
         widget = self.widget(key)
         widget_id, fragment = widget.content.id, widget.fragment
         if widget.kind == "slider" and widget.content.options:

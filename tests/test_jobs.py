@@ -233,7 +233,8 @@ def test_commands_after_the_end_do_nothing(engine):
     ("error", "message"),
     [
         (ValueError("the rate is negative\nand more"), "ValueError: the rate is negative"),
-        (MemoryError(), "MemoryError."),
+        (MemoryError(), "Memory ran out: choose a smaller batch, a smaller network or fewer "
+         "points, or let fewer run at once."),
         (SystemExit(3), "SystemExit: 3"),
         (KeyboardInterrupt(), "KeyboardInterrupt."),
     ],

@@ -1,6 +1,7 @@
 """Locks, licences, the container and the service agree with the project and with each other."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -139,8 +140,10 @@ def service():
 
 def made_by_make(target, *more):
     """The commands of a target, as make would run them, in one line."""
-    told = subprocess.run(["make", "-n", "-B", target, *more], cwd=ROOT, check=True,
-                          capture_output=True, text=True).stdout
+    told = subprocess.run(
+        ["make", "--no-print-directory", "-n", "-B", target, *more], cwd=ROOT, check=True,
+        capture_output=True, text=True,
+        env={n: v for n, v in os.environ.items() if n not in ("MAKEFLAGS", "MAKELEVEL")}).stdout
     return re.sub(r"\s*\\\n\s*", " ", told)
 
 
