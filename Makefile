@@ -26,7 +26,7 @@ help:
 	@echo "make audit    look the locked packages up among known vulnerabilities"
 	@echo "make pictures train the shipped flows and draw their moving pictures anew (minutes)"
 	@echo "make benchmark measure the lab beside six other libraries (hours; --only in benchmarks/run.py)"
-	@echo "make benchmark-images  Glow on digits beside normflows (an hour)"
+	@echo "make benchmark-images  Glow on digits beside normflows (a quarter of an hour)"
 	@echo "make benchmark-live  what watching a training costs (two minutes)"
 	@echo "make load-test  a class of thirty on this machine (LOAD='--sessions 30 --minutes 10')"
 	@echo "make clean    remove caches and built files; .venv and runs stay"

@@ -30,6 +30,7 @@ sys.path.insert(0, str(HERE.parent))
 BATCH = 128
 MINUTES = (1.0, 3.0, 10.0)
 SIDES = ("flowlab", "normflows")
+LEAST = 1e-6  # learning rate that the settings allow
 SHOWN = 3.0  # minutes after which samples are kept as a picture
 ROWS, COLUMNS = 4, 10  # of that picture
 
@@ -67,7 +68,7 @@ def ours(minutes: float, seed: int, logit: bool):
         bits = bits_per_dimension(nll(progress.flow, test), (1, 8, 8))
         yield progress.seconds, progress.step, bits, progress.flow.sample
         share = min(0.999, progress.seconds / (60 * minutes))
-        progress = run.send(highest * SCHEDULES["one_cycle"](share))
+        progress = run.send(max(LEAST, highest * SCHEDULES["one_cycle"](share)))
 
 
 def theirs(minutes: float, seed: int, logit: bool):
