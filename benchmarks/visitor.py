@@ -152,9 +152,10 @@ class Visitor:
     def has(self, key: str, enabled: bool = True) -> bool:
         """Whether the page shows such a widget, which can be used."""
         try:
-            return not (enabled and self.widget(key).content.disabled)
+            widget = self.widget(key)
         except LookupError:
             return False
+        return not (enabled and widget.content.disabled)
 
     def texts(self, kind: str = "markdown") -> list[str]:
         """What is written on the page."""

@@ -31,6 +31,8 @@ def test_a_training_is_listed_opened_renamed_and_deleted(server, page):
     page.get_by_role("textbox", name="Name").fill("two circles, quickly")
     button(page, "Save").click()
     expect(page.get_by_role("dialog")).to_be_hidden(timeout=SECONDS)
+    page.wait_for_timeout(1000)  # a press while the page is drawn anew would ask for a file in vain
+    expect(page.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning")
     with page.expect_download(timeout=SECONDS) as download:
         button(page, "Export").click()
     assert re.fullmatch(r"nice-\w{6}\.flowlab\.zip", download.value.suggested_filename)
