@@ -25,6 +25,26 @@ def _seed():
 
 
 @pytest.fixture(scope="module")
+def workers_end():
+    """The lab of the tests' own process ends with the module."""
+    yield
+    import streamlit as st
+
+    from flowlab.ui.lab import lab
+    lab().engine.close()
+    st.cache_resource.clear()
+
+
+@pytest.fixture(scope="module")
+def own_folder(tmp_path_factory):
+    """Own data are kept in a folder of the module's."""
+    from flowlab.data import store
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(store.VARIABLE, str(tmp_path_factory.mktemp("own")))
+        yield
+
+
+@pytest.fixture(scope="module")
 def server():
     """The address of a running lab."""
     from browser_helpers import serving  # only browser tests need Playwright

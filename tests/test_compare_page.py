@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import runs_helpers as made
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from flowlab.comparison import Comparison, Entry
@@ -24,11 +23,7 @@ TINY = {"models": "nice:hidden=4:couplings=2;realnvp:hidden=4:couplings=2:label=
         "points": "100", "amount": "2"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _end_workers():
-    yield
-    lab().engine.close()
-    st.cache_resource.clear()
+pytestmark = pytest.mark.usefixtures("workers_end")
 
 
 def page(**query: str) -> AppTest:

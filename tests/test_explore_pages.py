@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import streamlit as st
 from test_pages import page, run, status, until
 
 from flowlab.ui import inside
@@ -13,11 +12,7 @@ SMALL = {"epochs": "12", "points": "400", "hidden": "8,8", "batch_size": "32"}
 SLOTS = {"nice": "couplings", "realnvp": "couplings", "glow": "steps"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _end_workers():
-    yield
-    lab().engine.close()
-    st.cache_resource.clear()
+pytestmark = pytest.mark.usefixtures("workers_end")
 
 
 def trained(name="realnvp"):

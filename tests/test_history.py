@@ -6,11 +6,13 @@ import pytest
 import runs_helpers as made
 import streamlit as st
 from streamlit.testing.v1 import AppTest
-from test_pages import APP, SMALL, _end_workers, page, run, status, until  # noqa: F401
+from test_pages import APP, SMALL, page, run, status, until
 
 from flowlab.runs import pack, unpack
 from flowlab.ui import history
 from flowlab.ui.lab import lab
+
+pytestmark = pytest.mark.usefixtures("workers_end")
 
 
 def restart():

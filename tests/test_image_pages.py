@@ -5,7 +5,6 @@ import zipfile
 
 import numpy as np
 import pytest
-import streamlit as st
 from PIL import Image
 from test_pages import page, run, status, until
 
@@ -21,13 +20,7 @@ SMALL = {"nice": {"couplings": "2", "hidden": "8,8"},
          "glow": {"hidden_channels": "4", "steps": "1"}}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _own_folder(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(store.VARIABLE, str(tmp_path_factory.mktemp("own")))
-        yield
-        lab().engine.close()
-        st.cache_resource.clear()
+pytestmark = pytest.mark.usefixtures("own_folder", "workers_end")
 
 
 def trained(name, **more):

@@ -8,12 +8,14 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from test_pages import _end_workers, page, run  # noqa: F401
+from test_pages import page, run
 
 from flowlab.ui import links
 from flowlab.ui.controls import read as read_settings
 from flowlab.ui.links import Lesson
 from models import RECIPES
+
+pytestmark = pytest.mark.usefixtures("workers_end")
 
 ROOT = Path(__file__).parent.parent
 EVIL = ["<script>alert(1)</script>", "**bold** [a](javascript:alert(1))", "$\\text{x}$ :red[x]",

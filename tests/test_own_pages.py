@@ -2,23 +2,14 @@
 
 import numpy as np
 import pytest
-import streamlit as st
 from test_own_files import ROWS, image, npy, ramp
 from test_pages import SMALL, page, run, status, until
 
 from flowlab.data import store, target
 from flowlab.data.drawn import BOARD, MAX_DOTS, drawn
 from flowlab.data.own import own
-from flowlab.ui.lab import lab
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_folder(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(store.VARIABLE, str(tmp_path_factory.mktemp("own")))
-        yield
-        lab().engine.close()
-        st.cache_resource.clear()
+pytestmark = pytest.mark.usefixtures("own_folder", "workers_end")
 
 
 def opened(way: str, **query: str):

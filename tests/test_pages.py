@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from flowlab.settings import RunSettings
@@ -17,11 +16,7 @@ PAGES = {name: f"{name}/page.py" for name in RECIPES}
 SMALL = {"epochs": "2", "points": "200", "hidden": "8,8"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _end_workers():
-    yield
-    lab().engine.close()
-    st.cache_resource.clear()
+pytestmark = pytest.mark.usefixtures("workers_end")
 
 
 def page(name: str, **query: str) -> AppTest:

@@ -2,12 +2,14 @@
 
 import pytest
 import torch
-from test_pages import _end_workers, page, run  # noqa: F401
+from test_pages import page, run
 
 from flowlab.data import target
 from flowlab.recipe import build
 from flowlab.ui.presets import BY_NAME, PRESETS
 from models import RECIPES
+
+pytestmark = pytest.mark.usefixtures("workers_end")
 
 
 def settings(name: str, **changed: object):

@@ -9,7 +9,7 @@ import runs_helpers as made
 import streamlit as st
 from limited import limited
 from streamlit.testing.v1 import AppTest
-from test_pages import APP, _end_workers, page, run, status, until  # noqa: F401
+from test_pages import APP, page, run, status, until
 
 from flowlab import export
 from flowlab.comparison import Comparison, Contest, Entry
@@ -26,6 +26,8 @@ from flowlab.ui.lab import lab
 from flowlab.ui.plain import plain
 from flowlab.ui.rights import NotYours
 from models import RECIPES
+
+pytestmark = pytest.mark.usefixtures("workers_end")
 
 NASTY = "<script>alert(1)</script> ![x](http://a.b/c) **b** $(touch x) ../../etc `id` www.a.b"
 

@@ -146,9 +146,8 @@ def _state(run: type[RunSettings], prefix: str, name: str) -> Any:
     if name == "classes":
         return source(data).classes if st.session_state[f"{prefix}.conditional"] else 0
     if name == "levels":
-        options, asked = _fitting(run.parts()["flow"], source(data)), st.session_state[
-            f"{prefix}.levels"]
-        return max(n for n in options if n <= max(asked, options[0]))
+        options = _fitting(run.parts()["flow"], source(data))
+        return _most(options, st.session_state[f"{prefix}.levels"])
     if name == "noise":
         truth = target(data)
         value = st.session_state.get(noise_key(prefix, data), truth.noise)
@@ -215,9 +214,14 @@ def _classes(prefix: str, images: Images, disabled: bool) -> None:
 def _levels(run: type[RunSettings], prefix: str, field: FieldInfo, images: Images,
             disabled: bool) -> None:
     key, options = f"{prefix}.levels", _fitting(run.parts()["flow"], images)
-    st.session_state[key] = _state(run, prefix, "levels")
+    st.session_state[key] = _most(options, st.session_state[key])
     st.select_slider(field.title, options, key=key, help=field.description,
                      persist_state="session", disabled=disabled or len(options) < 2)
+
+
+def _most(options: list[int], asked: int) -> int:
+    """The largest of the options that is not more than what is asked for; the first in any case."""
+    return max(n for n in options if n <= max(asked, options[0]))
 
 
 def _fitting(flow: type[FlowSettings], images: Images) -> list[int]:

@@ -299,8 +299,7 @@ class Lab:
             with self._lock:
                 runs = list(self._runs.values())
             for run in runs:
-                if (time.monotonic() - run.seen > limits().grace
-                        and self.status(run).active):
+                if time.monotonic() - run.seen > limits().grace and self.status(run).active:
                     self._control(run, "stop")
 
 
