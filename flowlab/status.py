@@ -11,6 +11,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,9 @@ def write(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write this process's file, and remove those of servers that ended long ago."""
     files.write(folder / NAME, json.dumps(facts, indent=1).encode())
     for path in folder.glob(PATTERN):
-        if time.time() - path.stat().st_mtime > 24 * 3600:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # that server has just removed it
+            if time.time() - path.stat().st_mtime > 24 * 3600:
+                path.unlink()
 
 
 def remove(folder: Path) -> None:
