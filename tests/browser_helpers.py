@@ -71,9 +71,9 @@ def step_count(page: Page) -> int:
 
 
 def settled_count(page: Page) -> int:
-    """Batches so far, once they have been the same for two seconds: a picture may come late."""
+    """Batches so far, once they have been the same for five seconds: a picture may come late."""
     while True:
         before = step_count(page)
-        page.wait_for_timeout(2000)
+        page.wait_for_timeout(5000)
         if step_count(page) == before:
             return before
