@@ -89,7 +89,7 @@ def quality(model: str, name: str, learning_rate: float | None, seed: int, secon
     mean, std = x.mean(0), x.std(0)
     x, standard = ((x - mean) / std).numpy(), ((test - mean) / std).numpy()
     log_p = (truth.log_prob(test) + std.log().sum()).mean().item()
-    flow = adapter.Adapter(model, 2, seed)
+    flow = getattr(adapter, "Defaults", adapter.Adapter)(model, 2, seed)
     curve, clock, mark, steps = [], 0.0, 0.0, 0
     fit = flow.fit(x, learning_rate, 256)
     while clock < seconds:

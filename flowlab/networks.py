@@ -21,6 +21,11 @@ class Activation(NamedTuple):
     backward: Callable[[Tensor, Tensor], Tensor]
 
 
+def _tanh(h: Tensor) -> Tensor:
+    r""":math:`2\sigma(2h) - 1`, in which form PyTorch computes it twice as fast."""
+    return torch.sigmoid(2 * h) * 2 - 1
+
+
 _aten = torch.ops.aten
 ACTIVATIONS = {
     "relu": Activation(torch.relu, torch.relu_,
@@ -29,7 +34,8 @@ ACTIVATIONS = {
                              lambda g, h: _aten.leaky_relu_backward.default(g, h, 0.01, True)),
     "elu": Activation(F.elu, lambda h: F.elu(h, inplace=True),
                       lambda g, h: _aten.elu_backward.default(g, 1.0, 1.0, 1.0, True, h)),
-    "tanh": Activation(torch.tanh, torch.tanh_, _aten.tanh_backward.default),
+    "tanh": Activation(_tanh, lambda h: h.mul_(2).sigmoid_().mul_(2).sub_(1),
+                       _aten.tanh_backward.default),
 }
 
 #: How far from the origin the bends of the first layer and of the others start. The data have a

@@ -42,6 +42,8 @@ class Progress:
         weights, which is what the numbers here are measured on; within one, the last weights.
     snapshot : Snapshot or None
         Everything needed to resume from here; None within an epoch.
+    compiled : bool
+        Whether the last step was a compiled one, see `flowlab.compiling`.
     """
 
     epoch: int
@@ -60,6 +62,7 @@ class Progress:
     reason: str
     flow: Flow = field(repr=False)
     snapshot: Snapshot | None = field(repr=False, default=None)
+    compiled: bool = False
 
     @property
     def train_bits(self) -> float:

@@ -15,6 +15,7 @@ from torch import Tensor
 from flowlab import parallel
 from flowlab.base import LOG_PROB
 from flowlab.checkpoint import Snapshot
+from flowlab.compiling import Compiler
 from flowlab.flow import Flow
 from flowlab.layers import BatchNorm
 from flowlab.metrics import inverse_error, nll
@@ -91,18 +92,19 @@ class _Trainer:
         self.statistics = [value for layer in flow.modules() if isinstance(layer, BatchNorm)
                            for value in (layer.mean, layer.variance)]
         self.weights = _flatten(self.parameters)
-        # Fused AdamW is Adam when the decay is 0; one flat tensor makes it one operation.
-        self.adam = torch.optim.AdamW([self.weights], weight_decay=settings.weight_decay,
-                                      fused=True)
+        #: Adam's first and second moments of the gradient, and how often it has stepped.
+        self.first, self.second = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        self.count = torch.zeros((), device=self.weights.device)
         #: What the flow does not hold at present: within an epoch the average of the weights,
         #: between epochs the optimiser's own.
-        self.aside = self.weights.detach().clone()
-        self.learning_rate = settings.learning_rate
+        self.aside = self.weights.clone()
+        self.learning_rate = self.rate = settings.learning_rate
         self.epoch = self.step = self.stale = 0
         self.seconds, self.best, self.train_nll = 0.0, math.inf, math.nan
         if resume is not None:
             self._restore(resume)
         self.batches = math.ceil(len(self.parts.train_x) / settings.batch_size)
+        self.compiler = self._compiler()
         self._measure()
         self.last_good = self._snapshot()
 
@@ -147,29 +149,36 @@ class _Trainer:
 
     def _step(self, batch: Tensor) -> float | None:
         """One optimiser step; the loss, or None without a step where anything is not finite."""
-        loss = self._loss(batch)
-        gradient = torch.cat(
-            [g.reshape(-1) for g in torch.autograd.grad(loss, self.parameters)])
-        own, whole = len(parallel.share(batch)), len(batch)
-        gradient = parallel.average(gradient, own, whole)
-        loss = parallel.average(loss.detach(), own, whole)
-        norm = torch.linalg.vector_norm(gradient).item()
+        if self.compiler is not None and self.compiler.ready():
+            loss, gradient = self.compiler.loss_and_gradient(
+                self.weights, self.parts.train_x[batch])
+        else:
+            loss, gradient = self._loss_and_gradient(batch)
+        norm = math.sqrt(torch.dot(gradient, gradient).item())
         value = loss.item()
         if not (math.isfinite(value) and math.isfinite(norm)):
             return None
         if 0 < self.settings.clip < norm:
             gradient *= self.settings.clip / norm
-        self.weights.grad = gradient
-        self.adam.param_groups[0]["lr"] = self._rate()
-        self.adam.step()
+        self._adam(gradient)
         self.flow.commit()
         for moving in self.statistics:  # about the mean before, so averages are those of the batch
-            parallel.average(moving, own, whole)
+            parallel.average(moving, len(parallel.share(batch)), len(batch))
         self.step += 1
         # Over the first steps the average reaches back a tenth of the way, not yet its full length.
-        self.aside.lerp_(self.weights.detach(), max(1 / self.settings.averaging,
-                                                    1 / (1 + 0.1 * self.step)))
+        self.aside.lerp_(self.weights, max(1 / self.settings.averaging,
+                                           1 / (1 + 0.1 * self.step)))
         return value
+
+    def _adam(self, gradient: Tensor) -> None:
+        """Adam (arXiv 1412.6980, algorithm 1) in one operation, with decoupled weight decay."""
+        t = self.step / (self.batches * self.settings.epochs)
+        self.rate = self.learning_rate * SCHEDULES[self.settings.schedule](t)
+        self.count += 1
+        torch._fused_adamw_(
+            [self.weights], [gradient], [self.first], [self.second], [], [self.count],
+            lr=self.rate, beta1=0.9, beta2=0.999, weight_decay=self.settings.weight_decay,
+            eps=1e-8, amsgrad=False, maximize=False)
 
     @torch.no_grad()
     def _swap(self) -> None:
@@ -177,6 +186,22 @@ class _Trainer:
         held = self.weights.clone()
         self.weights.copy_(self.aside)
         self.aside.copy_(held)
+
+    def _compiler(self) -> Compiler | None:
+        """What compiles the step, where that is asked for and the step is of the plain kind."""
+        if not self.settings.compiled:
+            return None
+        return Compiler(self.flow, math.ceil(len(self.parts.train_x) / self.batches),
+                        self.settings.objective)
+
+    def _loss_and_gradient(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """The objective and its gradient on the whole batch."""
+        loss = self._loss(batch)
+        gradient = torch.cat(
+            [g.reshape(-1) for g in torch.autograd.grad(loss, self.parameters)])
+        own, whole = len(parallel.share(batch)), len(batch)
+        return (parallel.average(loss.detach(), own, whole),
+                parallel.average(gradient, own, whole))
 
     def _loss(self, batch: Tensor) -> Tensor:
         """The objective on this process's share of a batch, whose noise is drawn as a whole."""
@@ -192,10 +217,6 @@ class _Trainer:
         x, log_det = self.flow.forward(z)
         log_q = LOG_PROB[self.flow.settings.base](z) - log_det
         return (log_q - self.target.log_prob(x)).mean()
-
-    def _rate(self) -> float:
-        t = self.step / (self.batches * self.settings.epochs)
-        return self.learning_rate * SCHEDULES[self.settings.schedule](t)
 
     def _measure(self) -> None:
         """Test NLL, KL and inverse error; for reverse KL the training NLL too."""
@@ -220,6 +241,7 @@ class _Trainer:
         outcome, reason = "running", self._concern()
         if self.epoch == self.settings.epochs:
             outcome = "finished"
+            reason = reason or (self.compiler.trouble if self.compiler else "")
         elif 0 < self.settings.patience <= self.stale:
             outcome, reason = "early stop", (
                 f"The test NLL has not fallen for {self.stale} epochs: stopped, with the weights "
@@ -250,27 +272,23 @@ class _Trainer:
                   snapshot: Snapshot | None = None) -> Progress:
         return Progress(
             self.epoch, self.settings.epochs, self.step, self.batches * self.settings.epochs,
-            self.seconds, self.adam.param_groups[0]["lr"], self.train_nll, self.test_nll, loss,
+            self.seconds, self.rate, self.train_nll, self.test_nll, loss,
             self.kl, getattr(self.target, "entropy", None), self.inverse_error, outcome, reason,
-            self.flow, snapshot)
+            self.flow, snapshot, self.compiler is not None and self.compiler.working)
 
     def _snapshot(self) -> Snapshot:
-        state = self.adam.state.get(self.weights, {})
-        zeros = torch.zeros_like(self.weights)
         return Snapshot(
             weights={k: v.detach().cpu().clone() for k, v in self.flow.state_dict().items()},
-            optimiser=torch.stack([self.aside, state.get("exp_avg", zeros),
-                                   state.get("exp_avg_sq", zeros)]).detach().cpu(),
+            optimiser=torch.stack([self.aside, self.first, self.second]).cpu(),
             epoch=self.epoch, step=self.step, stale=self.stale, best=self.best,
             seconds=self.seconds, learning_rate=self.learning_rate, train_nll=self.train_nll)
 
     def _restore(self, snapshot: Snapshot) -> None:
         self.flow.load_state_dict(snapshot.weights)
-        own, first, second = snapshot.optimiser.to(self.weights.device)
-        self.aside.copy_(own)
-        self.adam.state[self.weights] = {
-            "step": torch.tensor(float(snapshot.step), device=self.weights.device),
-            "exp_avg": first.clone(), "exp_avg_sq": second.clone()}
+        for own, kept in zip((self.aside, self.first, self.second), snapshot.optimiser,
+                             strict=True):
+            own.copy_(kept)
+        self.count.fill_(snapshot.step)
         self.epoch, self.step, self.stale = snapshot.epoch, snapshot.step, snapshot.stale
         self.best, self.seconds = snapshot.best, max(self.seconds, snapshot.seconds)
         self.learning_rate, self.train_nll = snapshot.learning_rate, snapshot.train_nll
@@ -285,10 +303,9 @@ SCHEDULES = {
 }
 
 
-def _flatten(parameters: list[torch.nn.Parameter]) -> torch.nn.Parameter:
-    """One flat parameter whose slices the given ones become."""
-    flat = torch.nn.Parameter(torch.cat([p.detach().reshape(-1) for p in parameters]))
-    for p, piece in zip(parameters, flat.detach().split([p.numel() for p in parameters]),
-                        strict=True):
+def _flatten(parameters: list[torch.nn.Parameter]) -> Tensor:
+    """One flat tensor whose slices the parameters become, so that Adam is one operation."""
+    flat = torch.cat([p.detach().reshape(-1) for p in parameters])
+    for p, piece in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
         p.data = piece.view_as(p)
     return flat

@@ -271,7 +271,8 @@ def _state(status: Status, frame: Frame | None, foreign: bool) -> None:
     elif numbers and not text:
         batches = numbers["steps"] // numbers["epochs"]
         batch = numbers["step"] - numbers["epoch"] * batches
-        text = f"Epoch **{numbers['epoch']}** of {numbers['epochs']}, batch {batch} of {batches}"
+        text = (f"Epoch **{numbers['epoch']}** of {numbers['epochs']}, batch {batch} of {batches}"
+                + (", compiled" if numbers.get("compiled") else ""))
     elif not text:
         text = "The flow before its first step. Press **Train**, or change anything at the left."
         if status.active:
