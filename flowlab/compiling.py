@@ -1,6 +1,6 @@
 """The loss and gradient of a training step as compiled code, made beside the training.
 
-PyTorch's compiler turns the plain layers, and their derivative, into a few C++ loops. That takes a
+PyTorch's compiler turns the layers, and their derivative, into C++ loops. That takes a
 C++ compiler and a minute or so, which nobody should wait for: another process does it while the
 training goes on, and what it made is kept on disk for the next training of the same shape. The
 numbers are those of the uncompiled step up to rounding.
@@ -27,7 +27,6 @@ from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from flowlab import parallel
-from flowlab.base import LOG_PROB
 from flowlab.flow import Flow
 from flowlab.layers import BatchNorm
 
@@ -56,9 +55,9 @@ def refusal(flow: Flow, objective: str) -> str:
     """One sentence on why the steps of a training are not compiled here; empty where they are."""
     if objective != "forward" or parallel.started():
         return "Only steps of maximum likelihood, in one process, are compiled."
-    if len(flow.event_shape) > 1 or flow.settings.classes or flow.device.type != "cpu":
-        return "Only steps of flows on points without classes, on a processor, are compiled."
-    if any(isinstance(layer, BatchNorm) for layer in flow.layers):
+    if flow.device.type != "cpu":
+        return "Only steps on a processor are compiled."
+    if any(isinstance(layer, BatchNorm) for layer in flow.modules()):
         return "A step with batch normalisation is not compiled."
     if not any(map(shutil.which, COMPILERS)):
         return "There is no C++ compiler here (g++), so the step is not compiled."
@@ -66,25 +65,28 @@ def refusal(flow: Flow, objective: str) -> str:
 
 
 def mean_nll(flow: Flow) -> Callable[..., tuple[Tensor, Tensor]]:
-    """What is compiled: the mean NLL of points and its gradient, by the plain layers.
+    """What is compiled: the mean NLL of points and its gradient.
 
     Returns
     -------
     callable
-        Takes the weights as one tensor, points ``(size, d)``, the share ``(size,)`` of each in the
-        mean, and the flow's floating-point buffers; returns the loss and the gradient.
+        Takes the weights as one tensor, points ``(size, *event_shape)``, the share ``(size,)`` of
+        each in the mean, the flow's floating-point buffers, and with classes those of the points;
+        returns the loss and the gradient.
     """
     names, shapes = zip(*((name, p.shape) for name, p in flow.named_parameters()), strict=True)
     held = _held(flow)
 
-    def step(weights: Tensor, x: Tensor, shares: Tensor, *buffers: Tensor
+    def step(weights: Tensor, x: Tensor, shares: Tensor, *others: Tensor
              ) -> tuple[Tensor, Tensor]:
         weights = weights.detach().requires_grad_()
         pieces = weights.split([shape.numel() for shape in shapes])
         state = {name: piece.view(shape)
                  for name, piece, shape in zip(names, pieces, shapes, strict=True)}
-        state.update(zip(held, buffers, strict=True))
-        log_prob = functional_call(_LogProb(flow), {f"flow.{k}": v for k, v in state.items()}, x)
+        state.update(zip(held, others, strict=False))
+        context = others[len(held):]
+        log_prob = functional_call(_LogProb(flow), {f"flow.{k}": v for k, v in state.items()},
+                                   (x, *context))
         loss = -(shares * log_prob).sum()
         gradient, = torch.autograd.grad(loss, weights)
         return loss.detach(), gradient
@@ -93,18 +95,14 @@ def mean_nll(flow: Flow) -> Callable[..., tuple[Tensor, Tensor]]:
 
 
 class _LogProb(torch.nn.Module):
-    """`Flow.log_prob` as a module's ``forward``, layer by layer."""
+    """`Flow.log_prob` as a module's ``forward``."""
 
     def __init__(self, flow: Flow) -> None:
         super().__init__()
         self.flow = flow
 
-    def forward(self, x: Tensor) -> Tensor:
-        total = torch.zeros_like(x[:, 0])
-        for layer in reversed(self.flow.layers):
-            x, log_det = layer.inverse(x)
-            total = total + log_det
-        return LOG_PROB[self.flow.settings.base](x) + total
+    def forward(self, *points: Tensor) -> Tensor:
+        return self.flow.log_prob(*points)
 
 
 class Compiler:
@@ -148,14 +146,18 @@ class Compiler:
             self._look()
         return self.working
 
-    def loss_and_gradient(self, weights: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_and_gradient(self, weights: Tensor, x: Tensor, context: Tensor | None
+                          ) -> tuple[Tensor, Tensor]:
         """The mean NLL of a batch, and its gradient in the order of the weights."""
         count = len(x)
         if count not in self._shares:
             self._shares[count] = x.new_tensor([1 / count] * count + [0.0] * (self.size - count))
+        points = [x] if context is None else [x, context]
         if count < self.size:
-            x = torch.cat([x, x[-1:].expand(self.size - count, -1)])
-        loss, gradient = self._step([weights, x, self._shares[count], *self._buffers])
+            index = torch.arange(self.size).clamp_(max=count - 1)
+            points = [values[index] for values in points]
+        x, *context = points
+        loss, gradient = self._step([weights, x, self._shares[count], *self._buffers, *context])
         return loss, gradient
 
     def _look(self) -> None:
@@ -234,7 +236,8 @@ def compile_step(flow: Flow, size: int, path: Path) -> None:
     buffers = dict(flow.named_buffers())
     inputs = (torch.cat([p.detach().reshape(-1) for p in flow.parameters()]),
               torch.randn(size, *flow.event_shape, **like), torch.full((size,), 1 / size, **like),
-              *(buffers[name] for name in _held(flow)))
+              *(buffers[name] for name in _held(flow)),
+              *([torch.zeros(size, dtype=torch.long)] if flow.settings.classes else []))
     program = torch.export.export(make_fx(mean_nll(flow))(*inputs), inputs)
     with tempfile.TemporaryDirectory(dir=path.parent) as place:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = place

@@ -187,12 +187,12 @@ class TrainingSettings(Settings):
     device: Literal["cpu", "cuda"] = setting(
         "cpu", "Device", "Where the training runs.", group="Training")
     compiled: bool = setting(
-        False, "Compiled", "Have a C++ compiler make the steps two to four times as fast. That "
-        "takes it a minute or so beside the training, which takes its result over as soon as it is "
-        "there, and is kept for the next time; numbers may differ in their last digits from run "
+        False, "Compiled", "Have a C++ compiler make the steps up to four times as fast. It takes "
+        "a minute or two beside the training, which takes the result over as soon as it is "
+        "there, and is kept for the next time. Numbers may differ in their last digits from run "
         "to run.", group="Training")
 
-    _points_only: ClassVar[tuple[str, ...]] = ("objective", "points", "test_fraction", "compiled")
+    _points_only: ClassVar[tuple[str, ...]] = ("objective", "points", "test_fraction")
 
 
 class RunSettings(Settings):

@@ -150,8 +150,7 @@ class _Trainer:
     def _step(self, batch: Tensor) -> float | None:
         """One optimiser step; the loss, or None without a step where anything is not finite."""
         if self.compiler is not None and self.compiler.ready():
-            loss, gradient = self.compiler.loss_and_gradient(
-                self.weights, self.parts.train_x[batch])
+            loss, gradient = self.compiler.loss_and_gradient(self.weights, *self._points(batch))
         else:
             loss, gradient = self._loss_and_gradient(batch)
         norm = math.sqrt(torch.dot(gradient, gradient).item())
@@ -205,18 +204,21 @@ class _Trainer:
 
     def _loss(self, batch: Tensor) -> Tensor:
         """The objective on this process's share of a batch, whose noise is drawn as a whole."""
-        noise = None
-        if self.parts.pixels or self.settings.objective == "reverse":
-            noise = generator(self.settings.seed, -2 - self.step, self.flow.device)
         if self.settings.objective == "forward":
-            x = self.parts.batch(batch, noise)
-            context = self.parts.train_context
-            context = None if context is None else context[parallel.share(batch)]
-            return -self.flow.log_prob(parallel.share(x), context).mean()
-        z = parallel.share(self.flow.base_sample(len(batch), noise))
+            return -self.flow.log_prob(*self._points(batch)).mean()
+        z = parallel.share(self.flow.base_sample(len(batch), self._noise()))
         x, log_det = self.flow.forward(z)
         log_q = LOG_PROB[self.flow.settings.base](z) - log_det
         return (log_q - self.target.log_prob(x)).mean()
+
+    def _points(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Of a batch this process's share: points, images with their noise, and classes."""
+        x = self.parts.batch(batch, self._noise() if self.parts.pixels else None)
+        context = self.parts.train_context
+        return parallel.share(x), None if context is None else context[parallel.share(batch)]
+
+    def _noise(self) -> torch.Generator:
+        return generator(self.settings.seed, -2 - self.step, self.flow.device)
 
     def _measure(self) -> None:
         """Test NLL, KL and inverse error; for reverse KL the training NLL too."""

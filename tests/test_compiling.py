@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from flowlab import compiling
 from flowlab.compiling import Compiler, mean_nll
@@ -32,26 +33,35 @@ def flat(tensors):
     return torch.cat([t.detach().reshape(-1) for t in tensors])
 
 
-def reference(flow, x):
-    loss = -flow.log_prob(x).mean()
+def repr_of(flow):
+    return f"{type(flow).__name__}{flow.event_shape}{flow.settings.classes}"
+
+
+def reference(flow, x, context=None):
+    loss = -flow.log_prob(x, context).mean()
     return loss, flat(torch.autograd.grad(loss, list(flow.parameters())))
 
 
 @pytest.mark.parametrize("flow", [
     NICE((3,), couplings=3, hidden=(5,)), NICE((2,), couplings=2, hidden=(5,), base="normal"),
     RealNVP((3,), couplings=3, hidden=(5, 4)), RealNVP((2,), activation="relu", **SMALL),
-    Glow((3,), steps=3, hidden=(5,))], ids=lambda f: f"{type(f).__name__}{f.event_shape[0]}")
+    RealNVP((2,), classes=3, **SMALL), Glow((3,), steps=3, hidden=(5,)),
+    Glow((1, 4, 4), levels=1, steps=2, hidden_channels=3, classes=3),
+    RealNVP((1, 4, 4), levels=1, hidden_channels=2, blocks=1, image_normalisation="actnorm"),
+    NICE((1, 2, 2), couplings=2, hidden=(4,))], ids=repr_of)
 def test_what_is_compiled_is_the_mean_nll_and_its_gradient(flow):
     flow = flow.double().train()
     x = torch.randn(40, *flow.event_shape).double() * 3 + 1
-    flow.initialise(x)
+    flow.initialise(x, torch.arange(40) % 3 if flow.settings.classes else None)
     with torch.no_grad():
         for p in flow.parameters():
             p += 0.1 * torch.randn_like(p)
     buffers = [b for b in flow.buffers() if b.is_floating_point()]
     shares = torch.full((40,), 1 / 40, dtype=torch.float64)
-    loss, gradient = mean_nll(flow)(flat(flow.parameters()), x, shares, *buffers)
-    true_loss, true_gradient = reference(flow, x)
+    context = [torch.arange(40) % 3] if flow.settings.classes else []
+    inputs = (flat(flow.parameters()), x, shares, *buffers, *context)
+    loss, gradient = make_fx(mean_nll(flow))(*inputs)(*inputs)
+    true_loss, true_gradient = reference(flow, x, *context)
     torch.testing.assert_close(loss, true_loss.detach(), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(gradient, true_gradient, rtol=1e-8, atol=1e-10)
 
@@ -74,7 +84,7 @@ def test_a_training_takes_the_compiled_step_over(kept, monkeypatch):
     flow.train()
     for count in (54, 53, 1):
         x = target("moons").sample(count, seed=3)
-        loss, gradient = compiler.loss_and_gradient(flat(flow.parameters()), x)
+        loss, gradient = compiler.loss_and_gradient(flat(flow.parameters()), x, None)
         true_loss, true_gradient = reference(flow, x)
         torch.testing.assert_close(loss, true_loss.detach(), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(gradient, true_gradient, rtol=1e-3, atol=1e-5)
@@ -84,8 +94,7 @@ def test_a_training_takes_the_compiled_step_over(kept, monkeypatch):
 
 @pytest.mark.parametrize(("flow", "objective", "words"), [
     (RealNVP((2,), **SMALL), "reverse", "maximum likelihood"),
-    (RealNVP((2,), classes=2, **SMALL), "forward", "without classes"),
-    (RealNVP((1, 4, 4), hidden_channels=2), "forward", "flows on points"),
+    (RealNVP((1, 4, 4), hidden_channels=2), "forward", "batch normalisation"),
     (RealNVP((2,), normalisation="batchnorm", **SMALL), "forward", "batch normalisation")])
 def test_what_is_not_compiled_is_said(flow, objective, words, monkeypatch):
     monkeypatch.setattr(compiling, "COMPILERS", (sys.executable,))

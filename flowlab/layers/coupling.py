@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from flowlab.bijection import Bijection
 from flowlab.networks import MLP
@@ -50,7 +49,8 @@ class Coupling(Bijection):
         """The network's input: the kept half, with the class where there is one."""
         if context is None:
             return kept
-        return torch.cat([kept, F.one_hot(context, self.classes).to(kept)], 1)
+        one_hot = torch.eye(self.classes, dtype=kept.dtype, device=kept.device)[context]
+        return torch.cat([kept, one_hot], 1)
 
     def merge(self, kept: Tensor, changed: Tensor) -> Tensor:
         """Both halves back in their places."""

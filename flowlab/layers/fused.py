@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.nn import functional as F
 
 from flowlab.bijection import Bijection
@@ -37,7 +38,7 @@ def compose(layers: Iterable[Bijection], x: Tensor, context: Tensor | None,
     """``x`` through ``layers``, in their order and one direction, and the log-determinant."""
     log_det = x.new_zeros(len(x))
     for link in links(layers):
-        if _known(link[-1]) and not transformed():
+        if _known(link[-1]) and not transformed() and not recorded():
             x, link_log_det = _through(link, x, context, inverse)
             log_det = log_det + link_log_det
             continue
@@ -51,6 +52,11 @@ def transformed() -> bool:
     """Whether a transform of ``torch.func`` or forward-mode differentiation is at work."""
     return (torch._C._are_functorch_transforms_active()
             or torch.autograd.forward_ad._current_level >= 0)
+
+
+def recorded() -> bool:
+    """Whether operations are being recorded for PyTorch's compiler, which does its own fusing."""
+    return get_proxy_mode() is not None
 
 
 def links(layers: Iterable[Bijection]) -> list[list[Bijection]]:

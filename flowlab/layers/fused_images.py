@@ -84,7 +84,7 @@ def _through(layers: list[Bijection], x: Tensor) -> tuple[Tensor, Tensor]:
     # The inverse shrinks and moves back, and the tanh wants its argument divided by the bound.
     factors = last.new_full((last.shape[1], 1), -1.0)
     factors[:len(factors) // 2] /= spec.bound
-    call = _Chain.apply if torch.is_grad_enabled() else _push
+    call = _Chain.apply if torch.is_grad_enabled() and not fused.recorded() else _push
     rows, log_det = call(spec, x.permute(1, 2, 3, 0).reshape(-1, batch), affine, first, middle,
                          last * factors)
     x = rows.reshape(channels, height, width, batch).permute(3, 0, 1, 2)
@@ -142,7 +142,7 @@ def _push(spec: _Spec, x: Tensor, affine: Tensor, first: Tensor, middle: Tensor,
 def _fill(buffer: Tensor, rows: int, matrix: Tensor, points: Tensor | None = None,
           bend: bool = False) -> Tensor:
     """``matrix @ points``, or ``matrix``, in the first rows of a buffer that ends in ones."""
-    if torch.is_grad_enabled():  # in a second derivative: nothing may be overwritten
+    if torch.is_grad_enabled():  # autograd is to differentiate it: nothing may be overwritten
         out = matrix if points is None else matrix @ points
         out = (torch.relu(out) if bend else out).reshape(rows, -1)
         return torch.cat([out, buffer[rows:]])
