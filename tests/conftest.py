@@ -6,14 +6,16 @@ import shutil
 import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Tests keep their runs apart from a person's, also those of the servers and commands they start.
+# Tests keep runs and data apart from a person's, also those of the servers and commands they start.
 os.environ["FLOWLAB_RUNS"] = tempfile.mkdtemp(prefix="flowlab-runs-")
+os.environ["FLOWLAB_OWN_DATA"] = tempfile.mkdtemp(prefix="flowlab-own-")
 
 import pytest
 import torch
 from hypothesis import settings
 
-atexit.register(shutil.rmtree, os.environ["FLOWLAB_RUNS"], ignore_errors=True)
+for folder in ("FLOWLAB_RUNS", "FLOWLAB_OWN_DATA"):
+    atexit.register(shutil.rmtree, os.environ[folder], ignore_errors=True)
 torch.set_num_threads(1)
 settings.register_profile("flowlab", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("flowlab")
@@ -24,29 +26,26 @@ def _seed():
     torch.manual_seed(0)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def workers_end():
-    """The lab of the tests' own process ends with the module."""
-    yield
-    import streamlit as st
-
-    from flowlab.ui.lab import lab
-    lab().engine.close()
-    st.cache_resource.clear()
+    """The tests' own process has a lab; it ends with the last in a row of such tests."""
 
 
-@pytest.fixture(scope="module")
-def own_folder(tmp_path_factory):
-    """Own data are kept in a folder of the module's."""
-    from flowlab.data import store
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(store.VARIABLE, str(tmp_path_factory.mktemp("own")))
-        yield
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """End the lab before tests that do without: its workers start once for many files of pages."""
+    if "workers_end" in item.fixturenames and "workers_end" not in getattr(
+            nextitem, "fixturenames", ()):
+        import streamlit as st
+
+        from flowlab.ui.lab import lab
+        lab().engine.close()
+        st.cache_resource.clear()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server():
-    """The address of a running lab."""
+    """The address of a running lab, the same for all browser tests."""
     from browser_helpers import serving  # only browser tests need Playwright
     with serving() as url:
         yield url
@@ -54,7 +53,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def browser():
-    """A real browser without a window."""
+    """A real browser without a window; its event loop must be gone before other modules' tests."""
     from browser_helpers import CHROMIUM, FLAGS
     from playwright.sync_api import sync_playwright
     assert CHROMIUM, "Install Chromium (Debian: apt-get install chromium) to test in a browser."

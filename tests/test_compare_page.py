@@ -218,17 +218,16 @@ def test_the_note_says_how_to_read_the_marks():
 
 @pytest.mark.browser
 def test_compare_in_a_browser_to_the_table_reload_and_take(server, page):
-    from browser_helpers import SECONDS, button, says
+    from browser_helpers import SECONDS, button, download, resting_box, says
     from playwright.sync_api import expect
     page.goto(f"{server}/compare?" + "&".join(f"{k}={v}" for k, v in TINY.items()) + "&seeds=2")
     says(page, "Ready")
     panels = page.locator(".st-key-compare-panels img")
-    panels.wait_for()
-    box, before = panels.bounding_box(), panels.get_attribute("src")
+    box, before = resting_box(panels), panels.get_attribute("src")
     button(page, "Compare").click()
     says(page, "Finished")
     expect(panels).not_to_have_attribute("src", before, timeout=SECONDS)
-    assert panels.bounding_box() == box  # nothing has moved
+    assert resting_box(panels) == box  # nothing has moved
     table = page.locator(".scoreboard")
     expect(table).to_contain_text("±")
     said = table.inner_text()
@@ -243,9 +242,7 @@ def test_compare_in_a_browser_to_the_table_reload_and_take(server, page):
         "SVG": lambda c: ElementTree.fromstring(c).tag.endswith("}svg"),
         "PDF": lambda c: c.startswith(b"%PDF"),
     }.items():
-        with page.expect_download() as waiting:
-            button(page, label).click()
-        assert check(Path(waiting.value.path()).read_bytes()), label
+        assert check(download(page, label)[1]), label
     page.get_by_text("Samples", exact=True).click()
     page.get_by_role("link", name="NICE").click()
     says(page, "Ready")

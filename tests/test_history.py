@@ -31,7 +31,7 @@ def kept(outcome="finished", model="nice", name="", **changes):
 
 @pytest.fixture(autouse=True)
 def _empty():
-    yield
+    """Tests of other files, with the same lab, may have left runs."""
     for one in lab().store.runs():
         lab().store.delete(one.id)
 
