@@ -3,12 +3,18 @@
 import atexit
 import os
 import shutil
+import sys
 import tempfile
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests keep runs and data apart from a person's, also those of the servers and commands they start.
 os.environ["FLOWLAB_RUNS"] = tempfile.mkdtemp(prefix="flowlab-runs-")
 os.environ["FLOWLAB_OWN_DATA"] = tempfile.mkdtemp(prefix="flowlab-own-")
+# One worker does, where a test asks for no more: each takes ten seconds to start.
+os.environ["FLOWLAB_MAX_WORKERS"] = "1"
 
 import pytest
 import torch
@@ -21,9 +27,59 @@ settings.register_profile("flowlab", deadline=None, derandomize=True, max_exampl
 settings.load_profile("flowlab")
 
 
+#: What several processes begin with, longest first; files in one entry go to one process, which
+#: starts the server that they share, or the lab, once. All other files come after, one by one.
+FIRST = (("test_browser*",), ("test_jobs_ray",),
+         ("test_pages", "test_*_page", "test_*_pages", "test_history", "test_links",
+          "test_presets", "test_visitors"),
+         ("test_docs",), ("test_load",), ("test_jobs",))
+
+
+def place(nodeid: str) -> tuple[int, str]:
+    """Where in the order a test stands, and the name of what has to stay in one process."""
+    file = Path(nodeid.partition("::")[0]).stem
+    for number, names in enumerate(FIRST):
+        if any(fnmatch(file, name) for name in names):
+            return number, names[0]
+    return len(FIRST), file
+
+
+def pytest_collection_modifyitems(items):
+    """Put what takes long first, so that all processes end at about the same time."""
+    items.sort(key=lambda item: place(item.nodeid)[0])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With ``--dist loadfile``, keep that order and those files together."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduler(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return place(nodeid)[1]
+
+    config.option.loadscopereorder = False
+    return Scheduler(config, log)
+
+
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_scan():
+    """Streamlit's harness looks through all installed packages for components; once will do."""
+    if "streamlit.testing.v1" not in sys.modules:
+        yield
+        return
+    from streamlit.components.v2 import manifest_scanner
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests",
+                      cache(manifest_scanner.scan_component_manifests))
+        yield
 
 
 @pytest.fixture
