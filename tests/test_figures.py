@@ -358,7 +358,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize(("points", "theme"), zip(HOSTILE.values(), cycle(THEMES)), ids=HOSTILE)
+@pytest.mark.parametrize(("points", "theme"), [*zip(HOSTILE.values(), cycle(THEMES))], ids=HOSTILE)
 def test_strange_points_do_not_break_a_picture(points, theme):
     picture = LivePicture(LIMITS, points, theme=theme)
     picture.update(points, GRID, points, [], [], [])
