@@ -9,11 +9,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 ROOT = Path(__file__).parent.parent
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -58,6 +58,41 @@ def says(page: Page, words: str) -> None:
     expect(page.get_by_text(re.compile(words)).first).to_be_visible()
 
 
+def at_rest(page: Page) -> None:
+    """Wait until no script has run for a second: what is on the page now stays.
+
+    Where a training goes on or something plays, scripts run again and again.
+    """
+    page.evaluate("delete window.restingSince")
+    page.wait_for_function("""() => {
+        const state = document.querySelector(".stApp")?.dataset.testScriptState;
+        if (state !== "notRunning") window.restingSince = null;
+        else window.restingSince ??= performance.now();
+        return window.restingSince !== null && performance.now() - window.restingSince > 1000;
+    }""", polling=50)
+
+
+def resting_box(place: Locator) -> dict:
+    """Where it is on the page, once that has been the same for two seconds."""
+    place.wait_for()
+    while True:
+        before = place.bounding_box()
+        place.page.wait_for_timeout(2000)
+        if before is not None and place.bounding_box() == before:
+            return before
+
+
+def download(page: Page, name: str) -> tuple[str, bytes]:
+    """What a button gives: the file's name and content.
+
+    The page must be at rest: a press while it is drawn anew asks for a file that is gone.
+    """
+    at_rest(page)
+    with page.expect_download() as waiting:
+        button(page, name).click()
+    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
+
+
 def picture(page: Page):
     return page.locator("[class*='-picture'] img")
 
@@ -68,6 +103,23 @@ def step_count(page: Page) -> int:
     epoch, batch, batches = map(int, re.search(r"Epoch (\d+) of \d+, batch (\d+) of (\d+)",
                                                line).groups())
     return epoch * batches + batch
+
+
+def reaches(page: Page, count: int) -> None:
+    """Wait until so many batches are shown."""
+    _until(page, lambda shown: shown == count)
+
+
+def goes_past(page: Page, count: int) -> None:
+    """Wait until more batches are shown."""
+    _until(page, lambda shown: shown > count)
+
+
+def _until(page: Page, holds: Callable[[int], bool]) -> None:
+    deadline = time.monotonic() + SECONDS / 1000
+    while not holds(shown := step_count(page)):
+        assert time.monotonic() < deadline, shown
+        page.wait_for_timeout(100)
 
 
 def settled_count(page: Page) -> int:

@@ -11,11 +11,14 @@ from flowlab.limits import PREFIX, limits
 def limited(**values: object) -> Iterator[None]:
     """Have these limits, as the environment sets them; threads of the lab see them too."""
     names = {PREFIX + name.upper(): str(value) for name, value in values.items()}
+    before = {name: os.environ.get(name) for name in names}
     os.environ.update(names)
     limits.cache_clear()
     try:
         yield
     finally:
-        for name in names:
-            del os.environ[name]
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
         limits.cache_clear()

@@ -1,10 +1,18 @@
 """The lab as a person uses it: a real server, real workers and a real browser."""
 
 import re
-import time
 
 import pytest
-from browser_helpers import button, picture, says, settled_count, step_count
+from browser_helpers import (
+    at_rest,
+    button,
+    picture,
+    reaches,
+    resting_box,
+    says,
+    settled_count,
+    step_count,
+)
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -13,8 +21,7 @@ pytestmark = pytest.mark.browser
 def test_train_pause_leave_return_reload_stop(server, page):
     page.goto(f"{server}/realnvp?epochs=2000")
     says(page, "Ready")
-    picture(page).wait_for()
-    box = picture(page).bounding_box()
+    box = resting_box(picture(page))
     fresh = picture(page).get_attribute("src")
     button(page, "Train").click()
     says(page, r"Epoch \d+ of 2000")
@@ -27,10 +34,7 @@ def test_train_pause_leave_return_reload_stop(server, page):
     held = settled_count(page)
     button(page, "Step").click()
     expect(page.get_by_text(re.compile("Paused Epoch")).first).to_be_visible()
-    deadline = time.monotonic() + 60
-    while step_count(page) == held:
-        assert time.monotonic() < deadline
-        page.wait_for_timeout(100)
+    reaches(page, held + 1)
     assert settled_count(page) == held + 1
 
     page.get_by_role("link", name="NICE").click()
@@ -39,11 +43,11 @@ def test_train_pause_leave_return_reload_stop(server, page):
     page.get_by_role("link", name="RealNVP").click()
     expect(page.get_by_role("heading", name="RealNVP")).to_be_visible()
     says(page, "Paused")
-    assert step_count(page) == held + 1
+    reaches(page, held + 1)
 
     page.reload()
     says(page, "Paused")
-    assert step_count(page) == held + 1
+    reaches(page, held + 1)
     button(page, "Resume").click()
     says(page, "Training")
     button(page, "Stop").click()
@@ -67,8 +71,8 @@ def test_a_thumbnail_is_chosen_by_mouse_and_by_keyboard(server, page):
     button(page, "Spiral").click()
     page.wait_for_url("**data=spiral*")
     says(page, "Spiral\\.")
-    button(page, "Checkerboard").focus()
-    page.keyboard.press("Enter")
+    at_rest(page)
+    button(page, "Checkerboard").press("Enter")
     page.wait_for_url("**data=checkerboard*")
 
 

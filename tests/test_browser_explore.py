@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browser_helpers import button, picture, says
+from browser_helpers import at_rest, button, picture, resting_box, says
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -41,12 +41,9 @@ def number(page, name):
 
 
 def settled(page):
-    """The picture's address once it has been the same for two seconds."""
-    while True:
-        before = source(page)
-        page.wait_for_timeout(2000)
-        if source(page) == before:
-            return before
+    """The picture's address once it stays."""
+    at_rest(page)
+    return source(page)
 
 
 def test_layers_time_and_replay(server, page):
@@ -55,7 +52,7 @@ def test_layers_time_and_replay(server, page):
     button(page, "Train").click()
     says(page, "Finished Epoch 40 of 40")
     newest = settled(page)
-    box = picture(page).bounding_box()
+    box = resting_box(picture(page))
     for name in ("Grid", "Contours", "Paths", "Learned − true", "Data"):
         before = settled(page)
         layer(page, name).click()
@@ -74,9 +71,10 @@ def test_layers_time_and_replay(server, page):
         layer(page, name).click()
     expect(picture(page)).to_have_attribute("src", newest)
 
+    at_rest(page)
     button(page, "Replay").click()
-    says(page, r"epoch ([1-3]?\d) of 40")
     expect(button(page, "Hold")).to_be_visible()
+    says(page, r"epoch ([1-3]?\d) of 40")
     says(page, "epoch 40 of 40")
     expect(button(page, "Replay")).to_be_enabled()
     assert size(page) == (box["width"], box["height"])
@@ -86,12 +84,11 @@ def test_through_the_flow_with_a_click_and_play(server, page):
     page.goto(f"{server}/realnvp?{SMALL}")
     says(page, "Ready")
     expect(page.get_by_text("Paths", exact=True)).to_be_visible()  # the row above has its height
-    page.wait_for_timeout(1000)
-    box = picture(page).bounding_box()
+    box = resting_box(picture(page))
     view(page, "Through the flow")
     says(page, "Layer 3 of 3")
-    assert picture(page).bounding_box() == box
-    before, first = source(page), number(page, "Point to follow, x₁")
+    assert resting_box(picture(page)) == box
+    before, first = settled(page), number(page, "Point to follow, x₁")
     # The plane is 836 pixels of the picture's 1600, from 52 across and 84 down.
     scale = min(box["width"] / 1600, box["height"] / 960)
     left = box["x"] + (box["width"] - 1600 * scale) / 2
@@ -101,11 +98,12 @@ def test_through_the_flow_with_a_click_and_play(server, page):
                            ".every(i => i.value !== x)", arg=f"{first:.3f}")
     assert number(page, "Point to follow, x₁") != first
 
-    before = source(page)
+    before = settled(page)
     slider(page, "Layers passed").focus()
     page.keyboard.press("Home")
     changes(page, before)
     says(page, "Layer 1 of 3")
+    at_rest(page)
     button(page, "Play").click()
     says(page, "Layer 3 of 3")
     expect(button(page, "Play")).to_be_visible()

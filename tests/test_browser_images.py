@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browser_helpers import button, picture, says
+from browser_helpers import at_rest, button, picture, resting_box, says
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -18,18 +18,20 @@ def changes(page, before):
 def test_glow_learns_digits_and_a_slider_makes_them_colder(server, page):
     page.goto(f"{server}/glow?{TINY}")
     says(page, "Ready")
+    box = resting_box(picture(page))
     before = picture(page).get_attribute("src")
-    box = picture(page).bounding_box()
     button(page, "Train").click()
     changes(page, before)
     says(page, "Finished Epoch 2 of 2")
     expect(page.get_by_text("Test bits/dim", exact=True)).to_be_visible()
-    assert picture(page).bounding_box()["width"] == box["width"]
+    assert resting_box(picture(page))["width"] == box["width"]
 
+    at_rest(page)
     learned = picture(page).get_attribute("src")
     page.get_by_role("radio", name="Samples", exact=True).click()
     says(page, "by heart")
     changes(page, learned)
+    at_rest(page)
     warm = picture(page).get_attribute("src")
     slider = page.get_by_role("slider", name=re.compile("Temperature"))
     expect(slider).to_have_value("1")
@@ -37,4 +39,4 @@ def test_glow_learns_digits_and_a_slider_makes_them_colder(server, page):
     page.keyboard.press("Home")
     changes(page, warm)
     expect(slider).to_have_value("0")
-    assert picture(page).bounding_box()["width"] == box["width"]
+    assert resting_box(picture(page))["width"] == box["width"]

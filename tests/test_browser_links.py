@@ -7,13 +7,12 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from browser_helpers import ROOT, button, picture, says
+from browser_helpers import ROOT, SECONDS, at_rest, button, download, picture, says
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from flowlab import Flow
 from models import RECIPES
@@ -21,13 +20,6 @@ from models import RECIPES
 pytestmark = pytest.mark.browser
 
 SETTINGS = "epochs=3&points=300&hidden=8,8&data=circles&seed=4"
-
-
-def take(page: Page, label: str) -> tuple[str, bytes]:
-    """Press a button of "Take it with you"; the file's name and content."""
-    with page.expect_download() as waiting:
-        button(page, label).click()
-    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
 
 
 def test_a_run_is_taken_away_and_each_file_is_what_it_says(server, page, tmp_path):
@@ -38,22 +30,22 @@ def test_a_run_is_taken_away_and_each_file_is_what_it_says(server, page, tmp_pat
     says(page, "Finished")
     expect(button(page, "GIF")).to_be_enabled()
 
-    name, content = take(page, "PNG")
+    name, content = download(page, "PNG")
     assert name == "realnvp-circles-seed4-picture.png"
     assert Image.open(io.BytesIO(content)).size == (1600, 960)
-    name, content = take(page, "SVG")
+    name, content = download(page, "SVG")
     assert name.endswith(".svg") and ElementTree.fromstring(content).tag.endswith("}svg")
-    name, content = take(page, "GIF")
+    name, content = download(page, "GIF")
     film = Image.open(io.BytesIO(content))
     assert name.endswith("-training.gif") and film.format == "GIF" and film.n_frames >= 2
-    name, content = take(page, "CSV")
+    name, content = download(page, "CSV")
     rows = list(csv.DictReader(io.StringIO(content.decode())))
     assert name.endswith("-metrics.csv") and [row["epoch"] for row in rows] == ["1", "2", "3"]
-    name, content = take(page, "Weights")
+    name, content = download(page, "Weights")
     (tmp_path / name).write_bytes(content)
     taken = Flow.load(tmp_path / name)
     assert type(taken) is RECIPES["realnvp"].MODEL and taken.settings.hidden == (8, 8)
-    name, content = take(page, "JSON")
+    name, content = download(page, "JSON")
     run = RECIPES["realnvp"].Run.model_validate(json.loads(content))
     assert run.texts() == dict(parse_qsl(SETTINGS))
 
@@ -72,14 +64,17 @@ def test_a_run_is_taken_away_and_each_file_is_what_it_says(server, page, tmp_pat
 def test_a_teachers_link_is_made_opened_and_kept(server, page, browser):
     page.goto(f"{server}/nice?{SETTINGS}")
     says(page, "Ready")
+    at_rest(page)
     button(page, "Share").click()
     page.get_by_role("button", name="Training", exact=True).first.click()
+    at_rest(page)
     page.get_by_role("textbox", name="Title").fill("<b>Lesson</b> **1**")
     page.get_by_role("textbox", name="Task").fill(
         "What moves?\n<script>document.title='x'</script>")
     page.keyboard.press("Tab")
     link = page.locator("[data-testid='stCode'] code", has_text="hide=training")
     expect(link).to_contain_text("task=")
+    at_rest(page)
     url = link.inner_text().replace("\n", "")
     query = dict(parse_qsl(urlsplit(url).query))
     assert query["hide"] == "training" and query["data"] == "circles"
@@ -89,6 +84,7 @@ def test_a_teachers_link_is_made_opened_and_kept(server, page, browser):
     assert page.evaluate("navigator.clipboard.readText()") == url
 
     student = browser.new_page()
+    student.set_default_timeout(SECONDS)
     student.goto(url)
     expect(student.get_by_text("<b>Lesson</b> **1**")).to_be_visible()
     says(student, "What moves\\?")
@@ -109,6 +105,7 @@ def test_a_teachers_link_is_made_opened_and_kept(server, page, browser):
 def test_an_experiment_of_another_model_opens_its_page(server, page):
     page.goto(f"{server}/nice")
     says(page, "trained before")
+    at_rest(page)
     page.get_by_role("combobox", name="Experiments").click()
     page.get_by_role("option", name="RealNVP: Why masks alternate").click()
     expect(page.get_by_role("heading", name="RealNVP")).to_be_visible()
@@ -123,6 +120,7 @@ def test_a_page_opens_with_a_trained_flow_and_goes_on_from_it(server, page):
     expect(picture(page)).to_be_visible()
     shown = page.get_by_test_id("stMetricValue").first.inner_text()
     assert float(shown.split()[0]) < 0.1
+    at_rest(page)
     button(page, "Continue").click()
     says(page, "Finished Epoch 1 of 1")
     assert float(page.get_by_test_id("stMetricValue").first.inner_text().split()[0]) < 0.5

@@ -1,10 +1,11 @@
 """Own data in a real browser: drawn by mouse, finger and keyboard, uploaded, and trained on."""
 
+import io
 import re
 
 import numpy as np
 import pytest
-from browser_helpers import SECONDS, button, picture, says
+from browser_helpers import SECONDS, at_rest, button, download, picture, resting_box, says
 from playwright.sync_api import Page, expect
 
 from flowlab.data import store
@@ -12,18 +13,12 @@ from flowlab.data import store
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _own_folder(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(store.VARIABLE, str(tmp_path_factory.mktemp("own")))
-        yield
-
-
 def open_board(page: Page, server: str, query: str = ""):
     page.goto(f"{server}/nice{query}")
+    at_rest(page)
     button(page, "Own data: draw, upload").click()
     board = page.locator("canvas[role=application]")
-    expect(board).to_be_visible()
+    resting_box(board)  # the dialog has opened
     return board
 
 
@@ -81,6 +76,7 @@ def test_draw_undo_clear_and_train(server, page):
     # The stroke goes down to the right, within the brush's width of the diagonal.
     assert np.abs(kept.sum(axis=1)).max() < 0.5 and np.corrcoef(kept.T)[0, 1] < -0.9
     says(page, f"{drawn:,} points of your own")
+    at_rest(page)
     button(page, "Train").click()
     says(page, "Finished Epoch 3 of 3")
     expect(picture(page)).to_be_visible()
@@ -97,6 +93,7 @@ def test_a_drawing_survives_closing_and_another_way(server, page):
     board_holds(page, drawn)
     page.keyboard.press("Escape")
     expect(board).not_to_be_attached()
+    at_rest(page)
     button(page, "Own data: draw, upload").click()
     expect(board).to_be_visible()
     board_holds(page, drawn)
@@ -117,7 +114,7 @@ def test_a_finger_draws_and_does_not_scroll(server, browser):
     page = context.new_page()
     page.set_default_timeout(SECONDS)
     board = open_board(page, server)
-    box = board.bounding_box()
+    box = resting_box(board)
     finger = context.new_cdp_session(page)
     for step in range(21):
         place = {"x": box["x"] + 50 + 10 * step, "y": box["y"] + 60 + 10 * step}
@@ -126,7 +123,7 @@ def test_a_finger_draws_and_does_not_scroll(server, browser):
     finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     assert dots(page) > 100
     points(page, dots(page))
-    assert board.bounding_box() == box
+    assert resting_box(board) == box
     context.close()
 
 
@@ -141,12 +138,12 @@ def test_upload_a_csv_and_train(server, page):
     page.locator("input[type=file]").set_input_files(
         {"name": "good.csv", "mimeType": "text/csv", "buffer": table.encode()})
     points(page, 200)
-    with page.expect_download() as download:
-        button(page, "Keep a copy").click()
-    copy = np.load(download.value.path(), allow_pickle=False)
+    _, copy = download(page, "Keep a copy")
+    copy = np.load(io.BytesIO(copy), allow_pickle=False)
     button(page, "Use these data").click()
     page.wait_for_url("**data=own-*")
     assert store.keep(copy) in page.url
+    at_rest(page)
     button(page, "Train").click()
     says(page, "Finished Epoch 3 of 3")
     page.reload()
@@ -155,11 +152,12 @@ def test_upload_a_csv_and_train(server, page):
 
 def test_the_dialog_and_the_drawing_stay_while_a_training_ends(server, page):
     page.goto(f"{server}/nice?epochs=400&points=500&hidden=8,8")
+    at_rest(page)
     button(page, "Train").click()
     says(page, r"Epoch \d+ of 400")
     button(page, "Own data: draw, upload").click()
     board = page.locator("canvas[role=application]")
-    expect(board).to_be_visible()
+    resting_box(board)
     stroke(page, board, (0.2, 0.5), (0.6, 0.5))
     drawn = dots(page)
     points(page, drawn)

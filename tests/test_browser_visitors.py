@@ -1,7 +1,7 @@
 """Two browsers on a shared server."""
 
 import pytest
-from browser_helpers import SECONDS, button, says, serving
+from browser_helpers import SECONDS, button, resting_box, says, serving
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -16,14 +16,14 @@ def test_two_browsers_on_a_shared_server(browser):
             tab.set_default_timeout(SECONDS)
         page.goto(f"{url}/nice?epochs=2&points=300&data=circles&hidden=16,16")
         says(page, "Ready")
-        top = page.get_by_role("heading", name="NICE").bounding_box()["y"]
+        top = resting_box(page.get_by_role("heading", name="NICE"))["y"]
         button(page, "Train").click()
         says(page, "Finished Epoch 2 of 2")
         link = page.url
         assert "run=" in link
         page.reload()  # now the browser has its cookie
         says(page, "Finished Epoch 2 of 2")
-        assert page.get_by_role("heading", name="NICE").bounding_box()["y"] == top
+        assert resting_box(page.get_by_role("heading", name="NICE"))["y"] == top
         cookie, = (c for c in first.cookies() if c["name"] == "flowlab_visitor")
         assert len(cookie["value"]) == 43 and cookie["sameSite"] == "Lax" and cookie["expires"] > 0
 

@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import tomllib
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -357,8 +358,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("points", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize(("points", "theme"), [*zip(HOSTILE.values(), cycle(THEMES))], ids=HOSTILE)
 def test_strange_points_do_not_break_a_picture(points, theme):
     picture = LivePicture(LIMITS, points, theme=theme)
     picture.update(points, GRID, points, [], [], [])

@@ -20,7 +20,7 @@ SMALL = {"nice": {"couplings": "2", "hidden": "8,8"},
          "glow": {"hidden_channels": "4", "steps": "1"}}
 
 
-pytestmark = pytest.mark.usefixtures("own_folder", "workers_end")
+pytestmark = pytest.mark.usefixtures("workers_end")
 
 
 def trained(name, **more):

@@ -9,7 +9,7 @@ from flowlab.data import store, target
 from flowlab.data.drawn import BOARD, MAX_DOTS, drawn
 from flowlab.data.own import own
 
-pytestmark = pytest.mark.usefixtures("own_folder", "workers_end")
+pytestmark = pytest.mark.usefixtures("workers_end")
 
 
 def opened(way: str, **query: str):

@@ -33,6 +33,7 @@ extensions = [
     "from_the_code",
     "app_links",
     "benchmarks",
+    "made_from",
 ]
 # Where the links of the lesson plan lead: a school has the site made with its server's address.
 flowlab_app = os.environ.get("FLOWLAB_APP", "http://localhost:8501").rstrip("/")

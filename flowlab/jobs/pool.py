@@ -85,7 +85,8 @@ class Pool:
             # The end of its pipe tells a worker to stop its generator and to leave.
             process.connection.close()
         for process in self.processes:
-            process.reap(deadline - time.monotonic())
+            # One without a run has nothing to lose, and its own way out takes Python seconds.
+            process.reap(deadline - time.monotonic() if process.run else 0)
         self.processes.clear()
 
     def _schedule(self) -> None:
