@@ -29,10 +29,10 @@ settings.load_profile("flowlab")
 
 #: What several processes begin with, longest first; files in one entry go to one process, which
 #: starts the server that they share, or the lab, once. All other files come after, one by one.
-FIRST = (("test_browser*",), ("test_jobs_ray",),
+FIRST = (("test_browser*",), ("test_jobs", "test_jobs_ray"),
          ("test_pages", "test_*_page", "test_*_pages", "test_history", "test_links",
           "test_presets", "test_visitors"),
-         ("test_docs",), ("test_load",), ("test_jobs",))
+         ("test_docs",), ("test_load",))
 
 
 def place(nodeid: str) -> tuple[int, str]:

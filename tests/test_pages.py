@@ -51,7 +51,7 @@ def test_every_page_opens_with_all_controls(name):
     app = run(page(name))
     assert "Ready" in status(app) and not app.error
     shown = {w.label: w.help for kind in (app.slider, app.number_input, app.selectbox,
-                                          app.select_slider) for w in kind}
+                                          app.select_slider, app.toggle) for w in kind}
     fields = [f for part in RECIPES[name].Run.parts().values() for n, f in part.model_fields.items()
               if n not in allowed.HIDDEN and n not in ("data", "hidden")]
     for field in fields:

@@ -64,6 +64,7 @@ class _Numbers(_Told):
     inverse_error: float | None
     outcome: Literal["running", "finished", "early stop", "diverged"]
     reason: Text
+    compiled: bool = False  # runs of earlier versions do not say
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
@@ -90,6 +91,7 @@ class _Header(_Told):
     outcome: Literal["finished", "early stop", "diverged", "stopped", "failed", "lost",
                      "interrupted", "running", "queued"]
     reason: Text
+    compiled: bool = False  # runs of earlier versions do not say
     created: Annotated[float, Field(ge=0, le=1e11)]
     ended: Annotated[float, Field(ge=0, le=1e11)] | None
     versions: Annotated[dict[Annotated[str, Field(max_length=40)],
