@@ -33,7 +33,8 @@ def frames(run: RunSettings, epochs: int = 4, png: bytes | None = None) -> list[
                    "steps": 10 * run.training.epochs, "seconds": n / 2, "learning_rate": 1e-3,
                    "train_nll": 2.0 - n / 10, "test_nll": 2.1 - n / 10, "loss": float("nan"),
                    "kl": 1.0 - n / 10, "best_nll": 1.1, "inverse_error": 1e-6,
-                   "outcome": "finished" if n == run.training.epochs else "running", "reason": ""}
+                   "outcome": "finished" if n == run.training.epochs else "running", "reason": "",
+                   "compiled": False}
         found.append(Frame(numbers, ((n, 2.0 - n / 10, 2.1 - n / 10),),
                            picture() if png is None else png, weights, seconds=(n / 2,)))
     start = Snapshot.fresh(flow, 1e-3)

@@ -91,7 +91,6 @@ class _Header(_Told):
     outcome: Literal["finished", "early stop", "diverged", "stopped", "failed", "lost",
                      "interrupted", "running", "queued"]
     reason: Text
-    compiled: bool = False  # runs of earlier versions do not say
     created: Annotated[float, Field(ge=0, le=1e11)]
     ended: Annotated[float, Field(ge=0, le=1e11)] | None
     versions: Annotated[dict[Annotated[str, Field(max_length=40)],
