@@ -1,9 +1,9 @@
 """The loss and gradient of a training step as compiled code, made beside the training.
 
-PyTorch's compiler turns the layers, and their derivative, into C++ loops. That takes a
-C++ compiler and a minute or so, which nobody should wait for: another process does it while the
-training goes on, and what it made is kept on disk for the next training of the same shape. The
-numbers are those of the uncompiled step up to rounding.
+PyTorch's compiler turns the layers, and their derivative, into C++ loops. That takes a C++ compiler
+and a minute or so, which nobody should wait for: another process does it while the training goes
+on, and what it made is kept on disk for the next training of the same shape. The numbers are those
+of the uncompiled step up to rounding.
 
 ``python -m flowlab.compiling`` is that other process.
 """
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from flowlab import parallel
+from flowlab import files, parallel
 from flowlab.flow import Flow
 from flowlab.layers import BatchNorm
 
@@ -37,18 +37,13 @@ LOOK_EVERY = 0.5  # seconds
 FAILED = "The step could not be compiled; the training went on without."
 NICE = 10  # the compiler stands back behind trainings, without starving beside them
 
-
 #: Compilers under way; they outlive the trainings that started them.
 under_way: list[subprocess.Popen] = []
 
 
 def folder() -> Path:
     """Where compiled steps are kept; the environment variable ``FLOWLAB_COMPILED`` moves it."""
-    chosen = os.environ.get(VARIABLE)
-    if chosen:
-        return Path(chosen)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "flow-lab" / "compiled"
+    return files.folder(VARIABLE, "compiled")
 
 
 def refusal(flow: Flow, objective: str) -> str:
@@ -59,9 +54,16 @@ def refusal(flow: Flow, objective: str) -> str:
         return "Only steps on a processor are compiled."
     if any(isinstance(layer, BatchNorm) for layer in flow.modules()):
         return "A step with batch normalisation is not compiled."
+    if type(flow).__module__ == "__main__":  # the compiling process could not import it
+        return "Only steps of a flow that a module defines are compiled; this one is in a script."
     if not any(map(shutil.which, COMPILERS)):
         return "There is no C++ compiler here (g++), so the step is not compiled."
     return ""
+
+
+def joined(tensors: Iterable[Tensor]) -> Tensor:
+    """The numbers of all tensors one after the other, detached: how weights and gradients go."""
+    return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
 
 
 def mean_nll(flow: Flow) -> Callable[..., tuple[Tensor, Tensor]]:
@@ -75,7 +77,7 @@ def mean_nll(flow: Flow) -> Callable[..., tuple[Tensor, Tensor]]:
         returns the loss and the gradient.
     """
     names, shapes = zip(*((name, p.shape) for name, p in flow.named_parameters()), strict=True)
-    held = _held(flow)
+    held = list(_buffers(flow))
 
     def step(weights: Tensor, x: Tensor, shares: Tensor, *others: Tensor
              ) -> tuple[Tensor, Tensor]:
@@ -83,8 +85,8 @@ def mean_nll(flow: Flow) -> Callable[..., tuple[Tensor, Tensor]]:
         pieces = weights.split([shape.numel() for shape in shapes])
         state = {name: piece.view(shape)
                  for name, piece, shape in zip(names, pieces, shapes, strict=True)}
-        state.update(zip(held, others, strict=False))
-        context = others[len(held):]
+        buffers, context = others[:len(held)], others[len(held):]
+        state.update(zip(held, buffers, strict=True))
         log_prob = functional_call(_LogProb(flow), {f"flow.{k}": v for k, v in state.items()},
                                    (x, *context))
         loss = -(shares * log_prob).sum()
@@ -129,11 +131,12 @@ class Compiler:
     def __init__(self, flow: Flow, size: int, objective: str) -> None:
         self.flow, self.size = flow, size
         self.trouble = refusal(flow, objective)
-        self.path = folder() / f"{_key(flow, size)}.pt2"
         self._step: Callable | None = None
         self._shares: dict[int, Tensor] = {}  # by the number of points in a batch
         self._process: subprocess.Popen | None = None
         self._next_look = 0.0
+        if not self.trouble:
+            self.path = folder() / f"{_key(flow, size)}.pt2"
 
     @property
     def working(self) -> bool:
@@ -157,24 +160,24 @@ class Compiler:
             index = torch.arange(self.size).clamp_(max=count - 1)
             points = [values[index] for values in points]
         x, *context = points
-        loss, gradient = self._step([weights, x, self._shares[count], *self._buffers, *context])
+        loss, gradient = self._step([weights, x, self._shares[count], *self._held, *context])
         return loss, gradient
 
     def _look(self) -> None:
         """Load the step if it is there, or have it compiled if nobody does."""
+        over = self._process is not None and self._process.poll() is not None
         try:
             if self.path.exists():
                 # What torch._inductor.aoti_load_package wraps, without seconds of imports.
                 self._step = torch._C._aoti.AOTIModelPackageLoader(
                     str(self.path), "model", False, 1, -1).boxed_run
-                state = dict(self.flow.named_buffers())
-                self._buffers = [state[name] for name in _held(self.flow)]
+                self._held = list(_buffers(self.flow).values())
             elif self._process is None:
                 with _alone(self.path.parent) as lock:
                     if lock is not None:
                         self._process = self._start(lock)
                         under_way[:] = [self._process, *(p for p in under_way if p.poll() is None)]
-            elif self._process.poll() is not None and not self.path.exists():
+            elif over:
                 self.trouble = FAILED
         except (RuntimeError, OSError):
             with suppress(OSError):
@@ -214,9 +217,9 @@ def _alone(place: Path) -> Iterator[int | None]:
         yield lock.fileno()
 
 
-def _held(flow: Flow) -> list[str]:
-    """Names of the buffers that the mathematics reads."""
-    return [name for name, value in flow.named_buffers() if value.is_floating_point()]
+def _buffers(flow: Flow) -> dict[str, Tensor]:
+    """The buffers that the mathematics reads."""
+    return {name: value for name, value in flow.named_buffers() if value.is_floating_point()}
 
 
 def _key(flow: Flow, size: int) -> str:
@@ -233,10 +236,9 @@ def _key(flow: Flow, size: int) -> str:
 def compile_step(flow: Flow, size: int, path: Path) -> None:
     """Write the compiled step of a flow, for batches of this size, to a file."""
     like = {"dtype": flow.dtype}
-    buffers = dict(flow.named_buffers())
-    inputs = (torch.cat([p.detach().reshape(-1) for p in flow.parameters()]),
+    inputs = (joined(flow.parameters()),
               torch.randn(size, *flow.event_shape, **like), torch.full((size,), 1 / size, **like),
-              *(buffers[name] for name in _held(flow)),
+              *_buffers(flow).values(),
               *([torch.zeros(size, dtype=torch.long)] if flow.settings.classes else []))
     program = torch.export.export(make_fx(mean_nll(flow))(*inputs), inputs)
     with tempfile.TemporaryDirectory(dir=path.parent) as place:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and safetensors: nothing in them could run."""
+"""Files written whole or not at all, their folders, and safetensors: nothing in them could run."""
 
 import errno
 import os
@@ -13,6 +13,15 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 FULL = "The disk is full: make room, or delete runs that are no longer needed."
+
+
+def folder(variable: str, name: str) -> Path:
+    """The folder that an environment variable names; by default ``name`` in the user's cache."""
+    chosen = os.environ.get(variable)
+    if chosen:
+        return Path(chosen)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "flow-lab" / name
 
 
 def is_full(error: BaseException) -> bool:

@@ -281,9 +281,8 @@ class Flow(Bijection):
             if context.shape != x.shape[:1] or context.is_floating_point():
                 raise ValueError(f"Expected context as integers of shape ({len(x)},); got "
                                  f"{context.dtype} of shape {tuple(context.shape)}.")
-            if fused.recorded():
-                return  # the values are not there yet
-            if len(context) and not (0 <= int(context.min()) and int(context.max()) < classes):
+            if (len(context) and not fused.recorded()  # which has no values yet
+                    and not (0 <= int(context.min()) and int(context.max()) < classes)):
                 raise ValueError(f"Context has a class outside 0 to {classes - 1}.")
 
 

@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn.utils import vector_to_parameters
 
 from flowlab import parallel
 from flowlab.base import LOG_PROB
 from flowlab.checkpoint import Snapshot
-from flowlab.compiling import Compiler
+from flowlab.compiling import Compiler, joined
 from flowlab.flow import Flow
 from flowlab.layers import BatchNorm
 from flowlab.metrics import inverse_error, nll
@@ -92,9 +93,8 @@ class _Trainer:
         self.statistics = [value for layer in flow.modules() if isinstance(layer, BatchNorm)
                            for value in (layer.mean, layer.variance)]
         self.weights = _flatten(self.parameters)
-        #: Adam's first and second moments of the gradient, and how often it has stepped.
+        #: Adam's first and second moments of the gradient.
         self.first, self.second = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
-        self.count = torch.zeros((), device=self.weights.device)
         #: What the flow does not hold at present: within an epoch the average of the weights,
         #: between epochs the optimiser's own.
         self.aside = self.weights.clone()
@@ -104,7 +104,10 @@ class _Trainer:
         if resume is not None:
             self._restore(resume)
         self.batches = math.ceil(len(self.parts.train_x) / settings.batch_size)
-        self.compiler = self._compiler()
+        self.compiler = None
+        if settings.compiled:
+            largest = math.ceil(len(self.parts.train_x) / self.batches)
+            self.compiler = Compiler(flow, largest, settings.objective)
         self._measure()
         self.last_good = self._snapshot()
 
@@ -173,9 +176,9 @@ class _Trainer:
         """Adam (arXiv 1412.6980, algorithm 1) in one operation, with decoupled weight decay."""
         t = self.step / (self.batches * self.settings.epochs)
         self.rate = self.learning_rate * SCHEDULES[self.settings.schedule](t)
-        self.count += 1
+        count = torch.tensor(self.step + 1.0, device=self.weights.device)
         torch._fused_adamw_(
-            [self.weights], [gradient], [self.first], [self.second], [], [self.count],
+            [self.weights], [gradient], [self.first], [self.second], [], [count],
             lr=self.rate, beta1=0.9, beta2=0.999, weight_decay=self.settings.weight_decay,
             eps=1e-8, amsgrad=False, maximize=False)
 
@@ -186,18 +189,10 @@ class _Trainer:
         self.weights.copy_(self.aside)
         self.aside.copy_(held)
 
-    def _compiler(self) -> Compiler | None:
-        """What compiles the step, where that is asked for and the step is of the plain kind."""
-        if not self.settings.compiled:
-            return None
-        return Compiler(self.flow, math.ceil(len(self.parts.train_x) / self.batches),
-                        self.settings.objective)
-
     def _loss_and_gradient(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """The objective and its gradient on the whole batch."""
         loss = self._loss(batch)
-        gradient = torch.cat(
-            [g.reshape(-1) for g in torch.autograd.grad(loss, self.parameters)])
+        gradient = joined(torch.autograd.grad(loss, self.parameters))
         own, whole = len(parallel.share(batch)), len(batch)
         return (parallel.average(loss.detach(), own, whole),
                 parallel.average(gradient, own, whole))
@@ -290,7 +285,6 @@ class _Trainer:
         for own, kept in zip((self.aside, self.first, self.second), snapshot.optimiser,
                              strict=True):
             own.copy_(kept)
-        self.count.fill_(snapshot.step)
         self.epoch, self.step, self.stale = snapshot.epoch, snapshot.step, snapshot.stale
         self.best, self.seconds = snapshot.best, max(self.seconds, snapshot.seconds)
         self.learning_rate, self.train_nll = snapshot.learning_rate, snapshot.train_nll
@@ -307,7 +301,6 @@ SCHEDULES = {
 
 def _flatten(parameters: list[torch.nn.Parameter]) -> Tensor:
     """One flat tensor whose slices the parameters become, so that Adam is one operation."""
-    flat = torch.cat([p.detach().reshape(-1) for p in parameters])
-    for p, piece in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-        p.data = piece.view_as(p)
+    flat = joined(parameters)
+    vector_to_parameters(flat, parameters)
     return flat

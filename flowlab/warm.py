@@ -1,7 +1,7 @@
 """Imported by a worker before its first run: what is slow only the first time is paid here.
 
-The first picture and scikit-learn's import take seconds together; after this,
-a run's first frame comes at once.
+The first picture and scikit-learn's import take seconds together; after this, a run's first frame
+comes at once.
 """
 
 from flowlab.cameras import SIGMA

@@ -9,7 +9,7 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from flowlab import compiling
-from flowlab.compiling import Compiler, mean_nll
+from flowlab.compiling import Compiler, joined, mean_nll
 from flowlab.data import target
 from flowlab.training import TrainingSettings, train
 from glow import Glow
@@ -29,17 +29,13 @@ def kept(tmp_path, monkeypatch):
         process.wait()
 
 
-def flat(tensors):
-    return torch.cat([t.detach().reshape(-1) for t in tensors])
-
-
 def repr_of(flow):
     return f"{type(flow).__name__}{flow.event_shape}{flow.settings.classes}"
 
 
 def reference(flow, x, context=None):
     loss = -flow.log_prob(x, context).mean()
-    return loss, flat(torch.autograd.grad(loss, list(flow.parameters())))
+    return loss, joined(torch.autograd.grad(loss, list(flow.parameters())))
 
 
 @pytest.mark.parametrize("flow", [
@@ -59,7 +55,7 @@ def test_what_is_compiled_is_the_mean_nll_and_its_gradient(flow):
     buffers = [b for b in flow.buffers() if b.is_floating_point()]
     shares = torch.full((40,), 1 / 40, dtype=torch.float64)
     context = [torch.arange(40) % 3] if flow.settings.classes else []
-    inputs = (flat(flow.parameters()), x, shares, *buffers, *context)
+    inputs = (joined(flow.parameters()), x, shares, *buffers, *context)
     loss, gradient = make_fx(mean_nll(flow))(*inputs)(*inputs)
     true_loss, true_gradient = reference(flow, x, *context)
     torch.testing.assert_close(loss, true_loss.detach(), rtol=1e-10, atol=1e-10)
@@ -84,7 +80,7 @@ def test_a_training_takes_the_compiled_step_over(kept, monkeypatch):
     flow.train()
     for count in (54, 53, 1):
         x = target("moons").sample(count, seed=3)
-        loss, gradient = compiler.loss_and_gradient(flat(flow.parameters()), x, None)
+        loss, gradient = compiler.loss_and_gradient(joined(flow.parameters()), x, None)
         true_loss, true_gradient = reference(flow, x)
         torch.testing.assert_close(loss, true_loss.detach(), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(gradient, true_gradient, rtol=1e-3, atol=1e-5)
@@ -95,7 +91,8 @@ def test_a_training_takes_the_compiled_step_over(kept, monkeypatch):
 @pytest.mark.parametrize(("flow", "objective", "words"), [
     (RealNVP((2,), **SMALL), "reverse", "maximum likelihood"),
     (RealNVP((1, 4, 4), hidden_channels=2), "forward", "batch normalisation"),
-    (RealNVP((2,), normalisation="batchnorm", **SMALL), "forward", "batch normalisation")])
+    (RealNVP((2,), normalisation="batchnorm", **SMALL), "forward", "batch normalisation"),
+    (type("Own", (RealNVP,), {"__module__": "__main__"})((2,), **SMALL), "forward", "a script")])
 def test_what_is_not_compiled_is_said(flow, objective, words, monkeypatch):
     monkeypatch.setattr(compiling, "COMPILERS", (sys.executable,))
     compiler = Compiler(flow, 10, objective)

@@ -53,7 +53,7 @@ def cases(draw):
     return flow, x.requires_grad_(), context
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(case=cases(), inverse=st.booleans(), block=st.sampled_from([2, 2048]))
 def test_fast_equals_plain(case, inverse, block):
     flow, x, context = case

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import fetch_openml
 
+from flowlab import files
+
 #: Names the folder; by default it is in the user's cache.
 VARIABLE = "FLOWLAB_IMAGES"
 SIDE = 28
@@ -20,11 +22,7 @@ SIDE = 28
 
 def folder() -> Path:
     """Where fetched images are kept; the environment variable ``FLOWLAB_IMAGES`` moves it."""
-    chosen = os.environ.get(VARIABLE)
-    if chosen:
-        return Path(chosen)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "flow-lab" / "images"
+    return files.folder(VARIABLE, "images")
 
 
 def kept(name: str) -> bool:

@@ -24,11 +24,7 @@ _NAME = re.compile(r"own-[0-9a-f]{16}")
 
 def folder() -> Path:
     """The folder of the store; the environment variable ``FLOWLAB_OWN_DATA`` moves it."""
-    chosen = os.environ.get(VARIABLE)
-    if chosen:
-        return Path(chosen)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "flow-lab" / "own"
+    return files.folder(VARIABLE, "own")
 
 
 def is_own(name: object) -> bool:
