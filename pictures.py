@@ -1,7 +1,8 @@
 """Makes the trained flows and the moving pictures that the lab ships: ``make pictures``.
 
-Each model is trained on the moons by its own recipe. Into its folder ``images`` go the weights,
-the numbers of that training, and its pictures in both appearances. It takes some minutes, and the
+Each model is trained on the moons by its own recipe. Into its folder ``images`` go the weights and
+the numbers of that training; its pictures in both appearances, and the small ones that data are
+chosen by, go into ``static``, which the server gives out as it is. It takes some minutes, and the
 same machine makes the same files.
 """
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from flowlab import Flow, shipped
+from flowlab import Flow, shipped, tiles
 from flowlab.cameras import PlaneCamera
 from flowlab.explain import Journey, sampling
 from flowlab.figures import TransportPicture
@@ -51,11 +52,14 @@ LEARNING = (1200, 368)
 def main() -> None:
     """Train all models and write all files."""
     torch.set_num_threads(1)
+    for theme in THEMES:
+        tiles.sheet(theme).save(tiles.path(theme), lossless=True)
     for name, recipe in RECIPES.items():
-        folder = ROOT / name / "images"
+        weights, folder = ROOT / name / "images", ROOT / "static" / name
+        weights.mkdir(exist_ok=True)
         folder.mkdir(exist_ok=True)
-        shipped.make(recipe, folder)
-        flow, films = learn(recipe, run(name, recipe), folder)
+        shipped.make(recipe, weights)
+        flow, films = learn(recipe, run(name, recipe), weights)
         journey = sampling(flow, POINTS, SEED)
         for theme, film in films.items():
             frames = list(travel(journey, theme))
@@ -63,7 +67,7 @@ def main() -> None:
             if name == "realnvp":
                 write(folder / f"transport-{theme}.webp", frames, FRAMES, WIDE)
                 write(folder / f"learning-{theme}.webp", film, len(film), LEARNING, LOWER)
-        for path in sorted(folder.iterdir()):
+        for path in sorted([*weights.iterdir(), *folder.iterdir()]):
             print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -42,7 +42,7 @@ def what_it_is() -> None:
         "So one model does two things: it **draws new samples** (left to right), and it tells "
         "the **exact probability density** of any point (right to left).", width=PAGE)
     with st.container(key="transport"):
-        film(f"realnvp/images/transport-{theme()}.webp",
+        film(f"realnvp/transport-{theme()}.webp",
              "Points of a normal distribution pass six coupling layers of a trained RealNVP, "
              "which bend them and the grid under them into two interleaved half moons; then they "
              "go back.")
@@ -181,7 +181,7 @@ def maximum_likelihood() -> None:
         help="A nat is the unit of information with natural logarithms; 1 nat = 1.44 bits. A "
         "density can exceed 1, so log-likelihoods may be positive and losses negative.")
     with st.container(key="learning"):
-        film(f"realnvp/images/learning-{theme()}.webp",
+        film(f"realnvp/learning-{theme()}.webp",
              "The density of the moons, the density that a RealNVP learns, from a blur to two "
              "thin moons, and its loss falling to the entropy of the data.")
 
@@ -196,7 +196,7 @@ def three_models() -> None:
         title = models.MODELS[name].__name__
         with column, st.container(border=True, height="stretch"):
             st.subheader(title, anchor=False)
-            film(f"{name}/images/card-{theme()}.webp",
+            film(f"{name}/card-{theme()}.webp",
                  f"A grid and points carried by a trained {title} to the moons and back.")
             st.markdown(sentence)
             st.markdown(f":material/check: {can}")
@@ -239,9 +239,10 @@ STYLE = """<style>
 
 
 def film(path: str, alt: str) -> None:
-    """A moving picture of the lab, or a still of it where the visitor wants none."""
-    moving = st.session_state.get("moving", True)
-    st.image(explainer.still_or_moving(str(ROOT / path), moving), width="stretch", alt=alt)
+    """A moving picture from the folder ``static``, or the still beside it if none should move."""
+    if not st.session_state.get("moving", True):
+        path = path.replace(".webp", "-still.webp")
+    st.image(f"/app/static/{path}", width="stretch", alt=alt)
 
 
 show()

@@ -11,7 +11,7 @@ from helpers import LAYERS
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from flowlab import Flow
+from flowlab import Flow, tiles
 from flowlab.data import target
 from flowlab.explain import describe, normalising, sampling, stretch
 from flowlab.layers import Scaling
@@ -19,11 +19,12 @@ from models import MODELS, RECIPES
 from pictures import run
 
 ROOT = Path(__file__).parent.parent
+STATIC = ROOT / "static"
 THEMES = ("light", "dark")
 #: What each shipped flow has to reach on the moons, in nats.
 LIMITS = {"nice": 0.3, "realnvp": 0.05, "glow": 0.05}
-MOVING = [f"{name}/images/card-{theme}" for name in MODELS for theme in THEMES] + [
-    f"realnvp/images/{what}-{theme}" for what in ("transport", "learning") for theme in THEMES]
+MOVING = [f"{name}/card-{theme}" for name in MODELS for theme in THEMES] + [
+    f"realnvp/{what}-{theme}" for what in ("transport", "learning") for theme in THEMES]
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,13 @@ def images(page) -> list:
     return [element.proto.imgs[0] for element in page.get("image")]
 
 
+def moving(page) -> list[str]:
+    """Addresses of the pictures from the folder of files; all of them lead to one."""
+    urls = [image.url for image in images(page) if image.url.startswith("/app/static/")]
+    assert all((STATIC / url.removeprefix("/app/static/")).is_file() for url in urls)
+    return urls
+
+
 def test_the_page_explains_a_flow(page):
     assert not page.exception
     assert [header.value.split(" · ")[0] for header in page.header] == ["1", "2", "3", "4", "5"]
@@ -69,17 +77,14 @@ def test_every_picture_has_a_description_and_moves_at_once(page):
     pictures = page.get("image")
     assert len(pictures) == 7
     assert all(len(picture.proto.imgs[0].alt) > 30 for picture in pictures)
-    moving = [image.url for image in images(page) if image.url.startswith("data:image/webp")]
-    assert len(moving) == 5
+    assert len(moving(page)) == 5
 
 
 def test_pictures_stand_still_when_asked(page):
-    before = [image.url for image in images(page) if image.url.startswith("data:image/webp")]
+    before = moving(page)
     page.toggle(key="moving").set_value(False).run()
-    after = [image.url for image in images(page) if image.url.startswith("data:image/webp")]
     assert not page.exception
-    assert len(before) == len(after)
-    assert all(len(still) < len(moving) / 4 for still, moving in zip(after, before, strict=True))
+    assert moving(page) == [url.replace(".webp", "-still.webp") for url in before]
 
 
 def test_sliders_move_the_pictures(page):
@@ -125,22 +130,33 @@ def test_shipped_weights_are_those_of_the_script(name):
 
 @pytest.mark.parametrize("path", MOVING)
 def test_moving_pictures_are_whole(path):
-    with Image.open(ROOT / f"{path}.webp") as moving, Image.open(ROOT / f"{path}-still.webp") as s:
-        assert moving.format == s.format == "WEBP"
-        assert moving.size == s.size
-        assert moving.n_frames > 10 and s.n_frames == 1
-        first = np.asarray(moving.convert("L"), dtype=float)
-        moving.seek(moving.n_frames // 2)
-        half = np.asarray(moving.convert("L"), dtype=float)
+    with (Image.open(STATIC / f"{path}.webp") as film,
+          Image.open(STATIC / f"{path}-still.webp") as still):
+        assert film.format == still.format == "WEBP"
+        assert film.size == still.size
+        assert film.n_frames > 10 and still.n_frames == 1
+        first = np.asarray(film.convert("L"), dtype=float)
+        film.seek(film.n_frames // 2)
+        half = np.asarray(film.convert("L"), dtype=float)
     assert np.abs(first - half).max() > 50
     assert (first.mean() > 128) == path.endswith("light")
 
 
 def test_shipped_files_are_small():
-    files = [file for name in MODELS for file in (ROOT / name / "images").glob("*.webp")]
-    sizes = [file.stat().st_size for file in files]
+    sizes = [file.stat().st_size for file in STATIC.rglob("*.*")]
     assert max(sizes) < 1.5e6
     assert sum(sizes) < 6e6
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_file_of_small_pictures_is_that_of_the_script(theme):
+    with Image.open(tiles.path(theme)) as file:
+        kept, now = (np.asarray(each.convert("RGB"), dtype=float)
+                     for each in (file, tiles.sheet(theme)))
+    assert kept.shape == now.shape
+    # other versions of libraries may draw a point's edge otherwise, but no tile looks like another
+    for old, new in zip(*(np.split(each, len(tiles.NAMES)) for each in (kept, now)), strict=True):
+        assert np.abs(old - new).mean() < 2
 
 
 @pytest.mark.parametrize("strength", [0.3, 0.7, 1.0, 4.0])

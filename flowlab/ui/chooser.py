@@ -8,9 +8,10 @@ from collections.abc import Callable, Container, Iterable
 
 import streamlit as st
 
+from flowlab import tiles
 from flowlab.data import Images, image_set, images, store, target, targets
 from flowlab.data.images import TITLES, at_hand, is_image_set
-from flowlab.figures import image_thumbnail, name_tile, png, thumbnail
+from flowlab.figures import name_tile, png
 from flowlab.ui import image, own_data
 from flowlab.ui.allowed import source
 from flowlab.ui.images import leave, start
@@ -20,13 +21,8 @@ COLUMNS = 4
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def picture(name: str, appearance: str) -> bytes:
-    """The thumbnail of a distribution, or of images that are at hand, as PNG."""
-    truth = source(name)
-    if isinstance(truth, Images):
-        return png(image_thumbnail(truth.pixels[:9, 0].numpy(), truth.grey_levels - 1,
-                                   theme=appearance))
-    return png(thumbnail(truth.sample(800, seed=0)[:, :2].numpy(), truth.limits, theme=appearance))
+def _picture(name: str, appearance: str) -> bytes:
+    return tiles.drawn(source(name), appearance)
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
@@ -135,11 +131,18 @@ def _pictures(prefix: str, names: Iterable[str], chosen: Container[str]) -> None
     """Put the pictures behind the tiles' words, and a frame around the chosen ones."""
     rules = []
     for name in names:
-        png = picture(name, theme()) if at_hand(name) else _name(_title(name), theme())
         frame = "border-color: #2b87d1;" if name in chosen else ""
         rules.append(f".st-key-{prefix}-choose-{name} button "
-                     f"{{ background-image: url({image.address(png)}); {frame} }}")
+                     f"{{ background: {_background(name, theme())}; {frame} }}")
     st.html(f"<style>{''.join(rules)}</style>")
+
+
+def _background(name: str, appearance: str) -> str:
+    at_once = tiles.background(name, appearance)
+    if at_once:
+        return at_once
+    content = _picture(name, appearance) if at_hand(name) else _name(_title(name), appearance)
+    return f"center / cover url({image.address(content)})"
 
 
 def _empty_tile(prefix: str) -> None:

@@ -10,30 +10,12 @@ from flowlab import Flow
 from flowlab.data import target
 from flowlab.explain import Journey, normalising, sampling, stretch
 from flowlab.figures import TransportPicture, change_of_variables, png
-from flowlab.ui.image import address
 
 POINTS, SEED = 900, 1
 STRENGTHS = (0.7, 4.0)  # of the map of the line, weakest and strongest
 #: The same ends for every strength, so that only the curves move.
 LINE_ENDS = (-5.2, 5.2)
 HIGHEST = 0.6
-
-
-@st.cache_data(show_spinner=False, max_entries=32)
-def still_or_moving(path: str, moving: bool) -> str:
-    """The address of a picture file.
-
-    Parameters
-    ----------
-    path : str
-        A WebP file; beside it is a still of it.
-    moving : bool
-        Whether it may move.
-    """
-    file = Path(path)
-    if not moving:
-        file = file.with_stem(f"{file.stem}-still")
-    return address(file.read_bytes(), "webp")
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
