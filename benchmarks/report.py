@@ -62,46 +62,53 @@ def _evaluation(rows: list[dict[str, Any]]) -> list[str]:
 
 def _quality(rows: list[dict[str, Any]]) -> list[str]:
     """Each peer at its best learning rate, target by target."""
-    targets, peers = list(dict.fromkeys(r["target"] for r in rows)), _names(rows)
-    final = {(p, t): min(_kl(g) for g in _by_rate(rows, p, t)) for p in peers for t in targets}
+    targets, names = list(dict.fromkeys(r["target"] for r in rows)), _names(rows)
+    runs = {(name, t): _best([r for r in rows if (r["library"], r["target"]) == (name, t)])
+            for name in names for t in targets}
     parts = ["## KL to the truth after training\n",
              "Nats. Peers after their whole time, at their best learning rate of 0.001, 0.003 and "
              "0.01; ours after its default training.\n",
-             _table(("Library", *targets), ([p, *(f"{final[p, t]:.3f}" for t in targets)]
-                                            for p in peers))]
-    others = [p for p in peers if p != OURS]
-    if OURS not in peers or not others:
+             _table(("Library", *targets), ([n, *(f"{_kl(runs[n, t]):.3f}" for t in targets)]
+                                            for n in names))]
+    ours = [name for name in names if name.startswith(OURS)]
+    peers = [name for name in names if name not in ours]
+    if not ours or not peers:
         return parts
-    table, ratios = [], []
+    table, times = [], {name: [] for name in ours}
     for t in targets:
-        level = min(final[p, t] for p in others)
-        own = [r for r in rows if (r["library"], r["target"]) == (OURS, t)]
-        reached = median(_time_to(r["curve"], level) for r in own)
-        ratios.append(reached)
-        best = min(others, key=lambda p: final[p, t])
-        budget = max(r["curve"][-1][0] for r in rows if r["library"] == best)
-        error = max(r["inverse_error"] for r in own)
-        length = median(r["curve"][-1][0] for r in own)
-        table.append((t, f"{level:.3f} ({best}, {budget:.0f} s)",
-                      "never" if math.isinf(reached) else f"{reached:.1f}", f"{length:.1f}",
-                      f"{error:.1e}"))
-    mean = math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else math.inf
+        best = min(peers, key=lambda p: _kl(runs[p, t]))
+        level = _kl(runs[best, t])
+        budget = median(r["curve"][-1][0] for r in runs[best, t])
+        row = [t, f"{level:.3f} ({best}, {budget:.0f} s)"]
+        for name in ours:
+            reached = median(_time_to(r["curve"], level) for r in runs[name, t])
+            times[name].append(reached)
+            row += ["never" if math.isinf(reached) else f"{reached:.1f}",
+                    f"{median(r['curve'][-1][0] for r in runs[name, t]):.1f}"]
+        error = max(r["inverse_error"] for name in ours for r in runs[name, t])
+        table.append((*row, f"{error:.1e}"))
+    heads = [f"{name}: {what}" for name in ours for what in ("seconds", "whole training, s")]
+    means = [f"{name} {_geometric_mean(values):.1f} s" for name, values in times.items()]
     return [*parts, "Seconds until ours, at its defaults, is below what the best peer reached:\n",
-            _table(("Target", "best peer's KL", "ours, seconds", "whole training, s",
-                    "inverse error, float32"), table),
-            f"Geometric mean: {mean:.1f} s.\n"]
+            _table(("Target", "best peer's KL", *heads, "inverse error, float32"), table),
+            f"Geometric means: {', '.join(means)}.\n"]
 
 
-def _by_rate(rows: list[dict[str, Any]], name: str, target: str) -> list[list[dict[str, Any]]]:
-    own = [r for r in rows if r["library"] == name and r["target"] == target]
-    return [[r for r in own if r["learning_rate"] == rate]
-            for rate in {r["learning_rate"] for r in own}]
+def _best(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs at the learning rate that was taken for all seeds, the best of the first."""
+    by_rate = [[r for r in rows if r["learning_rate"] == rate]
+               for rate in {r["learning_rate"] for r in rows}]
+    return min(by_rate, key=lambda group: (-len(group), _kl(group)))
 
 
 def _kl(rows: list[dict[str, Any]]) -> float:
     """Median over seeds of the last KL; a training that went wrong counts as infinite."""
     values = [r["curve"][-1][2] for r in rows]
     return median(v if math.isfinite(v) else math.inf for v in values)
+
+
+def _geometric_mean(values: list[float]) -> float:
+    return math.exp(sum(map(math.log, values)) / len(values))
 
 
 def _time_to(curve: list[list[float]], level: float) -> float:

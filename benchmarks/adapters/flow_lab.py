@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -30,18 +31,24 @@ class Adapter(Torch):
                          **{depth: LAYERS})
 
     def fit(self, x: np.ndarray, learning_rate: float | None, batch_size: int) -> Iterator[int]:
-        """``flowlab.training.train``, epoch by epoch; its defaults where the rate is None."""
+        """``flowlab.training.train``, epoch by epoch; its defaults where the rate is None.
+
+        Steps that are to be compiled are so before this returns: no library's compiling is timed.
+        """
         given = {} if learning_rate is None else {
             "learning_rate": learning_rate, "schedule": "constant", "epochs": 10_000,
-            "test_fraction": 0.01,  # the peers measure no test NLL
-            "compiled": self.compiled}
-        settings = TrainingSettings(batch_size=batch_size, seed=self.seed, **given)
+            "test_fraction": 0.01}  # the peers measure no test NLL
+        settings = TrainingSettings(batch_size=batch_size, seed=self.seed, compiled=self.compiled,
+                                    **given)
+        points = torch.from_numpy(x)
+        while next(train(deepcopy(self.flow), points, settings)).compiled != self.compiled:
+            time.sleep(2)
+        return self._epochs(points, settings)
+
+    def _epochs(self, points: torch.Tensor, settings: TrainingSettings) -> Iterator[int]:
         done = 0
-        for progress in train(self.flow, torch.from_numpy(x), settings):
-            if progress.compiled == self.compiled:
-                yield progress.step - done
-            else:  # no library's compiling is timed
-                time.sleep(2)
+        for progress in train(self.flow, points, settings):
+            yield progress.step - done
             done = progress.step
 
     def _log_prob(self, x: torch.Tensor) -> torch.Tensor:

@@ -3,11 +3,15 @@
 from adapters import flow_lab
 from adapters.flow_lab import MODELS, PACKAGES
 
-__all__ = ["MODELS", "NAME", "PACKAGES", "Adapter"]
+__all__ = ["MODELS", "NAME", "PACKAGES", "Adapter", "Defaults"]
 NAME = "Flow Lab, compiled"
 
 
 class Adapter(flow_lab.Adapter):
-    """As Flow Lab; a training counts from where the compiled step took over."""
+    """As Flow Lab; its steps are compiled before the clock starts."""
 
     compiled = True
+
+
+class Defaults(Adapter, flow_lab.Defaults):
+    """As Flow Lab's."""
