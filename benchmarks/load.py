@@ -196,15 +196,16 @@ def _digest(data: bytes) -> str:
 
 
 @contextmanager
-def server(runs: str) -> Iterator[tuple[str, subprocess.Popen]]:
-    """A lab of its own on a free port, with an empty folder for runs."""
+def server(folder: Path) -> Iterator[tuple[str, subprocess.Popen]]:
+    """A lab of its own on a free port, with empty folders for runs and for its log."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
     process = subprocess.Popen(
         command, cwd=HERE.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "FLOWLAB_RUNS": runs})
+        env={**os.environ, "OMP_NUM_THREADS": "1", "FLOWLAB_RUNS": str(folder / "runs"),
+             "FLOWLAB_LOG": str(folder / "log")})
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(450):
@@ -278,6 +279,8 @@ async def attend(url: str, pid: int, sessions: int, minutes: float, think: tuple
 
 def kept(folder: Path, room: Class) -> dict[str, Any]:
     """What the store says of the class's runs: how they ended, and their shares of the workers."""
+    at_work = worked(folder / "log")
+    folder = folder / "runs"
     with closing(sqlite3.connect(folder / "runs.sqlite")) as db:
         rows = db.execute("SELECT id, outcome, created, ended, family FROM runs").fetchall()
     found = {row[0]: row for row in rows}
@@ -291,19 +294,21 @@ def kept(folder: Path, room: Class) -> dict[str, Any]:
                          for s in room.seen.get(_digest(address), ())
                          if owner is not None and s != owner]
     lives = {row[0]: (row[2], row[3] or time.time(), row[4] or row[0]) for row in rows}
-    shares = {run: share(run, lives, room.pauses,
-                         worked(folder / run, lives[run][1], room.pauses[run]))
-              for run in room.runs if run in found and run not in room.left}
+    shares = {}
+    for run in {*room.runs} & {*found} - {*room.left}:
+        held = room.pauses[run]
+        paused = sum(b - a for a, b in zip(held[::2], held[1::2], strict=False))
+        shares[run] = share(run, lives, room.pauses, at_work.get(run[:6], 0.0) - paused)
     left = len(set(room.left) & set(room.runs))
     return {"started": len(room.runs), "left": left, "outcomes": dict(Counter(outcomes.values())),
             "lost": len(lost), "shares": sorted(round(s, 3) for s in shares.values())}
 
 
-def worked(folder: Path, ended: float, held: list[float]) -> float:
-    """Seconds that a run had a worker: from its first picture to its end, without its pauses."""
-    pictures = [png.stat().st_mtime for png in folder.glob("*.png")]
-    paused = sum(b - a for a, b in zip(held[::2], held[1::2], strict=False))
-    return max(ended - min(pictures) - paused, 0.0) if pictures else 0.0
+def worked(log: Path) -> dict[str, float]:
+    """Seconds that runs had a worker, by what the log tells of their ids."""
+    lines = map(json.loads, log.read_text().splitlines())
+    return {line["run"]: line["seconds"] for line in lines
+            if line["event"].startswith("run ") and "seconds" in line}
 
 
 def _address(png: bytes) -> bytes:
@@ -351,7 +356,7 @@ def measure(sessions: int, minutes: float, think: tuple[float, float] = (2.0, 6.
             rest: float = 900, epochs: int = 20) -> dict[str, Any]:
     """Hold a lesson and say how it went."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        with server(folder) as (url, process):
+        with server(Path(folder)) as (url, process):
             room, results = asyncio.run(attend(url, process.pid, sessions, minutes, think,
                                                rest, epochs))
         results |= kept(Path(folder), room)

@@ -46,9 +46,13 @@ class Limits(Settings):
         None, "Workers", "Trainings of all visitors that go on at once, paused ones aside; left "
         "out, as many as there are cores.", group="Training", unit="runs", ge=1, le=1024)
     max_seconds: float | None = setting(
-        None, "Wall time", "How long one training may take from its start, pauses included; then "
-        "it is stopped, and what it has reached is kept.", group="Training", unit="seconds", ge=1,
+        None, "Wall time", "How long one training may have a worker, pauses included; then it is "
+        "stopped, and what it has reached is kept.", group="Training", unit="seconds", ge=1,
         le=1e7)
+    turn: float = setting(
+        10.0, "Turn", "How long a training keeps its worker where somebody else's waits for one: "
+        "then it makes room after its epoch, and goes on when it is its turn again.",
+        group="Training", unit="seconds", ge=1, le=1e7)
     max_epochs: int | None = setting(
         None, "Epochs", "Epochs that one training may be asked for.", group="Training",
         unit="epochs", ge=1, le=10_000)

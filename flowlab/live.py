@@ -10,6 +10,7 @@ from torch import Tensor
 from flowlab.cameras import Camera, camera
 from flowlab.figures import SHOWN as LAYERS_SHOWN
 from flowlab.flow import Flow
+from flowlab.jobs.engine import GoOn
 from flowlab.settings import RunSettings
 from flowlab.training import Progress, Snapshot
 
@@ -37,6 +38,9 @@ class Request:
         What the training goes on from; a fresh flow otherwise.
     pictures : "live" or "end"
         Whether every frame has a picture, or only the last one, where nobody watches.
+    history : tuple of (int, float, float, float)
+        Of a training that goes on after a turn: epoch, training NLL, test NLL and seconds of all
+        its epochs.
     """
 
     train: Callable[..., Iterator[Progress]]
@@ -45,6 +49,7 @@ class Request:
     layers: tuple[str, ...] = LAYERS_SHOWN
     resume: Snapshot | None = None
     pictures: Literal["live", "end"] = "live"
+    history: tuple[tuple[int, float, float, float], ...] = ()
 
     @property
     def label(self) -> str:
@@ -122,29 +127,38 @@ def give_back(settings: RunSettings, used: Camera) -> None:
         del _spare[next(iter(_spare))]
 
 
-def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None, Frame | None]:
+def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None,
+                                         Frame | GoOn | None]:
     """Train and yield once a batch: a `Frame` when one is due, else None.
 
     Pictures take at most a small share of the time, so a watched training is nearly as fast as an
     unwatched one; over a long run they come ever more seldom. ``{"learning_rate": 1e-3}``,
     ``{"theme": "dark"}`` or ``{"layers": ("samples", "grid")}`` can be sent in at any batch; the
     next batch then gives a frame in any case, and ``{"look": True}`` asks for no more than that.
-    Returns the last frame, also when closed.
+    Returns the last frame, also when closed; after ``{"leave": True}``, at the end of the epoch,
+    what to go on with.
     """
-    film = Film(request.settings, request.theme, request.layers, request.pictures)
+    film = Film(request.settings, request.theme, request.layers, request.pictures,
+                request.history)
+    leaves = False
     generator = request.train(request.settings, every="batch", resume=request.resume)
     progress = next(generator)
     try:
-        while progress.outcome == "running":
+        while progress.outcome == "running" and not (leaves and progress.snapshot is not None):
             message = (yield film.frame(progress, film.due())) or {}
             film.follow(message)
+            leaves = leaves or "leave" in message
             progress = generator.send(message.get("learning_rate"))
     except GeneratorExit:
         generator.close()
+        leaves = False
     last = film.frame(progress, True, last=True)
     film.end()
-    if progress.outcome != "running":
+    if leaves or progress.outcome != "running":
         yield last
+    if leaves and progress.outcome == "running":
+        return GoOn(replace(request, resume=last.snapshot, theme=last.theme, layers=last.layers,
+                            history=tuple(film.epochs())))
     return last
 
 
@@ -153,7 +167,7 @@ def _go_on(request: Request, frame: Frame) -> Request:
     return replace(request, resume=frame.snapshot or request.resume)
 
 
-watch.resume = _go_on
+watch.resume, watch.leave = _go_on, {"leave": True}
 
 
 class Film:
@@ -164,14 +178,15 @@ class Film:
 
     def __init__(self, settings: RunSettings, theme: str = "light",
                  layers: tuple[str, ...] = LAYERS_SHOWN,
-                 pictures: Literal["live", "end"] = "live") -> None:
+                 pictures: Literal["live", "end"] = "live",
+                 history: tuple[tuple[int, float, float, float], ...] = ()) -> None:
         self.scene = settings, theme, layers
         self.live = pictures == "live"
         self.camera: Camera | None = None
-        self.history: list[tuple[int, float, float]] = []
-        self.seconds: list[float] = []  # spent training at each epoch of the history
+        self.history: list[tuple[int, float, float]] = [epoch[:3] for epoch in history]
+        self.seconds = [epoch[3] for epoch in history]  # spent training, at each of these epochs
         self.snapshot: Snapshot | None = None  # of the last epoch
-        self.sent = 0  # epochs of the history that a frame has carried
+        self.sent = len(history)  # epochs that a frame has carried
         self.start = time.perf_counter()
         self.next_frame = self.next_weights = self.next_snapshot = 0.0  # seconds since the start
         self.hurry = False  # a viewer changed something and waits to see it
@@ -187,6 +202,11 @@ class Film:
         if "layers" in message:
             self._borrowed().show(message["layers"])
         self.hurry = self.hurry or bool(message)
+
+    def epochs(self) -> Iterator[tuple[int, float, float, float]]:
+        """Its history with the seconds, as in `Request`."""
+        return ((*epoch, seconds)
+                for epoch, seconds in zip(self.history, self.seconds, strict=True))
 
     def end(self) -> None:
         """Lend its camera to others."""

@@ -44,6 +44,21 @@ def total(start):
         time.sleep(0.002)
 
 
+def far(start):
+    """Count to 99, each an event; when asked, leave at the end of a ten."""
+    from flowlab.jobs import GoOn  # and with it much else, which others here do without
+    leaves = False
+    for i in range(start, 100):
+        leaves = (yield i) == "leave" or leaves
+        if leaves and i % 10 == 9:
+            return GoOn(i + 1)
+        time.sleep(0.01)
+    return "end"
+
+
+far.leave = "leave"
+
+
 def gated(folder):
     """A batch that lasts until the file `gate` appears, then batches without end."""
     yield "first"

@@ -44,6 +44,8 @@ def test_the_sentence(position, seconds, words):
 class Told:
     """An engine and a recorder that say what they are told to."""
 
+    turn = None
+
     def __init__(self, runs):
         self.states = {job: Status(state) for job, (state, _) in runs.items()}
         self.numbers = {job: numbers for job, (_, numbers) in runs.items() if numbers}
@@ -67,3 +69,5 @@ def test_the_lab_reckons_with_what_runs_have_told():
         "d": ("running", None),  # has told nothing: the usual 10 s
         "e": ("paused", {"step": 1, "steps": 100, "seconds": 2.0}), "f": ("queued", None)})
     assert [lab.expected_wait(place) for place in (1, 2, 3)] == [6, 10, 16]
+    lab.engine.turn = 4.0  # then the next one has the worker
+    assert [lab.expected_wait(place) for place in (1, 2, 3)] == [4, 4, 8]

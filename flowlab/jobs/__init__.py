@@ -5,8 +5,8 @@ and `flowlab.jobs.choose.engine` gives the one that is asked for.  Nothing here 
 trained: a job is any generator function that can be imported.
 """
 
-from flowlab.jobs.engine import ACTIONS, Engine, Status, UnknownRun
+from flowlab.jobs.engine import ACTIONS, Engine, GoOn, Status, UnknownRun
 from flowlab.jobs.local import Local
 from flowlab.jobs.ray import Ray
 
-__all__ = ["ACTIONS", "Engine", "Local", "Ray", "Status", "UnknownRun"]
+__all__ = ["ACTIONS", "Engine", "GoOn", "Local", "Ray", "Status", "UnknownRun"]

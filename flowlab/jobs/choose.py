@@ -29,4 +29,5 @@ def engine(preload: tuple[str, ...] = (), workers: int | None = None) -> Engine:
     if name not in ENGINES:
         raise ValueError(f"FLOWLAB_ENGINE is {name!r}: set it to 'local' or 'ray'.")
     workers = limits().max_workers if workers is None else workers
-    return ENGINES[name](workers, preload, seconds=limits().max_seconds)
+    turns = {"turn": limits().turn} if name == "local" else {}  # a cluster grows instead
+    return ENGINES[name](workers, preload, seconds=limits().max_seconds, **turns)

@@ -48,6 +48,13 @@ class Status:
         return self.state in ACTIVE
 
 
+@dataclass(frozen=True)
+class GoOn:
+    """What a generator returns to leave its worker to others: the settings to go on with later."""
+
+    settings: Any
+
+
 class Engine(ABC):
     """Runs generator functions somewhere else.
 
@@ -56,6 +63,9 @@ class Engine(ABC):
     the generator returns is the run's result.  Function, settings, events and result are pickled.
 
     Settings may have an attribute ``label``, a fixed word for the log.
+
+    A function may have an attribute ``leave``: a value that, sent in, has it return `GoOn` before
+    long, so that others get its worker.  Its run then waits for its next turn.
 
     A function may have an attribute ``resume``, a function of the settings and the last event that
     returns the settings to go on with.  An engine that can take up a run whose worker died does so
@@ -72,6 +82,9 @@ class Engine(ABC):
             engine.control(run, "pause")
             engine.events(run)
     """
+
+    #: Seconds after which a run leaves its worker where others wait; None for never.
+    turn: float | None = None
 
     @abstractmethod
     def submit(self, function: Callable[[Any], Generator], settings: Any, owner: str = "",

@@ -25,7 +25,7 @@ class Run:
     owner : str
         Who asked for it.
     request : tuple
-        What the worker needs to start; emptied once it has been sent.
+        What the worker needs to start.
     commands : list
         Messages for the worker that came while the run was queued.
     turn : int
@@ -36,8 +36,14 @@ class Run:
         What the parent found wrong with it while it runs.
     label : str
         What it is, in a fixed word, for the log.
+    leave : object
+        What, sent in, has it leave its worker to others; None where it cannot.
+    leaving : bool
+        Whether it has been asked to.
     begun : float
-        When it was queued, then when it started (``time.monotonic``).
+        When it was queued, or got its worker, the last time (``time.monotonic``).
+    used : float
+        Seconds that it had a worker before.
     late : str
         Why it is stopped before its time, where it took too long.
     """
@@ -57,8 +63,17 @@ class Run:
     stop_by: float | None = None
     fault: str = ""
     label: str = ""
+    leave: Any = None
+    leaving: bool = False
     begun: float = field(default_factory=time.monotonic)
+    used: float = 0.0
     late: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """How long it has had a worker, pauses included."""
+        at_work = self.state in ("running", "paused")
+        return self.used + (time.monotonic() - self.begun if at_work else 0.0)
 
     def status(self) -> Status:
         """The run as others see it."""
@@ -67,13 +82,13 @@ class Run:
 
     def end(self, state: str, message: str = "", traceback: str = "", result: Any = None) -> None:
         """Enter a final state."""
-        self.state, self.position = state, 0
+        self.used, self.state, self.position = self.seconds, state, 0
         self.message = self.late if self.late and state == "stopped" else message
         self.traceback, self.result, self.stop_by = traceback, result, None
         # An error's text may hold a user's words; its kind and its place do not.
         place = _PLACE.findall(traceback)
         self.tell(state, logging.WARNING if state in ("failed", "lost") else logging.INFO,
-                  seconds=round(time.monotonic() - self.begun, 1) if self.turn >= 0 else None,
+                  seconds=round(self.used, 1) if self.turn >= 0 else None,
                   error=message.partition(":")[0] if place else None,
                   at=":".join(place[-1]) if place else None)
 
@@ -133,6 +148,27 @@ class Queue:
         started = sorted(self.runs.values(), key=lambda run: run.turn)
         self.waiting = fair_order(self.waiting, going, {run.owner: run.turn for run in started})
 
+    def back(self, run: Run, request: tuple) -> None:
+        """Let a run that has left its worker wait for its next turn."""
+        run.used, run.state, run.begun = run.seconds, "queued", time.monotonic()
+        run.request, run.leaving = request, False
+        self.waiting.append(run)
+        run.tell("made room", seconds=round(run.used, 1), waiting=len(self.waiting))
+
+    def over(self, turn: float) -> list[Run]:
+        """Runs whose turn is over, and that somebody else's run waits for; longest ones first."""
+        left = [run for run in self.runs.values() if run.state == "running"]
+        late = sorted((run for run in left if run.leave is not None and not run.leaving
+                       and time.monotonic() - run.begun > turn), key=lambda run: run.begun)
+        owners = [run.owner for run in self.waiting][sum(run.leaving for run in left):]
+        found = []
+        for run in late:
+            other = next((owner for owner in owners if owner != run.owner), None)
+            if other is not None:
+                owners.remove(other)
+                found.append(run)
+        return found
+
     def start(self) -> Run:
         """Take out the first run."""
         run = self.waiting.pop(0)
@@ -147,9 +183,8 @@ class Queue:
         """Runs that have just taken too long and are to be stopped, each once."""
         if self.seconds is None:
             return []
-        latest = time.monotonic() - self.seconds
         found = [run for run in self.runs.values() if run.state in ACTIVE and not run.late
-                 and run.turn >= 0 and run.begun < latest]
+                 and run.seconds > self.seconds]
         for run in found:
             run.late = (f"Stopped after {self.seconds:g} s, the longest that a run may take here "
                         "(max_seconds).")
@@ -158,7 +193,7 @@ class Queue:
     def drop(self, run: Run) -> None:
         """End a run that still waits."""
         self.waiting.remove(run)
-        run.end("stopped", "Stopped before it started.")
+        run.end("stopped", "Stopped before it started." if run.turn < 0 else "")
 
     def number(self, blocked: bool) -> None:
         """Tell those that wait their places, and whether paused runs hold every worker."""

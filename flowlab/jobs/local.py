@@ -22,6 +22,9 @@ class Local(Desk):
     hold all of them, further workers start, at most `spare`; they end when they are too many.
     A resumed run goes on at once, so for a while more than `workers` runs may share the cores.
 
+    A run whose function can leave its worker (see `Engine`) does so when its turn is over and a run
+    of another owner waits; it goes on at its next turn.
+
     Events and results stay in memory until `forget`.
 
     Parameters
@@ -37,7 +40,9 @@ class Local(Desk):
     grace : float
         Seconds a generator gets to end after a stop, before its process is killed.
     seconds : float or None
-        How long a run may take from its start, pauses included, before it is stopped.
+        How long a run may have a worker, pauses included, before it is stopped.
+    turn : float or None
+        Seconds after which a run's turn is over; None for never.
 
     Raises
     ------
@@ -56,6 +61,7 @@ class Local(Desk):
         spare: int = 8,
         grace: float = 15.0,
         seconds: float | None = None,
+        turn: float | None = None,
     ) -> None:
         refuse_in_worker()
         workers = cores() if workers is None else workers
@@ -64,8 +70,9 @@ class Local(Desk):
                 "Local needs at least one worker and one thread, and neither spare workers nor "
                 f"grace below zero; got {workers=}, {threads=}, {spare=}, {grace=}."
             )
+        self.turn = turn
         preload = (preload,) if isinstance(preload, str) else tuple(preload)
-        self._pool = Pool(workers, spare, grace, (threads, grace, preload), seconds)
+        self._pool = Pool(workers, spare, grace, (threads, grace, preload), seconds, turn)
         atexit.register(self.close)
 
     @property

@@ -8,8 +8,10 @@ from collections import Counter
 from multiprocessing.connection import wait
 
 from flowlab.events import event
+from flowlab.jobs.engine import GoOn
 from flowlab.jobs.fair import Queue, Run
 from flowlab.jobs.process import Process, encode, reported
+from flowlab.jobs.request import pickled
 
 TICK = 0.1  # seconds between looks at deadlines and at processes that died without a word
 STILLBORN = 3  # workers in a row that die while they start, before giving up
@@ -35,11 +37,13 @@ class Pool:
         Further arguments of `Process`.
     seconds : float or None
         As in `flowlab.jobs.fair.Queue`.
+    turn : float or None
+        Seconds after which a run leaves its worker where another owner's waits.
     """
 
     def __init__(self, workers: int, spare: int, grace: float, setup: tuple,
-                 seconds: float | None = None) -> None:
-        self.workers, self.spare, self.grace = workers, spare, grace
+                 seconds: float | None = None, turn: float | None = None) -> None:
+        self.workers, self.spare, self.grace, self.turn = workers, spare, grace, turn
         self.lock = threading.RLock()
         self.queue = Queue(seconds)
         self.processes: list[Process] = []
@@ -66,6 +70,8 @@ class Pool:
             process.send_encoded(message)
             if action == "stop" and run.stop_by is None:
                 run.stop_by = time.monotonic() + self.grace
+            if run.leaving:  # it may be gone already, and then hears it at its next turn
+                run.commands.append(message)
         elif action == "stop":
             self.queue.drop(run)
             self._schedule()
@@ -128,7 +134,7 @@ class Pool:
         process.run = run
         # In one message: what was asked before must hold for the first batch already.
         process.send("run", run.id, run.commands, *run.request)
-        run.request = ()
+        run.commands = []
 
     def _read(self) -> None:
         """Hear all workers; the body of the reader thread."""
@@ -169,19 +175,31 @@ class Pool:
                 run.fault = fault
                 self.command(run, "stop")
             elif kind == "end":
-                state, message, traceback, _ = rest
-                fault = run.fault or fault
-                run.end("failed" if fault else state, fault or message, traceback, value)
                 process.run = None
+                self._end(run, *rest[:3], value, run.fault or fault)
             else:
                 run.state = kind
             self._schedule()
 
+    def _end(self, run: Run, state: str, message: str, traceback: str, value: object,
+             fault: str) -> None:
+        """Let a run be over, or wait for its next turn."""
+        if not isinstance(value, GoOn) or fault:
+            run.end("failed" if fault else state, fault or message, traceback, value)
+        elif run.stop_by is not None:  # a stop that it did not hear any more
+            run.end("stopped")
+        else:
+            settings = pickled("The settings", value.settings, "keep to plain data")
+            self.queue.back(run, (*run.request[:3], settings))
+
     def _check(self) -> None:
-        """Kill workers that did not stop in time; find those that died and left the pipe open."""
+        """End turns, and workers that did not stop in time or died and left the pipe open."""
         with self.lock:
             for run in self.queue.overdue():
                 self.command(run, "stop")
+            for run in self.queue.over(self.turn) if self.turn is not None else ():
+                self.command(run, "send", run.leave)
+                run.leaving = True
             processes = list(self.processes)
             for process in processes:
                 run = process.run

@@ -19,7 +19,7 @@ from flowlab.ui.operating import refused
 from flowlab.ui.own_data import largest
 from flowlab.ui.plain import plain
 from flowlab.ui.rights import ROOM
-from flowlab.ui.training import BADGES
+from flowlab.ui.standing import BADGES
 from flowlab.ui.visitor import visitor
 
 REFRESH = 3.0  # seconds between two looks while a run is under way

@@ -4,6 +4,7 @@ Streamlit's scripts come and go with every click; what must outlive them is here
 """
 
 import atexit
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -234,7 +235,9 @@ class Lab:
         left = {job: _left(told.get(job)) for job, status in states.items()
                 if status.state == "running"}
         took += [told[job]["seconds"] + rest for job, rest in left.items() if rest is not None]
-        return expected_wait(position, list(left.values()), median(took) if took else None)
+        turn = self.engine.turn or math.inf
+        return expected_wait(position, [rest and min(rest, turn) for rest in left.values()],
+                             min(median(took), turn) if took else None)
 
     def wait(self, run: Run, seconds: float) -> None:
         """Wait for the first frame of a run, or its end, for no more than so many seconds."""

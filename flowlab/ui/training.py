@@ -12,17 +12,15 @@ from torch import Tensor
 from flowlab import recipe, shipped
 from flowlab.figures import SHOWN
 from flowlab.jobs import Status
-from flowlab.jobs.waiting import sentence
 from flowlab.limits import Exceeded
 from flowlab.live import Frame
 from flowlab.settings import FlowSettings, RunSettings
 from flowlab.shipped import Shipped
 from flowlab.training import Snapshot
-from flowlab.ui import explore, images, metrics
+from flowlab.ui import explore, images, metrics, standing
 from flowlab.ui.controls import steps
 from flowlab.ui.inside import Subject, fresh_key
-from flowlab.ui.lab import GONE, Run, lab, owner, theme
-from flowlab.ui.plain import plain
+from flowlab.ui.lab import Run, lab, owner, theme
 from flowlab.ui.rights import FOREIGN, NotYours, owns
 from flowlab.ui.visitor import visitor
 
@@ -30,12 +28,6 @@ POLL = 0.25  # seconds between two looks at a running training
 WAITING = 1.0  # at one that waits in the queue: a class of thirty would ask for little else
 FIRST = 1.0  # seconds to wait in one look for the first frame, which so comes without delay
 IDLE = Status("ready")
-BADGES = {"ready": ("Ready", "gray"), "queued": ("In the queue", "orange"),
-          "running": ("Training", "blue"), "paused": ("Paused", "orange"),
-          "finished": ("Finished", "green"), "stopped": ("Stopped", "gray"),
-          "early stop": ("Stopped early", "green"), "diverged": ("Diverged", "red"),
-          "failed": ("Failed", "red"), "lost": ("Lost", "red"),
-          "interrupted": ("Interrupted", "orange"), "elsewhere": ("Training elsewhere", "blue")}
 
 
 @dataclass(frozen=True)
@@ -211,24 +203,35 @@ def live(view: View) -> None:
     """The view of the run, redrawn by itself while the run may change or something plays."""
     explore.keep(view.name)
     status, plays = view.status(), explore.playing(view.name)
-    every = explore.TICK if plays else None
-    if not plays and status.active:
-        every = WAITING if status.state == "queued" and lab().engine.ready else POLL
-    st.fragment(_live, run_every=every)(view, plays)
+    waits = status.state == "queued" and not plays and lab().engine.ready
+    if waits:
+        st.fragment(_queue, run_every=WAITING)(view)
+    every = explore.TICK if plays else POLL if status.active and not waits else None
+    st.fragment(_live, run_every=every)(view, plays, waits)
 
 
-def _live(view: View, plays: bool) -> None:
-    status, line = view.status(), st.empty()
+def _queue(view: View) -> None:
+    """The line of a run that waits: all that changes while it does, so a class asks for little."""
+    status, frames = view.status(), view.frames()
+    standing.show(status, frames[-1] if frames else None, view.foreign)
+    if status.state != st.session_state[f"{view.name}.state"]:
+        st.rerun()
+
+
+def _live(view: View, plays: bool, waits: bool) -> None:
+    status = view.status()
+    line = None if waits else st.empty()
     if status.active:
         _dress(view.run, explore.layers(view.name))
     frames = view.frames()
-    if status.state == "running" and not frames:
+    if line is not None:
+        if status.state == "running" and not frames:
+            with line:
+                standing.show(status, None, view.foreign)
+            lab().wait(view.run, FIRST)
+            frames = view.frames()
         with line:
-            _state(status, None, view.foreign)
-        lab().wait(view.run, FIRST)
-        frames = view.frames()
-    with line:
-        _state(status, frames[-1] if frames else None, view.foreign)
+            standing.show(status, frames[-1] if frames else None, view.foreign)
     begun = bool(frames) and view.run is not None
     st.progress(frames[-1].numbers["step"] / frames[-1].numbers["steps"] if begun else 0.0)
     subject = view.subject(frames)
@@ -253,33 +256,6 @@ def _dress(run: Run, layers: tuple[str, ...]) -> None:
     if st.session_state.get("dressed") != wanted:
         st.session_state["dressed"] = wanted
         lab().dress(run, theme(), layers, visitor())
-
-
-def _state(status: Status, frame: Frame | None, foreign: bool) -> None:
-    """One line: the state as a badge, and what there is to say about it."""
-    numbers = frame.numbers if frame else {}
-    outcome = numbers.get("outcome", "")
-    state = outcome if status.state == "finished" and outcome in BADGES else status.state
-    label, colour = BADGES[state]
-    text = plain(status.message or numbers.get("reason", "")).replace(plain(GONE), GONE)
-    if status.state == "queued":
-        text = (sentence(status.position, lab().expected_wait(status.position))
-                if lab().engine.ready else "The lab's workers are still starting: a moment.")
-    elif numbers and status.state == "ready":
-        text = (f"A flow trained before, for {numbers['epoch']} epochs: look at it, **Continue** "
-                "to train on, or **Train** a fresh one.")
-    elif numbers and not text:
-        batches = numbers["steps"] // numbers["epochs"]
-        batch = numbers["step"] - numbers["epoch"] * batches
-        text = (f"Epoch **{numbers['epoch']}** of {numbers['epochs']}, batch {batch} of {batches}"
-                + (", compiled" if numbers.get("compiled") else ""))
-    elif not text:
-        text = "The flow before its first step. Press **Train**, or change anything at the left."
-        if status.active:
-            text = "Starting."
-    whose = ":violet-badge[Another visitor's] " if foreign else ""
-    st.markdown(f":{colour}-badge[{label}] {whose}{text}",
-                help=f"{FOREIGN} **Continue** makes a run of your own of it." if foreign else None)
 
 
 def _shape(settings: RunSettings) -> FlowSettings:

@@ -1,0 +1,46 @@
+"""Where a run stands, in one line: its state as a badge, and what there is to say about it."""
+
+import streamlit as st
+
+from flowlab.jobs import Status
+from flowlab.jobs.waiting import sentence
+from flowlab.live import Frame
+from flowlab.ui.lab import GONE, lab
+from flowlab.ui.plain import plain
+from flowlab.ui.rights import FOREIGN
+
+BADGES = {"ready": ("Ready", "gray"), "queued": ("In the queue", "orange"),
+          "running": ("Training", "blue"), "paused": ("Paused", "orange"),
+          "finished": ("Finished", "green"), "stopped": ("Stopped", "gray"),
+          "early stop": ("Stopped early", "green"), "diverged": ("Diverged", "red"),
+          "failed": ("Failed", "red"), "lost": ("Lost", "red"),
+          "interrupted": ("Interrupted", "orange"), "elsewhere": ("Training elsewhere", "blue")}
+
+
+def show(status: Status, frame: Frame | None, foreign: bool) -> None:
+    """One line: the state as a badge, and what there is to say about it."""
+    numbers = frame.numbers if frame else {}
+    outcome = numbers.get("outcome", "")
+    state = outcome if status.state == "finished" and outcome in BADGES else status.state
+    label, colour = BADGES[state]
+    text = plain(status.message or numbers.get("reason", "")).replace(plain(GONE), GONE)
+    if status.state == "queued":
+        text = (sentence(status.position, lab().expected_wait(status.position))
+                if lab().engine.ready else "The lab's workers are still starting: a moment.")
+        if numbers:
+            text += f" Then it goes on after epoch {numbers['epoch']}: others have their turn now."
+    elif numbers and status.state == "ready":
+        text = (f"A flow trained before, for {numbers['epoch']} epochs: look at it, **Continue** "
+                "to train on, or **Train** a fresh one.")
+    elif numbers and not text:
+        batches = numbers["steps"] // numbers["epochs"]
+        batch = numbers["step"] - numbers["epoch"] * batches
+        text = (f"Epoch **{numbers['epoch']}** of {numbers['epochs']}, batch {batch} of {batches}"
+                + (", compiled" if numbers.get("compiled") else ""))
+    elif not text:
+        text = "The flow before its first step. Press **Train**, or change anything at the left."
+        if status.active:
+            text = "Starting."
+    whose = ":violet-badge[Another visitor's] " if foreign else ""
+    st.markdown(f":{colour}-badge[{label}] {whose}{text}",
+                help=f"{FOREIGN} **Continue** makes a run of your own of it." if foreign else None)
