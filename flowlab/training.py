@@ -17,6 +17,7 @@ from flowlab import parallel
 from flowlab.base import LOG_PROB
 from flowlab.checkpoint import Snapshot
 from flowlab.compiling import Compiler, joined
+from flowlab.denormals import without_denormals
 from flowlab.flow import Flow
 from flowlab.layers import BatchNorm
 from flowlab.metrics import inverse_error, nll
@@ -124,7 +125,8 @@ class _Trainer:
                     start = time.perf_counter()
                     if not self.flow.training:
                         self.flow.train()
-                    loss = self._step(batch)
+                    with without_denormals():
+                        loss = self._step(batch)
                     self.seconds += time.perf_counter() - start
                     if loss is None:
                         break

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from flowlab import Flow
 from flowlab.checkpoint import Snapshot
 from flowlab.data import target
+from flowlab.denormals import without_denormals
 from flowlab.settings import RunSettings, TrainingSettings, describe
 from flowlab.training import SCHEDULES, train
 from glow import Glow, train_glow
@@ -248,3 +249,20 @@ def test_recipe_rejects_what_does_not_fit():
     with pytest.raises(ValueError, match=r"\(3,\)"):
         next(train_glow.train(train_glow.Run.from_flat({"event_shape": (3,)})))
     assert isinstance(train_glow.Run(), RunSettings) and Glow.__name__ == "Glow"
+
+
+def test_denormals_are_left_out_in_steps_only():
+    if not torch.set_flush_denormal(False):
+        pytest.skip("This processor cannot leave them out.")
+    tiny = torch.tensor([1e-40])
+    torch.manual_seed(0)
+    steps = train(RealNVP((2,), couplings=2, hidden=(4,)), target("moons"),
+                  TrainingSettings(epochs=1, points=100, batch_size=50), every="batch")
+    for _ in steps:
+        assert (tiny * 1.0).item() > 0  # whoever pulls computes as before
+    with without_denormals():
+        assert (tiny * 1.0).item() == 0
+        with without_denormals():
+            pass
+        assert (tiny * 1.0).item() == 0
+    assert (tiny * 1.0).item() > 0

@@ -49,10 +49,10 @@ class Wire:
 
 
 def _pass_on(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
+    with source, suppress(OSError):
         while data := source.recv(1 << 16):
             target.sendall(data)
-    _end(target)
+    _end(target)  # whose own thread closes it
 
 
 def _end(end: socket.socket) -> None:
