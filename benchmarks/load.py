@@ -57,7 +57,7 @@ class Class:
 
 
 class Student:
-    """One visitor with a will of their own, and epochs that no other's runs have."""
+    """One visitor with a will of their own, and epochs and a seed that no other's runs have."""
 
     def __init__(self, number: int, tab: Visitor, room: Class) -> None:
         self.number, self.tab, self.room = number, tab, room
@@ -129,6 +129,8 @@ class Student:
         await self.think()
         await self.timed("change a setting", tab.set(f"{name}.epochs", self.epochs),
                          lambda: tab.asked("epochs") == str(self.epochs))
+        await self.timed("change a setting", tab.set(f"{name}.seed", self.number),
+                         lambda: tab.asked("seed") == (str(self.number) if self.number else ""))
         await self.think()
         if self.late:
             return

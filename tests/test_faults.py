@@ -23,6 +23,7 @@ from flowlab.limits import limits
 from flowlab.live import Request, watch
 from flowlab.runs import Recorder, Store, Writer, unpack
 from flowlab.runs import database as database_module
+from flowlab.runs import recorder as recorder_module
 from flowlab.runs import store as store_module
 from flowlab.runs import writer as writer_module
 from flowlab.runs.bundle import pack
@@ -382,6 +383,20 @@ def test_a_recorder_tells_that_the_disk_is_full_and_the_run_goes_on(store, full)
     assert recorder.frames("job")[-1].png and recorder.trouble("another") == ""
     recorder.close()
     assert store.get("job").outcome == "finished" and len(store.epochs("job")) == 4
+
+
+def test_many_runs_together_keep_fewer_frames_in_memory(store, monkeypatch):
+    run = made.settings(epochs=40)
+    recorder = Recorder(Reported(made.frames(run, 40, b"x" * 100_000)), store)
+    monkeypatch.setattr(recorder_module, "ALL_ROOM", 4_000_000)
+    counts = {}
+    for job in "ab":
+        recorder.follow(job, run)
+        counts[job] = len(recorder.frames(job))
+    assert 30 < counts["a"] < 40 and 15 < counts["b"] < 20
+    assert recorder.done("a", 60) and recorder.done("b", 60)
+    assert store.get("b").pictures == 40
+    recorder.close()
 
 
 # Pages

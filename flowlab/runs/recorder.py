@@ -8,10 +8,12 @@ from typing import Any
 
 from flowlab.jobs import Engine, Status
 from flowlab.live import Frame
-from flowlab.reel import thinned
+from flowlab.reel import ROOM, thinned
 from flowlab.runs.store import Store
 from flowlab.runs.writer import Writer
 from flowlab.settings import RunSettings
+
+ALL_ROOM = 400_000_000  # bytes that all frames in memory may take; a run then keeps fewer
 
 
 @dataclass
@@ -163,7 +165,8 @@ class Recorder:
         if new:
             self._writer.put(run_id, new)
             light = [replace(frame, snapshot=None) for frame in new]
-            run.frames = thinned([*run.frames, *light]) if run.film else light[-1:]
+            room = min(ROOM, ALL_ROOM // (sum(r.film for r in self._followed.values()) or 1))
+            run.frames = thinned([*run.frames, *light], room=room) if run.film else light[-1:]
             self.engine.release(run.job, run.taken)
         if not status.active:
             run.ended = True
