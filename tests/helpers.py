@@ -1,5 +1,7 @@
 """What several tests share."""
 
+import json
+
 import torch
 from torch import Tensor
 
@@ -64,3 +66,9 @@ def jacobian_log_det(function, points: Tensor) -> Tensor:
     """log abs det of the Jacobian at every point, by autograd, one point at a time."""
     rows = [torch.autograd.functional.jacobian(lambda v: function(v[None])[0], p) for p in points]
     return torch.linalg.slogdet(torch.stack(rows))[1]
+
+
+def copyable(app) -> list[str]:
+    """The texts that a page, drawn by Streamlit's harness, offers to copy."""
+    return [json.loads(element.proto.json)["text"] for element in app.get("bidi_component")
+            if element.proto.component_name.endswith("flowlab_copy")]

@@ -49,7 +49,7 @@ def test_a_run_is_taken_away_and_each_file_is_what_it_says(server, page, tmp_pat
     run = RECIPES["realnvp"].Run.model_validate(json.loads(content))
     assert run.texts() == dict(parse_qsl(SETTINGS))
 
-    script = page.locator("[data-testid='stCode'] code", has_text="from_flat").inner_text()
+    script = page.locator("pre", has_text="from_flat").inner_text()
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, text=True,
                           capture_output=True, env={"PYTHONPATH": str(ROOT), "PATH": ""})
     told = re.findall(r"train (\S+) nats, test (\S+) nats", done.stdout)
@@ -72,7 +72,7 @@ def test_a_teachers_link_is_made_opened_and_kept(server, page, browser):
     page.get_by_role("textbox", name="Task").fill(
         "What moves?\n<script>document.title='x'</script>")
     page.keyboard.press("Tab")
-    link = page.locator("[data-testid='stCode'] code", has_text="hide=training")
+    link = page.locator("pre", has_text="hide=training")
     expect(link).to_contain_text("task=")
     at_rest(page)
     url = link.inner_text().replace("\n", "")

@@ -5,6 +5,7 @@ import time
 import pytest
 import runs_helpers as made
 import streamlit as st
+from helpers import copyable
 from streamlit.testing.v1 import AppTest
 from test_pages import APP, SMALL, page, run, status, until
 
@@ -153,7 +154,7 @@ def test_a_sweep_in_the_app():
     assert "batch_size is 0" in app.error[0].value
     app.text_input(key="sweeps.nice.values.batch_size").set_value("50, 100")
     run(app)
-    assert not app.error and "points = [100]" in app.code[0].value
+    assert not app.error and "points = [100]" in copyable(app)[0]
     app.button(key="sweeps.start").click()
     run(app)
     until_trained(app)

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from helpers import copyable
 from hypothesis import given
 from hypothesis import strategies as some
 from test_pages import page, run
@@ -122,7 +123,7 @@ def test_share_makes_the_link():
     app.text_area(key="nice.share.task").set_value("Try 2 couplings.\nWhy?")
     app.pills(key="nice.share.lock").set_value(["data"])
     run(app)
-    link = next(code.value for code in app.code if "couplings=3" in code.value)
+    link = next(text for text in copyable(app) if "couplings=3" in text)
     query = dict(parse_qsl(urlsplit(link).query))
     assert query == {"couplings": "3", "lock": "data", "task": "Try 2 couplings.\nWhy?"}
 

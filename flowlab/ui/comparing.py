@@ -14,6 +14,7 @@ from flowlab.figures.rivals import VIEWS
 from flowlab.limits import Exceeded
 from flowlab.ui import contests, image, rivals, scoreboard
 from flowlab.ui.contests import contests as registry
+from flowlab.ui.copying import copyable
 from flowlab.ui.lab import lab, owner, theme
 from flowlab.ui.plain import plain
 from flowlab.ui.rights import FOREIGN, NotYours, owns
@@ -221,7 +222,7 @@ def _take(comparison: Comparison, contest: Contest | None) -> None:
         numbers = table(comparison, {}, comparison.labels())
         st.markdown("\n".join(f"- **{m.title}.** {m.help}" for m in numbers.columns))
         st.markdown("In the project's folder, with the same numbers, timings excepted:")
-        st.code(command(comparison), language=None, wrap_lines=True)
+        copyable(command(comparison), f"{NAME}.command")
 
 
 def command(comparison: Comparison) -> str:

@@ -1,12 +1,19 @@
-"""A button that copies a text."""
+"""A text to copy: code, a command, a link.
+
+Streamlit's own element for code has the browser load and start a highlighter for all languages
+first, a good part of a page's first sight.
+"""
 
 from collections.abc import Callable
 
 import streamlit as st
 
-_HTML = '<button type="button"></button>'
+_HTML = '<pre tabindex="0"></pre><button type="button"></button>'
 
 _CSS = """
+pre { margin: 0 0 0.4rem; padding: 0.7rem 0.9rem; white-space: pre-wrap; overflow-wrap: anywhere;
+  font-size: 0.85rem; line-height: 1.5; font-family: var(--st-code-font, monospace);
+  background: var(--st-secondary-background-color); border-radius: var(--st-base-radius, 0.5rem); }
 button { font: inherit; padding: 0.35rem 0.9rem; border-radius: var(--st-button-radius, 0.5rem);
   cursor: pointer; color: inherit; background: transparent;
   border: 1px solid var(--st-border-color, #8884); }
@@ -19,6 +26,7 @@ button:hover, button:focus-visible { border-color: var(--st-primary-color);
 _JS = """
 export default function ({ data, parentElement }) {
   const button = parentElement.querySelector("button");
+  parentElement.querySelector("pre").textContent = data.text;
   button.textContent = data.label;
   button.onclick = async () => {
     let copied = true;
@@ -32,15 +40,15 @@ export default function ({ data, parentElement }) {
       copied = document.execCommand("copy");
       area.remove();
     }
-    button.textContent = copied ? "Copied" : "Select the link and copy it";
+    button.textContent = copied ? "Copied" : "Select the text and copy it";
     setTimeout(() => { button.textContent = data.label; }, 2000);
   };
 }
 """
 
 
-def copy_button(label: str, text: str, key: str) -> None:
-    """A button that puts ``text`` on the viewer's clipboard and says so."""
+def copyable(text: str, key: str, label: str = "Copy") -> None:
+    """Show a text, and a button that puts it on the viewer's clipboard and says so."""
     _component()(key=key, data={"label": label, "text": text})
 
 

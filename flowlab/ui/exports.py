@@ -8,6 +8,7 @@ import streamlit as st
 from flowlab import export
 from flowlab.live import Frame
 from flowlab.reel import history
+from flowlab.ui.copying import copyable
 from flowlab.ui.training import View
 
 NOT_YET = "There is something to take once a training has begun."
@@ -52,11 +53,12 @@ def show(view: View) -> None:
             help=text if can else NOT_YET)
         column.caption(about, text_alignment="center")
     load, repeat = st.columns(2)
-    load.markdown("**Load the weights**")
-    # Without a language: what colours code takes the browser a second of the page's first sight.
-    load.code(export.loading(view.recipe, settings), language=None, wrap_lines=True)
-    repeat.markdown("**Repeat the run**, in the project's folder")
-    repeat.code(export.python(view.recipe, settings), language=None, wrap_lines=True)
+    with load:
+        st.markdown("**Load the weights**")
+        copyable(export.loading(view.recipe, settings), f"{view.name}.take.load")
+    with repeat:
+        st.markdown("**Repeat the run**, in the project's folder")
+        copyable(export.python(view.recipe, settings), f"{view.name}.take.repeat")
     if view.run is not None and (view.run.continued or view.run.steered):
         st.caption("This run went on from a trained flow, or its learning rate was changed by "
                    "hand: the settings alone do not repeat it.")

@@ -12,7 +12,7 @@ import streamlit as st
 
 from flowlab.settings import RunSettings
 from flowlab.ui.controls import GROUPS
-from flowlab.ui.copying import copy_button
+from flowlab.ui.copying import copyable
 
 TITLE, TASK = 80, 600  # characters at most
 NAMES = tuple(group.lower() for group in GROUPS)
@@ -140,8 +140,7 @@ def share(settings: RunSettings, prefix: str) -> None:
                             help="Plain text, shown under the title.", persist_state="session")
         new = Lesson(tuple(hide), tuple(lock), plain(title), plain(task), told.preset)
         with link:
-            st.code(address(settings, new), language=None, wrap_lines=True)
-            copy_button("Copy link", address(settings, new), f"{prefix}.share.copy")
+            copyable(address(settings, new), f"{prefix}.share.copy", "Copy link")
 
 
 def address(settings: RunSettings, told: Lesson) -> str:

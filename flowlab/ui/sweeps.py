@@ -14,6 +14,7 @@ from flowlab.sweep import Sweep, SweepSettings
 from flowlab.sweep.work import MEASURES, counts, title
 from flowlab.ui import image
 from flowlab.ui.allowed import HIDDEN
+from flowlab.ui.copying import copyable
 from flowlab.ui.experiments import TITLES
 from flowlab.ui.lab import lab, owner, theme
 from flowlab.ui.plain import plain
@@ -56,7 +57,7 @@ def show(recipes: Mapping[str, ModuleType]) -> None:
         st.fragment(_follow, run_every=LOOK if active else None)(sweep)
         with st.expander("The same from the command line"):
             st.markdown("Save this as `sweep.toml`, then `python -m flowlab.sweep sweep.toml`:")
-            st.code(sweep.settings.toml(), language=None)
+            copyable(sweep.settings.toml(), "sweeps.toml")
 
 
 def _form(recipes: Mapping[str, ModuleType]) -> Sweep:
