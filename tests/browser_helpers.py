@@ -123,9 +123,9 @@ def _until(page: Page, holds: Callable[[int], bool]) -> None:
 
 
 def settled_count(page: Page) -> int:
-    """Batches so far, once they have been the same for ten seconds: a picture may come late."""
+    """Batches so far, once they have been the same for five seconds: a picture may come late."""
     while True:
         before = step_count(page)
-        page.wait_for_timeout(10_000)
+        page.wait_for_timeout(5000)
         if step_count(page) == before:
             return before

@@ -33,7 +33,7 @@ SKIPPED = ("__pycache__", "generated", "build", ".*")
 
 
 def copy_of_the_lab(folder: Path) -> Path:
-    for path in (*PACKAGES, "benchmarks", "docs", "tests"):
+    for path in (*PACKAGES, "benchmarks", "docs", "static", "tests"):
         shutil.copytree(ROOT / path, folder / path, ignore=shutil.ignore_patterns(*SKIPPED))
     for path in ROOT.glob("*.py"):
         shutil.copy(path, folder)

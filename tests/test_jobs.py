@@ -281,6 +281,16 @@ def test_what_cannot_travel_there_is_refused(engine, function, data, message):
     assert engine.runs() == []
 
 
+def test_a_step_with_a_value_has_told_of_it_when_it_is_paused(engine):
+    for start in 0, 1000:
+        run = engine.submit(jobs.total, start)
+        first_event(engine, run)
+        engine.control(run, "step", 7)
+        until_state(engine, run, "paused")
+        assert engine.events(run)[-1] == start + 7
+        stopped(engine, run)
+
+
 def test_wrong_calls_get_a_clear_sentence(engine):
     run = engine.submit(jobs.forever, 0.01)
     for call in (engine.status, engine.result, engine.events, engine.forget):

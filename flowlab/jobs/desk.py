@@ -78,8 +78,8 @@ class Desk(Engine):
     def control(self, run_id: str, action: str, value: Any = None) -> None:
         if action not in ACTIONS:
             raise ValueError(f"Unknown action {action!r}: use one of {', '.join(ACTIONS)}.")
-        if (action == "send") == (value is None):
-            raise ValueError("A value goes with 'send', and only with it.")
+        if (value is None) if action == "send" else (value is not None and action != "step"):
+            raise ValueError("A value goes with 'send', or with 'step', and only with them.")
         pickled("The value", value, "keep to plain data")
         with self._pool.lock:
             run = self._find(run_id)

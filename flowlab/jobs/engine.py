@@ -138,7 +138,8 @@ class Engine(ABC):
         action : str
             - ``"pause"``: take no further batch; the generator waits where it is.
             - ``"resume"``: go on.
-            - ``"step"``: exactly one more batch, then (stay) paused.
+            - ``"step"``: exactly one more batch, then (stay) paused.  A value, if there is one, is
+              sent with it: the run is not paused before it has gone in.
             - ``"stop"``: close the generator.  What it returns from its `GeneratorExit`, if
               anything, is the run's result.
             - ``"send"``: hand `value` to the generator at its next batch (``x = yield``); several
@@ -151,7 +152,8 @@ class Engine(ABC):
         Raises
         ------
         ValueError
-            If the action is unknown, or if there is no value to send or it cannot be pickled.
+            If the action is unknown, if there is no value to send, one that does not belong there,
+            or one that cannot be pickled.
         """
 
     @abstractmethod

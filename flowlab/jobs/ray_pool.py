@@ -249,7 +249,7 @@ class RayPool:
             return f", and resuming it failed ({type(error).__name__}: {error})"
         run.message = f"{why}; it went on from event {len(run.events) - 1}."
         modes = [action for action, _ in task.commands if action != "send"]
-        values = [command for command in task.commands if command[0] == "send"]
+        values = [("send", value) for _, value in task.commands if value is not None]
         paused = [("pause", None)] if modes and modes[-1] in ("pause", "step") else []
         task.earlier = task.handed
         self._start(task, paused + values[task.handed:])

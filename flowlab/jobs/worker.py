@@ -66,12 +66,12 @@ class Player:
 
     def apply(self, action: str, value: Any) -> None:
         """Follow one command."""
-        if action == "send":
+        if value is not None:
             self.values.append(value)
-        elif action == "step":
+        if action == "step":
             self.paused = True
             self.steps += 1
-        else:
+        elif action != "send":
             self.paused = action == "pause"
             self.steps = 0
 

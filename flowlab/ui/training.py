@@ -166,10 +166,7 @@ def _start(view: View, first: str = "", resume: Snapshot | None = None) -> None:
 def _step(view: View) -> None:
     """One more batch, shown, and then paused."""
     if view.steered:
-        if view.status().state == "running":
-            _control(view, "pause")  # first, so that the batch of the look is also the last one
-        _control(view, "send", {"look": True})
-        _control(view, "step")
+        _control(view, "step", {"look": True})
     else:
         _start(view, "step")
 
