@@ -300,7 +300,7 @@ def kept(folder: Path, room: Class) -> dict[str, Any]:
     for run in {*room.runs} & {*found} - {*room.left}:
         held = room.pauses[run]
         paused = sum(b - a for a, b in zip(held[::2], held[1::2], strict=False))
-        shares[run] = share(run, lives, room.pauses, at_work.get(run[:6], 0.0) - paused)
+        shares[run] = share(run, lives, room.pauses, max(at_work.get(run[:6], 0.0) - paused, 0.0))
     left = len(set(room.left) & set(room.runs))
     return {"started": len(room.runs), "left": left, "outcomes": dict(Counter(outcomes.values())),
             "lost": len(lost), "shares": sorted(round(s, 3) for s in shares.values())}

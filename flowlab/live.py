@@ -144,7 +144,8 @@ def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None,
     generator = request.train(request.settings, every="batch", resume=request.resume)
     progress = next(generator)
     try:
-        while progress.outcome == "running" and not (leaves and progress.snapshot is not None):
+        while progress.outcome == "running" and not (
+                leaves and _complete(progress.snapshot, request.settings)):
             message = (yield film.frame(progress, film.due())) or {}
             film.follow(message)
             leaves = leaves or "leave" in message
@@ -152,14 +153,19 @@ def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None,
     except GeneratorExit:
         generator.close()
         leaves = False
-    last = film.frame(progress, True, last=True)
+    last = film.frame(progress, True, last=True, picture=request.pictures == "live" or not leaves)
     film.end()
     if leaves or progress.outcome != "running":
         yield last
     if leaves and progress.outcome == "running":
-        return GoOn(replace(request, resume=last.snapshot, theme=last.theme, layers=last.layers,
-                            history=tuple(film.epochs())))
+        shown = {"theme": last.theme, "layers": last.layers} if last.png else {}
+        return GoOn(replace(request, resume=last.snapshot, history=tuple(film.epochs()), **shown))
     return last
+
+
+def _complete(snapshot: Snapshot | None, settings: RunSettings) -> bool:
+    """Whether it is all that going on exactly takes: early stop needs the best weights as well."""
+    return snapshot is not None and (not settings.training.patience or snapshot.stale == 0)
 
 
 def _go_on(request: Request, frame: Frame) -> Request:
@@ -213,7 +219,8 @@ class Film:
         if self.camera is not None:
             give_back(self.scene[0], self.camera)
 
-    def frame(self, progress: Progress, due: bool, last: bool = False) -> Frame | None:
+    def frame(self, progress: Progress, due: bool, last: bool = False,
+              picture: bool = True) -> Frame | None:
         """The frame of this batch where one is due, or where it is the last."""
         if progress.snapshot is not None:
             self.snapshot = progress.snapshot
@@ -231,7 +238,7 @@ class Film:
             self.next_snapshot = begun + WEIGHTS_EVERY
         small = sum(p.nbytes for p in progress.flow.parameters()) <= SMALL_FLOW
         png = b""
-        if self.live or last:
+        if self.live or (last and picture):
             png = self._borrowed().take(progress.flow, self.history)
         frame = Frame(_numbers(progress), tuple(self.history[self.sent:]), png,
                       _weights(progress.flow) if keep or (self.live and small) else None,

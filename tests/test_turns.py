@@ -10,6 +10,7 @@ from test_jobs import ended, until, until_state
 
 from flowlab.figures import SHOWN
 from flowlab.jobs import GoOn, Local
+from flowlab.jobs.fair import Queue, Run
 from flowlab.live import Request, watch
 from models import RECIPES
 
@@ -88,6 +89,41 @@ def play(request, leave_after=None):
             frames += [frame] * (frame is not None)
     except StopIteration as end:
         return frames, end.value
+
+
+def test_nobody_makes_room_for_one_who_has_as_many_at_work():
+    queue, now = Queue(), time.monotonic()
+    def run(owner, state="running", **more):
+        made = Run(owner, (), state=state, leave="leave", begun=now - 5, **more)
+        queue.runs[made.id] = made
+        if state == "queued":
+            queue.waiting.append(made)
+        return made
+
+    one, other = run("a"), run("b")
+    run("b", "queued")
+    assert queue.over(1) == []
+    run("c", "queued")
+    assert queue.over(1) == [one] and queue.over(10) == []
+    run("d", "queued")
+    assert queue.over(1) == [one, other]
+    one.leaving = True  # for c
+    queue.waiting.sort(key=lambda run: run.owner == "b")
+    assert queue.over(1) == [other]
+
+
+def test_a_run_stopped_early_in_turns_has_the_best_weights():
+    settings = RECIPES["realnvp"].Run.from_flat({
+        "couplings": 2, "hidden": (16,), "points": 100, "batch_size": 50, "epochs": 300,
+        "learning_rate": 3e-2, "patience": 6})
+    recipe = RECIPES["realnvp"]
+    _, last = play(Request(recipe.train, settings, pictures="end"))
+    assert last.numbers["outcome"] == "early stop"
+    request, turns = Request(recipe.train, settings, pictures="end"), 0
+    while isinstance(value := play(request, leave_after=1)[1], GoOn):
+        request, turns = value.settings, turns + 1
+    assert turns >= 2 and value.numbers["reason"] == last.numbers["reason"]
+    assert all(torch.equal(value.weights[k], last.weights[k]) for k in last.weights)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -62,6 +62,7 @@ class Told:
 
 def test_the_lab_reckons_with_what_runs_have_told():
     lab = Lab.__new__(Lab)  # no workers
+    lab._runs = dict.fromkeys("abcdef")
     lab.engine = lab.recorder = Told({
         "a": ("finished", {"step": 100, "steps": 100, "seconds": 10.0}),
         "b": ("finished", {"step": 100, "steps": 100, "seconds": 14.0}),

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from adapters.common import HIDDEN, LAYERS, Torch
+from flowlab.compiling import refusal
 from flowlab.training import TrainingSettings, train
 from glow import Glow
 from nice import NICE
@@ -41,6 +42,8 @@ class Adapter(Torch):
         settings = TrainingSettings(batch_size=batch_size, seed=self.seed, compiled=self.compiled,
                                     **given)
         points = torch.from_numpy(x)
+        if self.compiled and (trouble := refusal(self.flow, "forward")):
+            raise RuntimeError(trouble)
         while next(train(deepcopy(self.flow), points, settings)).compiled != self.compiled:
             time.sleep(2)
         return self._epochs(points, settings)

@@ -27,7 +27,7 @@ class Run:
     request : tuple
         What the worker needs to start.
     commands : list
-        Messages for the worker that came while the run was queued.
+        Messages that the worker gets when the run starts, or goes on.
     turn : int
         When it started, among all that have; -1 before.
     stop_by : float or None
@@ -83,6 +83,7 @@ class Run:
     def end(self, state: str, message: str = "", traceback: str = "", result: Any = None) -> None:
         """Enter a final state."""
         self.used, self.state, self.position = self.seconds, state, 0
+        self.request, self.commands = (), []
         self.message = self.late if self.late and state == "stopped" else message
         self.traceback, self.result, self.stop_by = traceback, result, None
         # An error's text may hold a user's words; its kind and its place do not.
@@ -128,7 +129,7 @@ class Queue:
     Parameters
     ----------
     seconds : float or None
-        How long a run may take from its start, pauses included.
+        How long a run may have a worker, pauses included.
     """
 
     def __init__(self, seconds: float | None = None) -> None:
@@ -156,15 +157,20 @@ class Queue:
         run.tell("made room", seconds=round(run.used, 1), waiting=len(self.waiting))
 
     def over(self, turn: float) -> list[Run]:
-        """Runs whose turn is over, and that somebody else's run waits for; longest ones first."""
-        left = [run for run in self.runs.values() if run.state == "running"]
-        late = sorted((run for run in left if run.leave is not None and not run.leaving
-                       and time.monotonic() - run.begun > turn), key=lambda run: run.begun)
-        owners = [run.owner for run in self.waiting][sum(run.leaving for run in left):]
+        """Runs whose turn is over, and that a run of somebody with fewer at work waits for."""
+        at_work = [run for run in self.runs.values() if run.state in ("running", "paused")]
+        going = Counter(run.owner for run in at_work if not run.leaving)
+        owners = [run.owner for run in self.waiting]
+        for _ in range(min(sum(run.leaving for run in at_work), len(owners))):
+            going[owners.pop(0)] += 1  # they get the workers of those that leave already
         found = []
-        for run in late:
-            other = next((owner for owner in owners if owner != run.owner), None)
-            if other is not None:
+        for run in sorted(at_work, key=lambda run: run.begun):
+            ready = (run.state == "running" and run.leave is not None and not run.leaving
+                     and time.monotonic() - run.begun > turn)
+            other = ready and next((o for o in owners if going[o] < going[run.owner]), None)
+            if other:
+                going[run.owner] -= 1
+                going[other] += 1
                 owners.remove(other)
                 found.append(run)
         return found

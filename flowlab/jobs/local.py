@@ -65,10 +65,11 @@ class Local(Desk):
     ) -> None:
         refuse_in_worker()
         workers = cores() if workers is None else workers
-        if workers < 1 or threads < 1 or spare < 0 or grace < 0:
+        if workers < 1 or threads < 1 or spare < 0 or grace < 0 or (turn is not None and turn <= 0):
             raise ValueError(
                 "Local needs at least one worker and one thread, and neither spare workers nor "
-                f"grace below zero; got {workers=}, {threads=}, {spare=}, {grace=}."
+                f"grace below zero, and a turn above it; got {workers=}, {threads=}, {spare=}, "
+                f"{grace=}, {turn=}."
             )
         self.turn = turn
         preload = (preload,) if isinstance(preload, str) else tuple(preload)

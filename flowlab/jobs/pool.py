@@ -63,7 +63,7 @@ class Pool:
         self._schedule()
 
     def command(self, run: Run, action: str, value: object = None) -> None:
-        """Pass a command on to the run's worker, or keep it until there is one."""
+        """Pass a command on to the run's worker, or keep it until it has one (again)."""
         message = encode((action, run.id, value))
         process = next((process for process in self.processes if process.run is run), None)
         if process is not None:
@@ -160,6 +160,9 @@ class Pool:
         value, fault = reported(kind, rest)
         with self.lock:
             run = process.run
+            if run is not None and run.leaving and kind != "end":  # what was said before is heard
+                paused = kind == "paused" or (kind == "event" and run.state == "paused")
+                run.commands = [encode(("pause", run.id, None))] if paused else []
             if kind == "ready":
                 process.ready, self._stillborn = True, 0
                 if rest[0]:

@@ -78,6 +78,8 @@ class Recorder:
         self._writer.begin(run_id, settings, **about)
         with self._lock:
             self._followed[run_id] = _Followed(job, film)
+            for run in self._followed.values():  # of those before, that now have less room
+                run.frames = thinned(run.frames, room=self._room())
         return run_id
 
     def frames(self, run_id: str) -> list[Frame]:
@@ -142,6 +144,10 @@ class Recorder:
         """Take and write what has come so far, and stop following."""
         self._writer.close()
 
+    def _room(self) -> int:
+        """Bytes that the frames of one run may take."""
+        return min(ROOM, ALL_ROOM // (sum(run.film for run in self._followed.values()) or 1))
+
     def _pull_all(self) -> None:
         with self._lock:
             followed = list(self._followed.items())
@@ -165,8 +171,8 @@ class Recorder:
         if new:
             self._writer.put(run_id, new)
             light = [replace(frame, snapshot=None) for frame in new]
-            room = min(ROOM, ALL_ROOM // (sum(r.film for r in self._followed.values()) or 1))
-            run.frames = thinned([*run.frames, *light], room=room) if run.film else light[-1:]
+            run.frames = (thinned([*run.frames, *light], room=self._room()) if run.film
+                          else light[-1:])
             self.engine.release(run.job, run.taken)
         if not status.active:
             run.ended = True

@@ -236,7 +236,9 @@ class Lab:
                 if status.state == "running"}
         took += [told[job]["seconds"] + rest for job, rest in left.items() if rest is not None]
         turn = self.engine.turn or math.inf
-        return expected_wait(position, [rest and min(rest, turn) for rest in left.values()],
+        left = {job: rest and min(rest, turn) if job in self._runs else rest
+                for job, rest in left.items()}  # a comparison's keep their workers
+        return expected_wait(position, list(left.values()),
                              min(median(took), turn) if took else None)
 
     def wait(self, run: Run, seconds: float) -> None:
