@@ -16,7 +16,7 @@ from flowlab.runs import Recorder, Store
 from flowlab.sweep import Sweep, SweepSettings
 from models import RECIPES
 
-POINTS, STEPS, PAUSE = 8, 10, 0.1
+POINTS, STEPS, PAUSE = 8, 10, 0.2
 # A dead node is noticed after three missed signs of life, a second apart, instead of five.
 QUICK = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000,
          "health_check_failure_threshold": 3}
