@@ -25,7 +25,7 @@ QUICK = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000,
 #: Long enough, at thousands of steps, that the node dies in the midst of it.
 SWEEP = SweepSettings(
     name="two nodes", model="nice", seeds=2,
-    settings={"hidden": [16], "couplings": 4, "points": 2000, "batch_size": 100, "epochs": 40},
+    settings={"hidden": [16], "couplings": 4, "points": 2000, "batch_size": 100, "epochs": 120},
     sweep={"learning_rate": [1e-3, 3e-3, 1e-2]})
 
 
