@@ -126,6 +126,13 @@ def test_a_run_stopped_early_in_turns_has_the_best_weights():
     assert all(torch.equal(value.weights[k], last.weights[k]) for k in last.weights)
 
 
+def test_somebody_without_a_name_has_turns_too(engine):
+    first, second = engine.submit(jobs.far, 0, owner="x"), engine.submit(jobs.far, 0)
+    until(lambda: engine.events(second))
+    assert engine.status(first).active
+    assert ended(engine, first).state == ended(engine, second).state == "finished"
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_training_in_turns_has_the_numbers_of_one_without(name):
     recipe = RECIPES[name]

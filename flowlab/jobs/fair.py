@@ -167,8 +167,9 @@ class Queue:
         for run in sorted(at_work, key=lambda run: run.begun):
             ready = (run.state == "running" and run.leave is not None and not run.leaving
                      and time.monotonic() - run.begun > turn)
-            other = ready and next((o for o in owners if going[o] < going[run.owner]), None)
-            if other:
+            behind = [owner for owner in owners if going[owner] < going[run.owner]]
+            if ready and behind:
+                other = behind[0]
                 going[run.owner] -= 1
                 going[other] += 1
                 owners.remove(other)
