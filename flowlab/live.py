@@ -153,7 +153,7 @@ def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None,
     except GeneratorExit:
         generator.close()
         leaves = False
-    last = film.frame(progress, True, last=True, picture=request.pictures == "live" or not leaves)
+    last = film.frame(progress, True, last=True, picture=not leaves)
     film.end()
     if leaves or progress.outcome != "running":
         yield last
@@ -221,7 +221,10 @@ class Film:
 
     def frame(self, progress: Progress, due: bool, last: bool = False,
               picture: bool = True) -> Frame | None:
-        """The frame of this batch where one is due, or where it is the last."""
+        """The frame of this batch where one is due, or where it is the last.
+
+        Where pictures are for the end, the last has one if ``picture``.
+        """
         if progress.snapshot is not None:
             self.snapshot = progress.snapshot
             if not self.history or progress.epoch > self.history[-1][0]:

@@ -42,11 +42,15 @@ class Adapter(Torch):
         settings = TrainingSettings(batch_size=batch_size, seed=self.seed, compiled=self.compiled,
                                     **given)
         points = torch.from_numpy(x)
-        if self.compiled and (trouble := refusal(self.flow, "forward")):
-            raise RuntimeError(trouble)
-        while next(train(deepcopy(self.flow), points, settings)).compiled != self.compiled:
-            time.sleep(2)
+        if self.compiled:
+            self._compile(points, settings)
         return self._epochs(points, settings)
+
+    def _compile(self, points: torch.Tensor, settings: TrainingSettings) -> None:
+        if trouble := refusal(self.flow, "forward"):
+            raise RuntimeError(trouble)
+        while not next(train(deepcopy(self.flow), points, settings)).compiled:
+            time.sleep(2)
 
     def _epochs(self, points: torch.Tensor, settings: TrainingSettings) -> Iterator[int]:
         done = 0

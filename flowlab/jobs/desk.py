@@ -78,7 +78,8 @@ class Desk(Engine):
     def control(self, run_id: str, action: str, value: Any = None) -> None:
         if action not in ACTIONS:
             raise ValueError(f"Unknown action {action!r}: use one of {', '.join(ACTIONS)}.")
-        if (value is None) if action == "send" else (value is not None and action != "step"):
+        if ((action == "send" and value is None)
+                or (action not in ("send", "step") and value is not None)):
             raise ValueError("A value goes with 'send', or with 'step', and only with them.")
         pickled("The value", value, "keep to plain data")
         with self._pool.lock:

@@ -78,8 +78,10 @@ class Recorder:
         self._writer.begin(run_id, settings, **about)
         with self._lock:
             self._followed[run_id] = _Followed(job, film)
-            for run in self._followed.values():  # of those before, that now have less room
-                run.frames = thinned(run.frames, room=self._room())
+            if film:  # those before now have less room
+                room = self._room()
+                for run in self._followed.values():
+                    run.frames = thinned(run.frames, room=room) if run.film else run.frames
         return run_id
 
     def frames(self, run_id: str) -> list[Frame]:
