@@ -222,6 +222,26 @@ def test_anothers_run_under_way_has_no_buttons_that_steer(shared):
     lab().recorder.stop([run_id])
 
 
+def test_two_sessions_are_two_owners_also_where_nothing_is_shared():
+    ids = []
+    for name in "nice", "realnvp":
+        app = run(page(name, epochs="9000"))
+        app.button(key=f"{name}.train").click()
+        run(app)
+        ids.append(app.session_state[f"{name}.run"])
+    mine, other = (next(owner for owner in owners() if run_id in lab().engine.runs(owner))
+                   for run_id in ids)
+    assert mine != other
+    for run_id in ids:
+        lab().engine.control(run_id, "stop")
+        lab().engine.wait(run_id, 60)
+
+
+def owners() -> set[str]:
+    """Whose runs the lab's engine has."""
+    return {run.owner for run in lab().engine._pool.queue.runs.values()}
+
+
 def test_what_is_refused_is_said_on_the_page():
     with limited(max_epochs=5):
         app = run(page("nice", epochs="6", points="200"))

@@ -5,6 +5,7 @@ Streamlit's scripts come and go with every click; what must outlive them is here
 
 import atexit
 import math
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -323,7 +324,7 @@ def lab() -> Lab:
 
 def owner() -> str:
     """Name the visitor, or the session, so that the queue is fair between people."""
-    return visitor() or st.session_state.setdefault("owner", str(id(st.session_state)))
+    return visitor() or st.session_state.setdefault("owner", secrets.token_hex(8))
 
 
 def theme() -> str:
