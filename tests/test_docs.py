@@ -240,7 +240,7 @@ def test_benchmark_tables_have_the_measured_numbers(site):
     for library in results["libraries"]:
         versions = ", ".join(f"{name} {version}" for name, version in library["versions"].items())
         assert [library["name"], versions, str(library["parameters"])] in rows
-        for threads in results["options"]["threads"]:  # each number of them has a table
+        for threads in {row["threads"] for row in results["speed"]}:  # a table each
             speeds = {f"{median(row['rounds']):.0f}" for row in results["speed"]
                       if (row["library"], row["threads"]) == (library["name"], threads)}
             assert speeds and any(row[0] == library["name"] and speeds <= {*row} for row in rows)
