@@ -50,6 +50,7 @@ class Class:
     runs: dict[str, int] = field(default_factory=dict)  # run: the student whose it is
     stopped: set[str] = field(default_factory=set)  # runs that their owner has stopped
     left: list[str] = field(default_factory=list)  # runs under way when the visitors had to go
+    drawn: list[float] = field(default_factory=list)  # from a click to its new picture
     pauses: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     seen: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))  # pictures
     foreign: list[str] = field(default_factory=list)
@@ -93,6 +94,26 @@ class Student:
         await self.tab.until(shows)
         self.room.delays[kind].append(time.perf_counter() - begun)
 
+    async def redrawn(self, kind: str, action: Any, shows: Callable[[], Any]) -> None:
+        """As `timed`; note as well how long it takes until another picture shows."""
+        before, begun = self.picture(), time.perf_counter()
+        await self.timed(kind, action, shows)
+        await self.tab.until(lambda: self.picture() not in ("", before))
+        self.room.drawn.append(time.perf_counter() - begun)
+
+    def picture(self) -> str:
+        """The address of the picture shown; empty while one is drawn."""
+        return next((url for url, alt in self.tab.pictures("picture")
+                     if alt != "The picture is being drawn."), "")
+
+    def data(self) -> str:
+        """The distribution that the page has."""
+        return self.tab.asked("data") or "moons"
+
+    def seed(self) -> int:
+        """The seed that the page has."""
+        return int(self.tab.asked("seed") or 0)
+
     async def think(self) -> None:
         await asyncio.sleep(self.random.uniform(*self.room.think))
 
@@ -115,8 +136,7 @@ class Student:
     async def go(self, page: str, kind: str = "open a page", query: str = "") -> None:
         """Go to a model's page, and wait for its picture."""
         await self.timed(kind, self.tab.open(page, query),
-                         lambda: self.tab.pictures("picture") and self.tab.has(f"{page}.train",
-                                                                                False))
+                         lambda: self.picture() and self.tab.has(f"{page}.train", False))
 
     async def lesson(self) -> None:
         """One training, from the choice of the model to its end."""
@@ -124,13 +144,15 @@ class Student:
         await self.go(name)
         await self.think()
         target = self.random.choice(TARGETS)
-        await self.timed("choose data", tab.press(f"{name}.choose.{target}"),
-                         lambda: tab.asked("data") == ("" if target == "moons" else target))
+        note = self.timed if self.data() == target else self.redrawn
+        await note("choose data", tab.press(f"{name}.choose.{target}"),
+                   lambda: self.data() == target)
         await self.think()
         await self.timed("change a setting", tab.set(f"{name}.epochs", self.epochs),
                          lambda: tab.asked("epochs") == str(self.epochs))
-        await self.timed("change a setting", tab.set(f"{name}.seed", self.number),
-                         lambda: tab.asked("seed") == (str(self.number) if self.number else ""))
+        note = self.timed if self.seed() == self.number else self.redrawn
+        await note("change a setting", tab.set(f"{name}.seed", self.number),
+                   lambda: self.seed() == self.number)
         await self.think()
         if self.late:
             return
@@ -371,6 +393,8 @@ def measure(sessions: int, minutes: float, think: tuple[float, float] = (2.0, 6.
         "delays": {kind: {"times": len(d), "p50": median(d), "p95": quantile(d, 0.95),
                           "max": max(d)}
                    for kind, d in [("all", everything), *sorted(room.delays.items())] if d},
+        "drawn": {"times": len(room.drawn), "p50": median(room.drawn),
+                  "p95": quantile(room.drawn, 0.95), "max": max(room.drawn)} if room.drawn else {},
         "growth": (median(warm[-tail:]) - median(warm[:tail])) / sessions,
         "foreign": len(room.foreign), "troubles": room.troubles + room.foreign[:20]}
 
@@ -380,6 +404,12 @@ def markdown(results: dict[str, Any]) -> str:
     rows = "\n".join(f"| {kind} | {d['times']} | {d['p50']:.2f} s | {d['p95']:.2f} s | "
                      f"{d['max']:.2f} s |" for kind, d in results["delays"].items())
     outcomes = ", ".join(f"{n} {name}" for name, n in sorted(results["outcomes"].items()))
+    drawn = results["drawn"]
+    told = (f"""
+A setting or distribution that changes the untrained flow also changes its picture, which another \
+process draws; from the click to that picture ({drawn["times"]} times): half within \
+{drawn["p50"]:.2f} s, 95 % within {drawn["p95"]:.2f} s, longest {drawn["max"]:.2f} s.
+""" if drawn else "")
     sent = results["bytes"] / results["seconds"] / results["sessions"] / 1000
     shares = results["shares"] or [float("nan")]
     return f"""# A class on one server
@@ -393,7 +423,7 @@ From a click to the first message that shows its effect:
 | action | times | half within | 95 % within | longest |
 | --- | --- | --- | --- | --- |
 {rows}
-
+{told}
 What came of it:
 
 | | |

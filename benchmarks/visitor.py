@@ -231,6 +231,8 @@ class Visitor:
         elif delta.HasField("new_element"):
             kind = delta.new_element.WhichOneof("type")
             content = getattr(delta.new_element, kind)
+            for other in [p for p in self.shown if p[:len(place)] == place]:
+                del self.shown[other]
             self.shown[place] = Shown(kind, content, delta.fragment_id, self.turn)
             if kind == "exception":
                 self.error = f"{content.type}: {content.message}"

@@ -15,6 +15,7 @@ from flowlab.figures import SHOWN as LAYERS_SHOWN
 from flowlab.figures import ImagePicture, LivePicture, PairPicture, grid_points
 from flowlab.figures.images import COLUMNS, REACH, ROWS
 from flowlab.figures.moving import Picture
+from flowlab.figures.panels import highest_density
 from flowlab.flow import Flow
 from flowlab.metrics import bits_per_dimension
 from flowlab.recipe import source_of
@@ -54,7 +55,11 @@ class Camera:
         Those shown; None before the first picture.
     picture : Picture
         What is drawn on.
+    seeded : bool
+        Whether what stands still in its pictures depends on the run's seed.
     """
+
+    seeded = True
 
     def __init__(self, settings: RunSettings, theme: str,
                  layers: tuple[str, ...] = LAYERS_SHOWN) -> None:
@@ -74,6 +79,10 @@ class Camera:
     def show(self, layers: tuple[str, ...]) -> None:
         """Show these layers from now on, where the kind has layers."""
         self.layers = layers
+
+    def aim(self, settings: RunSettings) -> None:
+        """Take pictures of another run from now on, of the same scene: see `flowlab.live.scene`."""
+        self.settings, self.latents = settings, None
 
     def initialise(self, flow: Flow) -> None:
         """Set a fresh flow's data-dependent layers."""
@@ -111,6 +120,8 @@ class Camera:
 class PlaneCamera(Camera):
     """Points of the plane: samples, both densities, the latent cloud and the losses."""
 
+    seeded = False
+
     def sight(self) -> Tensor:
         self.limits = self.source.limits
         self.grid = torch.as_tensor(grid_points(self.limits, GRID))
@@ -120,8 +131,17 @@ class PlaneCamera(Camera):
         return super().sight()
 
     def draw(self, theme: str) -> LivePicture:
+        highest = None
+        if self.density is None:  # the colours' scale is the same for every seed
+            points = self.source.sample(SHOWN, seed=0).numpy()
+            highest = highest_density(None, points, self.limits)
         return LivePicture(self.limits, self.data.numpy(), self.density, best=self.source.entropy,
-                           sigma=SIGMA[self.settings.flow.base], theme=theme)
+                           sigma=SIGMA[self.settings.flow.base], highest=highest, theme=theme)
+
+    def aim(self, settings: RunSettings) -> None:
+        super().aim(settings)
+        self.data = super().sight()
+        self.picture.show_data(self.data.numpy())
 
     def show(self, layers: tuple[str, ...]) -> None:
         super().show(layers)

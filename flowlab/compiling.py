@@ -35,7 +35,7 @@ VARIABLE = "FLOWLAB_COMPILED"
 COMPILERS = (os.environ.get("CXX") or "g++", "clang++")
 LOOK_EVERY = 0.5  # seconds
 FAILED = "The step could not be compiled; the training went on without."
-NICE = 10  # the compiler stands back behind trainings, without starving beside them
+NICE = 15  # the compiler stands back behind trainings, without starving beside them
 
 #: Compilers under way; they outlive the trainings that started them.
 under_way: list[subprocess.Popen] = []

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from flowlab.cameras import Camera, camera
+from flowlab.cameras import Camera, camera, kind
 from flowlab.figures import SHOWN as LAYERS_SHOWN
 from flowlab.flow import Flow
 from flowlab.jobs.engine import GoOn
+from flowlab.recipe import source_of
 from flowlab.settings import RunSettings
 from flowlab.training import Progress, Snapshot
 
@@ -19,7 +20,7 @@ EVERY = 0.25  # seconds between two pictures at least
 LONGEST = 1.0  # seconds between two pictures that a slow machine may cost
 WEIGHTS_EVERY = 5.0  # seconds between two frames that carry the weights of a large flow
 SMALL_FLOW = 1_000_000  # bytes of weights up to which every frame carries them
-SPARE = 3  # cameras kept for runs to come
+SPARE = 6  # cameras kept for runs to come, of 15 MB each
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,10 @@ _spare: dict[tuple, Camera] = {}
 
 
 def scene(settings: RunSettings, theme: str) -> tuple:
-    """What a camera depends on, its layers apart."""
-    flow = settings.flow
-    return settings.source, settings.training.seed, flow.base, flow.classes, theme
+    """What stands still in the pictures of a run depends on, its layers apart."""
+    flow, source = settings.flow, settings.source
+    seed = settings.training.seed if kind(source_of(source)).seeded else None
+    return source, seed, flow.base, flow.classes, theme
 
 
 def borrow(settings: RunSettings, theme: str, layers: tuple[str, ...] = LAYERS_SHOWN) -> Camera:
@@ -114,7 +116,7 @@ def borrow(settings: RunSettings, theme: str, layers: tuple[str, ...] = LAYERS_S
     spare = _spare.pop(scene(settings, theme), None)
     if spare is None:
         return camera(settings, theme, layers)
-    spare.latents = None
+    spare.aim(settings)
     if spare.layers != layers:
         spare.show(layers)
     return spare

@@ -32,7 +32,7 @@ def test_what_lies_below_a_quantile():
 @needs_proc
 def test_a_small_class_loses_nothing_and_sees_only_its_own(monkeypatch):
     monkeypatch.delenv("FLOWLAB_MAX_WORKERS")  # as many as there are cores
-    results = load.measure(3, 0.1, think=(0.1, 0.5), rest=600, epochs=1)
+    results = load.measure(3, 0.2, think=(0.1, 0.5), rest=600, epochs=1)
     assert results["troubles"] == []
     assert results["lost"] == results["left"] == results["foreign"] == 0
     assert results["started"] >= 3

@@ -95,7 +95,10 @@ class LivePicture(Picture):
         self.latents = cloud(axes, [], self.theme.data, alpha=0.4)
         axes = panel(self.figure, (RIGHT[0], BELOW, RIGHT[1], SIDE), self.theme, TITLE)
         self.curves = Curves(axes, self.theme, best)
-        self.moving = [*self.points.moving(), *self.field.moving(), self.latents, *circles]
+        clouds = [self.data, *([] if known else [self.true_density])]
+        self.moving = [artist for points in clouds
+                       for artist in (points, *points.axes.spines.values())]
+        self.moving += [*self.points.moving(), *self.field.moving(), self.latents, *circles]
         self.moving += self.curves.artists()
         self.show(SHOWN)
 
@@ -121,6 +124,13 @@ class LivePicture(Picture):
         both = (self.theme.densities(), self.theme.errors())
         self.use(*both if wrong else both[:1])
         self.redraw()
+
+    def show_data(self, data) -> None:
+        """Show other data points, of shape (n, 2), from the next picture on."""
+        move_cloud(self.data, data)
+        self.points.update(data=data)
+        if self.truth is None:
+            move_cloud(self.true_density, data)
 
     def _plane(self, corner, title, labels=""):
         axes = panel(self.figure, (*corner, SIDE, SIDE), self.theme, title)

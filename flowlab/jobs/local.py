@@ -43,6 +43,8 @@ class Local(Desk):
         How long a run may have a worker, pauses included, before it is stopped.
     turn : float or None
         Seconds after which a run's turn is over; None for never.
+    nice : int
+        Steps that the workers stand back, so that others are answered while all cores are busy.
 
     Raises
     ------
@@ -62,6 +64,7 @@ class Local(Desk):
         grace: float = 15.0,
         seconds: float | None = None,
         turn: float | None = None,
+        nice: int = 10,
     ) -> None:
         refuse_in_worker()
         workers = cores() if workers is None else workers
@@ -73,7 +76,8 @@ class Local(Desk):
             )
         self.turn = turn
         preload = (preload,) if isinstance(preload, str) else tuple(preload)
-        self._pool = Pool(workers, spare, grace, (threads, grace, preload), seconds, turn)
+        self._pool = Pool(workers, spare, grace, (threads, grace, preload, nice), seconds,
+                          turn)
         atexit.register(self.close)
 
     @property

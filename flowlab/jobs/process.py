@@ -53,9 +53,11 @@ class Process:
         Seconds its generator gets to end after the parent is gone.
     preload : tuple of str
         Modules to import before the first run.
+    nice : int
+        Steps that it stands back behind other processes.
     """
 
-    def __init__(self, threads: int, grace: float, preload: tuple[str, ...]) -> None:
+    def __init__(self, threads: int, grace: float, preload: tuple[str, ...], nice: int) -> None:
         self.connection, theirs = Pipe()
         self.run: Run | None = None
         self.ready = False
@@ -68,7 +70,7 @@ class Process:
             **inherit(handle),
         )
         theirs.close()
-        self.send("setup", threads, grace, sys.path, preload)
+        self.send("setup", threads, grace, sys.path, preload, nice)
 
     @property
     def idle(self) -> bool:

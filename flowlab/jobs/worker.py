@@ -20,7 +20,6 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
-NICE = 5  # steps that a worker stands back, so that pages answer while all cores train
 #: How PyTorch says that there is no memory left, on a processor and on a GPU.
 NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory")
 GONE = None  # in the inbox: the parent has closed the pipe, or has died
@@ -219,7 +218,9 @@ class Worker:
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.inbox: SimpleQueue = SimpleQueue()
-        _, threads, self.grace, path, preload = pickle.loads(connection.recv_bytes())
+        _, threads, self.grace, path, preload, nice = pickle.loads(connection.recv_bytes())
+        if hasattr(os, "nice"):
+            os.nice(nice)
         self.stage = Stage(self.inbox, threads)
         threading.Thread(target=self.listen, daemon=True).start()
         sys.path[:] = path
@@ -270,6 +271,4 @@ def connect(handle: int) -> Any:
 if __name__ == "__main__":
     # Ctrl-C in the terminal reaches workers too; it is the parent that decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(os, "nice"):
-        os.nice(NICE)
     Worker(connect(int(sys.argv[1]))).serve()

@@ -1,20 +1,28 @@
 """Explore a flow: the layers of its picture, its training through time, and its inside."""
 
 import time
+from collections.abc import Iterator
+from itertools import count
 
 import streamlit as st
 
 from flowlab.cameras import PlaneCamera, TableCamera, kind
 from flowlab.figures import LAYERS, SHOWN
+from flowlab.figures.style import LIVE_SIZE
 from flowlab.live import Frame
 from flowlab.recipe import source_of
 from flowlab.reel import history, nearest
+from flowlab.stills import Still, Undrawn
 from flowlab.ui import image, images, inside
 from flowlab.ui.inside import Subject
-from flowlab.ui.lab import theme
+from flowlab.ui.lab import lab, owner, theme
+from flowlab.ui.plain import plain
 
 TRAINING, FLOW = "Training", "Through the flow"
 TICK = 0.15  # seconds between two pictures while something plays
+#: Seconds that a look waits for a picture that is being drawn, or while a training is replayed, and
+#: between two looks; clicks are answered in between.
+PATIENCE, LONGER, LOOK = 0.3, 2.0, 0.3
 REPLAY = 12.0  # seconds that a training takes to replay at speed 1
 LAYER = 1.2  # seconds from one layer to the next at speed 1
 CONTROLS = ("view", "layers", "place.", "x1.", "x2.", "img.")
@@ -111,39 +119,70 @@ def picture(subject: Subject, index: int, alt: str, starting: bool = False) -> N
 
     A training that is `starting` gives its first one in a moment; until then the last one stays.
     """
-    last, view = f"{subject.name}.last", st.session_state[f"{subject.name}.view"]
+    view = st.session_state[f"{subject.name}.view"]
     if view in images.VIEWS:
         images.picture(subject, index)
-        return
-    if view == FLOW:
+    elif view == FLOW:
         inside.picture(subject, index, layers(subject.name), _position(subject))
-        return
+    else:
+        _training(subject, index, alt, starting)
+
+
+def _training(subject: Subject, index: int, alt: str, starting: bool) -> None:
+    """The training's picture; the last one stays until it is there."""
+    last, there = f"{subject.name}.last", True
     if not (starting and last in st.session_state):
-        st.session_state[last] = training_picture(subject, index)
-    image.show(st.session_state[last], alt)
+        there = _take(subject, index, LONGER if playing(subject.name) else PATIENCE)
+    if there:
+        with st.container():  # as a fragment has one: the picture keeps its place in the page
+            image.show(st.session_state[last], alt)
+    else:
+        st.fragment(_awaited, run_every=LOOK)(subject, index, alt, count())
 
 
-def training_picture(subject: Subject, index: int) -> bytes:
-    """The six panels of one moment in the page's theme and layers, as PNG."""
-    shown, frame = layers(subject.name), None
+def _awaited(subject: Subject, index: int, alt: str, looks: Iterator[int]) -> None:
+    """The last picture, until the one that is being drawn is there."""
+    there = _take(subject, index, 0)
+    if next(looks) and there:
+        st.rerun()  # which leaves this fragment out, and so ends its looks
+    image.show(st.session_state.get(f"{subject.name}.last", image.blank(LIVE_SIZE)),
+               alt if there else "The picture is being drawn.")
+
+
+def _take(subject: Subject, index: int, patience: float) -> bool:
+    """Make the moment's picture the last one; whether there is nothing to wait for."""
+    last = f"{subject.name}.last"
+    try:
+        png = training_picture(subject, index, patience)
+    except Undrawn as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        png = st.session_state.get(last, image.blank(LIVE_SIZE))
+    if png is not None:
+        st.session_state[last] = png
+    return png is not None
+
+
+def training_picture(subject: Subject, index: int, patience: float) -> bytes | None:
+    """The six panels of one moment in the page's theme and layers, as PNG; None until it is drawn.
+
+    Raises
+    ------
+    Undrawn
+        If it cannot be drawn.
+    """
+    shown, appearance, frame = layers(subject.name), theme(), None
     if subject.frames:
         frame = subject.frames[index]
-        fits = (frame.theme, frame.layers) == (theme(), shown)
+        fits = (frame.theme, frame.layers) == (appearance, shown)
         if fits or frame.weights is None:
             return frame.png
-    step = frame.numbers["step"] if frame else -1
-    return _drawn(subject.key, step, shown, theme(), subject, index)
 
+    def still() -> Still:
+        return Still(subject.model, subject.settings, appearance, shown,
+                     subject.weights(index if frame else -1), history(subject.frames[:index + 1]))
 
-@st.cache_data(show_spinner=False, max_entries=256)
-def _drawn(key: str, step: int, shown: tuple[str, ...], appearance: str, _subject: Subject,
-           _index: int) -> bytes:
-    camera, lock = inside.camera(_subject.settings, appearance)
-    flow = inside.flow_at(_subject, _index)
-    with lock:  # one camera for all viewers
-        if camera.layers != shown:
-            camera.show(shown)
-        return camera.take(flow, history(_subject.frames[:_index + 1]))
+    key = subject.key, subject.step(index if frame else -1), shown, appearance
+    return lab().studio.picture(key, still, owner(), patience)
 
 
 def _time_slider(subject: Subject, index: int) -> None:

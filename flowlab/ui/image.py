@@ -1,8 +1,11 @@
 """Pictures on pages."""
 
 import base64
+import io
+from functools import cache
 
 import streamlit as st
+from PIL import Image
 
 
 def address(content: bytes, kind: str = "png") -> str:
@@ -17,6 +20,14 @@ def address(content: bytes, kind: str = "png") -> str:
     'data:image/png;base64,cGljdHVyZQ=='
     """
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+@cache
+def blank(size: tuple[int, int]) -> bytes:
+    """A picture of this width and height with nothing on it, as PNG: it keeps another's place."""
+    file = io.BytesIO()
+    Image.new("RGBA", size).save(file, "png")
+    return file.getvalue()
 
 
 def show(png: bytes, alt: str, width: int | str = "stretch") -> None:

@@ -14,8 +14,8 @@ from flowlab.explain import Step, describe
 from flowlab.figures import ThroughPicture, grid_points
 from flowlab.flow import Flow
 from flowlab.live import Frame, scene
-from flowlab.recipe import build
 from flowlab.settings import RunSettings
+from flowlab.stills import flow_of
 from flowlab.ui.clickable import clickable
 from flowlab.ui.lab import theme
 
@@ -57,6 +57,10 @@ class Subject:
         order = [*range(min(index, last), -1, -1), *range(index + 1, last + 1)]
         return next((i for i in order if self.frames[i].weights is not None), -1)
 
+    def weights(self, index: int) -> dict[str, torch.Tensor] | None:
+        """Those of a moment that has any; None for a fresh flow."""
+        return self.frames[index].weights if index >= 0 else None
+
     def step(self, index: int) -> int:
         """Optimiser steps until then; −1 for a fresh flow."""
         return self.frames[index].numbers["step"] if index >= 0 else -1
@@ -69,25 +73,19 @@ def _camera(key: str, appearance: str, _settings: RunSettings) -> tuple[Camera, 
 
 def camera(settings: RunSettings, appearance: str) -> tuple[Camera, threading.Lock]:
     """What takes the pictures of such a run, for one viewer at a time."""
-    return _camera(str(scene(settings, appearance)), appearance, settings)
+    return _camera(str((scene(settings, appearance), settings.training.seed)), appearance, settings)
 
 
 def fresh_key(settings: RunSettings) -> str:
     """The same for settings whose untrained flows look the same: epochs, for one, do not matter."""
-    return str((scene(settings, ""), settings.flow, settings.training.precision))
+    training = settings.training
+    return str((scene(settings, ""), training.seed, settings.flow, training.precision))
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _flow(key: str, step: int, _subject: Subject, _index: int) -> Flow:
-    settings = _subject.settings
-    on_cpu = settings.model_copy(
-        update={"training": settings.training.model_copy(update={"device": "cpu"})})
-    flow = build(_subject.model, on_cpu)
-    if _index >= 0:
-        flow.load_state_dict(_subject.frames[_index].weights)
-    else:
-        camera(settings, theme())[0].initialise(flow)
-    return flow.requires_grad_(False).eval()
+    return flow_of(_subject.model, _subject.settings, _subject.weights(_index),
+                   camera(_subject.settings, theme())[0])
 
 
 def flow_at(subject: Subject, index: int) -> Flow:

@@ -17,7 +17,7 @@ import streamlit as st
 
 from flowlab import events
 from flowlab.figures import SHOWN
-from flowlab.jobs import Status
+from flowlab.jobs import Local, Status
 from flowlab.jobs.choose import engine
 from flowlab.jobs.waiting import expected_wait
 from flowlab.limits import limits
@@ -25,12 +25,14 @@ from flowlab.live import Frame, Request, watch
 from flowlab.runs import Kept, Recorder, Store
 from flowlab.settings import RunSettings
 from flowlab.status import EVERY, remove
+from flowlab.stills import Studio
 from flowlab.training import Snapshot
 from flowlab.ui import operating
 from flowlab.ui.rights import ROOM, Door, must_own, owns
 from flowlab.ui.visitor import visitor
 
 PRELOAD = ("models", "flowlab.live", "flowlab.warm")
+DRAWING, HASTE = ("models", "flowlab.stills", "flowlab.warm"), 3
 #: Runs that are over and stay in memory, and those of them that nobody has looked at for long:
 #: each may take tens of MB. Those seen least lately go first; they are on disk.
 KEPT, LEFT = 40, 8
@@ -93,6 +95,8 @@ class Lab:
         Writes this lab's runs to the store.
     door : Door
         Lets trainings in, as the operator's limits allow.
+    studio : Studio
+        Draws single pictures, in a process that stands back less than trainings.
     """
 
     def __init__(self) -> None:
@@ -100,6 +104,7 @@ class Lab:
         self.store = Store()  # nor a folder that cannot be used
         self.store.tidy()
         self.engine = engine(preload=PRELOAD)
+        self.studio = Studio(Local(1, DRAWING, nice=HASTE))
         self.recorder = Recorder(self.engine, self.store)
         self.door = Door(self.engine, self.store)
         self._runs: dict[str, Run] = {}

@@ -1,0 +1,149 @@
+"""Single pictures, drawn in a process of their own, so that no page waits while another is drawn.
+
+Pages are answered by one process; a picture would hold it for a tenth of a second and more.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Hashable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from flowlab.cameras import Camera, History
+from flowlab.flow import Flow
+from flowlab.jobs.engine import Engine, UnknownRun
+from flowlab.live import borrow, give_back
+from flowlab.recipe import build
+from flowlab.settings import RunSettings
+
+KEPT = 256  # pictures; each may take 200 kB
+
+
+class Undrawn(RuntimeError):
+    """A picture cannot be drawn; the text says why."""
+
+
+@dataclass(frozen=True)
+class Still:
+    """One moment of a flow, as it is to be seen.
+
+    Attributes
+    ----------
+    model : type of Flow
+    settings : RunSettings
+    theme : "light" or "dark"
+    layers : tuple of str
+        The layers shown, of `flowlab.figures.LAYERS`.
+    weights : dict of str to Tensor, or None
+        The flow's state; None for a fresh flow.
+    history : list of (int, float, float)
+        Epoch, training NLL and test NLL of every epoch until then.
+    """
+
+    model: type[Flow]
+    settings: RunSettings
+    theme: str
+    layers: tuple[str, ...]
+    weights: dict[str, Tensor] | None
+    history: History
+
+
+def flow_of(model: type[Flow], settings: RunSettings, weights: dict[str, Tensor] | None,
+            camera: Camera) -> Flow:
+    """The flow with these weights, or a fresh one set by the camera's data; to look at only."""
+    on_cpu = settings.model_copy(
+        update={"training": settings.training.model_copy(update={"device": "cpu"})})
+    flow = build(model, on_cpu)
+    if weights is None:
+        camera.initialise(flow)
+    else:
+        flow.load_state_dict(weights)
+    return flow.requires_grad_(False).eval()
+
+
+def draw(still: Still) -> Generator[None, None, bytes]:
+    """Draw the picture as PNG: a job for an `Engine`."""
+    yield
+    camera = borrow(still.settings, still.theme, still.layers)
+    png = camera.take(flow_of(still.model, still.settings, still.weights, camera), still.history)
+    give_back(still.settings, camera)
+    return png
+
+
+class Studio:
+    """Has pictures drawn and keeps the newest; safe to use from several threads.
+
+    Parameters
+    ----------
+    engine : Engine
+        Draws them.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._drawn: OrderedDict[Hashable, bytes | Undrawn] = OrderedDict()
+        self._jobs: dict[Hashable, str] = {}
+        self._wanted: dict[str, Hashable] = {}  # by whom: nobody looks at two pictures at once
+        self._lock = threading.Lock()
+
+    def picture(self, key: Hashable, still: Callable[[], Still], owner: str,
+                patience: float) -> bytes | None:
+        """The picture, once it is drawn; None until then.
+
+        Parameters
+        ----------
+        key : hashable
+            The same for the same picture.
+        still : callable
+            Makes the `Still`; called where the picture must be drawn.
+        owner : str
+            Who asks: pictures that somebody has asked for and no longer wants are left out.
+        patience : float
+            Seconds to wait for it.
+
+        Raises
+        ------
+        Undrawn
+            If it cannot be drawn.  Whoever asks again has it tried again.
+        """
+        png, job = self._ask(key, still, owner)
+        if png is None and patience:
+            with suppress(UnknownRun):  # another session has fetched it already
+                self.engine.wait(job, patience)
+            png, _ = self._ask(key, still, owner)
+        return png
+
+    def _ask(self, key: Hashable, still: Callable[[], Still],
+             owner: str) -> tuple[bytes | None, str]:
+        with self._lock:
+            self._collect()
+            if key in self._drawn:
+                self._drawn.move_to_end(key)
+                if isinstance(self._drawn[key], Undrawn):
+                    raise self._drawn.pop(key)
+                return self._drawn[key], ""
+            self._wanted[owner] = key
+            if key not in self._jobs:
+                self._jobs[key] = self.engine.submit(draw, still(), owner)
+            for other, job in self._jobs.items():
+                if other not in self._wanted.values() and self.engine.status(job).position:
+                    self.engine.control(job, "stop")
+            return None, self._jobs[key]
+
+    def _collect(self) -> None:
+        """Take in what is drawn."""
+        for key, job in list(self._jobs.items()):
+            status = self.engine.status(job)
+            if status.active:
+                continue
+            if status.state == "finished":
+                self._drawn[key] = self.engine.result(job)
+            elif status.state != "stopped":
+                self._drawn[key] = Undrawn(f"This picture cannot be drawn: {status.message}")
+            self.engine.forget(job)
+            del self._jobs[key]
+            self._wanted = {who: what for who, what in self._wanted.items() if what != key}
+        while len(self._drawn) > KEPT:
+            self._drawn.popitem(last=False)
