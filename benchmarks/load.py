@@ -128,9 +128,11 @@ class Student:
                 await self.think()
                 while not self.late:
                     await self.lesson()
+        except (Slow, RuntimeError, LookupError, AssertionError) as error:
+            self.room.troubles.append(f"student {self.number}: {type(error).__name__}: {error}")
         except TimeoutError:
             self.room.left.append(self.run)
-        except (Slow, RuntimeError, LookupError, AssertionError, OSError) as error:
+        except OSError as error:
             self.room.troubles.append(f"student {self.number}: {type(error).__name__}: {error}")
 
     async def go(self, page: str, kind: str = "open a page", query: str = "") -> None:
@@ -144,13 +146,14 @@ class Student:
         await self.go(name)
         await self.think()
         target = self.random.choice(TARGETS)
-        note = self.timed if self.data() == target else self.redrawn
+        fresh = not tab.asked("run")  # a run keeps its picture
+        note = self.redrawn if fresh and self.data() != target else self.timed
         await note("choose data", tab.press(f"{name}.choose.{target}"),
                    lambda: self.data() == target)
         await self.think()
         await self.timed("change a setting", tab.set(f"{name}.epochs", self.epochs),
                          lambda: tab.asked("epochs") == str(self.epochs))
-        note = self.timed if self.seed() == self.number else self.redrawn
+        note = self.redrawn if fresh and self.seed() != self.number else self.timed
         await note("change a setting", tab.set(f"{name}.seed", self.number),
                    lambda: self.seed() == self.number)
         await self.think()

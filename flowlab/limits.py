@@ -38,6 +38,9 @@ class Limits(Settings):
         False, "Shared", "Whether people who need not trust each other use this server: each then "
         "lists and steers only what is their own, and opens the rest by its link, to look at.",
         group="Separation")
+    login: bool = setting(
+        False, "Login", "Whether only people who have logged in, by Streamlit's own OpenID "
+        "Connect, use this server.", group="Separation")
     max_runs: int | None = setting(
         None, "Runs", "Trainings that one visitor may have in the queue and under way; each "
         "training of a comparison or a sweep counts.", group="Training", unit="runs", ge=1,

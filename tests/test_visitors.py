@@ -286,6 +286,32 @@ def test_who_a_visitor_is(monkeypatch):
         assert visitor.visitor() and "<" not in state["visitor.token"]
 
 
+def test_nobody_comes_in_without_the_login_that_the_operator_wants(monkeypatch):
+    def opened(**secrets):
+        app = AppTest.from_file(APP, default_timeout=120)
+        for name, value in secrets.items():
+            app.secrets[name] = value
+        return app.run()
+
+    with limited(login=True):
+        app = opened()
+        assert "none is set up" in app.error[0].value and not app.button and not app.exception
+        app = opened(auth={"client_id": "a"})  # but Authlib is not there
+        assert "streamlit[auth]" in app.error[0].value
+        monkeypatch.setattr(visitor.importlib.util, "find_spec", lambda name: True)
+        app = opened(auth={"client_id": "a"})
+        assert [button.label for button in app.button] == ["Log in"] and not app.error
+        assert app.title[0].value == "Flow Lab" and not app.sidebar.children
+        monkeypatch.setattr(st, "user", {"is_logged_in": False, "sub": "7"})
+        assert [button.label for button in opened(auth={}).button] == ["Log in"]
+        monkeypatch.setattr(st, "user", {"is_logged_in": True, "sub": "7"})
+        app = opened(auth={"client_id": "a"})
+        assert app.title[0].value != "Flow Lab" and not app.exception
+        assert "Log out" in [button.label for button in app.sidebar.button]
+    monkeypatch.setattr(st, "user", {})
+    assert "Log out" not in [button.label for button in opened().sidebar.button]
+
+
 def test_words_of_people_are_neither_markup_nor_commands(tmp_path):
     shown = plain(NASTY)
     for part in ("<", "[", "*", "$", "`", "!", ":", "www."):

@@ -47,11 +47,12 @@ class Told:
     turn = None
 
     def __init__(self, runs):
+        self.owned = {"ann": ["c", "d"]}
         self.states = {job: Status(state) for job, (state, _) in runs.items()}
         self.numbers = {job: numbers for job, (_, numbers) in runs.items() if numbers}
 
-    def runs(self):
-        return list(self.states)
+    def runs(self, owner=None):
+        return list(self.states) if owner is None else self.owned.get(owner, [])
 
     def status(self, job):
         return self.states[job]
@@ -69,6 +70,9 @@ def test_the_lab_reckons_with_what_runs_have_told():
         "c": ("running", {"step": 25, "steps": 100, "seconds": 2.0}),  # 6 s left of 8
         "d": ("running", None),  # has told nothing: the usual 10 s
         "e": ("paused", {"step": 1, "steps": 100, "seconds": 2.0}), "f": ("queued", None)})
-    assert [lab.expected_wait(place) for place in (1, 2, 3)] == [6, 10, 16]
+    assert [lab.expected_wait(place, "bob") for place in (1, 2, 3)] == [6, 10, 16]
     lab.engine.turn = 4.0  # then the next one has the worker
-    assert [lab.expected_wait(place) for place in (1, 2, 3)] == [4, 4, 8]
+    assert [lab.expected_wait(place, "bob") for place in (1, 2, 3)] == [4, 4, 8]
+    lab.recorder.numbers["d"] = {"step": 50, "steps": 100, "seconds": 5.0}
+    # One's own runs make no room.
+    assert [lab.expected_wait(1, owner) for owner in ("bob", "ann")] == [4, 5]

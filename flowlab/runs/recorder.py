@@ -13,7 +13,7 @@ from flowlab.runs.store import Store
 from flowlab.runs.writer import Writer
 from flowlab.settings import RunSettings
 
-ALL_ROOM = 400_000_000  # bytes that all frames in memory may take; a run then keeps fewer
+ALL_ROOM = 250_000_000  # bytes that all frames in memory may take; a run then keeps fewer
 
 
 @dataclass

@@ -232,8 +232,8 @@ class Lab:
                           GONE if kept.outcome == "interrupted" else kept.reason,
                           self.store.damaged.get(run.id)))))
 
-    def expected_wait(self, position: int) -> float | None:
-        """Seconds until the run at a place in the queue starts; None where nobody can know."""
+    def expected_wait(self, position: int, owner: str) -> float | None:
+        """Seconds until an owner's run at a place in the queue starts; None where unknown."""
         states = {job: self.engine.status(job) for job in self.engine.runs()}
         told = self.recorder.newest()
         took = [told[job]["seconds"] for job, status in states.items()
@@ -242,8 +242,9 @@ class Lab:
                 if status.state == "running"}
         took += [told[job]["seconds"] + rest for job, rest in left.items() if rest is not None]
         turn = self.engine.turn or math.inf
-        left = {job: rest and min(rest, turn) if job in self._runs else rest
-                for job, rest in left.items()}  # a comparison's keep their workers
+        keep = {*self.engine.runs(owner)}  # one's own make no room, nor do a comparison's
+        left = {job: rest and min(rest, turn) if job in self._runs and job not in keep else rest
+                for job, rest in left.items()}
         return expected_wait(position, list(left.values()),
                              min(median(took), turn) if took else None)
 

@@ -17,6 +17,7 @@ from flowlab import __version__, events, status
 from flowlab.jobs import Engine
 from flowlab.jobs.local import cores
 from flowlab.runs import Store
+from flowlab.ui.visitor import leave
 
 PACKAGES = ("streamlit", "torch", "numpy", "matplotlib", "scikit-learn", "scipy", "pydantic",
             "safetensors", "pillow", "ray")
@@ -110,6 +111,7 @@ def about(engine: Engine, store: Store) -> None:
             icon=":material/download:", on_click="ignore", key="diagnostics",
             help="For the person who looks after this lab: versions, settings, counters and the "
             "newest log lines. Nothing of yours is in it: no names, data, links or addresses.")
+        leave()
 
 
 def _name(engine: Engine) -> str:

@@ -5,7 +5,7 @@ import streamlit as st
 from flowlab.jobs import Status
 from flowlab.jobs.waiting import sentence
 from flowlab.live import Frame
-from flowlab.ui.lab import GONE, lab
+from flowlab.ui.lab import GONE, lab, owner
 from flowlab.ui.plain import plain
 from flowlab.ui.rights import FOREIGN
 
@@ -25,7 +25,7 @@ def show(status: Status, frame: Frame | None, foreign: bool) -> None:
     label, colour = BADGES[state]
     text = plain(status.message or numbers.get("reason", "")).replace(plain(GONE), GONE)
     if status.state == "queued":
-        text = (sentence(status.position, lab().expected_wait(status.position))
+        text = (sentence(status.position, lab().expected_wait(status.position, owner()))
                 if lab().engine.ready else "The lab's workers are still starting: a moment.")
         if numbers:
             text += f" Then it goes on after epoch {numbers['epoch']}: others have their turn now."

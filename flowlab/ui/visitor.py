@@ -6,6 +6,7 @@ is not shared nobody has a name, and there is no cookie.
 """
 
 import hashlib
+import importlib.util
 import re
 import secrets
 from collections.abc import Callable
@@ -19,6 +20,8 @@ COOKIE = "flowlab_visitor"
 YEAR = 365 * 24 * 3600  # seconds
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 256 bits, as `secrets.token_urlsafe` writes them
 _STATE = "visitor.token"
+NO_LOGIN = ("This lab asks for a login (limit login), and none is set up: install streamlit[auth] "
+            "and write [auth] to .streamlit/secrets.toml, as Run for a class in the docs says.")
 KEY = "visitor"  # the style sheet hides it by this name
 
 # The server has read the cookies when the page connected to it; a second page that is opened before
@@ -46,19 +49,47 @@ def visitor() -> str:
 
 
 def welcome() -> None:
-    """Let the browser keep its token, and say where the limits cannot be used.
+    """Let the browser keep its token, or ask for a login; say where the limits cannot be used.
 
-    It takes no room on the page, and nothing waits for it.
+    The token takes no room on the page, and nothing waits for it.
     """
     try:
         shared = limits().shared
     except ValueError as error:
         st.error(plain(str(error)), icon=":material/error:")
         st.stop()
+    if limits().login and not _person():
+        _ask()
+        st.stop()
     if not shared or _person() or _cookie() is not None:
         return
     _component()(key=KEY, on_token_change=_adopt, data={
         "cookie": COOKIE, "token": _token(), "seconds": YEAR})
+
+
+def leave() -> None:
+    """A button for who has logged in."""
+    if _person():
+        st.button("Log out", icon=":material/logout:", on_click=st.logout, key="logout")
+
+
+def _ask() -> None:
+    """What somebody sees who has not logged in, where the operator wants that."""
+    if not _can_log_in():
+        st.error(NO_LOGIN, icon=":material/error:")
+        return
+    st.title("Flow Lab")
+    st.markdown("See normalizing flows learn. This lab is for people who have logged in.")
+    st.button("Log in", type="primary", icon=":material/login:", on_click=st.login, key="login")
+
+
+def _can_log_in() -> bool:
+    """Whether Streamlit has what its login needs."""
+    try:
+        told = "auth" in st.secrets
+    except FileNotFoundError:
+        told = False
+    return told and importlib.util.find_spec("authlib") is not None
 
 
 def _person() -> str:
