@@ -222,7 +222,7 @@ def _take(comparison: Comparison, contest: Contest | None) -> None:
         numbers = table(comparison, {}, comparison.labels())
         st.markdown("\n".join(f"- **{m.title}.** {m.help}" for m in numbers.columns))
         st.markdown("In the project's folder, with the same numbers, timings excepted:")
-        copyable(command(comparison), f"{NAME}.command")
+        copyable(command(comparison))
 
 
 def command(comparison: Comparison) -> str:

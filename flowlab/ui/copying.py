@@ -47,9 +47,12 @@ export default function ({ data, parentElement }) {
 """
 
 
-def copyable(text: str, key: str, label: str = "Copy") -> None:
-    """Show a text, and a button that puts it on the viewer's clipboard and says so."""
-    _component()(key=key, data={"label": label, "text": text})
+def copyable(text: str, label: str = "Copy") -> None:
+    """Show a text, and a button that puts it on the viewer's clipboard and says so.
+
+    It has no key: every control would read the state of all components that have one.
+    """
+    _component()(data={"label": label, "text": text})
 
 
 @st.cache_resource(show_spinner=False)

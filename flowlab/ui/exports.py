@@ -55,10 +55,10 @@ def show(view: View) -> None:
     load, repeat = st.columns(2)
     with load:
         st.markdown("**Load the weights**")
-        copyable(export.loading(view.recipe, settings), f"{view.name}.take.load")
+        copyable(export.loading(view.recipe, settings))
     with repeat:
         st.markdown("**Repeat the run**, in the project's folder")
-        copyable(export.python(view.recipe, settings), f"{view.name}.take.repeat")
+        copyable(export.python(view.recipe, settings))
     if view.run is not None and (view.run.continued or view.run.steered):
         st.caption("This run went on from a trained flow, or its learning rate was changed by "
                    "hand: the settings alone do not repeat it.")

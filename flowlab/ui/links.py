@@ -140,7 +140,7 @@ def share(settings: RunSettings, prefix: str) -> None:
                             help="Plain text, shown under the title.", persist_state="session")
         new = Lesson(tuple(hide), tuple(lock), plain(title), plain(task), told.preset)
         with link:
-            copyable(address(settings, new), f"{prefix}.share.copy", "Copy link")
+            copyable(address(settings, new), "Copy link")
 
 
 def address(settings: RunSettings, told: Lesson) -> str:

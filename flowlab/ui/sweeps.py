@@ -57,7 +57,7 @@ def show(recipes: Mapping[str, ModuleType]) -> None:
         st.fragment(_follow, run_every=LOOK if active else None)(sweep)
         with st.expander("The same from the command line"):
             st.markdown("Save this as `sweep.toml`, then `python -m flowlab.sweep sweep.toml`:")
-            copyable(sweep.settings.toml(), "sweeps.toml")
+            copyable(sweep.settings.toml())
 
 
 def _form(recipes: Mapping[str, ModuleType]) -> Sweep:

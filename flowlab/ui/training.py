@@ -266,7 +266,7 @@ def trained_before(name: str, _recipe: ModuleType) -> Shipped | None:
     return shipped.load(_recipe, Path(_recipe.__file__).parent / "images")
 
 
-@st.cache_data(show_spinner=False, max_entries=16)
+@st.cache_resource(show_spinner=False, max_entries=16)  # no copies: nobody changes a frame
 def _shipped_frame(name: str, _recipe: ModuleType, appearance: str) -> Frame:
     return trained_before(name, _recipe).frame(appearance, SHOWN)
 
