@@ -35,6 +35,7 @@ from visitor import Slow, Visitor  # noqa: E402
 MODELS = ("nice", "realnvp", "glow")
 TARGETS = ("moons", "circles", "pinwheel", "checkerboard", "two_spirals", "eight_gaussians")
 WELL = ("finished", "early stop", "diverged")  # a run that came to its own end
+EPOCHS = 40  # where a page says nothing else
 MEGA = 1_000_000
 
 
@@ -129,7 +130,8 @@ class Student:
                 while not self.late:
                     await self.lesson()
         except (Slow, RuntimeError, LookupError, AssertionError) as error:
-            self.room.troubles.append(f"student {self.number}: {type(error).__name__}: {error}")
+            self.room.troubles.append(f"student {self.number}: {type(error).__name__}: {error} at "
+                                      f"{self.model}?{self.tab.query}")
         except TimeoutError:
             self.room.left.append(self.run)
         except OSError as error:
@@ -152,8 +154,10 @@ class Student:
                    lambda: self.data() == target)
         await self.think()
         await self.timed("change a setting", tab.set(f"{name}.epochs", self.epochs),
-                         lambda: tab.asked("epochs") == str(self.epochs))
-        note = self.redrawn if fresh and self.seed() != self.number else self.timed
+                         lambda: int(tab.asked("epochs") or EPOCHS) == self.epochs)
+        shipped = target == "moons"  # with the flow trained before, whose seed does not matter
+        changes = fresh and not shipped and self.seed() != self.number
+        note = self.redrawn if changes else self.timed
         await note("change a setting", tab.set(f"{name}.seed", self.number),
                    lambda: self.seed() == self.number)
         await self.think()

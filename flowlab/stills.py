@@ -4,6 +4,7 @@ Pages are answered by one process; a picture would hold it for a tenth of a seco
 """
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable
 from contextlib import suppress
@@ -19,6 +20,7 @@ from flowlab.recipe import build
 from flowlab.settings import RunSettings
 
 KEPT = 256  # pictures; each may take 200 kB
+RETRY = 30.0  # seconds until what could not be drawn is tried again
 
 
 class Undrawn(RuntimeError):
@@ -72,6 +74,9 @@ def draw(still: Still) -> Generator[None, None, bytes]:
     return png
 
 
+draw.quiet = True  # no run of anybody's
+
+
 class Studio:
     """Has pictures drawn and keeps the newest; safe to use from several threads.
 
@@ -83,7 +88,8 @@ class Studio:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._drawn: OrderedDict[Hashable, bytes | Undrawn] = OrderedDict()
+        self._drawn: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._failed: OrderedDict[Hashable, tuple[float, str]] = OrderedDict()
         self._jobs: dict[Hashable, str] = {}
         self._wanted: dict[str, Hashable] = {}  # by whom: nobody looks at two pictures at once
         self._lock = threading.Lock()
@@ -106,7 +112,7 @@ class Studio:
         Raises
         ------
         Undrawn
-            If it cannot be drawn.  Whoever asks again has it tried again.
+            If it could not be drawn lately.
         """
         png, job = self._ask(key, still, owner)
         if png is None and patience:
@@ -121,9 +127,9 @@ class Studio:
             self._collect()
             if key in self._drawn:
                 self._drawn.move_to_end(key)
-                if isinstance(self._drawn[key], Undrawn):
-                    raise self._drawn.pop(key)
                 return self._drawn[key], ""
+            if key in self._failed:
+                raise Undrawn(self._failed[key][1])
             self._wanted[owner] = key
             if key not in self._jobs:
                 self._jobs[key] = self.engine.submit(draw, still(), owner)
@@ -140,10 +146,14 @@ class Studio:
                 continue
             if status.state == "finished":
                 self._drawn[key] = self.engine.result(job)
-            elif status.state != "stopped":
-                self._drawn[key] = Undrawn(f"This picture cannot be drawn: {status.message}")
+            elif status.late or status.state != "stopped":
+                why = "it takes too long." if status.late else status.message
+                self._failed[key] = (time.monotonic() + RETRY,
+                                     f"This picture cannot be drawn: {why}")
             self.engine.forget(job)
             del self._jobs[key]
             self._wanted = {who: what for who, what in self._wanted.items() if what != key}
+        while self._failed and next(iter(self._failed.values()))[0] < time.monotonic():
+            self._failed.popitem(last=False)
         while len(self._drawn) > KEPT:
             self._drawn.popitem(last=False)

@@ -95,7 +95,7 @@ def pytest_runtest_teardown(item, nextitem):
         import streamlit as st
 
         from flowlab.ui.lab import lab
-        lab().engine.close()
+        lab().close()
         st.cache_resource.clear()
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("workers_end")
 
 def restart():
     lab().recorder.close()
-    lab().engine.close()
+    lab().close()
     st.cache_resource.clear()
 
 

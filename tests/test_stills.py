@@ -11,7 +11,7 @@ from flowlab.data import store
 from flowlab.figures import SHOWN
 from flowlab.jobs import Local
 from flowlab.recipe import build
-from flowlab.stills import Still, Studio, Undrawn, draw, flow_of
+from flowlab.stills import RETRY, Still, Studio, Undrawn, draw, flow_of
 from realnvp import RealNVP, train_realnvp
 
 
@@ -47,7 +47,7 @@ def test_a_used_camera_takes_the_same_picture_as_a_new_one_for_every_seed(data):
             assert played(still(seed, data=data)) == picture
 
 
-def test_pictures_are_drawn_kept_dropped_and_tried_again():
+def test_pictures_are_drawn_kept_dropped_and_tried_again(monkeypatch):
     with Local(1, ("flowlab.stills",), nice=0) as engine:
         studio = Studio(engine)
         made = []
@@ -73,10 +73,14 @@ def test_pictures_are_drawn_kept_dropped_and_tried_again():
         assert ask("weights", "ann", 60, weights=weights) == drawn(still(weights=weights))
         with pytest.raises(Undrawn, match="cannot be drawn"):
             ask("bad", "ann", 60, weights={"wrong": torch.zeros(1)})
+        with pytest.raises(Undrawn):  # not tried again at once
+            ask("bad", "ann")
+        monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + RETRY)
         assert ask("bad", "ann", 60) == drawn(still())
 
 
-def test_a_lost_drawing_process_is_replaced():
+def test_a_lost_drawing_process_is_replaced(monkeypatch):
+    monkeypatch.setattr("flowlab.stills.RETRY", 0.0)
     with Local(1, ("flowlab.stills",)) as engine:
         studio = Studio(engine)
         assert studio.picture("a", still, "ann", 60)

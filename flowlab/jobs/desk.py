@@ -52,7 +52,8 @@ class Desk(Engine):
         if first not in ("", "pause", "step"):
             raise ValueError(f"A run can start with 'pause' or 'step'; got {first!r}.")
         run = Run(owner, make_request(function, settings), label=getattr(settings, "label", ""),
-                  leave=getattr(function, "leave", None))
+                  leave=getattr(function, "leave", None),
+                  quiet=getattr(function, "quiet", False))
         if first:
             run.commands.append(encode((first, run.id, None)))
         with self._pool.lock:

@@ -67,6 +67,8 @@ class Engine(ABC):
     A function may have an attribute ``leave``: a value that, sent in, has it return `GoOn` before
     long, so that others get its worker.  Its run then waits for its next turn.
 
+    The log says nothing of runs of a function with an attribute ``quiet`` that is true.
+
     A function may have an attribute ``resume``, a function of the settings and the last event that
     returns the settings to go on with.  An engine that can take up a run whose worker died does so
     with it; see `flowlab.jobs.ray.Ray`.

@@ -46,6 +46,8 @@ class Run:
         Seconds that it had a worker before.
     late : str
         Why it is stopped before its time, where it took too long.
+    quiet : bool
+        Whether the log says nothing of it.
     """
 
     owner: str
@@ -68,6 +70,7 @@ class Run:
     begun: float = field(default_factory=time.monotonic)
     used: float = 0.0
     late: str = ""
+    quiet: bool = False
 
     @property
     def seconds(self) -> float:
@@ -95,6 +98,8 @@ class Run:
 
     def tell(self, what: str, level: int = logging.INFO, **facts: str | float | None) -> None:
         """Log what has become of it."""
+        if self.quiet:
+            return
         event(f"run {what}", level, run=self.id, model=self.label or None, **facts)
 
 

@@ -1,5 +1,6 @@
 """Explore a flow: the layers of its picture, its training through time, and its inside."""
 
+import secrets
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -15,7 +16,7 @@ from flowlab.reel import history, nearest
 from flowlab.stills import Still, Undrawn
 from flowlab.ui import image, images, inside
 from flowlab.ui.inside import Subject
-from flowlab.ui.lab import lab, owner, theme
+from flowlab.ui.lab import lab, theme
 from flowlab.ui.plain import plain
 
 TRAINING, FLOW = "Training", "Through the flow"
@@ -23,6 +24,7 @@ TICK = 0.15  # seconds between two pictures while something plays
 #: Seconds that a look waits for a picture that is being drawn, or while a training is replayed, and
 #: between two looks; clicks are answered in between.
 PATIENCE, LONGER, LOOK = 0.3, 2.0, 0.3
+WAITING = "The picture is being drawn."
 REPLAY = 12.0  # seconds that a training takes to replay at speed 1
 LAYER = 1.2  # seconds from one layer to the next at speed 1
 CONTROLS = ("view", "layers", "place.", "x1.", "x2.", "img.")
@@ -146,7 +148,7 @@ def _awaited(subject: Subject, index: int, alt: str, looks: Iterator[int]) -> No
     if next(looks) and there:
         st.rerun()  # which leaves this fragment out, and so ends its looks
     image.show(st.session_state.get(f"{subject.name}.last", image.blank(LIVE_SIZE)),
-               alt if there else "The picture is being drawn.")
+               alt if there else WAITING)  # which the style sheet makes pale
 
 
 def _take(subject: Subject, index: int, patience: float) -> bool:
@@ -156,7 +158,7 @@ def _take(subject: Subject, index: int, patience: float) -> bool:
         png = training_picture(subject, index, patience)
     except Undrawn as error:
         st.error(plain(str(error)), icon=":material/error:")
-        png = st.session_state.get(last, image.blank(LIVE_SIZE))
+        png = image.blank(LIVE_SIZE)
     if png is not None:
         st.session_state[last] = png
     return png is not None
@@ -182,7 +184,8 @@ def training_picture(subject: Subject, index: int, patience: float) -> bytes | N
                      subject.weights(index if frame else -1), history(subject.frames[:index + 1]))
 
     key = subject.key, subject.step(index if frame else -1), shown, appearance
-    return lab().studio.picture(key, still, owner(), patience)
+    page = st.session_state.setdefault("studio", secrets.token_hex(8))  # a visitor has many
+    return lab().studio.picture(key, still, page, patience)
 
 
 def _time_slider(subject: Subject, index: int) -> None:

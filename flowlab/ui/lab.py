@@ -33,6 +33,7 @@ from flowlab.ui.visitor import visitor
 
 PRELOAD = ("models", "flowlab.live", "flowlab.warm")
 DRAWING, HASTE = ("models", "flowlab.stills", "flowlab.warm"), 3
+SLOWEST = 20.0  # seconds that a single picture may take: all wait for one that is slow
 #: Runs that are over and stay in memory, and those of them that nobody has looked at for long:
 #: each may take tens of MB. Those seen least lately go first; they are on disk.
 KEPT, LEFT = 40, 8
@@ -104,7 +105,7 @@ class Lab:
         self.store = Store()  # nor a folder that cannot be used
         self.store.tidy()
         self.engine = engine(preload=PRELOAD)
-        self.studio = Studio(Local(1, DRAWING, nice=HASTE))
+        self.studio = Studio(Local(1, DRAWING, grace=2, seconds=SLOWEST, nice=HASTE))
         self.recorder = Recorder(self.engine, self.store)
         self.door = Door(self.engine, self.store)
         self._runs: dict[str, Run] = {}
@@ -113,6 +114,11 @@ class Lab:
         self._refresher = operating.Refresher(self.engine, self.store)
         atexit.register(remove, self.store.folder)
         threading.Thread(target=self._stop_unwatched, daemon=True).start()
+
+    def close(self) -> None:
+        """End all worker processes."""
+        self.engine.close()
+        self.studio.engine.close()
 
     def submit(self, train: Callable, settings: RunSettings, theme: str, owner: str,
                first: str = "", resume: Snapshot | None = None,

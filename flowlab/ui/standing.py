@@ -25,7 +25,8 @@ def show(status: Status, frame: Frame | None, foreign: bool) -> None:
     label, colour = BADGES[state]
     text = plain(status.message or numbers.get("reason", "")).replace(plain(GONE), GONE)
     if status.state == "queued":
-        text = (sentence(status.position, lab().expected_wait(status.position, owner()))
+        asker = "" if foreign else owner()
+        text = (sentence(status.position, lab().expected_wait(status.position, asker))
                 if lab().engine.ready else "The lab's workers are still starting: a moment.")
         if numbers:
             text += f" Then it goes on after epoch {numbers['epoch']}: others have their turn now."
