@@ -183,7 +183,9 @@ def training_picture(subject: Subject, index: int, patience: float) -> bytes | N
         return Still(subject.model, subject.settings, appearance, shown,
                      subject.weights(index if frame else -1), history(subject.frames[:index + 1]))
 
-    key = subject.key, subject.step(index if frame else -1), shown, appearance
+    # A run that waits looks like the fresh flow that the page has shown before it.
+    about = subject.key if frame else (subject.name, inside.fresh_key(subject.settings))
+    key = about, subject.step(index if frame else -1), shown, appearance
     page = st.session_state.setdefault("studio", secrets.token_hex(8))  # a visitor has many
     return lab().studio.picture(key, still, page, patience)
 
