@@ -172,20 +172,21 @@ def training_picture(subject: Subject, index: int, patience: float) -> bytes | N
     Undrawn
         If it cannot be drawn.
     """
-    shown, appearance, frame = layers(subject.name), theme(), None
+    shown, appearance, place = layers(subject.name), theme(), -1
     if subject.frames:
         frame = subject.frames[index]
         fits = (frame.theme, frame.layers) == (appearance, shown)
         if fits or frame.weights is None:
             return frame.png
+        place = index
 
     def still() -> Still:
         return Still(subject.model, subject.settings, appearance, shown,
-                     subject.weights(index if frame else -1), history(subject.frames[:index + 1]))
+                     subject.weights(place), history(subject.frames[:place + 1]))
 
     # A run that waits looks like the fresh flow that the page has shown before it.
-    about = subject.key if frame else (subject.name, inside.fresh_key(subject.settings))
-    key = about, subject.step(index if frame else -1), shown, appearance
+    about = subject.key if subject.frames else (subject.name, inside.fresh_key(subject.settings))
+    key = about, subject.step(place), shown, appearance
     page = st.session_state.setdefault("studio", secrets.token_hex(8))  # a visitor has many
     return lab().studio.picture(key, still, page, patience)
 
