@@ -48,9 +48,10 @@ def several(engine, cluster, doomed):
     dying = doomed.node_id
 
     def busy():
-        """Runs with events from the node that is to die, not yet over."""
-        return [run for run in runs if engine.status(run).active
-                and any(node == dying for _, node in engine.events(run)[2:])]
+        """Runs on the node that is to die, with half of their steps before them."""
+        told = {run: engine.events(run) for run in runs if engine.status(run).active}
+        return [run for run, events in told.items()
+                if 2 < len(events) <= STEPS // 2 and events[-1][1] == dying]
 
     def over():
         return [run for run in runs if not engine.status(run).active]
@@ -69,7 +70,7 @@ def several(engine, cluster, doomed):
 
 
 def sweep(engine, cluster, doomed):
-    """A real sweep: its node dies once a run is over and others are under way."""
+    """A real sweep: its node dies once a run is over and others are under way there."""
     trained = Sweep(SWEEP, RECIPES["nice"], Store(sys.argv[1]))
     recorder = Recorder(engine, trained.store)
     ids = trained.start(recorder)
@@ -77,7 +78,10 @@ def sweep(engine, cluster, doomed):
     def over():
         return [run_id for run_id in ids if recorder.done(run_id)]
 
-    while not (over() and any(recorder.frames(i) for i in ids if not recorder.done(i))):
+    def busy():
+        return [run_id for run_id in ids if recorder.frames(run_id) and not recorder.done(run_id)]
+
+    while not (over() and len(busy()) > 1):  # the other node has room for one only
         time.sleep(0.01)
     before = {run_id: trained.store.get(run_id).numbers for run_id in over()}
     cluster.remove_node(doomed, allow_graceful=False)

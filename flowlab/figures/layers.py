@@ -25,7 +25,7 @@ LAYERS = {
     "samples": "samples",
     "paths": "paths",
 }
-SHOWN = ("samples", "density")  # at first
+SHOWN = ("density", "samples")  # at first, in the order of LAYERS
 LEVELS = 5  # contours; they cut the colour scale into equal parts
 LEGEND_GAP = 14  # pixels between two words of the legend
 
