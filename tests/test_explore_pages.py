@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from limited import limited
 from test_pages import page, run, status, until
 
 from flowlab.ui import inside
@@ -90,6 +91,25 @@ def test_a_fresh_flow_and_a_point_too_far_out():
     assert any("untrained" in m.value for m in app.markdown)
     app.number_input(key="realnvp.x1.spiral").set_value(9e5)
     run(app)
+
+
+def test_a_fresh_flow_that_is_larger_than_allowed_is_not_built(monkeypatch):
+    app = run(page("realnvp", hidden="8", couplings="2"))
+    app.segmented_control(key="realnvp.view").set_value("Through the flow")
+    run(app)
+    app.button(key="realnvp.layerplay").click()
+    run(app)
+    assert app.session_state["realnvp.playing"] == "flow" and not app.error
+    app.slider(key="realnvp.couplings").set_value(3)
+    monkeypatch.setattr(inside, "flow_of", None)
+    with limited(max_parameters=100):
+        run(app)
+        assert "parameters, and the limit of this server is 100" in app.error[0].value
+        assert app.segmented_control(key="realnvp.view").options == ["Training"]
+        assert "realnvp.playing" not in app.session_state
+    app.slider(key="realnvp.couplings").set_value(2)
+    run(app)
+    assert not app.error
 
 
 def test_layers_are_asked_of_a_training_under_way():

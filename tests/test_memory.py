@@ -1,5 +1,6 @@
-"""What is large is returned to the system."""
+"""What a long life needs: room is returned, and what stays is not looked through again."""
 
+import gc
 import platform
 import subprocess
 import sys
@@ -8,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from flowlab import memory
+
 ROOT = Path(__file__).parents[1]
 # Blocks of 100 kB: without a word, glibc holds those below 128 kB together with small ones.
 CODE = """
 import ctypes
-from flowlab.memory import return_large
+from flowlab.memory import settle
 
 class Mallinfo(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in (
@@ -30,7 +33,7 @@ def of_their_own():
     return held, mallinfo().hblks - before
 
 print(of_their_own())
-return_large()
+settle()
 print(of_their_own())
 """
 
@@ -43,8 +46,13 @@ def test_large_blocks_are_returned_when_they_are_free():
     assert before == 0 and held > 10 and left == 0  # some find room among what was free
 
 
-def test_another_library_is_left_alone(monkeypatch):
-    from flowlab import memory
-    for missing in (object(), None):
-        monkeypatch.setattr(memory.ctypes, "CDLL", lambda _, missing=missing: missing)
-        memory.return_large()
+def test_what_is_there_is_left_out_of_collections_with_any_library(monkeypatch):
+    before = gc.get_freeze_count()
+    try:
+        for missing in (object(), None):
+            monkeypatch.setattr(memory.ctypes, "CDLL", lambda _, missing=missing: missing)
+            memory.settle()
+            assert gc.get_freeze_count() > before + 10_000
+            assert not any(isinstance(thing, type) for thing in gc.get_objects(2))
+    finally:
+        gc.unfreeze()

@@ -7,9 +7,11 @@ from itertools import count
 
 import streamlit as st
 
+from flowlab.admission import check
 from flowlab.cameras import PlaneCamera, TableCamera, kind
 from flowlab.figures import LAYERS, SHOWN
 from flowlab.figures.style import LIVE_SIZE
+from flowlab.limits import Exceeded
 from flowlab.live import Frame
 from flowlab.recipe import source_of
 from flowlab.reel import history, nearest
@@ -62,8 +64,10 @@ def choices(subject: Subject) -> None:
     """The choice of the view and of the layers that it shows; only the plane has layers."""
     name, shape = subject.name, kind(source_of(subject.settings.source))
     of_images = images.images_of(subject) is not None
-    views = (TRAINING, *(images.VIEWS if of_images else (FLOW,) if shape is PlaneCamera else ()))
+    more = images.VIEWS if of_images else (FLOW,) if shape is PlaneCamera else ()
+    views = (TRAINING,) if _refusal(subject) else (TRAINING, *more)
     if st.session_state.get(f"{name}.view") not in views:
+        _hold(name)
         st.session_state[f"{name}.view"] = TRAINING
     st.session_state.setdefault(f"{name}.layers", list(SHOWN))
     with st.container(horizontal=True, vertical_alignment="center", key=f"{name}-choices"):
@@ -84,6 +88,16 @@ def choices(subject: Subject) -> None:
                 persist_state="session", width="content",
                 help="; ".join(f"**{LAYERS[k]}**: {v}" for k, v in HELP.items())
                 + ". Colours and scale are the same in all frames.")
+
+
+def _refusal(subject: Subject) -> str:
+    """Why a fresh flow is not shown: it is larger than the operator allows."""
+    try:
+        if subject.weighty(0) < 0:
+            check(subject.settings, epochs=False)
+    except Exceeded as error:
+        return str(error)
+    return ""
 
 
 def moment(subject: Subject) -> int:
@@ -179,6 +193,8 @@ def training_picture(subject: Subject, index: int, patience: float) -> bytes | N
         if fits or frame.weights is None:
             return frame.png
         place = index
+    if why := _refusal(subject):
+        raise Undrawn(why)
 
     def still() -> Still:
         return Still(subject.model, subject.settings, appearance, shown,

@@ -22,7 +22,7 @@ from flowlab.jobs.choose import engine
 from flowlab.jobs.waiting import expected_wait
 from flowlab.limits import limits
 from flowlab.live import Frame, Request, watch
-from flowlab.memory import return_large
+from flowlab.memory import settle
 from flowlab.runs import Kept, Recorder, Store
 from flowlab.settings import RunSettings
 from flowlab.status import EVERY, remove
@@ -102,7 +102,6 @@ class Lab:
     """
 
     def __init__(self) -> None:
-        return_large()
         events.start()  # first, for a wrong variable must not leave workers behind
         self.store = Store()  # nor a folder that cannot be used
         self.store.tidy()
@@ -116,6 +115,7 @@ class Lab:
         self._refresher = operating.Refresher(self.engine, self.store)
         atexit.register(remove, self.store.folder)
         threading.Thread(target=self._stop_unwatched, daemon=True).start()
+        settle()
 
     def close(self) -> None:
         """End all worker processes."""
