@@ -15,7 +15,7 @@ from flowlab.bijection import Bijection
 from flowlab.layers import fused, reshape
 from flowlab.layers.elementwise import Standardise
 from flowlab.layers.images import Logit
-from flowlab.settings import FlowSettings
+from flowlab.settings import FlowSettings, shown
 
 __all__ = ["Bijection", "Flow", "FlowDistribution"]
 
@@ -246,8 +246,9 @@ class Flow(Bijection):
         metadata, weights = files.read(path, FORMAT)
         model = cls._models.get(metadata.get("model", ""))
         if model is None or not issubclass(model, cls):
-            raise ValueError(f"{path} holds a {metadata.get('model')}, which is not an imported "
-                             f"{cls.__name__}: import its package, or load another file.")
+            name = shown(metadata.get("model", "flow without a name"))
+            raise ValueError(f"{path} holds a {name}, which is not an imported {cls.__name__}: "
+                             "import its package, or load another file.")
         try:
             settings = model.Settings.model_validate_json(metadata.get("settings", ""))
             dtype = next(w.dtype for w in weights.values() if w.is_floating_point())

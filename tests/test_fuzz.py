@@ -6,14 +6,15 @@ import struct
 
 import numpy as np
 import pytest
+import safetensors.torch
 from fuzz import corpus, run
 from hypothesis import given
 from hypothesis import strategies as some
 
 from flowlab.checkpoint import Snapshot
 from flowlab.data.albums import read_images
-from flowlab.data.tables import Table, read_text
-from flowlab.flow import Flow
+from flowlab.data.tables import Table, is_stack, read_npy, read_text
+from flowlab.flow import FORMAT, Flow
 from flowlab.runs import Store
 from flowlab.settings import RunSettings
 from flowlab.sweep import SweepSettings
@@ -63,6 +64,33 @@ def test_a_million_files_are_refused_before_they_are_listed():
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0, 0, 46 * 30_000, 0, 0)
     with pytest.raises(ValueError, match="too many files"):
         read_images(entry * 30_000 + end, "zip", 8)
+
+
+def test_a_file_of_a_zip_may_have_no_name():
+    packed = corpus.packed({"?a.png": b"", **corpus.album()})
+    images, notes = read_images(packed.replace(b"?a.png", b"\0a.png"), "zip", 8)
+    assert len(images) == len(corpus.album()) and notes[1].startswith("Left out: 1 ")
+
+
+def test_a_long_header_of_no_python_is_not_parsed(monkeypatch):
+    content = corpus.npy_header("{'shape': " + "(" * 8000)
+    parsed = []
+    with monkeypatch.context() as patched:
+        patched.setattr("tokenize.generate_tokens", lambda line: parsed.append(line) or ())
+        assert not is_stack(content)
+        with pytest.raises(ValueError, match="damaged"):
+            read_npy(content)
+    assert not parsed
+
+
+@pytest.mark.parametrize("name", ["N\0ICE", "1" * 9999, "\u202e"])
+def test_a_model_that_a_file_names_can_stand_in_a_sentence(tmp_path, name):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(safetensors.torch.save({}, {"format": FORMAT, "model": name}))
+    with pytest.raises(ValueError, match="not an imported Flow") as caught:
+        Flow.load(path)
+    told = str(caught.value).removeprefix(str(path))
+    assert told.isprintable() and len(told) < 200
 
 
 def test_a_flow_is_compared_with_its_file_before_it_takes_memory(tmp_path, monkeypatch):

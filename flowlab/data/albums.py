@@ -14,6 +14,7 @@ from flowlab.data import zips
 from flowlab.data.grey import as_grey, open_picture
 from flowlab.data.store import MAX_FILE
 from flowlab.data.tables import open_npy, told
+from flowlab.settings import shown
 
 MAX_BYTES = 50_000_000  # of an upload
 MAX_UNPACKED = 200_000_000  # of all pictures in a zip together
@@ -74,7 +75,7 @@ def _from_zip(content: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def _pictures(archive: zipfile.ZipFile, side: int, broken: str
               ) -> tuple[np.ndarray, tuple[str, ...]]:
-    entries = [e for e in archive.infolist() if not e.is_dir() and not _hidden(e.filename)]
+    entries = [e for e in archive.infolist() if not _hidden(e.filename)]
     if len(entries) > MAX_ENTRIES:
         raise ValueError(f"The zip has {len(entries):,} files: give at most {MAX_ENTRIES:,}.")
     chosen = [e for e in entries if PurePosixPath(e.filename).suffix.lower() in PICTURES]
@@ -144,10 +145,10 @@ def _square(picture: Image.Image, side: int) -> Image.Image:
 
 
 def _hidden(name: str) -> bool:
-    """Files that systems put beside pictures."""
-    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+    """Folders, and files that systems put beside pictures."""
+    parts = PurePosixPath(name).parts
+    return name.endswith("/") or any(part.startswith((".", "__MACOSX")) for part in parts)
 
 
 def _short(entry: zipfile.ZipInfo) -> str:
-    name = "".join(c if c.isprintable() else "?" for c in PurePosixPath(entry.filename).name)
-    return name if len(name) <= 40 else name[:37] + "..."
+    return shown(PurePosixPath(entry.filename).name)

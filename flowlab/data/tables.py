@@ -25,6 +25,7 @@ FARTHEST = 30.0  # centre of a column, in its standard deviations
 
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0,
            (2, 0): np.lib.format.read_array_header_2_0}
+MAX_HEADER = 1000  # bytes; NumPy takes seconds for a long one that is no Python
 MISSING = {"", "na", "n/a", "nan", "null", "none", "nil", "?", "-", "."}
 _WIDE = re.compile(r"[ \t]+")
 
@@ -120,9 +121,10 @@ def open_npy(content: bytes, check: Callable[[tuple[int, ...]], None]
         raise ValueError("This is not a NumPy file: save the array with numpy.save.")
     file = io.BytesIO(content)
     try:
-        shape, by_columns, kind = HEADERS[np.lib.format.read_magic(file)](file)
+        shape, by_columns, kind = _header(file)
     except Exception as error:  # NumPy has no one complaint for bytes that make no sense
-        raise ValueError("The NumPy file is damaged: save the array again.") from error
+        raise ValueError("The NumPy file is damaged, or holds no plain numbers: save the array "
+                         "again.") from error
     if kind.hasobject:
         raise ValueError("The NumPy file holds Python objects, which are never loaded: save plain "
                          "numbers.")
@@ -143,11 +145,15 @@ def told(shape: tuple[int, ...]) -> str:
     return str(shape)
 
 
+def _header(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether column by column, and type, as a NumPy file tells them."""
+    return HEADERS[np.lib.format.read_magic(file)](file, MAX_HEADER)
+
+
 def is_stack(content: bytes) -> bool:
     """Whether a NumPy file says that its array has three or four dimensions, as images have."""
-    file = io.BytesIO(content)
     try:
-        return len(HEADERS[np.lib.format.read_magic(file)](file)[0]) in (3, 4)
+        return len(_header(io.BytesIO(content))[0]) in (3, 4)
     except Exception:  # what is wrong with it is said when it is read
         return False
 
