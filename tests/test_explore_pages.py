@@ -42,7 +42,7 @@ def test_scrubbing_shows_an_earlier_moment_and_its_numbers():
     newest = values(app)
     moment(app).set_value(0.0)
     run(app)
-    first = lab().find(app.session_state["realnvp.run"]).frames[0]
+    first = lab().frames(lab().find(app.session_state["realnvp.run"]))[0]
     assert epoch(app) == f"epoch **{first.numbers['epoch']}** of 12"
     assert values(app)["Test NLL"] == f"{first.numbers['test_nll']:.3f} nats"
     assert values(app)["Test NLL"] != newest["Test NLL"] and "Finished" in status(app)
@@ -123,9 +123,9 @@ def test_layers_are_asked_of_a_training_under_way():
     until(app, "Training")
     for _ in range(200):
         run(app)
-        if followed.frames[-1].layers == ("error", "grid", "samples"):
+        if lab().last(followed).layers == ("error", "grid", "samples"):
             break
-    assert followed.frames[-1].layers == ("error", "grid", "samples")
+    assert lab().last(followed).layers == ("error", "grid", "samples")
     app.button(key="nice.stop").click()
     run(app)
     until(app, "Stopped")

@@ -47,7 +47,7 @@ def test_trains_on_digits_and_explores_them(name):
     assert values["Test bits/dim"].endswith("bits") and "KL to the truth" not in values
     assert 1 < float(values["Test bits/dim"].split()[0]) < 10 and not app.error
     followed = lab().find(app.session_state[f"{name}.run"])
-    newest = followed.frames[-1]
+    newest = lab().last(followed)
     assert newest.png[:4] == b"\x89PNG" and newest.weights is not None
     assert "Layers of the picture" not in {p.label for p in app.pills}
     for view, words in ((images.SAMPLES, "by heart"), (images.BETWEEN, "latent space"),

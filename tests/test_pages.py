@@ -1,6 +1,8 @@
 """The pages, driven by Streamlit's own test harness: what can be seen without a clock."""
 
+import gc
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,9 @@ from streamlit.testing.v1 import AppTest
 
 from flowlab.settings import RunSettings
 from flowlab.ui import allowed, controls
+from flowlab.ui import lab as lab_module
 from flowlab.ui.lab import lab
+from flowlab.ui.training import View
 from models import RECIPES
 
 APP = Path(__file__).parent.parent / "app.py"
@@ -83,7 +87,7 @@ def test_pause_step_resume_rate_and_stop():
     until(app, "Paused")
     assert app.button(key="realnvp.pause").label == "Resume"
     followed = lab().find(app.session_state["realnvp.run"])
-    before = len(followed.frames)
+    before = len(lab().frames(followed))
     app.button(key="realnvp.step").click()
     run(app)
     until(app, "Paused")
@@ -93,7 +97,8 @@ def test_pause_step_resume_rate_and_stop():
     run(app)
     until(app, "Training")
     deadline = time.monotonic() + 60
-    while followed.frames[-1].numbers["learning_rate"] > 1e-4 or len(followed.frames) == before:
+    while (lab().last(followed).numbers["learning_rate"] > 1e-4
+           or len(lab().frames(followed)) == before):
         assert time.monotonic() < deadline
         time.sleep(0.1)
         run(app)
@@ -101,6 +106,37 @@ def test_pause_step_resume_rate_and_stop():
     run(app)
     until(app, "Stopped")
     assert lab().last(followed).weights is not None
+
+
+def trained(monkeypatch):
+    """A page whose run has left the lab's memory since it was shown, its view, and a frame."""
+    app = run(page("nice", **SMALL))
+    app.button(key="nice.train").click()
+    run(app)
+    until(app, "Finished")
+    followed = lab().find(app.session_state["nice.run"])
+    view = View("nice", RECIPES["nice"], followed.settings, followed)
+    frame = weakref.ref(view.frames()[0])
+    assert lab().recorder.done(followed.id, 60)
+    monkeypatch.setattr(lab_module, "KEPT", 1)
+    for _ in range(2):
+        other = lab().submit(RECIPES["nice"].train, followed.settings, "light", "another")
+        assert lab().recorder.done(other, 60)
+    assert not lab().recorder.frames(followed.id)
+    return app, view, frame
+
+
+def test_a_run_that_has_left_memory_is_still_what_its_page_shows(monkeypatch):
+    _, view, _ = trained(monkeypatch)
+    assert view.status().state == "finished" and not view.steered
+    assert view.frames()[-1].numbers["epoch"] == 2 and view.weights()
+    lab().control(view.run, "stop")  # it is over: nothing happens
+
+
+def test_frames_that_have_left_memory_are_held_by_no_page(monkeypatch):
+    _, _, frame = trained(monkeypatch)
+    gc.collect()
+    assert frame() is None
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -121,7 +157,8 @@ def test_a_flow_trained_before_is_shown_and_trained_on(name):
     run(app)
     until(app, "Finished")
     first = lab().find(app.session_state[f"{name}.run"])
-    assert first.continued and first.frames[0].numbers["kl"] < 0.5  # a fresh flow's is above 0.8
+    assert first.continued
+    assert lab().frames(first)[0].numbers["kl"] < 0.5  # a fresh flow's is above 0.8
     app.button(key=f"{name}.pause").click()
     run(app)
     until(app, "Finished")

@@ -79,7 +79,7 @@ class Recorder:
         with self._lock:
             self._followed[run_id] = _Followed(job, film)
             if film:  # those before now have less room
-                room = self._room()
+                room = self.room()
                 for run in self._followed.values():
                     run.frames = thinned(run.frames, room=room) if run.film else run.frames
         return run_id
@@ -146,8 +146,8 @@ class Recorder:
         """Take and write what has come so far, and stop following."""
         self._writer.close()
 
-    def _room(self) -> int:
-        """Bytes that the frames of one run may take."""
+    def room(self) -> int:
+        """Bytes that the frames of one run may take at present."""
         return min(ROOM, ALL_ROOM // (sum(run.film for run in self._followed.values()) or 1))
 
     def _pull_all(self) -> None:
@@ -173,7 +173,7 @@ class Recorder:
         if new:
             self._writer.put(run_id, new)
             light = [replace(frame, snapshot=None) for frame in new]
-            run.frames = (thinned([*run.frames, *light], room=self._room()) if run.film
+            run.frames = (thinned([*run.frames, *light], room=self.room()) if run.film
                           else light[-1:])
             self.engine.release(run.job, run.taken)
         if not status.active:

@@ -7,8 +7,9 @@ import streamlit as st
 
 from flowlab import export
 from flowlab.live import Frame
-from flowlab.reel import history
+from flowlab.reel import history, nearest
 from flowlab.ui.copying import copyable
+from flowlab.ui.lab import lab
 from flowlab.ui.training import View
 
 NOT_YET = "There is something to take once a training has begun."
@@ -17,15 +18,20 @@ NOT_YET = "There is something to take once a training has begun."
 def show(view: View) -> None:
     """The buttons and the code; a file is made when its button is pressed, not before."""
     settings = view.run.settings if view.run else view.settings
-    shown = view.shown()
-    ready = bool(shown.get("frames")) or view.status().state in ("running", "paused")
+    shown, here = view.shown(), lab()
+    before = view.frames() if view.run is None else []
+
+    def frames() -> list[Frame]:  # a run's as they are when a button is pressed: none is held here
+        return here.frames(view.run) if view.run else before
+
+    ready = bool(frames()) or view.status().state in ("running", "paused")
     begun = ready and view.run is not None
 
     def moment(make: Callable) -> Callable[[], bytes]:
-        return lambda: make(view.recipe, settings, *_moment(shown))
+        return lambda: make(view.recipe, settings, *_moment(frames(), shown))
 
     def film(make: Callable) -> Callable[[], bytes]:
-        return lambda: make([frame.png for frame in shown["frames"]])
+        return lambda: make([frame.png for frame in frames()])
 
     files = [
         ("PNG", "Picture", "picture.png", "image/png", moment(export.png), ready,
@@ -35,7 +41,7 @@ def show(view: View) -> None:
         ("GIF", "Training", "training.gif", "image/gif", film(export.gif), begun,
          f"How the flow learned, in up to {export.FILM_FRAMES} frames."),
         ("CSV", "Numbers", "metrics.csv", "text/csv",
-         lambda: export.csv(shown["frames"][-1], history(shown["frames"])), ready,
+         lambda: export.csv(frames()[-1], history(frames())), ready,
          "NLL and KL of every epoch, in nats."),
         ("Weights", "safetensors", "weights.safetensors", "application/octet-stream",
          moment(export.weights), ready, "The flow of the moment shown; the code below loads it."),
@@ -64,9 +70,9 @@ def show(view: View) -> None:
                    "hand: the settings alone do not repeat it.")
 
 
-def _moment(shown: dict) -> tuple[Frame, list]:
+def _moment(frames: list[Frame], shown: dict) -> tuple[Frame, list]:
     """The frame shown, or the nearest that has weights, and the epochs until then."""
-    frames, index = shown["frames"], shown["index"]
+    index = nearest(frames, shown["step"])
     order = [*range(index, -1, -1), *range(index + 1, len(frames))]  # an imported run: only its end
     index = next(i for i in order if frames[i].weights is not None)
     frame = replace(frames[index], theme=shown["theme"], layers=shown["layers"])

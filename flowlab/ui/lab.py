@@ -23,6 +23,7 @@ from flowlab.jobs.waiting import expected_wait
 from flowlab.limits import limits
 from flowlab.live import Frame, Request, watch
 from flowlab.memory import settle
+from flowlab.reel import thinned
 from flowlab.runs import Kept, Recorder, Store
 from flowlab.settings import RunSettings
 from flowlab.status import EVERY, remove
@@ -62,7 +63,7 @@ class Run:
     seen : float
         When a page last looked, on the monotonic clock.
     frames : list of Frame
-        What has come so far, thinned to a bound.
+        Of a run that is opened from disk; `Lab.frames` knows those of every run.
     continued : bool
         Whether it went on from a trained flow, so that its settings alone do not repeat it.
     steered : bool
@@ -71,6 +72,9 @@ class Run:
         What the store says of it, where it is opened from there.
     visitor : str
         Whose it is, as in `flowlab.runs.Kept`.
+    over : Status or None
+        How it stood when it left memory. Streamlit never lets go of a `Run` that it was once
+        given with a button, so from then on it has no frames.
     """
 
     id: str
@@ -83,6 +87,12 @@ class Run:
     steered: bool = False
     kept: Kept | None = None
     visitor: str = ""
+    over: Status | None = None
+
+    @property
+    def followed(self) -> bool:
+        """Whether the lab's recorder has its frames."""
+        return self.kept is None and self.over is None
 
 
 class Lab:
@@ -153,7 +163,7 @@ class Lab:
         return self.store.runs(visitor=visitor) if visitor else []
 
     def find(self, run_id: str | None) -> Run | None:
-        """The run with this id, with its newest frames; None where there is none (any more).
+        """The run with this id; None where there is none (any more).
 
         Raises
         ------
@@ -165,8 +175,6 @@ class Lab:
             run = self._open(run_id or "")
         if run is not None:
             run.seen = time.monotonic()
-            if run.kept is None:
-                run.frames = self.recorder.frames(run.id)
         return run
 
     def _open(self, run_id: str) -> Run | None:
@@ -174,11 +182,13 @@ class Lab:
         kept, before = self.store.get(run_id), self._runs.get(run_id)
         if kept is None or (before is not None and before.kept == kept):
             return before if kept is not None else None
-        run = Run(run_id, kept.settings, "", frames=self.store.frames(run_id),
-                  continued=kept.continued, steered=kept.steered, kept=kept,
-                  visitor=kept.visitor)
+        frames = thinned(self.store.frames(run_id), room=self.recorder.room())
+        run = Run(run_id, kept.settings, "", frames=frames, continued=kept.continued,
+                  steered=kept.steered, kept=kept, visitor=kept.visitor)
         with self._lock:
             self._runs[run_id] = run
+            if before is not None:
+                before.frames = []
             self._forget_oldest()
         return run
 
@@ -224,12 +234,14 @@ class Lab:
         if kept is not None and kept.active or run is not None and self.status(run).active:
             raise ValueError("This run is under way: stop it before you delete it.")
         with self._lock:
-            if self._runs.pop(run_id, None) is not None and run.kept is None:
-                self.recorder.forget(run_id)
+            if run_id in self._runs:
+                self._forget(run_id)
         self.store.delete(run_id)
 
     def status(self, run: Run) -> Status:
         """Where the run stands."""
+        if run.over is not None:
+            return run.over
         if run.kept is None:
             status = self.engine.status(run.id)
             trouble = self.recorder.trouble(run.id)
@@ -282,7 +294,7 @@ class Lab:
         self._control(run, action, value)
 
     def _control(self, run: Run, action: str, value: Any = None) -> None:
-        if run.kept is not None:
+        if not run.followed:
             return
         if action == "send" and "learning_rate" in value:
             run.steered = True
@@ -291,9 +303,10 @@ class Lab:
 
     def frames(self, run: Run) -> list[Frame]:
         """The frames there are, oldest first."""
-        if run.kept is None:
-            run.frames = self.recorder.frames(run.id)
-        return run.frames
+        if run.followed:
+            return self.recorder.frames(run.id)
+        now = self.find(run.id)  # from disk again, where it has left memory
+        return [] if now is None else now.frames if now.kept else self.recorder.frames(now.id)
 
     def dress(self, run: Run, theme: str, layers: tuple[str, ...], visitor: str = "") -> None:
         """Have the run's pictures in its owner's appearance and layers from now on."""
@@ -307,9 +320,14 @@ class Lab:
                       key=lambda run: run.seen)
         left = [run for run in over if time.monotonic() - run.seen > limits().grace]
         for run in over[:max(0, len(over) - KEPT, len(left) - LEFT)]:
-            del self._runs[run.id]
-            if run.kept is None:
-                self.recorder.forget(run.id)
+            self._forget(run.id)
+
+    def _forget(self, run_id: str) -> None:
+        """Let a run that is over go from memory."""
+        run = self._runs.pop(run_id)
+        run.over, run.frames = self.status(run), []
+        if run.kept is None:
+            self.recorder.forget(run_id)
 
     def _stop_unwatched(self) -> None:
         """Every few seconds, also refresh the operator's counters."""

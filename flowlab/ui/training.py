@@ -89,7 +89,7 @@ class View:
         return Subject(self.name, self.recipe.MODEL, self.settings, f"{self.name}.{key}", frames)
 
     def shown(self) -> dict[str, Any]:
-        """What the page shows now: its frames, index, theme and layers.
+        """What the page shows now: its moment's step, theme and layers.
 
         It changes with every look at the run, so whoever holds it can ask when a button is pressed.
         """
@@ -99,7 +99,7 @@ class View:
         """The weights shown, where a training with the page's settings can go on from them."""
         if self.run is not None and _shape(self.run.settings) != _shape(self.settings):
             return None
-        frames = self.run.frames if self.run is not None else []
+        frames = lab().frames(self.run) if self.run is not None else []
         return next((f.weights for f in (self.frame(), *reversed(frames))
                      if f is not None and f.weights is not None), None)
 
@@ -234,7 +234,7 @@ def _live(view: View, plays: bool, waits: bool) -> None:
     subject = view.subject(frames)
     index = explore.moment(subject)
     numbers = frames[index].numbers if frames else None
-    view.shown().update(frames=frames, index=index, theme=theme(),
+    view.shown().update(step=subject.step(index if frames else -1), theme=theme(),
                         layers=explore.layers(view.name))
     metrics.show(numbers, begun, images.images_of(subject))
     explore.choices(subject)
