@@ -1,10 +1,12 @@
 """The queue's expected wait, its sentence, and how the page says it."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowlab.jobs import Status
+from flowlab.jobs import Status, UnknownRun
 from flowlab.jobs.waiting import expected_wait, sentence
 from flowlab.ui.lab import Lab
 
@@ -76,3 +78,26 @@ def test_the_lab_reckons_with_what_runs_have_told():
     lab.recorder.numbers["d"] = {"step": 50, "steps": 100, "seconds": 5.0}
     # One's own runs make no room.
     assert [lab.expected_wait(1, owner) for owner in ("bob", "ann")] == [4, 5]
+
+
+def test_a_run_that_leaves_memory_meanwhile_disturbs_no_reckoning_and_no_page():
+    class Leaving(Told):
+        def runs(self, owner=None):
+            return [*super().runs(owner), "gone"]
+
+        def status(self, job):
+            if job not in self.states:
+                raise UnknownRun(job)
+            return super().status(job)
+
+        def control(self, job, action, value):
+            raise UnknownRun(job)
+
+    lab = Lab.__new__(Lab)
+    lab._runs = dict.fromkeys(["a", "gone"])
+    lab.engine = lab.recorder = Leaving(
+        {"a": ("running", {"step": 25, "steps": 100, "seconds": 2.0})})  # 6 s left of 8
+    assert lab.expected_wait(1, "bob") == 6
+    run = SimpleNamespace(id="gone", followed=True, over=Status("finished"), visitor="")
+    assert lab.status(run).state == "finished"
+    lab._control(run, "stop")  # nothing happens

@@ -9,6 +9,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
@@ -17,7 +18,7 @@ import streamlit as st
 
 from flowlab import events
 from flowlab.figures import SHOWN
-from flowlab.jobs import Local, Status
+from flowlab.jobs import Local, Status, UnknownRun
 from flowlab.jobs.choose import engine
 from flowlab.jobs.waiting import expected_wait
 from flowlab.limits import limits
@@ -240,12 +241,13 @@ class Lab:
 
     def status(self, run: Run) -> Status:
         """Where the run stands."""
+        if run.followed:
+            with suppress(UnknownRun):  # it leaves memory just now
+                status = self.engine.status(run.id)
+                trouble = self.recorder.trouble(run.id)
+                return replace(status, message=f"{status.message} {trouble}") if trouble else status
         if run.over is not None:
             return run.over
-        if run.kept is None:
-            status = self.engine.status(run.id)
-            trouble = self.recorder.trouble(run.id)
-            return replace(status, message=f"{status.message} {trouble}") if trouble else status
         kept = run.kept
         return Status(STATES.get(kept.outcome, kept.outcome), events=len(run.frames),
                       message=" ".join(filter(None, (
@@ -254,7 +256,10 @@ class Lab:
 
     def expected_wait(self, position: int, owner: str) -> float | None:
         """Seconds until an owner's run at a place in the queue starts; None where unknown."""
-        states = {job: self.engine.status(job) for job in self.engine.runs()}
+        states = {}
+        for job in self.engine.runs():
+            with suppress(UnknownRun):  # it has just left memory
+                states[job] = self.engine.status(job)
         told = self.recorder.newest()
         took = [told[job]["seconds"] for job, status in states.items()
                 if job in told and status.state == "finished"][-RECENT:]
@@ -299,7 +304,8 @@ class Lab:
         if action == "send" and "learning_rate" in value:
             run.steered = True
             self.recorder.steer(run.id)
-        self.engine.control(run.id, action, value)
+        with suppress(UnknownRun):  # it was over, and leaves memory just now
+            self.engine.control(run.id, action, value)
 
     def frames(self, run: Run) -> list[Frame]:
         """The frames there are, oldest first."""
