@@ -148,7 +148,8 @@ class Recorder:
 
     def room(self) -> int:
         """Bytes that the frames of one run may take at present."""
-        return min(ROOM, ALL_ROOM // (sum(run.film for run in self._followed.values()) or 1))
+        with self._lock:
+            return min(ROOM, ALL_ROOM // (sum(run.film for run in self._followed.values()) or 1))
 
     def _pull_all(self) -> None:
         with self._lock:

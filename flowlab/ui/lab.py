@@ -312,7 +312,7 @@ class Lab:
         if run.followed:
             return self.recorder.frames(run.id)
         now = self.find(run.id)  # from disk again, where it has left memory
-        return [] if now is None else now.frames if now.kept else self.recorder.frames(now.id)
+        return [] if now is None else now.frames
 
     def dress(self, run: Run, theme: str, layers: tuple[str, ...], visitor: str = "") -> None:
         """Have the run's pictures in its owner's appearance and layers from now on."""
