@@ -232,10 +232,11 @@ def server(folder: Path) -> Iterator[tuple[str, subprocess.Popen]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
-    process = subprocess.Popen(
-        command, cwd=HERE.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "FLOWLAB_RUNS": str(folder / "runs"),
-             "FLOWLAB_LOG": str(folder / "log")})
+    with (folder / "stderr").open("w") as errors:
+        process = subprocess.Popen(
+            command, cwd=HERE.parent, stdout=subprocess.DEVNULL, stderr=errors,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "FLOWLAB_RUNS": str(folder / "runs"),
+                 "FLOWLAB_LOG": str(folder / "log")})
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(450):
@@ -390,6 +391,10 @@ def measure(sessions: int, minutes: float, think: tuple[float, float] = (2.0, 6.
             room, results = asyncio.run(attend(url, process.pid, sessions, minutes, think,
                                                rest, epochs))
         results |= kept(Path(folder), room)
+        said = (Path(folder) / "stderr").read_text()
+        if said and (room.troubles or room.foreign or results["lost"]):
+            print("What the server said:", said, sep="\n", file=sys.stderr)
+
     def spread(delays: list[float]) -> dict[str, float]:
         return {"times": len(delays), "p50": median(delays), "p95": quantile(delays, 0.95),
                 "max": max(delays)}

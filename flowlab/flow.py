@@ -214,9 +214,15 @@ class Flow(Bijection):
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write weights as safetensors, the model's name and settings in the file's metadata."""
-        weights = {name: value.detach().cpu().clone().contiguous()
-                   for name, value in self.state_dict().items()}
-        save_file(weights, path, _metadata(type(self), self.settings))
+        save_file(self._state(), path, _metadata(type(self), self.settings))
+
+    def packed(self) -> bytes:
+        """What `save` would write."""
+        return save(self._state(), _metadata(type(self), self.settings))
+
+    def _state(self) -> dict[str, Tensor]:
+        return {name: value.detach().cpu().clone().contiguous()
+                for name, value in self.state_dict().items()}
 
     @staticmethod
     def pack(settings: FlowSettings, weights: dict[str, Tensor]) -> bytes:

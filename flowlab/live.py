@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
+from safetensors.torch import load
 from torch import Tensor
 
 from flowlab.cameras import Camera, camera, kind
 from flowlab.figures import SHOWN as LAYERS_SHOWN
-from flowlab.flow import Flow
 from flowlab.jobs.engine import GoOn
 from flowlab.recipe import source_of
 from flowlab.settings import RunSettings
@@ -58,6 +58,42 @@ class Request:
         return self.settings.model
 
 
+class Content(Protocol):
+    """A moment's picture and weights, wherever they are.
+
+    Attributes
+    ----------
+    png : bytes
+        The picture; empty where there is none.
+    packed : bytes
+        The flow's state as `Flow.save` writes it, from which the moment can be drawn again; empty
+        where there is none: of a large flow there is one every few seconds only.
+    bytes : int
+        Roughly what it takes in memory.
+    """
+
+    @property
+    def png(self) -> bytes: ...
+
+    @property
+    def packed(self) -> bytes: ...
+
+    @property
+    def bytes(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Held:
+    """A `Content` in memory."""
+
+    png: bytes = b""
+    packed: bytes = b""
+
+    @property
+    def bytes(self) -> int:
+        return len(self.png) + len(self.packed)
+
+
 @dataclass(frozen=True)
 class Frame:
     """What a viewer sees of one moment.
@@ -68,11 +104,8 @@ class Frame:
         `Progress` without the flow and the snapshot.
     epochs : tuple of (int, float, float)
         Epoch, training NLL and test NLL of the epochs since the frame before.
-    png : bytes
-        The picture; empty where there is none.
-    weights : dict of str to Tensor, or None
-        The flow's state, from which the moment can be drawn again; of a large flow every few
-        seconds only.
+    content : Content
+        Picture and weights.
     theme : str
         Appearance of the picture.
     layers : tuple of str
@@ -86,17 +119,22 @@ class Frame:
 
     numbers: dict[str, Any]
     epochs: tuple[tuple[int, float, float], ...]
-    png: bytes
-    weights: dict[str, Tensor] | None = None
+    content: Content = Held()
     theme: str = "light"
     layers: tuple[str, ...] = LAYERS_SHOWN
     seconds: tuple[float, ...] = ()
     snapshot: Snapshot | None = field(default=None, repr=False)
 
     @property
-    def bytes(self) -> int:
-        """Roughly what it takes in memory."""
-        return len(self.png) + sum(w.nbytes for w in (self.weights or {}).values())
+    def png(self) -> bytes:
+        """The picture; empty where there is none."""
+        return self.content.png
+
+    @property
+    def weights(self) -> dict[str, Tensor] | None:
+        """The flow's state; None where there is none."""
+        packed = self.content.packed
+        return load(packed) if packed else None
 
 
 #: Cameras that no run uses at present. What stands still in their pictures is drawn already, which
@@ -245,8 +283,8 @@ class Film:
         png = b""
         if self.live or (last and picture):
             png = self._borrowed().take(progress.flow, self.history)
-        frame = Frame(_numbers(progress), tuple(self.history[self.sent:]), png,
-                      _weights(progress.flow) if keep or (self.live and small) else None,
+        packed = progress.flow.packed() if keep or (self.live and small) else b""
+        frame = Frame(_numbers(progress), tuple(self.history[self.sent:]), Held(png, packed),
                       *((self.camera.theme, self.camera.layers) if self.camera else ()),
                       seconds=tuple(self.seconds[self.sent:]),
                       snapshot=self.snapshot if save else None)
@@ -269,6 +307,3 @@ def _numbers(progress: Progress) -> dict[str, Any]:
     return {f.name: getattr(progress, f.name) for f in fields(progress)
             if f.name not in ("flow", "snapshot")}
 
-
-def _weights(flow: Flow) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().clone() for name, value in flow.state_dict().items()}

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from flowlab.live import Frame
 
-MOST = 160  # frames
+MOST = 100  # frames: one for each percent of a slider
 ROOM = 40_000_000  # bytes
 FEWEST = 8  # frames that stay however large they are
 
@@ -30,7 +30,7 @@ def thinned(frames: Sequence[Frame], most: int = MOST, room: int = ROOM) -> list
     list of Frame
     """
     out = set(dispensable([frame.numbers["step"] for frame in frames],
-                          [frame.bytes for frame in frames], most, room))
+                          [frame.content.bytes for frame in frames], most, room))
     kept, epochs, seconds = [], (), ()
     for i, frame in enumerate(frames):
         epochs, seconds = epochs + frame.epochs, seconds + frame.seconds

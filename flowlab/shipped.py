@@ -12,7 +12,7 @@ from typing import Any
 
 from flowlab.cameras import camera
 from flowlab.flow import Flow
-from flowlab.live import Frame, Request, watch
+from flowlab.live import Frame, Held, Request, watch
 from flowlab.recipe import build
 from flowlab.settings import RunSettings
 
@@ -44,8 +44,7 @@ class Shipped:
     def frame(self, theme: str, layers: tuple[str, ...]) -> Frame:
         """The end of the training as a viewer of it would have seen it."""
         png = camera(self.settings, theme, layers).take(self.flow, list(self.history))
-        weights = {name: value.clone() for name, value in self.flow.state_dict().items()}
-        return Frame(self.numbers, self.history, png, weights, theme, layers)
+        return Frame(self.numbers, self.history, Held(png, self.flow.packed()), theme, layers)
 
 
 def make(recipe: ModuleType, folder: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from PIL import Image
 
-from flowlab.live import Frame
+from flowlab.live import Frame, Held
 from flowlab.settings import RunSettings
 from flowlab.training import Snapshot
 from models import RECIPES
@@ -26,7 +26,7 @@ def picture(side: int = 4) -> bytes:
 def frames(run: RunSettings, epochs: int = 4, png: bytes | None = None) -> list[Frame]:
     """One frame an epoch, as a training of ten batches an epoch would have given them."""
     flow = RECIPES[run.model].MODEL(**dict(run.flow))  # its data may be gone
-    weights = {name: value.clone() for name, value in flow.state_dict().items()}
+    packed = flow.packed()
     found = []
     for n in range(1, epochs + 1):
         numbers = {"epoch": n, "epochs": run.training.epochs, "step": 10 * n,
@@ -36,7 +36,7 @@ def frames(run: RunSettings, epochs: int = 4, png: bytes | None = None) -> list[
                    "outcome": "finished" if n == run.training.epochs else "running", "reason": "",
                    "compiled": False}
         found.append(Frame(numbers, ((n, 2.0 - n / 10, 2.1 - n / 10),),
-                           picture() if png is None else png, weights, seconds=(n / 2,)))
+                           Held(picture() if png is None else png, packed), seconds=(n / 2,)))
     start = Snapshot.fresh(flow, 1e-3)
     found[-1] = replace(found[-1], snapshot=replace(start, epoch=epochs, step=10 * epochs))
     return found

@@ -8,7 +8,7 @@ from helpers import FLOWS, make_flow, shake
 from flowlab import explore
 from flowlab.figures import LAYERS, LivePicture, ThroughPicture, grid_points
 from flowlab.figures.layers import LEVELS, contour_lines
-from flowlab.live import Frame
+from flowlab.live import Frame, Held
 from flowlab.reel import FEWEST, history, nearest, thinned
 
 BOX = (-30.0, 30.0, -30.0, 30.0)  # holds all but a trace of every flow's density
@@ -194,7 +194,7 @@ def test_through_picture_finds_the_point_of_a_click():
 
 
 def frames(n, size=10):
-    return [Frame({"step": 5 * i}, ((i, i + 0.1, i + 0.2),), b"x" * size) for i in range(n)]
+    return [Frame({"step": 5 * i}, ((i, i + 0.1, i + 0.2),), Held(b"x" * size)) for i in range(n)]
 
 
 def test_frames_are_thinned_to_a_bound_and_no_epoch_is_lost():

@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageChops
 
 from flowlab import Flow, export
-from flowlab.live import Request, watch
+from flowlab.live import Held, Request, watch
 from models import RECIPES
 
 ROOT = Path(__file__).parent.parent
@@ -150,4 +150,4 @@ def test_file_names_are_safe(data):
 def test_a_moment_without_weights_says_so(watched):
     recipe, settings, frames, epochs = watched
     with pytest.raises(ValueError, match="without its weights"):
-        export.weights(recipe, settings, replace(frames[-1], weights=None), epochs)
+        export.weights(recipe, settings, replace(frames[-1], content=Held(frames[-1].png)), epochs)

@@ -21,15 +21,18 @@ from test_runs import PATIENCE, program, until
 from flowlab.jobs import Local, Status
 from flowlab.limits import limits
 from flowlab.live import Request, watch
+from flowlab.reel import history
 from flowlab.runs import Recorder, Store, Writer, unpack
 from flowlab.runs import database as database_module
 from flowlab.runs import recorder as recorder_module
 from flowlab.runs import store as store_module
 from flowlab.runs import writer as writer_module
 from flowlab.runs.bundle import pack
+from flowlab.runs.reader import PNG_END, Filed
 from flowlab.training import TrainingSettings, train
 from flowlab.ui import lab as lab_module
-from flowlab.ui.lab import Lab, Run
+from flowlab.ui.lab import Lab
+from flowlab.ui.run import Run
 from models import RECIPES
 from realnvp import RealNVP
 
@@ -354,14 +357,19 @@ def test_a_nan_from_the_optimiser_ends_with_the_last_good_weights(monkeypatch):
     assert all(value.isfinite().all() for value in last.flow.state_dict().values())
 
 
-class Reported:
-    """An engine whose one run has reported these frames and has ended."""
+def noise(size):
+    """Bytes that pass for a picture of this size."""
+    return b"\x89PNG" + bytes(size - 12) + PNG_END
 
-    def __init__(self, frames):
-        self.frames = frames
+
+class Reported:
+    """An engine whose one run has reported these frames, and has ended if nothing else is said."""
+
+    def __init__(self, frames, state="finished"):
+        self.frames, self.state = frames, state
 
     def status(self, job):
-        return Status("finished", events=len(self.frames))
+        return Status(self.state, events=len(self.frames))
 
     def events(self, job, since=0):
         return self.frames[since:]
@@ -385,17 +393,38 @@ def test_a_recorder_tells_that_the_disk_is_full_and_the_run_goes_on(store, full)
     assert store.get("job").outcome == "finished" and len(store.epochs("job")) == 4
 
 
-def test_many_runs_together_keep_fewer_frames_in_memory(store, monkeypatch):
+def test_what_a_full_disk_does_not_take_waits_in_memory_as_far_as_there_is_room(store, full,
+                                                                               monkeypatch):
+    monkeypatch.setattr(recorder_module, "UNWRITTEN", 150_000)
     run = made.settings(epochs=40)
-    recorder = Recorder(Reported(made.frames(run, 40, b"x" * 100_000)), store)
-    monkeypatch.setattr(recorder_module, "ALL_ROOM", 4_000_000)
-    counts = {}
-    for job in "ab":
-        recorder.follow(job, run)
-        counts[job] = len(recorder.frames(job))
-    assert 30 < counts["a"] < 40 and 15 < counts["b"] < 20
-    assert recorder.done("a", 60) and recorder.done("b", 60)
-    assert store.get("b").pictures == 40
+    engine = Reported(made.frames(run, 20, noise(2_000)), "running")
+    recorder = Recorder(engine, store)
+    recorder.follow("job", run)
+    until(lambda: len(recorder.frames("job")) == 20 and recorder._writer.flush("job"))
+    full["room"] = 0
+    engine.frames, engine.state = made.frames(run, 40, noise(2_000)), "finished"
+    until(lambda: recorder.done("job", 1))
+    frames = recorder.frames("job")
+    assert {type(f.content) for f in frames[:20]} == {Filed} and frames[-1].png
+    assert 0 < sum(f.content.bytes for f in frames) <= 150_000
+    assert [row[0] for row in history(frames)] == list(range(1, 41))
+    recorder.close()
+
+
+def test_frames_that_are_on_disk_take_no_memory(store):
+    run = made.settings(epochs=40)
+    frames = made.frames(run, 40, noise(100_000))
+    recorder = Recorder(Reported(frames), store)
+    recorder.follow("job", run)
+    until(lambda: recorder.done("job", 1))
+    told = recorder.frames("job")
+    assert sum(frame.content.bytes for frame in told) == 0
+    assert [f.png for f in told] == [f.png for f in frames] and history(told) == history(frames)
+    assert made.same(told[7].weights, frames[7].weights)
+    store.thin("job", 8)
+    store.pruned += 1  # as `fit` counts, which leaves a run alone while there is room
+    until(lambda: len(recorder.frames("job")) == 8)
+    assert all(frame.png for frame in recorder.frames("job"))
     recorder.close()
 
 

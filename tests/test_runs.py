@@ -16,6 +16,7 @@ import runs_helpers as made
 from flowlab import __version__, cli, live, runs
 from flowlab.jobs import Local
 from flowlab.live import Request, watch
+from flowlab.reel import MOST
 from flowlab.runs import Recorder, Store, Writer
 from flowlab.runs import kept as kept_module
 from models import RECIPES
@@ -123,19 +124,19 @@ def test_an_id_leads_nowhere_else(store, bad):
 
 
 def test_pictures_of_a_run_are_thinned_and_numbers_are_not(store):
-    run = made.settings(epochs=100)
+    run = made.settings(epochs=160)
     run_id = store.begin(run)
-    for frame in made.frames(run, 100):
+    for frame in made.frames(run, 160):
         store.record(run_id, [frame])
     frames = store.frames(run_id)
-    assert len(frames) == 60 and len(store.epochs(run_id)) == 100
-    assert [row[0] for f in frames for row in f.epochs] == list(range(1, 101))
-    assert frames[0].numbers["epoch"] == 1 and frames[-1].numbers["epoch"] == 100
+    assert len(frames) == MOST and len(store.epochs(run_id)) == 160
+    assert [row[0] for f in frames for row in f.epochs] == list(range(1, 161))
+    assert frames[0].numbers["epoch"] == 1 and frames[-1].numbers["epoch"] == 160
     gaps = [b.numbers["epoch"] - a.numbers["epoch"]
             for a, b in zip(frames, frames[1:], strict=False)]
     assert max(gaps) <= 4
     files = sorted(p.name for p in (store.folder / run_id).iterdir())
-    assert len(files) == 2 * 60 + 1  # and the checkpoint
+    assert len(files) == 2 * MOST + 1  # and the checkpoint
 
 
 def test_frames_without_a_picture_keep_only_the_newest_weights(store):

@@ -70,7 +70,10 @@ class Desk(Engine):
 
     def release(self, run_id: str, before: int) -> None:
         with self._pool.lock:
-            events = self._find(run_id).events
+            run = self._find(run_id)
+            events = run.events
+            if run.state not in ACTIVE and before >= len(events):
+                run.result = None
             for index in range(min(before, len(events)) - 1, -1, -1):
                 if events[index] is None:
                     break

@@ -127,7 +127,10 @@ class Engine(ABC):
 
     @abstractmethod
     def release(self, run_id: str, before: int) -> None:
-        """Free the memory of the events of a lower index than `before`; they read None then."""
+        """Free the memory of the events of a lower index than `before`; they read None then.
+
+        Of a run that is over, so does its result where no event is left.
+        """
 
     @abstractmethod
     def control(self, run_id: str, action: str, value: Any = None) -> None:

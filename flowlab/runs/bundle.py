@@ -24,7 +24,7 @@ from flowlab.files import FULL, is_full, is_newer
 from flowlab.files import read as read_tensors
 from flowlab.flow import FORMAT as FLOW_FORMAT
 from flowlab.flow import Flow
-from flowlab.live import Frame
+from flowlab.live import Frame, Held
 from flowlab.runs.database import FORMAT
 from flowlab.runs.store import NAME, Store
 from flowlab.settings import RunSettings, describe
@@ -162,9 +162,9 @@ def unpack(store: Store, content: bytes, visitor: str = "") -> str:
         epochs = epochs[len(told):]
         frames.append(Frame(
             {**numbers.model_dump(), "reason": _plain(numbers.reason)},
-            tuple((row[0], row[3], row[4]) for row in told), png and _picture(png, room),
-            weights if i == len(header.moments) - 1 else None, moment.theme, moment.layers,
-            tuple(row[2] for row in told)))
+            tuple((row[0], row[3], row[4]) for row in told),
+            Held(png and _picture(png, room), weights if i == len(header.moments) - 1 else b""),
+            moment.theme, moment.layers, tuple(row[2] for row in told)))
     if any(_FRAME.fullmatch(name) for name in members):
         raise ValueError("This file has a picture that run.json does not tell of: export the run "
                          "again.")
@@ -229,10 +229,10 @@ def _epochs(content: bytes) -> Iterator[tuple]:
                          "six numbers for each epoch: export the run again.") from error
 
 
-def _weights(content: bytes | None, settings: RunSettings) -> dict | None:
-    """The flow's state, if it is one of these settings."""
+def _weights(content: bytes | None, settings: RunSettings) -> bytes:
+    """The flow's state, written anew, if it is one of these settings; nothing of none."""
     if content is None:
-        return None
+        return b""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.safetensors"
         path.write_bytes(content)
@@ -240,7 +240,7 @@ def _weights(content: bytes | None, settings: RunSettings) -> dict | None:
             if Flow.load(path).settings == settings.flow:
                 state = read_tensors(path, FLOW_FORMAT)[1]
                 if all(weights.isfinite().all() for weights in state.values()):
-                    return state
+                    return Flow.pack(settings.flow, state)
                 raise ValueError("not finite")
         except ValueError as error:
             raise ValueError("The weights in this file cannot be read: export the run again."

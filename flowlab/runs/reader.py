@@ -2,10 +2,11 @@
 
 import json
 import math
-import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from flowlab import files
 from flowlab.flow import FORMAT as FLOW_FORMAT
@@ -70,15 +71,25 @@ class Reader:
             "SELECT epoch, step, seconds, train_nll, test_nll, kl FROM epochs WHERE run = ? "
             "ORDER BY epoch", run_id)]
 
-    def frames(self, run_id: str) -> list[Frame]:
+    def frames(self, run_id: str, check: bool = True) -> list[Frame]:
         """The moments that are kept, oldest first, with all epochs' losses.
 
-        Those without a picture are left out, unless they are the newest.
+        Those without a picture are left out, unless they are the newest. Pictures and weights are
+        read when they are asked for.
+
+        Parameters
+        ----------
+        run_id : str
+        check : bool
+            Whether to read every file once, and to leave out the moments whose picture is damaged.
         """
         rows = self._db.read("SELECT * FROM frames WHERE run = ? ORDER BY step", run_id)
         epochs, frames = self.epochs(run_id), []
         for i, row in enumerate(rows):
-            png, weights = self._moment(run_id, row)
+            content = Filed(self, run_id, row["step"], row["png"] > 0, row["weights"] > 0)
+            png = content.drawn
+            if check:
+                png, _ = content.png, content.packed
             if not png and i < len(rows) - 1:
                 continue
             numbers = json.loads(row["numbers"])
@@ -87,7 +98,7 @@ class Reader:
             nan = math.nan
             frames.append(Frame(
                 numbers, tuple((e.epoch, *(nan if x is None else x for x in (
-                    e.train_nll, e.test_nll))) for e in told), png, weights,
+                    e.train_nll, e.test_nll))) for e in told), content,
                 row["theme"] if png else "",  # so that it is drawn anew from the weights
                 tuple(row["layers"].split(",")),
                 tuple(nan if e.seconds is None else e.seconds for e in told)))
@@ -95,9 +106,9 @@ class Reader:
 
     def picture(self, run_id: str) -> bytes:
         """The newest picture; empty where there is none."""
-        rows = self._db.read("SELECT * FROM frames WHERE run = ? AND png > 0 "
+        rows = self._db.read("SELECT step FROM frames WHERE run = ? AND png > 0 "
                              "ORDER BY step DESC LIMIT 1", run_id)
-        return self._moment(run_id, rows[0])[0] if rows else b""
+        return self.png(run_id, rows[0]["step"]) if rows else b""
 
     def weights(self, run_id: str) -> bytes:
         """The newest weights, as `Flow.save` writes them; empty where there are none."""
@@ -127,23 +138,28 @@ class Reader:
         except ValueError as error:
             raise ValueError(self._note(run_id, path.name)) from error
 
-    def _moment(self, run_id: str, row: sqlite3.Row) -> tuple[bytes, Any]:
-        """Picture and weights of a moment; nothing where they have just been dropped."""
-        folder, png, weights = self.path(run_id), b"", None
+    def png(self, run_id: str, step: int) -> bytes:
+        """The picture of a moment; empty where it is damaged or has been dropped."""
+        path = file_of(self.path(run_id), step, "png")
+        with suppress(FileNotFoundError):
+            content = path.read_bytes()
+            if content.startswith(b"\x89PNG") and content.endswith(PNG_END):
+                return content
+            self._note(run_id, path.name)
+        return b""
+
+    def packed(self, run_id: str, step: int) -> bytes:
+        """The weights of a moment, as `Flow.save` writes them; empty as for `png`."""
+        path = file_of(self.path(run_id), step, "safetensors")
         try:
-            if row["png"]:
-                png = file_of(folder, row["step"], "png").read_bytes()
-                if not (png.startswith(b"\x89PNG") and png.endswith(PNG_END)):
-                    self._note(run_id, f"{row['step']:09d}.png")
-                    png = b""
-            if row["weights"]:
-                path = file_of(folder, row["step"], "safetensors")
-                weights = files.read(path, FLOW_FORMAT)[1]
+            content = path.read_bytes()
+            files.unpacked(content, FLOW_FORMAT, path)
+            return content
         except FileNotFoundError:
             pass
         except ValueError:
-            self._note(run_id, f"{row['step']:09d}.safetensors")
-        return png, weights
+            self._note(run_id, path.name)
+        return b""
 
     def _note(self, run_id: str, name: str) -> str:
         """Remember that a file of a run is damaged; the sentence."""
@@ -156,6 +172,34 @@ class Reader:
         if not (run_id.isascii() and run_id.isalnum() and len(run_id) <= 64):
             raise ValueError("A run's id is made of letters and digits: use the link as it was.")
         return self.folder / run_id
+
+
+@dataclass(frozen=True)
+class Filed:
+    """Picture and weights of a moment on disk, as a `flowlab.live.Content`.
+
+    Its attributes are where they are, and whether there is a picture and whether there are weights.
+    """
+
+    reader: Reader
+    run_id: str
+    step: int
+    drawn: bool
+    weighed: bool
+    bytes: ClassVar[int] = 0  # in memory
+
+    @property
+    def bare(self) -> bool:
+        """Whether there is neither."""
+        return not (self.drawn or self.weighed)
+
+    @property
+    def png(self) -> bytes:
+        return self.reader.png(self.run_id, self.step) if self.drawn else b""
+
+    @property
+    def packed(self) -> bytes:
+        return self.reader.packed(self.run_id, self.step) if self.weighed else b""
 
 
 def file_of(folder: Path, step: int, ending: str) -> Path:

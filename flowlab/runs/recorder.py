@@ -1,4 +1,4 @@
-"""Follows the runs of an engine: their newest frames in memory, and all of them to the store."""
+"""Follows the runs of an engine: takes their frames and sends them to the store."""
 
 import threading
 import time
@@ -8,24 +8,33 @@ from typing import Any
 
 from flowlab.jobs import Engine, Status
 from flowlab.live import Frame
-from flowlab.reel import ROOM, thinned
+from flowlab.reel import history, thinned
 from flowlab.runs.store import Store
 from flowlab.runs.writer import Writer
 from flowlab.settings import RunSettings
 
-ALL_ROOM = 250_000_000  # bytes that all frames in memory may take; a run then keeps fewer
+UNWRITTEN = 4_000_000  # bytes of a run that may wait in memory for a disk that is full or slow
 
 
 @dataclass
 class _Followed:
-    """A run that is followed: its id in the engine, and what has come of it."""
+    """A run that is followed: its id in the engine, and what has come of it.
+
+    Its frames are those on disk, known by their numbers, and then those in memory.
+    """
 
     job: str
     film: bool
-    frames: list[Frame] = field(default_factory=list)
+    filed: list[Frame] = field(default_factory=list)
+    fresh: list[Frame] = field(default_factory=list)
+    pruned: int = 0  # as the store had it when `filed` was read
     taken: int = 0
     steered: bool = False
     ended: bool = False
+
+    @property
+    def frames(self) -> list[Frame]:
+        return [*self.filed, *self.fresh]
 
 
 class Recorder:
@@ -51,7 +60,7 @@ class Recorder:
         self.engine, self.store = engine, store
         self._lock = threading.RLock()
         self._followed: dict[str, _Followed] = {}
-        self._writer = Writer(store, self._pull_all)
+        self._writer = Writer(store, self._pull_all, self._written)
 
     def follow(self, job: str, settings: RunSettings, *, run_id: str | None = None,
                film: bool = True, **about: Any) -> str:
@@ -65,7 +74,7 @@ class Recorder:
         run_id : str, optional
             The id it has in the store; the engine's where it is left out.
         film : bool
-            Whether all frames (thinned) stay in memory, or only the newest.
+            Whether there are all frames to look at, or only the newest.
         **about
             As for `Store.begin`.
 
@@ -78,10 +87,6 @@ class Recorder:
         self._writer.begin(run_id, settings, **about)
         with self._lock:
             self._followed[run_id] = _Followed(job, film)
-            if film:  # those before now have less room
-                room = self.room()
-                for run in self._followed.values():
-                    run.frames = thinned(run.frames, room=room) if run.film else run.frames
         return run_id
 
     def frames(self, run_id: str) -> list[Frame]:
@@ -146,17 +151,29 @@ class Recorder:
         """Take and write what has come so far, and stop following."""
         self._writer.close()
 
-    def room(self) -> int:
-        """Bytes that the frames of one run may take at present."""
-        with self._lock:
-            return min(ROOM, ALL_ROOM // (sum(run.film for run in self._followed.values()) or 1))
-
     def _pull_all(self) -> None:
         with self._lock:
             followed = list(self._followed.items())
         for run_id, run in followed:
             with self._lock:
                 self._pull(run_id, run)
+            if run.filed and run.pruned != self.store.pruned:
+                self._written(run_id)
+
+    def _written(self, run_id: str) -> None:
+        """Let go of what is on disk now; in the writer's thread only."""
+        run = self._followed.get(run_id)
+        if run is None or not run.film:
+            return
+        pruned, filed = self.store.pruned, self.store.frames(run_id, check=False)
+        with self._lock:
+            run.pruned = pruned
+            while filed and run.fresh and filed[-1].content.bare:  # for want of room on the disk
+                del filed[-1]
+            if filed:
+                told = max((row[0] for row in history(filed)), default=0)
+                run.filed, run.fresh = filed, [_later(frame, told) for frame in run.fresh
+                                               if _step(frame) > _step(filed[-1])]
 
     def _pull(self, run_id: str, run: _Followed) -> None:
         """Take what is new of a run; the caller holds the lock."""
@@ -174,13 +191,20 @@ class Recorder:
         if new:
             self._writer.put(run_id, new)
             light = [replace(frame, snapshot=None) for frame in new]
-            run.frames = (thinned([*run.frames, *light], room=self.room()) if run.film
-                          else light[-1:])
+            run.fresh = thinned([*run.fresh, *light], room=UNWRITTEN) if run.film else light[-1:]
+        if new or not status.active:
             self.engine.release(run.job, run.taken)
         if not status.active:
             run.ended = True
             outcome, reason = _outcome(status, run.frames)
             self._writer.end(run_id, outcome, reason, run.steered)
+
+
+def _later(frame: Frame, epoch: int) -> Frame:
+    """The frame without the epochs until this one."""
+    told = [i for i, row in enumerate(frame.epochs) if row[0] > epoch]
+    return replace(frame, epochs=tuple(frame.epochs[i] for i in told),
+                   seconds=tuple(frame.seconds[i] for i in told))
 
 
 def _step(frame: Frame) -> int:

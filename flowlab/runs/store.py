@@ -16,27 +16,32 @@ from pathlib import Path
 
 from flowlab import files
 from flowlab.events import event
-from flowlab.flow import Flow
 from flowlab.limits import MEGA, limits
 from flowlab.live import Frame
-from flowlab.reel import FEWEST, dispensable
+from flowlab.reel import FEWEST, MOST, ROOM, dispensable
 from flowlab.runs.kept import COMPLETE, OWNER, epochs_of, strict_json, versions
 from flowlab.runs.reader import Reader, file_of
 from flowlab.settings import RunSettings
 
-MOST = 60  # pictures of a run
-ROOM = 40_000_000  # bytes that they may take
 BUDGET = 2_000_000_000  # bytes of all runs, where nothing else was chosen
 LEAST_BUDGET = 10_000_000
 NAME = 120  # characters of a run's name at most
 ENDINGS = ("png", "safetensors")
 HALF = 3600  # seconds after which nobody is writing a file any more
 
+
 class Store(Reader):
     """All runs; several programs and threads may use one folder at once.
 
     Its argument is that of `Reader`.
+
+    Attributes
+    ----------
+    pruned : int
+        How often pictures of old runs have gone, so that those who know of them look again.
     """
+
+    pruned = 0
 
     def begin(self, settings: RunSettings, *, run_id: str | None = None, name: str = "",
               origin: str = "page", group: str = "", continued: bool = False,
@@ -75,19 +80,19 @@ class Store(Reader):
         run = self.get(run_id)
         if run is None or not frames:
             return run is not None
-        folder, settings, rows = self.path(run_id), run.settings, []
+        folder, rows = self.path(run_id), []
         folder.mkdir(exist_ok=True)
         snapshot = next((f.snapshot for f in reversed(frames) if f.snapshot is not None), None)
         written: list[Path] = []
         try:
             for frame in frames:
-                contents = (frame.png, frame.weights and Flow.pack(settings.flow, frame.weights))
+                contents = (frame.png, frame.content.packed)
                 for ending, content in zip(ENDINGS, contents, strict=True):
                     if content:
                         written.append(file_of(folder, frame.numbers["step"], ending))
                         files.write(written[-1], content)
                 rows.append((run_id, frame.numbers["step"], strict_json(frame.numbers), frame.theme,
-                             ",".join(frame.layers), *(len(c or b"") for c in contents)))
+                             ",".join(frame.layers), *map(len, contents)))
             if snapshot is not None:
                 snapshot.save(folder / "checkpoint.safetensors")
         except BaseException:  # a full disk: what no row tells of should not take room
@@ -206,6 +211,7 @@ class Store(Reader):
         before = self.used()
         self._fit()
         if (freed := before - self.used()) > 0:
+            self.pruned += 1
             event("pictures pruned", freed_bytes=freed)
 
     def _fit(self) -> None:

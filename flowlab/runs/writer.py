@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from flowlab.events import event
 from flowlab.files import is_full
-from flowlab.live import Frame
+from flowlab.live import Frame, Held
 from flowlab.runs.kept import BEAT
 from flowlab.runs.store import Store
 from flowlab.settings import RunSettings
@@ -31,6 +31,8 @@ class Writer:
     store : Store
     source : callable, optional
         Called before every round of writing, in the writer's thread.
+    written : callable, optional
+        Called there with a run's id when frames of it have been written.
 
     Examples
     --------
@@ -42,8 +44,9 @@ class Writer:
             writer.end(run_id, "finished")
     """
 
-    def __init__(self, store: Store, source: Callable[[], None] | None = None) -> None:
-        self.store, self._source = store, source
+    def __init__(self, store: Store, source: Callable[[], None] | None = None,
+                 written: Callable[[str], None] | None = None) -> None:
+        self.store, self._source, self._written = store, source, written
         self._queue: deque[tuple] = deque()  # run, what is to be done for it, and its arguments
         #: What could not be written so far, by the run, without its pictures and weights.
         self._late: dict[str, deque[tuple]] = {}
@@ -62,7 +65,7 @@ class Writer:
 
     def put(self, run_id: str, frames: Sequence[Frame]) -> None:
         """As `Store.record`."""
-        self._add(run_id, self.store.record, run_id, frames)
+        self._add(run_id, self._record, run_id, frames)
 
     def end(self, run_id: str, outcome: str, reason: str = "", steered: bool = False) -> None:
         """As `Store.end`; a run of which nothing has come before it was stopped is not kept."""
@@ -93,6 +96,11 @@ class Writer:
     def _begin(self, run_id: str, settings: RunSettings, about: dict[str, Any]) -> None:
         self.store.begin(settings, run_id=run_id, **about)
         self._open.add(run_id)
+
+    def _record(self, run_id: str, frames: Sequence[Frame]) -> None:
+        self.store.record(run_id, frames)
+        if self._written is not None:
+            self._try(self._written, run_id)
 
     def _end(self, run_id: str, outcome: str, reason: str, steered: bool) -> None:
         self._open.discard(run_id)
@@ -143,7 +151,7 @@ class Writer:
                     self._tell(error, f"A run could not be kept in {self.store.folder}")
                 self.troubles[run_id] = NO_ROOM if is_full(error) else LOST
                 action, values, named = late.pop()
-                if action == self.store.record:
+                if action == self._record:
                     values = (run_id, [bare(frame) for frame in values[1]])
                 late.append((action, values, named))
                 return
@@ -165,4 +173,4 @@ class Writer:
 
 def bare(frame: Frame) -> Frame:
     """The frame's numbers alone."""
-    return replace(frame, png=b"", weights=None, snapshot=None)
+    return replace(frame, content=Held(), snapshot=None)

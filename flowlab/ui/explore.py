@@ -190,8 +190,10 @@ def training_picture(subject: Subject, index: int, patience: float) -> bytes | N
     if subject.frames:
         frame = subject.frames[index]
         fits = (frame.theme, frame.layers) == (appearance, shown)
-        if fits or frame.weights is None:
-            return frame.png
+        if fits and (png := frame.png):
+            return png
+        if frame.weights is None:
+            return frame.png or image.blank(LIVE_SIZE)
         place = index
     if why := _refusal(subject):
         raise Undrawn(why)
@@ -223,7 +225,7 @@ def _time_slider(subject: Subject, index: int) -> None:
         st.session_state[key] = st.session_state[f"{name}.played"]
     slide.slider("Moment of the training", 0.0, 100.0, value, 0.5, key=key, format="%.0f %%",
                  disabled=on or len(frames) < 2, on_change=_scrub, args=(name,),
-                 help="100 % is the newest moment, and follows a training under way. Up to 160 "
+                 help="100 % is the newest moment, and follows a training under way. Up to 100 "
                  "moments are kept, spread over the whole training.")
     speed.selectbox("Speed", SPEEDS, SPEEDS.index(1.0), key=f"{name}.speed",
                     persist_state="session", format_func=lambda x: f"× {x:g}",

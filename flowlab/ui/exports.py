@@ -31,7 +31,7 @@ def show(view: View) -> None:
         return lambda: make(view.recipe, settings, *_moment(frames(), shown))
 
     def film(make: Callable) -> Callable[[], bytes]:
-        return lambda: make([frame.png for frame in frames()])
+        return lambda: make([png for frame in frames() if (png := frame.png)])
 
     files = [
         ("PNG", "Picture", "picture.png", "image/png", moment(export.png), ready,
@@ -41,7 +41,7 @@ def show(view: View) -> None:
         ("GIF", "Training", "training.gif", "image/gif", film(export.gif), begun,
          f"How the flow learned, in up to {export.FILM_FRAMES} frames."),
         ("CSV", "Numbers", "metrics.csv", "text/csv",
-         lambda: export.csv(frames()[-1], history(frames())), ready,
+         lambda: export.csv((taken := frames())[-1], history(taken)), ready,
          "NLL and KL of every epoch, in nats."),
         ("Weights", "safetensors", "weights.safetensors", "application/octet-stream",
          moment(export.weights), ready, "The flow of the moment shown; the code below loads it."),

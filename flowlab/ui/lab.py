@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -24,7 +24,6 @@ from flowlab.jobs.waiting import expected_wait
 from flowlab.limits import limits
 from flowlab.live import Frame, Request, watch
 from flowlab.memory import settle
-from flowlab.reel import thinned
 from flowlab.runs import Kept, Recorder, Store
 from flowlab.settings import RunSettings
 from flowlab.status import EVERY, remove
@@ -32,68 +31,14 @@ from flowlab.stills import Studio
 from flowlab.training import Snapshot
 from flowlab.ui import operating
 from flowlab.ui.rights import ROOM, Door, must_own, owns
+from flowlab.ui.run import Run
 from flowlab.ui.visitor import visitor
 
 PRELOAD = ("models", "flowlab.live", "flowlab.warm")
 DRAWING, HASTE = ("models", "flowlab.stills", "flowlab.warm"), 3
 SLOWEST = 20.0  # seconds that a single picture may take: all wait for one that is slow
-#: Runs that are over and stay in memory, and those of them that nobody has looked at for long:
-#: each may take tens of MB. Those seen least lately go first; they are on disk.
-KEPT, LEFT = 40, 8
+KEPT = 40  # runs that are over and stay in memory; those seen least lately go first
 RECENT = 20  # finished runs that say, with those under way, how long a run takes
-#: How the page calls what the store says of a run that this process does not train.
-STATES = {"finished": "finished", "early stop": "finished", "diverged": "finished",
-          "running": "elsewhere", "queued": "elsewhere"}
-GONE = ("The program that trained it was ended. What it had reached is kept: **Continue** trains "
-        "on from there.")
-
-
-@dataclass
-class Run:
-    """A run as pages know it.
-
-    Attributes
-    ----------
-    id : str
-        From the engine or the store; it cannot be guessed.
-    settings : RunSettings
-    theme : str
-        Appearance of its pictures now.
-    layers : tuple of str
-        What its pictures show now.
-    seen : float
-        When a page last looked, on the monotonic clock.
-    frames : list of Frame
-        Of a run that is opened from disk; `Lab.frames` knows those of every run.
-    continued : bool
-        Whether it went on from a trained flow, so that its settings alone do not repeat it.
-    steered : bool
-        Whether its learning rate was changed by hand, with the same effect.
-    kept : Kept or None
-        What the store says of it, where it is opened from there.
-    visitor : str
-        Whose it is, as in `flowlab.runs.Kept`.
-    over : Status or None
-        How it stood when it left memory. Streamlit never lets go of a `Run` that it was once
-        given with a button, so from then on it has no frames.
-    """
-
-    id: str
-    settings: RunSettings
-    theme: str
-    layers: tuple[str, ...] = SHOWN
-    seen: float = field(default_factory=time.monotonic)
-    frames: list[Frame] = field(default_factory=list)
-    continued: bool = False
-    steered: bool = False
-    kept: Kept | None = None
-    visitor: str = ""
-    over: Status | None = None
-
-    @property
-    def followed(self) -> bool:
-        """Whether the lab's recorder has its frames."""
-        return self.kept is None and self.over is None
 
 
 class Lab:
@@ -172,7 +117,8 @@ class Lab:
             For a run on disk that this version cannot read.
         """
         run = self._runs.get(run_id or "")
-        if run is None or run.kept is not None and run.kept.active:
+        if run is None or run.kept is not None and (
+                run.kept.active or run.pruned != self.store.pruned):
             run = self._open(run_id or "")
         if run is not None:
             run.seen = time.monotonic()
@@ -180,12 +126,13 @@ class Lab:
 
     def _open(self, run_id: str) -> Run | None:
         """A run from disk; one that is under way elsewhere is read again where there is news."""
+        pruned = self.store.pruned
         kept, before = self.store.get(run_id), self._runs.get(run_id)
         if kept is None or (before is not None and before.kept == kept):
             return before if kept is not None else None
-        frames = thinned(self.store.frames(run_id), room=self.recorder.room())
-        run = Run(run_id, kept.settings, "", frames=frames, continued=kept.continued,
-                  steered=kept.steered, kept=kept, visitor=kept.visitor)
+        run = Run(run_id, kept.settings, "", frames=self.store.frames(run_id),
+                  continued=kept.continued, steered=kept.steered, kept=kept, pruned=pruned,
+                  visitor=kept.visitor)
         with self._lock:
             self._runs[run_id] = run
             if before is not None:
@@ -248,11 +195,7 @@ class Lab:
                 return replace(status, message=f"{status.message} {trouble}") if trouble else status
         if run.over is not None:
             return run.over
-        kept = run.kept
-        return Status(STATES.get(kept.outcome, kept.outcome), events=len(run.frames),
-                      message=" ".join(filter(None, (
-                          GONE if kept.outcome == "interrupted" else kept.reason,
-                          self.store.damaged.get(run.id)))))
+        return run.told(self.store.damaged.get(run.id, ""))
 
     def expected_wait(self, position: int, owner: str) -> float | None:
         """Seconds until an owner's run at a place in the queue starts; None where unknown."""
@@ -324,8 +267,7 @@ class Lab:
     def _forget_oldest(self) -> None:
         over = sorted((run for run in self._runs.values() if not self.status(run).active),
                       key=lambda run: run.seen)
-        left = [run for run in over if time.monotonic() - run.seen > limits().grace]
-        for run in over[:max(0, len(over) - KEPT, len(left) - LEFT)]:
+        for run in over[:max(0, len(over) - KEPT)]:
             self._forget(run.id)
 
     def _forget(self, run_id: str) -> None:

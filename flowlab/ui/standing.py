@@ -5,9 +5,10 @@ import streamlit as st
 from flowlab.jobs import Status
 from flowlab.jobs.waiting import sentence
 from flowlab.live import Frame
-from flowlab.ui.lab import GONE, lab, owner
+from flowlab.ui.lab import lab, owner
 from flowlab.ui.plain import plain
 from flowlab.ui.rights import FOREIGN
+from flowlab.ui.run import GONE
 
 BADGES = {"ready": ("Ready", "gray"), "queued": ("In the queue", "orange"),
           "running": ("Training", "blue"), "paused": ("Paused", "orange"),

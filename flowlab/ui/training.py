@@ -20,8 +20,9 @@ from flowlab.training import Snapshot
 from flowlab.ui import explore, images, metrics, standing
 from flowlab.ui.controls import steps
 from flowlab.ui.inside import Subject, fresh_key
-from flowlab.ui.lab import Run, lab, owner, theme
+from flowlab.ui.lab import lab, owner, theme
 from flowlab.ui.rights import FOREIGN, NotYours, owns
+from flowlab.ui.run import Run
 from flowlab.ui.visitor import visitor
 
 POLL = 0.25  # seconds between two looks at a running training

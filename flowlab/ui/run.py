@@ -1,0 +1,73 @@
+"""A run as pages know it."""
+
+import time
+from dataclasses import dataclass, field
+
+from flowlab.figures import SHOWN
+from flowlab.jobs import Status
+from flowlab.live import Frame
+from flowlab.runs import Kept
+from flowlab.settings import RunSettings
+
+#: How the page calls what the store says of a run that this process does not train.
+STATES = {"finished": "finished", "early stop": "finished", "diverged": "finished",
+          "running": "elsewhere", "queued": "elsewhere"}
+GONE = ("The program that trained it was ended. What it had reached is kept: **Continue** trains "
+        "on from there.")
+
+
+@dataclass
+class Run:
+    """A run as pages know it.
+
+    Attributes
+    ----------
+    id : str
+        From the engine or the store; it cannot be guessed.
+    settings : RunSettings
+    theme : str
+        Appearance of its pictures now.
+    layers : tuple of str
+        What its pictures show now.
+    seen : float
+        When a page last looked, on the monotonic clock.
+    frames : list of Frame
+        Of a run that is opened from disk; `Lab.frames` knows those of every run.
+    continued : bool
+        Whether it went on from a trained flow, so that its settings alone do not repeat it.
+    steered : bool
+        Whether its learning rate was changed by hand, with the same effect.
+    kept : Kept or None
+        What the store says of it, where it is opened from there.
+    pruned : int
+        How often the store had made room when `frames` were read.
+    visitor : str
+        Whose it is, as in `flowlab.runs.Kept`.
+    over : Status or None
+        How it stood when it left memory. Streamlit never lets go of a `Run` that it was once
+        given with a button, so from then on it has no frames.
+    """
+
+    id: str
+    settings: RunSettings
+    theme: str
+    layers: tuple[str, ...] = SHOWN
+    seen: float = field(default_factory=time.monotonic)
+    frames: list[Frame] = field(default_factory=list)
+    continued: bool = False
+    steered: bool = False
+    kept: Kept | None = None
+    pruned: int = 0
+    visitor: str = ""
+    over: Status | None = None
+
+    @property
+    def followed(self) -> bool:
+        """Whether the lab's recorder has its frames."""
+        return self.kept is None and self.over is None
+
+    def told(self, damage: str) -> Status:
+        """How it stands by what the store says of it, and what there is to say of its files."""
+        reason = GONE if self.kept.outcome == "interrupted" else self.kept.reason
+        return Status(STATES.get(self.kept.outcome, self.kept.outcome), events=len(self.frames),
+                      message=" ".join(filter(None, (reason, damage))))
