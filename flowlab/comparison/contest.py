@@ -82,8 +82,9 @@ class Heat:
             self.curve.extend(look.curve)
             self.look = look
         self.taken += len(events)
-        engine.release(self.run_id, self.taken)
-        if not self.status.active:
+        if self.status.active:
+            engine.release(self.run_id, self.taken)
+        else:
             self.result = engine.result(self.run_id)
             engine.forget(self.run_id)
         return bool(events) or self.status != before
