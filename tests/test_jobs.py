@@ -95,9 +95,9 @@ def test_released_events_are_gone_and_the_count_stays(engine):
     engine.release(run, 5)
     engine.release(run, 12)
     assert engine.events(run) == [None] * 12 + list(range(12, 20))
-    assert engine.status(run).events == 20
+    assert engine.status(run).events == 20 and engine.result(run) == 20
     engine.release(run, 10**6)
-    assert engine.events(run, since=18) == [None, None]
+    assert engine.events(run, since=18) == [None, None] and engine.result(run) is None
 
 
 def test_none_is_no_event(engine):
