@@ -19,7 +19,7 @@ from flowlab.live import borrow, give_back
 from flowlab.recipe import build
 from flowlab.settings import RunSettings
 
-KEPT = 256  # pictures; each may take 200 kB
+KEPT = 64  # pictures; each may take 200 kB
 RETRY = 30.0  # seconds until what could not be drawn is tried again
 
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -81,18 +82,20 @@ class Reader:
         ----------
         run_id : str
         check : bool
-            Whether to read every file once, and to leave out the moments whose picture is damaged.
+            Whether to look at every file once, and to leave out the moments whose picture is
+            damaged.
         """
         rows = self._db.read("SELECT * FROM frames WHERE run = ? ORDER BY step", run_id)
         epochs, frames = self.epochs(run_id), []
-        for i, row in enumerate(rows):
+        # At once, for then all frames share the names of the numbers.
+        told_numbers = json.loads(f"[{','.join(row['numbers'] for row in rows)}]")
+        for i, (row, numbers) in enumerate(zip(rows, told_numbers, strict=True)):
             content = Filed(self, run_id, row["step"], row["png"] > 0, row["weights"] > 0)
             png = content.drawn
             if check:
                 png, _ = content.png, content.packed
             if not png and i < len(rows) - 1:
                 continue
-            numbers = json.loads(row["numbers"])
             told = [e for e in epochs if e.epoch <= numbers["epoch"]]
             epochs = epochs[len(told):]
             nan = math.nan
@@ -100,7 +103,7 @@ class Reader:
                 numbers, tuple((e.epoch, *(nan if x is None else x for x in (
                     e.train_nll, e.test_nll))) for e in told), content,
                 row["theme"] if png else "",  # so that it is drawn anew from the weights
-                tuple(row["layers"].split(",")),
+                _layers(row["layers"]),
                 tuple(nan if e.seconds is None else e.seconds for e in told)))
         return frames
 
@@ -200,6 +203,11 @@ class Filed:
     @property
     def packed(self) -> bytes:
         return self.reader.packed(self.run_id, self.step) if self.weighed else b""
+
+
+@lru_cache(64)
+def _layers(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
 
 
 def file_of(folder: Path, step: int, ending: str) -> Path:

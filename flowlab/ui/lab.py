@@ -37,7 +37,7 @@ from flowlab.ui.visitor import visitor
 PRELOAD = ("models", "flowlab.live", "flowlab.warm")
 DRAWING, HASTE = ("models", "flowlab.stills", "flowlab.warm"), 3
 SLOWEST = 20.0  # seconds that a single picture may take: all wait for one that is slow
-KEPT = 40  # runs that are over and stay in memory; those seen least lately go first
+KEPT = 16  # runs that are over and stay in memory; those seen least lately go first
 RECENT = 20  # finished runs that say, with those under way, how long a run takes
 
 
