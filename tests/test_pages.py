@@ -144,7 +144,7 @@ def test_a_flow_trained_before_is_shown_and_trained_on(name):
     app = run(page(name))
     shown = {m.label: m.value for m in app.metric}
     assert "trained before" in status(app) and shown["KL to the truth"].endswith("nats")
-    assert f"{name}.last" in app.session_state
+    assert app.session_state["picture"][0] == name
     assert "studio" not in app.session_state  # the picture is there: nothing has to be drawn
     for query in ({"data": "circles"}, {"hidden": "8"}, {"activation": "elu"}):
         other = run(page(name, **query))

@@ -146,12 +146,12 @@ def picture(subject: Subject, index: int, alt: str, starting: bool = False) -> N
 
 def _training(subject: Subject, index: int, alt: str, starting: bool) -> None:
     """The training's picture; the last one stays until it is there."""
-    last, there = f"{subject.name}.last", True
-    if not (starting and last in st.session_state):
+    there = starting and _last(subject) is not None
+    if not there:
         there = _take(subject, index, LONGER if playing(subject.name) else PATIENCE)
     if there:
         with st.container():  # as a fragment has one: the picture keeps its place in the page
-            image.show(st.session_state[last], alt)
+            image.show(_last(subject), alt)
     else:
         st.fragment(_awaited, run_every=LOOK)(subject, index, alt, count())
 
@@ -161,21 +161,26 @@ def _awaited(subject: Subject, index: int, alt: str, looks: Iterator[int]) -> No
     there = _take(subject, index, 0)
     if next(looks) and there:
         st.rerun()  # which leaves this fragment out, and so ends its looks
-    image.show(st.session_state.get(f"{subject.name}.last", image.blank(LIVE_SIZE)),
+    image.show(_last(subject) or image.blank(LIVE_SIZE),
                alt if there else WAITING)  # which the style sheet makes pale
 
 
 def _take(subject: Subject, index: int, patience: float) -> bool:
     """Make the moment's picture the last one; whether there is nothing to wait for."""
-    last = f"{subject.name}.last"
     try:
         png = training_picture(subject, index, patience)
     except Undrawn as error:
         st.error(plain(str(error)), icon=":material/error:")
         png = image.blank(LIVE_SIZE)
     if png is not None:
-        st.session_state[last] = png
+        st.session_state["picture"] = subject.name, png
     return png is not None
+
+
+def _last(subject: Subject) -> bytes | None:
+    """The picture shown last, where it was this model's; a visitor holds no more than one."""
+    name, png = st.session_state.get("picture", ("", None))
+    return png if name == subject.name else None
 
 
 def training_picture(subject: Subject, index: int, patience: float) -> bytes | None:

@@ -3,6 +3,7 @@
 import base64
 import io
 from functools import cache
+from urllib.parse import urlsplit
 
 import streamlit as st
 from PIL import Image
@@ -33,3 +34,4 @@ def blank(size: tuple[int, int]) -> bytes:
 def show(png: bytes, alt: str, width: int | str = "stretch") -> None:
     """Show a PNG, with ``alt`` for those who cannot see it."""
     st.image(address(png), width=width, alt=alt)
+    urlsplit.cache_clear()  # Streamlit takes the address apart, and Python keeps the last 128 so
