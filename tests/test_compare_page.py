@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from flowlab.comparison import Comparison, Entry
 from flowlab.comparison.archive import FOLDER
 from flowlab.ui import rivals, scoreboard
-from flowlab.ui.contests import contests
+from flowlab.ui.contests import _of, contests, drawn, file
 from flowlab.ui.lab import lab
 from models import RECIPES
 
@@ -78,6 +78,27 @@ def test_compares_to_the_table_and_a_reload_finds_it():
     values = list(csv.DictReader(io.StringIO(contests().find(name, RECIPES).table().csv())))
     assert [row["model"] for row in values] == ["NICE", "Small"] * 2
     assert all(float(row["kl"]) > 0 for row in values)
+
+
+def test_of_a_comparison_that_is_over_the_server_holds_the_png_alone():
+    app = page(**TINY)
+    app.button(key="compare.start").click()
+    run(app)
+    until(app, "Finished")
+    contest = contests().find(app.session_state["compare.run"], RECIPES)
+    deadline = time.monotonic() + 60
+    while not drawn(contest, "density", "light")[1]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    png, _ = drawn(contest, "density", "light")
+    assert png and _of(contest, "light").picture is None
+    again, fresh = drawn(contest, "samples", "light")  # another view: made anew
+    while not fresh:
+        assert time.monotonic() < deadline
+        again, fresh = drawn(contest, "samples", "light")
+        time.sleep(0.05)
+    assert again != png and _of(contest, "light").picture is None
+    assert file(contest, "svg", "samples", "light").startswith(b"<?xml")
 
 
 def test_after_a_restart_the_link_opens_it_and_what_is_missing_is_trained():

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -133,7 +133,10 @@ class Easel:
 
     Attributes
     ----------
-    picture : RivalsPicture
+    make : callable
+        Makes the picture, without what has been learned.
+    picture : RivalsPicture or None
+        Kept while the comparison goes on: it takes 14 MB.
     shown : tuple
         What ``png`` shows: the comparison's version, and the view.
     png : bytes
@@ -144,7 +147,8 @@ class Easel:
         Held by whoever changes the picture.
     """
 
-    picture: RivalsPicture
+    make: Callable[[], RivalsPicture]
+    picture: RivalsPicture | None = None
     shown: tuple = ()
     png: bytes = b""
     busy: bool = False
@@ -154,10 +158,12 @@ class Easel:
         """Show the comparison as it is now."""
         try:
             with self.lock:
-                shown = contest.version, view
-                _update(self, contest, view)
-                self.png = self.picture.png()
-                self.shown = shown
+                active, shown = contest.active, (contest.version, view)
+                self.picture = self.picture or self.make()
+                _update(self.picture, contest, view)
+                self.png, self.shown = self.picture.png(), shown
+                if not active:
+                    self.picture = None
         finally:
             self.busy = False
 
@@ -184,15 +190,15 @@ def _easel(key: str, labels: tuple[str, ...], appearance: str, _comparison: Comp
            _steps: float | None) -> Easel:
     seconds = _comparison.amount if _comparison.budget == "seconds" else None
     titles, limits, truths, data = zip(*map(_scene, _comparison.data), strict=True)
-    return Easel(RivalsPicture(titles, limits, truths, data, labels, ends=(_steps, seconds),
-                               theme=appearance))
+    return Easel(lambda: RivalsPicture(titles, limits, truths, data, labels,
+                                       ends=(_steps, seconds), theme=appearance))
 
 
 def preview(comparison: Comparison, labels: tuple[str, ...], appearance: str) -> bytes:
     """The picture before any training, as PNG."""
     easel = _easel(",".join(comparison.data), labels, appearance, comparison, None)
     with easel.lock:
-        easel.png = easel.png or easel.picture.png()
+        easel.png = easel.png or easel.make().png()
         return easel.png
 
 
@@ -215,8 +221,9 @@ def file(contest: Contest, kind: str, view: str, appearance: str) -> bytes:
     """The same as an ``"svg"`` or a ``"pdf"``."""
     easel = _of(contest, appearance)
     with easel.lock:
-        _update(easel, contest, view)
-        return easel.picture.file(kind)
+        picture = easel.picture or easel.make()
+        _update(picture, contest, view)
+        return picture.file(kind)
 
 
 def _of(contest: Contest, appearance: str) -> Easel:
@@ -234,8 +241,7 @@ def _steps(contest: Contest) -> float | None:
                 for s in training), default=None)
 
 
-def _update(easel: Easel, contest: Contest, view: str) -> None:
-    picture = easel.picture
+def _update(picture: RivalsPicture, contest: Contest, view: str) -> None:
     if picture.view != view:
         picture.show(view)
     for row, data in enumerate(contest.comparison.data):
