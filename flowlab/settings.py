@@ -128,8 +128,8 @@ class SourceSettings(Settings):
 
     data: str = setting(
         "moons", "Distribution", "The distribution the flow is to learn, or images: digits, mnist "
-        "or fashion_mnist; on the command line also a file of points (.csv, .npy), a grey picture "
-        "(.png, .jpg) or many (.zip, .npy).",
+        "or fashion_mnist; on the command line also a file of points (.csv, .npy, .npz), a grey "
+        "picture (.png, .jpg) or many (.zip, .npy, .npz).",
         group="Data", min_length=1, max_length=64)
     noise: float | None = setting(
         None, "Noise", "Standard deviation of the Gaussian noise around the shape; left empty, "

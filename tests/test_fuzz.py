@@ -55,7 +55,7 @@ def test_columns_of_the_smallest_numbers_are_points_or_constant():
 
 @pytest.mark.parametrize("method", [corpus.zipfile.ZIP_BZIP2, corpus.zipfile.ZIP_LZMA])
 def test_a_zip_packed_by_a_method_that_makes_bombs_is_not_unpacked(method):
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match="compressed with (bzip2|LZMA)"):
         read_images(corpus.packed(corpus.album(), method), "zip", 8)
 
 

@@ -1,7 +1,8 @@
 """A user's own images: a zip of pictures, or a NumPy array. All become grey squares of one size.
 
 Nothing in a file is believed before it is checked: not the sizes that a zip claims, and not what
-an array says of its type.
+an array says of its type. Which numbers are black and white, `flowlab.data.levels` decides for all
+images together.
 """
 
 import zipfile
@@ -11,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from flowlab.data import zips
-from flowlab.data.grey import as_grey, open_picture
+from flowlab.data.grey import as_grey, grey_bytes, open_picture
+from flowlab.data.levels import levels
 from flowlab.data.store import MAX_FILE
 from flowlab.data.tables import open_npy, told
 from flowlab.settings import shown
@@ -23,6 +25,7 @@ MAX_ENTRIES = 20_000
 MAX_PIXELS = 300_000_000  # of all pictures before they are resized
 MAX_RATIO = 200  # pictures are compressed already: a zip makes them hardly smaller
 MIN_IMAGES = 20
+CHANNELS = (1, 3, 4)
 SIDES = (4, 64)
 PICTURES = (".png", ".jpg", ".jpeg")
 
@@ -59,11 +62,16 @@ def read_images(content: bytes, kind: str, side: int) -> tuple[np.ndarray, tuple
     if len(images) < MIN_IMAGES:
         raise ValueError(f"There are {len(images)} images: give at least {MIN_IMAGES}.")
     if images.nbytes > MAX_FILE - 1000:
-        raise ValueError(f"{len(images):,} images of {side} × {side} pixels are too many: give "
-                         "fewer, or choose a smaller side.")
+        raise ValueError(_too_large(len(images), side))
     if images.min() == images.max():
         raise ValueError("All pixels have the same grey: choose images that show something.")
     return images, notes
+
+
+def _too_large(count: int, side: int) -> str:
+    """The sentence for more images than can be kept."""
+    return (f"{count:,} images of {side} × {side} pixels are too many: give fewer, or choose a "
+            "smaller side.")
 
 
 def _from_zip(content: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -80,14 +88,18 @@ def _pictures(archive: zipfile.ZipFile, side: int, broken: str
         raise ValueError(f"The zip has {len(entries):,} files: give at most {MAX_ENTRIES:,}.")
     chosen = [e for e in entries if PurePosixPath(e.filename).suffix.lower() in PICTURES]
     if not chosen:
+        if any(e.filename.lower().endswith(".zip") for e in entries):
+            raise ValueError("The zip holds other zips, and no pictures: unpack them, and pack the "
+                             "pictures themselves.")
         raise ValueError("The zip has no PNG or JPEG pictures: pack some.")
-    if any(e.flag_bits & 1 for e in chosen):
-        raise ValueError("The zip is locked with a password: pack the pictures without one.")
     unpacked = sum(e.file_size for e in chosen)
     if unpacked > MAX_UNPACKED or unpacked > MAX_RATIO * len(archive.fp.getbuffer()):
         raise ValueError(f"The zip would unpack to {unpacked / 1e6:.0f} MB, too much for what it "
                          "is: pack fewer or smaller pictures.")
-    images, pixels = [], 0
+    if len(chosen) * side**2 > MAX_FILE - 1000:
+        raise ValueError(_too_large(len(chosen), side))
+    squares, pixels = [], 0
+    extremes: dict[np.dtype, list[np.number]] = {}  # of all pixels of a type
     for entry in chosen:
         data = zips.read(archive, entry, MAX_PICTURE + 1, broken)  # a claimed size may be a lie
         if len(data) > MAX_PICTURE:
@@ -98,42 +110,70 @@ def _pictures(archive: zipfile.ZipFile, side: int, broken: str
             pixels += picture.width * picture.height
             if pixels > MAX_PIXELS:
                 raise ValueError("The pictures have too many pixels together: make them smaller.")
-            images.append(np.asarray(_square(as_grey(picture), side)))
+            grey = as_grey(picture)
         except ValueError as error:
             raise ValueError(f"{_short(entry)}: {error}") from error
-    notes = [f"{len(images):,} pictures, each made a grey square of {side} × {side} pixels."]
+        extremes.setdefault(grey.dtype, []).extend((grey.min(), grey.max()))
+        square = _square(Image.fromarray(grey.astype(np.float32)), side)
+        squares.append((grey.dtype, np.asarray(square)))
+    meanings = {kind: levels(np.array(ends, kind)) for kind, ends in extremes.items()}
+    notes = [f"{len(squares):,} pictures, each made a grey square of {side} × {side} pixels.",
+             *(meaning.note for meaning in meanings.values() if meaning.note)]
     if len(entries) > len(chosen):
         notes.append(f"Left out: {len(entries) - len(chosen):,} files that are no PNG or JPEG.")
-    return np.stack(images), tuple(notes)
+    return np.stack([meanings[kind].bytes(square) for kind, square in squares]), tuple(notes)
 
 
 def _from_array(content: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
-    images = open_npy(content, _grey_shape)
-    images = images.reshape(_grey_shape(images.shape))
-    if not np.isfinite(images).all() or images.min() < 0 or images.max() > 255:
-        raise ValueError("The pixels should be from 0 to 255, or real numbers from 0 to 1.")
-    if images.dtype.kind == "f" and images.max() <= 1:
-        images = images * 255
-    images = np.round(images).astype(np.uint8)
-    height, width = images.shape[1:]
-    if (height, width) == (side, side):
-        return images, ()
-    small = [np.asarray(_square(Image.fromarray(image), side)) for image in images]
-    return np.stack(small), (f"Made {side} × {side} pixels of {height} × {width}.",)
+    images = open_npy(content, _axis)
+    axis = _axis(images.shape)
+    if axis is None:
+        images = images[..., None]
+    else:
+        images = np.moveaxis(images, axis, -1)
+    height, width, channels = images.shape[1:]
+    colours, opacity = images[..., :3], images[..., 3:]
+    if colours.min() == colours.max():
+        raise ValueError("All pixels have the same grey: choose images that show something, from "
+                         "0 to 255, or real numbers from 0 to 1.")
+    meaning = levels(colours)
+    layers = [meaning.bytes(colours)]
+    if channels == 4:
+        layers.append(levels(opacity).bytes(opacity))
+    small = [np.asarray(_square(grey_bytes(Image.fromarray(image.squeeze())), side))
+             for image in np.concatenate(layers, axis=-1)]
+    notes = [meaning.note] if meaning.note else []
+    if channels > 1:
+        notes.append("Their colours were made grey.")
+    if (height, width) != (side, side):
+        notes.append(f"Made {side} × {side} pixels of {height} × {width}.")
+    return np.stack(small), tuple(notes)
 
 
-def _grey_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """The shape without a channel of length 1, where there is one, in either place."""
-    grey = shape
-    if len(shape) == 4 and 1 in (shape[1], shape[3]):
-        grey = (shape[0], *shape[2:]) if shape[1] == 1 else shape[:3]
-    if len(grey) != 3 or not all(2 <= n <= 4096 for n in grey[1:]):
-        raise ValueError(f"The array has the shape {told(shape)}, but grey images have "
-                         "three dimensions: (images, height, width).")
-    if not 1 <= grey[0] <= MAX_ENTRIES:
-        raise ValueError("The array has no images, or too many: give from {MIN_IMAGES} to "
+def _axis(shape: tuple[int, ...]) -> int | None:
+    """The axis of the channels, after the images or last; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, for a shape that images do not have.
+    """
+    def sides(axis: int) -> tuple[int, ...]:
+        return tuple(n for i, n in enumerate(shape) if i not in (0, axis))
+
+    fit = [axis for axis in (3, 1) if len(shape) == 4 and shape[axis] in CHANNELS
+           and all(2 <= n <= 4096 for n in sides(axis))]
+    if not fit and (len(shape) != 3 or not all(2 <= n <= 4096 for n in shape[1:])):
+        raise ValueError(f"The array has the shape {told(shape)}, but images have three "
+                         "dimensions, (images, height, width), or four with 1, 3 or 4 channels.")
+    if not fit and shape[2] == 3 < shape[1]:
+        raise ValueError(f"The array has the shape {told(shape)}, which is one picture in colour, "
+                         "or images 3 pixels wide: save a picture as PNG, and images as "
+                         "(images, height, width).")
+    if not 1 <= shape[0] <= MAX_ENTRIES:
+        raise ValueError(f"The array has no images, or too many: give from {MIN_IMAGES} to "
                          f"{MAX_ENTRIES:,}.")
-    return grey
+    return fit[0] if fit else None
 
 
 def _square(picture: Image.Image, side: int) -> Image.Image:

@@ -4,13 +4,16 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from flowlab.data import albums
+from flowlab.data import albums, zips
 from flowlab.data.grey import read_picture
-from flowlab.data.tables import Table, is_stack, read_npy, read_text
+from flowlab.data.tables import Table, dimensions, is_stack, read_npy, read_text
+from flowlab.settings import shown
 
-TABLES = ("csv", "tsv", "txt", "npy")
+TABLES = ("csv", "tsv", "txt", "npy", "npz")
 PICTURES = ("png", "jpg", "jpeg")
 DEFAULT_SIDE = 16  # pixels
+MAX_ARRAYS = 100  # in an NPZ
+HEADER = 2000  # bytes of an array that say its shape
 
 
 def ending(name: str) -> str:
@@ -29,6 +32,37 @@ def read_table(content: bytes, kind: str) -> Table:
     return read_npy(content) if kind == "npy" else read_text(content)
 
 
+def opened(content: bytes, name: str) -> tuple[bytes, str, tuple[str, ...]]:
+    """Return a file's content, its kind by the name's ending, and sentences on what was chosen.
+
+    Of an NPZ, which is a zip of arrays, it is the one array that has the dimensions of points or
+    images, as an NPY.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, for an NPZ without such an array, or with several.
+    """
+    kind = ending(name)
+    if kind != "npz":
+        return content, kind, ()
+    broken = "The NPZ file is damaged: save it again with numpy.savez."
+    with zips.opened(content, MAX_ARRAYS, broken, "The NPZ file holds too many arrays: save one "
+                     "with numpy.save.") as archive:
+        arrays = {shown(e.filename.removesuffix(".npy")): e for e in archive.infolist()}
+        fit = [n for n, e in arrays.items()
+               if dimensions(zips.read(archive, e, HEADER, broken)) in (2, 3, 4)]
+        if len(fit) != 1 and len(arrays) != 1:
+            what = f"several ({shown(', '.join(fit))})" if fit else "none"
+            raise ValueError("The NPZ file should hold one array of points or images, and it holds "
+                             f"{what}: save that array with numpy.save.")
+        chosen = fit[0] if fit else next(iter(arrays))
+        array = zips.read(archive, arrays[chosen], albums.MAX_BYTES + 1, broken)
+    left = [n for n in arrays if n != chosen]
+    return array, "npy", (f"Read the array {chosen}" + (
+        f", and left out {shown(', '.join(left))}." if left else "."),)
+
+
 def is_file(data: str) -> bool:
     """Whether what the command line calls ``data`` is a file, not a distribution."""
     return ending(data) in (*TABLES, *PICTURES, "zip")
@@ -40,7 +74,7 @@ def read_file(path: str, side: int = DEFAULT_SIDE) -> tuple[np.ndarray, tuple[st
     Parameters
     ----------
     path : str
-        A NumPy array of three or four dimensions and a zip hold images.
+        A NumPy array (NPY, or alone in an NPZ) of three or four dimensions and a zip hold images.
     side : int
         Height and width that images get.
 
@@ -60,11 +94,14 @@ def read_file(path: str, side: int = DEFAULT_SIDE) -> tuple[np.ndarray, tuple[st
     with Path(path).open("rb") as file:
         content = file.read(albums.MAX_BYTES + 1)
     try:
-        if ending(path) == "zip" or (ending(path) == "npy" and is_stack(content)):
-            return albums.read_images(content, ending(path), side)
-        if ending(path) in PICTURES:
-            return read_picture(content)
-        table = read_table(content, ending(path))
-        return table.points(tuple(range(len(table.names))))
+        content, kind, notes = opened(content, path)
+        if kind == "zip" or (kind == "npy" and is_stack(content)):
+            array, more = albums.read_images(content, kind, side)
+        elif kind in PICTURES:
+            array, more = read_picture(content)
+        else:
+            table = read_table(content, kind)
+            array, more = table.points(tuple(range(len(table.names))))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    return array, (*notes, *more)

@@ -6,10 +6,15 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
+from flowlab.data.levels import levels
+
 MAX_BYTES = 10_000_000
 MAX_PIXELS = 16_000_000
 SIDE = 256  # pixels of the longer side that are kept
 MIN_SIDE = 4
+LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)  # of red, green and blue in grey
+#: Pillow's names for how sixteen bits a channel are packed: as it reads them, and for the lower.
+_LOWER = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
 
 Dense = Literal["automatic", "dark", "bright"]
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -19,7 +24,7 @@ def read_picture(content: bytes, dense: Dense = "automatic") -> tuple[np.ndarray
     """Read the weights of a picture's pixels.
 
     Colours become grey, transparent places white, and a picture with more than 256 pixels along a
-    side is made smaller by averaging.
+    side is made smaller by averaging. Which numbers are black and white, `levels` decides.
 
     Parameters
     ----------
@@ -48,8 +53,9 @@ def read_picture(content: bytes, dense: Dense = "automatic") -> tuple[np.ndarray
     if min(picture.size) < MIN_SIDE:
         raise ValueError(f"The picture has {width} × {height} pixels: give at least {MIN_SIDE} × "
                          f"{MIN_SIDE}.")
-    notes = []
-    grey = as_grey(picture)
+    pixels = as_grey(picture)
+    meaning = levels(pixels)
+    grey, notes = Image.fromarray(meaning.bytes(pixels)), [meaning.note] if meaning.note else []
     if max(grey.size) > SIDE:
         grey.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
         notes.append(f"Made smaller: {grey.width} × {grey.height} pixels of {width} × {height}.")
@@ -84,8 +90,13 @@ def open_picture(content: bytes) -> Image.Image:
     return picture
 
 
-def as_grey(picture: Image.Image) -> Image.Image:
-    """Return the picture upright and grey, white where it is transparent.
+def as_grey(picture: Image.Image) -> np.ndarray:
+    """Return the pixels of the picture, upright and grey, white where it is transparent.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (rows, columns), uint8, or uint16 of a picture with 16 bits a channel.
 
     Raises
     ------
@@ -93,16 +104,55 @@ def as_grey(picture: Image.Image) -> Image.Image:
         With one sentence, when it is damaged.
     """
     try:
-        return _grey(ImageOps.exif_transpose(picture))
+        return _sixteen(picture) if _deep(picture) else np.asarray(
+            grey_bytes(ImageOps.exif_transpose(picture)))
     except Exception as error:  # Pillow has no one complaint for bytes that make no sense
         raise ValueError("The picture is damaged: save it again as PNG.") from error
 
 
-def _grey(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):  # sixteen bits a pixel, which Pillow would clip
-        return Image.fromarray((np.asarray(picture) / 257).clip(0, 255).astype(np.uint8))
+def grey_bytes(picture: Image.Image) -> Image.Image:
+    """Return a picture of eight bits a channel in grey, white where it is transparent."""
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
     return picture.convert("L")
+
+
+def _deep(picture: Image.Image) -> bool:
+    """Whether it is a PNG of sixteen bits a channel."""
+    return picture.mode.startswith("I") or any(tile.args in _LOWER for tile in picture.tile)
+
+
+def _sixteen(picture: Image.Image) -> np.ndarray:
+    """As `as_grey`, of sixteen bits a channel; white is that of the range the pixels have."""
+    clear = picture.info.get("transparency")
+    pixels = _channels(picture)
+    grey = np.rint(pixels[..., :3] @ LUMA).astype(np.uint16) if pixels.ndim == 3 else pixels
+    if clear is not None:
+        opaque = pixels != clear if pixels.ndim == 2 else (pixels[..., :3] != clear).any(axis=2)
+    elif pixels.shape[2:] == (4,):
+        opaque = pixels[..., 3] / np.float32(65_535)
+    else:
+        return grey
+    seen = grey[opaque > 0]
+    white = levels(seen).white if seen.size else 65_535
+    return np.rint(grey * opaque + white * (1 - opaque)).astype(np.uint16)
+
+
+def _channels(picture: Image.Image) -> np.ndarray:
+    """Grey, or red, green, blue and opacity, where there is any.
+
+    Of more than one channel Pillow reads the upper eight bits alone. So these are read twice, the
+    second time for the lower bits.
+    """
+    kind = picture.tile[0].args
+    again = Image.open(io.BytesIO(picture.fp.getvalue()), formats=("PNG",))
+    pixels = np.asarray(ImageOps.exif_transpose(picture)).astype(np.uint16)
+    if kind not in _LOWER:
+        return pixels
+    again.tile = [tile._replace(args=_LOWER[kind]) for tile in again.tile]
+    lower = np.asarray(ImageOps.exif_transpose(again))
+    if kind == "LA;16B":  # read as if the four bytes of a pixel were four channels
+        lower = lower[..., [1, 1, 1, 3]]
+    return pixels << 8 | lower

@@ -150,12 +150,17 @@ def _header(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:
     return HEADERS[np.lib.format.read_magic(file)](file, MAX_HEADER)
 
 
+def dimensions(content: bytes) -> int:
+    """How many dimensions a NumPy file says that its array has; 0 where it makes no sense."""
+    try:
+        return len(_header(io.BytesIO(content))[0])
+    except Exception:  # what is wrong with it is said when it is read
+        return 0
+
+
 def is_stack(content: bytes) -> bool:
     """Whether a NumPy file says that its array has three or four dimensions, as images have."""
-    try:
-        return len(_header(io.BytesIO(content))[0]) in (3, 4)
-    except Exception:  # what is wrong with it is said when it is read
-        return False
+    return dimensions(content) in (3, 4)
 
 
 def read_npy(content: bytes) -> Table:

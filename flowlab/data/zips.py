@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 #: The other methods unpack a few bytes into gigabytes before anybody can count them.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+#: Names of the methods that are not read.
+OTHERS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 _ENTRY = b"PK\x01\x02"  # begins each entry of a zip's directory
 
 
@@ -43,10 +45,15 @@ def read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int, broken: st
     Raises
     ------
     ValueError
-        With the sentence ``broken``.
+        With one sentence, when it is locked or packed by a method that is not read; with ``broken``
+        when it is damaged.
     """
+    if entry.flag_bits & 1:
+        raise ValueError("The zip is locked with a password: pack it again without one.")
     if entry.compress_type not in METHODS:
-        raise ValueError(broken)
+        name = OTHERS.get(entry.compress_type, "an unusual method")
+        raise ValueError(f"The zip is compressed with {name}, which is not read here: pack it again "
+                         "with the usual method, Deflate.")
     try:
         with archive.open(entry) as file:
             return file.read(most)

@@ -200,7 +200,7 @@ def _members(content: bytes) -> dict[str, bytes]:
             raise ValueError(f"{what}: it holds too much.")
         for info in infos:
             limit = PICTURE if _FRAME.fullmatch(info.filename) else MEMBERS.get(info.filename)
-            if limit is None or info.flag_bits & 1:
+            if limit is None:
                 raise ValueError(f"{what}: it should hold run.json, metrics.csv, "
                                  "weights.safetensors and frames/….png, and nothing else.")
             if info.file_size > limit:

@@ -10,7 +10,7 @@ import torch
 from flowlab.data import Picture, Points, image_set, store, target
 from flowlab.data.albums import SIDES, read_images
 from flowlab.data.drawn import drawn
-from flowlab.data.files import DEFAULT_SIDE, PICTURES, TABLES, ending, read_table
+from flowlab.data.files import DEFAULT_SIDE, PICTURES, TABLES, opened, read_table
 from flowlab.data.grey import SIDE, read_picture
 from flowlab.data.tables import MAX_COLUMNS, MAX_ROWS, Table, is_stack, read_text
 from flowlab.figures import density_thumbnail, grid_points, image_thumbnail, png, thumbnail
@@ -128,22 +128,29 @@ def _file() -> Found | None:
         help=f"Points: CSV or NPY with two or more columns of numbers (at most {MAX_ROWS:,} rows "
         f"and {MAX_COLUMNS} columns). A picture: PNG or JPEG, taken as a density in grey; larger "
         f"ones are made {SIDE} pixels wide or high. Images: a zip of PNG or JPEG pictures, or an "
-        "NPY of three dimensions; all become grey squares of one size.")
+        "NPY of three dimensions, or of four in colour; all become grey squares of one size. An "
+        "NPZ is read where it holds one such array.")
     if file is None:
         return None
     limits().refuse("max_upload", file.size / 1e6, f"This file has {file.size / 1e6:.1f} MB",
                     "give a smaller one")
-    kind = ending(file.name)
-    if kind == "zip" or (kind == "npy" and is_stack(file.getvalue())):
+    content, kind, notes = opened(file.getvalue(), file.name)
+    array, more = _read_file(content, kind)
+    return array, (*notes, *more)
+
+
+def _read_file(content: bytes, kind: str) -> Found:
+    """What a file of that kind holds; where it leaves a choice there are controls."""
+    if kind == "zip" or (kind == "npy" and is_stack(content)):
         side = st.slider("Side of the images (pixels)", *SIDES, DEFAULT_SIDE, SIDE_STEP,
                          key="own.side", help="Height and width that all get. Small ones are "
                          "learned in minutes, large ones take hours.")
-        return _album(file.getvalue(), kind, side)
+        return _album(content, kind, side)
     if kind in PICTURES:
         dense = st.selectbox("Density is high", list(DENSE), format_func=DENSE.get, key="own.dense",
                              help="Automatic: dark or bright, whichever covers less.")
-        return read_picture(file.getvalue(), dense)
-    return _columns(_read(file.getvalue(), kind))
+        return read_picture(content, dense)
+    return _columns(_read(content, kind))
 
 
 def _paste() -> Found | None:
