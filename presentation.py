@@ -5,7 +5,6 @@ from pathlib import Path
 import streamlit as st
 
 import models
-from flowlab.explain import Step
 from flowlab.figures import style
 from flowlab.ui import explainer, image
 from flowlab.ui.lab import theme
@@ -63,14 +62,16 @@ def change_of_variables() -> None:
                 "Move points by an invertible map and their density changes: where the map "
                 "**stretches**, the same probability covers more room, so the density **falls**; "
                 "where it squeezes, the density rises.")
-            st.latex(r"\log p_X(x) = \log p_Z(z) + \log\left|\det\frac{\partial z}{\partial x}"
-                     r"\right|, \quad z = f^{-1}(x)")
+            st.latex(r"\log p_X(x) = \log p_Z(z) - \log\left|\det\frac{\partial x}{\partial z}"
+                     r"\right|, \quad x = f(z)")
             st.markdown(
                 "*z* is a point of the simple (latent) distribution, *x* where it lands. The "
-                "**determinant** of the Jacobian ∂z/∂x is the factor by which a small volume "
-                "changes on the way back. On a line it is one over the slope of *f*.",
+                "**determinant** of the Jacobian ∂x/∂z is the factor by which a small volume "
+                "grows on the way from *z* to *x*. On a line it is the slope of *f*.",
                 help="The Jacobian is the table of all partial derivatives: how much every "
-                "coordinate of z changes when one coordinate of x does.")
+                "coordinate of x changes when one coordinate of z does. Papers often write the "
+                "same with the Jacobian of the inverse, and a plus: its determinant is one over "
+                "this one.")
             strength = st.slider(
                 "How strongly the map stretches the middle", *explainer.STRENGTHS, 3.0, 0.1,
                 key="stretch", persist_state="session",
@@ -110,25 +111,14 @@ def two_directions() -> None:
     with st.container(horizontal=True, gap="large", vertical_alignment="center"):
         with st.container(width=READING, gap=None):
             st.markdown(f"Layer **{max(layer, 1)}: {step.name}**, from *z* to *x* and back:")
-            st.latex(equations(step, generative))
+            st.latex(step.latex("forward" if generative else "inverse",
+                                style.theme(theme()).model))
         st.metric(
             f"Mean log-density of the points after layer {layer}",
             f"{way.log_density[layer]:.2f} nats".replace("-", "\N{MINUS SIGN}"), width=340,
             help="The log-density that the flow has at these points, the mean over all of them. "
             "Each layer changes it by the mean of its log-determinant; after the last layer it is "
             "the log-likelihood of the data.")
-
-
-def equations(step: Step, generative: bool) -> str:
-    """A layer's equations in LaTeX, those of the direction shown in the colour of the model."""
-    colour = style.theme(theme()).model
-    rows = [(r"\text{forward}", step.forward), (r"\text{inverse}", step.inverse)]
-    bright = rows[0 if generative else 1]
-    rows = [(rf"\textcolor{{{colour}}}{{{name}}}", rf"\textcolor{{{colour}}}{{{text}}}")
-            if (name, text) == bright else (name, text) for name, text in rows]
-    rows.append((r"\log\left|\det\tfrac{\partial x}{\partial z}\right|", "= " + step.log_det))
-    body = r"\\[2pt]".join(rf"{name}\quad & {text}" for name, text in rows)
-    return rf"\begin{{aligned}} {body} \end{{aligned}}"
 
 
 def coupling() -> None:
@@ -139,7 +129,8 @@ def coupling() -> None:
         "neural networks *s* and *t*, how the second is stretched and moved. On the way back the "
         "first part is still there, so the same *s* and *t* can be computed again: **no network "
         "is ever inverted**.")
-    forward, inverse, jacobian = st.columns(3, border=True)
+    with st.container(key="equations-coupling"):
+        forward, inverse, jacobian = st.columns(3, border=True)
     with forward:
         st.markdown("**Forward**, latent → data")
         st.latex(r"""\begin{aligned} x_a &= z_a \\
@@ -212,8 +203,8 @@ MODELS = {
     "nice": (
         "Each layer **moves** one part by an amount that the other decides.",
         "Simplest of all; its couplings keep every volume, so no determinant is needed.",
-        "Volume changes by one constant, the same everywhere: it can bend, but not press points "
-        "together here and spread them there.",
+        "Each axis is stretched by a factor of its own, the same everywhere: it can bend, but not "
+        "press points together here and spread them there.",
         "L. Dinh, D. Krueger, Y. Bengio, 2014: [arXiv 1410.8516](https://arxiv.org/abs/1410.8516)"),
     "realnvp": (
         "Each layer **stretches and moves** one part by amounts that the other decides.",
@@ -231,7 +222,7 @@ MODELS = {
 STYLE = """<style>
 .st-key-presentation [data-testid="stMarkdownContainer"] p,
 .st-key-presentation [data-testid="stMarkdownContainer"] li { font-size: 1.1rem; }
-.st-key-presentation .katex-display { margin: 0.4rem 0; font-size: 1.1em; }
+.st-key-presentation .katex-display { padding-block: 0.4rem; font-size: 1.1em; }
 .st-key-presentation [data-testid="stCaptionContainer"] p { font-size: 0.95rem; }
 .st-key-presentation [data-testid="stPageLink"] a {
   border: 2px solid var(--st-primary-color, #0b68a8); border-radius: 8px; }

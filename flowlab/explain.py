@@ -1,6 +1,8 @@
 """What the presentation shows of a flow: one map of the line, and the way through the layers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -23,6 +25,8 @@ REACH = 3.2  # standard deviations of the latent that the map of the line is sho
 BEND = 1.5  # how sharply the stretched middle of that map ends
 GRID = 33  # lines of the warped grid each way
 GRID_REACH = 3.0  # standard deviations of the base that the grid covers
+#: The log-determinant of all equations and pictures: positive where the forward map stretches.
+LOG_DET = r"\log\left|\det\tfrac{\partial x}{\partial z}\right|"
 
 
 def stretch(strength: float, size: int = 401) -> tuple[np.ndarray, ...]:
@@ -74,15 +78,36 @@ class Step:
     name : str
         Short; arrows say along which coordinate of the plane it acts.
     forward, inverse : str
-        The map latent to data, z to x, and back.
+        The map latent to data, z to x, and back; one equation a line.
     log_det : str
-        Its log abs det ∂x/∂z.
+        What the log abs det ∂x/∂z of the forward map is.
     """
 
     name: str
     forward: str
     inverse: str
     log_det: str
+
+    def latex(self, marked: str = "", colour: str = "",
+              more: Sequence[tuple[str, str]] = ()) -> str:
+        """All three as one block, each with its name.
+
+        Parameters
+        ----------
+        marked : {"", "forward", "inverse"}
+            The map that is shown in `colour`, as ``#rrggbb``.
+        colour : str
+        more : sequence of (str, str)
+            Further lines: a name, and an equation.
+        """
+        rows = []
+        for name, text in (("forward", self.forward), ("inverse", self.inverse)):
+            paint = rf"\textcolor{{{colour}}}" if name == marked else ""
+            for label, line in zip_longest((rf"\text{{{name}}}",), text.splitlines(), fillvalue=""):
+                rows.append(rf"{paint}{{{label}}} & \quad {paint}{{{line}}}")
+        rows.append(rf"{LOG_DET} & = {self.log_det}")
+        rows += [rf"\text{{{name}}} & {text}" for name, text in more]
+        return r"\begin{aligned}" + r"\\[2pt]".join(rows) + r"\end{aligned}"
 
 
 def describe(layer: Bijection) -> Step:

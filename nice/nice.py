@@ -24,8 +24,9 @@ class NICE(Flow):
     r"""Additive couplings, then a learned diagonal scaling (NICE, sections 3.2 and 3.3).
 
     In the normalising direction the couplings come first and the scaling last:
-    :math:`z = e^{s} \odot (f_K \circ \dots \circ f_1)(x)`. A coupling has determinant 1, so the
-    whole flow changes volume by the one constant :math:`\sum_i s_i`: it can bend the base
+    :math:`z = e^{s} \odot (f_K \circ \dots \circ f_1)(x)`. A coupling has determinant 1, and the
+    scaling stretches each axis by a factor of its own, so the whole flow has one
+    :math:`\log|\det \partial x / \partial z| = -\sum_i s_i` everywhere: it can bend the base
     distribution, but has to keep its values of density.
 
     The base is logistic, as in the paper's experiments. Sixteen couplings by default, where the

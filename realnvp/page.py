@@ -1,5 +1,6 @@
 """RealNVP's page."""
 
+from flowlab.explain import Step
 from flowlab.ui import model_page
 from realnvp import train_realnvp
 
@@ -7,11 +8,8 @@ model_page.show(
     train_realnvp, "RealNVP",
     "Each layer **stretches and moves** one coordinate by amounts computed from the other. So it "
     "can press points together here and spread them there, and density follows.",
-    r"""\begin{aligned}
-    x_b &= z_b \odot e^{s(z_a)} + t(z_a) \\
-    z_b &= (x_b - t(x_a)) \odot e^{-s(x_a)} \\
-    \log\left|\det\tfrac{\partial x}{\partial z}\right| &= \textstyle\sum_j s(z_a)_j
-    \end{aligned}""",
+    Step("affine coupling", r"x_b = z_b \odot e^{s(z_a)} + t(z_a)",
+         r"z_b = (x_b - t(x_a)) \odot e^{-s(x_a)}", r"\textstyle\sum_j s(z_a)_j"),
     """**Density estimation using Real NVP**, L. Dinh, J. Sohl-Dickstein and S. Bengio, 2016,
 [arXiv 1605.08803](https://arxiv.org/abs/1605.08803).
 

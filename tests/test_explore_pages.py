@@ -1,10 +1,13 @@
 """Exploring on the pages, by Streamlit's own test harness."""
 
+import math
+
 import numpy as np
 import pytest
 from limited import limited
 from test_pages import page, run, status, until
 
+from flowlab.explain import LOG_DET
 from flowlab.ui import inside
 from flowlab.ui.lab import lab
 from models import RECIPES
@@ -79,8 +82,24 @@ def test_the_inside_of_a_shipped_flow_with_numbers_that_add_up(name):
     assert np.allclose(table["point"], seen.log_dets)
     assert table["sum so far"].iloc[-1] == pytest.approx(seen.log_det)
     text = f"{seen.log_prob:+.3f}".replace("-", "\N{MINUS SIGN}")
-    assert any(text in latex.value for latex in app.latex)
+    layer, sum_up = (latex.value for latex in app.latex[1:])  # below those of the page's head
+    assert f"{{{text}}}" in sum_up and "J" not in sum_up
+    assert sum_up.count(LOG_DET) == layer.count(LOG_DET) == 1
     assert any(m.value.startswith(f"**Layer 1 of {len(flow.layers)}") for m in app.markdown)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_equations_of_a_page_are_named_and_of_one_sign(name):
+    head = run(page(name)).latex[0].value
+    assert head.count(r"\text{forward}") == head.count(r"\text{inverse}") == 1
+    assert head.index("forward") < head.index("inverse") < head.index(LOG_DET)
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (-0.841, "{−0.841}"), (0.25, "{+0.250}"), (-12345.6, r"{−1.23 \cdot 10^{4}}"),
+    (math.inf, "{+inf}")])
+def test_a_number_in_an_equation_is_no_sum(value, text):
+    assert inside._number(value) == text
 
 
 def test_a_fresh_flow_and_a_point_too_far_out():

@@ -61,7 +61,7 @@ def test_the_page_explains_a_flow(page):
     assert not page.exception
     assert [header.value.split(" · ")[0] for header in page.header] == ["1", "2", "3", "4", "5"]
     formulas = " ".join(latex.value for latex in page.latex)
-    for formula in (r"\log p_X(x)", r"\det\frac{\partial z}{\partial x}", r"e^{s(z_a)}",
+    for formula in (r"\log p_X(x)", r"- \log\left|\det\frac{\partial x}{\partial z}", r"e^{s(z_a)}",
                     r"\mathrm{KL}(p\,\|\,q)"):
         assert formula in formulas
     words = " ".join(text.value for text in [*page.markdown, *page.caption])

@@ -64,7 +64,7 @@ class ThroughPicture(Picture):
         (self.point,) = axes.plot([], [], "o", markersize=9, color=self.theme.text,
                                   markeredgecolor=self.theme.surface, markeredgewidth=2)
         self.volume = _Volume(panel(
-            self.figure, VOLUME, self.theme, "Volume: log|det| of each layer (nats)"), self)
+            self.figure, VOLUME, self.theme, "Volume: log|det ∂x/∂z| of each layer (nats)"), self)
         self.density = _Density(panel(
             self.figure, DENSITY, self.theme, "Log-density on the way (nats)"), self)
         self.moving = [*self.plane.moving(), self.path, self.outline, self.point, self.title,

@@ -40,8 +40,8 @@ def log_det_of(log_scale: Tensor, x: Tensor) -> Tensor:
 class Scaling(Bijection):
     r"""NICE's diagonal scaling, :math:`z = e^{s} \odot x` (NICE, section 3.3).
 
-    The only layer of NICE that changes volume, equally everywhere: a large :math:`e^{s_i}` marks
-    a direction in which the data hardly vary.
+    The only layer of NICE that changes volume. It stretches each axis by a factor of its own, the
+    same everywhere: a large :math:`e^{s_i}` marks a direction in which the data hardly vary.
 
     Parameters
     ----------

@@ -174,7 +174,7 @@ class Convolution1x1(Linear):
     r"""Glow's invertible 1×1 convolution: `Linear` on the channels of every pixel.
 
     .. math:: z_{:,i,j} = W x_{:,i,j}, \qquad
-              \log\left|\det\frac{\partial z}{\partial x}\right| = h \, w \sum_i \log|s_i|
+              \log\left|\det\frac{\partial x}{\partial z}\right| = -h \, w \sum_i \log|s_i|
 
     Glow, section 3.2, with the same :math:`W = P L (U + \operatorname{diag}(s))`.
     """
@@ -207,8 +207,8 @@ class Logit(Bijection):
     [0, 1) added.
 
     .. math:: y = \alpha + (1 - 2\alpha)\frac{x}{n}, \qquad z = \log\frac{y}{1 - y}, \qquad
-              \log\left|\frac{\partial z}{\partial x}\right|
-              = \log\frac{1 - 2\alpha}{n} - \log y - \log(1 - y)
+              \log\left|\frac{\partial x}{\partial z}\right|
+              = \log y + \log(1 - y) - \log\frac{1 - 2\alpha}{n}
 
     (RealNVP, section 4.1.) It takes the interval to the whole line, so the flow's samples fall
     into the range of pixels. Outside [0, n] the map goes on along its tangent: so it is a bijection

@@ -10,7 +10,7 @@ import torch
 
 from flowlab import cameras, explore
 from flowlab.cameras import SHOWN, SIGMA, Camera
-from flowlab.explain import Step, describe
+from flowlab.explain import LOG_DET, Step, describe
 from flowlab.figures import ThroughPicture, grid_points
 from flowlab.flow import Flow
 from flowlab.live import Frame, scene
@@ -23,9 +23,10 @@ GRID = 160  # cells along a side of a density's picture
 REACH = 3.2  # standard deviations of the base distribution that the plane shows at least
 RADIUS = 0.25  # of the circle around the latent that becomes the ellipse, in latent units
 FARTHEST = 1e6  # data units that a point may be away
-COLUMNS = {"point": "log|det| of the layer at the point, in nats.",
-           "sum so far": "Of this layer and those before it, at the point, in nats.",
-           "samples": "log|det| of the layer, the mean of 1500 samples, in nats."}
+COLUMNS = {"point": "log|det ∂x/∂z| of the layer at the point, in nats: above 0 it stretches.",
+           "sum so far": "Of this layer and those before it, at the point, in nats. The last is "
+           "that of the whole flow.",
+           "samples": "log|det ∂x/∂z| of the layer, the mean of 1500 samples, in nats."}
 
 
 @dataclass(frozen=True)
@@ -234,11 +235,14 @@ def explanation(subject: Subject, index: int, layer: int) -> None:
     """The layer's equations with the followed point's numbers, and what adds up to its density."""
     flow, way = flow_at(subject, index), passage(subject, index)
     seen = look(flow, point(subject))
-    left, right = st.columns(2, gap="medium")
+    with st.container(key="equations-layer"):
+        left, right = st.columns(2, gap="medium")
     with left:
         _layer(subject, way, seen, layer)
     with right:
-        _point(subject, way, seen)
+        _point(subject, seen)
+    if isinstance(seen, explore.Probe):
+        _table(subject, way, seen)
 
 
 def _layer(subject: Subject, way: explore.Passage, seen: explore.Probe | str, layer: int) -> None:
@@ -247,18 +251,14 @@ def _layer(subject: Subject, way: explore.Passage, seen: explore.Probe | str, la
     st.markdown(f"**Layer {layer} of {len(all_steps)}: {step.name}**, from *z* to *x* and back",
                 help="Every layer is written with z for what enters it on the way to the data, and "
                 "x for what leaves it; indices are coordinates of the plane.")
-    rows = [rf"& {step.forward}", rf"& {step.inverse}",
-            rf"& \log\left|\det\tfrac{{\partial x}}{{\partial z}}\right| = {step.log_det}"]
-    mean = rf"\text{{mean of the samples: }} {_number(way.log_dets[layer - 1])}\ \text{{nats}}"
+    more = [("mean of samples", rf"= {_number(way.log_dets[layer - 1])}\ \text{{nats}}")]
     if isinstance(seen, explore.Probe):
-        before, after = seen.path[layer - 1], seen.path[layer]
-        rows += [rf"& \text{{at the point: }} {_number(seen.log_dets[layer - 1])}\ \text{{nats}}",
-                 rf"& \qquad {_pair(before)} \mapsto {_pair(after)}"]
-    rows.append("& " + mean)
-    st.latex(r"\begin{aligned}" + r"\\[3pt]".join(rows) + r"\end{aligned}")
+        more += [("at the point", rf"= {_number(seen.log_dets[layer - 1])}\ \text{{nats}}"),
+                 ("", rf"{_pair(seen.path[layer - 1])} \mapsto {_pair(seen.path[layer])}")]
+    st.latex(step.latex(more=more))
 
 
-def _point(subject: Subject, way: explore.Passage, seen: explore.Probe | str) -> None:
+def _point(subject: Subject, seen: explore.Probe | str) -> None:
     first, second = st.columns(2)
     for column, key, label in zip((first, second), point_keys(subject), ("x₁", "x₂"), strict=True):
         column.number_input(
@@ -270,22 +270,32 @@ def _point(subject: Subject, way: explore.Passage, seen: explore.Probe | str) ->
         st.warning(seen, icon=":material/error:")
         return
     st.latex(rf"""\begin{{aligned}}
-        z &= {_pair(seen.path[0])} \\[2pt]
-        \log p_X(x) &= \log p_Z(z) - \log|\det J| \\[2pt]
+        z &= f^{{-1}}(x) = {_pair(seen.path[0])} \\[2pt]
+        \log p_X(x) &= \log p_Z(z) - {LOG_DET} \\[2pt]
          &= {_number(seen.log_base)} - ({_number(seen.log_det)}) \\[2pt]
          &= {_number(seen.log_prob)}\ \text{{nats}}
         \end{{aligned}}""")
-    table = {"log|det| of layer": [f"{k}: {s.name}" for k, s in enumerate(steps(subject), 1)],
-             "point": seen.log_dets, "sum so far": seen.log_dets.cumsum(),
-             "samples": way.log_dets}
-    st.dataframe(table, height=176, hide_index=True, key=f"{subject.name}.table",
+
+
+def _table(subject: Subject, way: explore.Passage, seen: explore.Probe) -> None:
+    """Every layer's log-determinant, all rows at once."""
+    names = [f"{k}: {step.name}" for k, step in enumerate(steps(subject), 1)]
+    table = {"log|det ∂x/∂z| of layer": names, "point": seen.log_dets,
+             "sum so far": seen.log_dets.cumsum(), "samples": way.log_dets}
+    st.dataframe(table, height="content", hide_index=True, key=f"{subject.name}.table",
                  column_config={name: st.column_config.NumberColumn(format="%+.3f", help=text)
                                 for name, text in COLUMNS.items()})
 
 
 def _number(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}") if abs(value) < 1e4 else f"{value:.2e}"
+    """A signed number in LaTeX; in braces its sign is not set as an operator."""
+    text = f"{value:+.3f}"
+    if math.isfinite(value) and abs(value) >= 1e4:
+        digits, _, power = f"{value:+.2e}".partition("e")
+        text = rf"{digits} \cdot 10^{{{int(power)}}}"
+    return "{" + text.replace("-", "\N{MINUS SIGN}") + "}"
 
 
 def _pair(values: np.ndarray) -> str:
-    return "({:.2f},\\ {:.2f})".format(*values).replace("-", "\N{MINUS SIGN}")
+    first, second = (f"{{{value:.2f}}}".replace("-", "\N{MINUS SIGN}") for value in values)
+    return rf"({first},\ {second})"

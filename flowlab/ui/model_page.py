@@ -4,6 +4,7 @@ from types import ModuleType
 
 import streamlit as st
 
+from flowlab.explain import Step
 from flowlab.ui import allowed, controls, experiments, exports, images, links, training
 from flowlab.ui.chooser import choose
 from flowlab.ui.lab import lab
@@ -11,7 +12,7 @@ from flowlab.ui.operating import refused
 from flowlab.ui.plain import plain
 
 
-def show(recipe: ModuleType, title: str, idea: str, equations: str, more: str) -> None:
+def show(recipe: ModuleType, title: str, idea: str, layer: Step, more: str) -> None:
     """Draw the page.
 
     Parameters
@@ -22,8 +23,8 @@ def show(recipe: ModuleType, title: str, idea: str, equations: str, more: str) -
         The model's name and year.
     idea : str
         What it does, in a sentence or two (Markdown).
-    equations : str
-        Its layer's equations, in LaTeX.
+    layer : Step
+        The equations of its layer.
     more : str
         What to know besides, with the paper's link (Markdown).
     """
@@ -41,10 +42,11 @@ def show(recipe: ModuleType, title: str, idea: str, equations: str, more: str) -
     controls.write_url(settings, name, run.id if run else None, lesson.texts())
     with st.container(key=f"page-{name}"):
         links.banner(lesson)
-        left, right = st.columns([3, 2], vertical_alignment="center")
+        with st.container(key="equations-head"):
+            left, right = st.columns([11, 9], vertical_alignment="center")
         left.header(title, anchor=False)
         left.markdown(idea)
-        right.latex(equations)
+        right.latex(layer.latex())
         for sentence in complaints:
             st.error(plain(sentence), icon=":material/error:")
             refused("link", sentence)

@@ -34,20 +34,20 @@ for model in (NICE, RealNVP):
 # Where space is stretched
 # ------------------------
 #
-# The log-determinant of the inverse says how much the neighbourhood of a data point is enlarged on
-# its way to the latent space. NICE has one number for all points, RealNVP one for each: it makes
-# more room where it has to.
+# The log-determinant says how much the neighbourhood of a latent point is stretched on its way to
+# the data; where it is low, points end closer together. NICE has one number for all points, RealNVP
+# one for each. (``inverse`` returns that of the way back, which has the other sign.)
 
 data = moons.sample(4000, seed=1)
 theme = style.theme("light")
 figure = Figure(figsize=(10, 4.2), layout="constrained")
 with torch.no_grad():
-    log_dets = {name: flow.inverse(data)[1] for name, flow in flows.items()}
+    log_dets = {name: -flow.inverse(data)[1] for name, flow in flows.items()}
 low, high = torch.quantile(log_dets["RealNVP"], torch.tensor([0.02, 0.98])).tolist()
 for axes, (name, log_det) in zip(figure.subplots(1, 2), log_dets.items(), strict=True):
     image = axes.scatter(*data.T, c=log_det, s=5, vmin=low, vmax=high)
     axes.set_title(f"{name}: from {log_det.min():.2f} to {log_det.max():.2f}")
-figure.colorbar(image, ax=figure.axes, label="log |det ∂z/∂x|, nats")
+figure.colorbar(image, ax=figure.axes, label="log |det ∂x/∂z|, nats")
 figure.set_label("Data points coloured by the log-determinant: NICE's all have one colour, "
                  "RealNVP's change along the two moons.")
 

@@ -90,7 +90,7 @@ for k, (axes, layer) in enumerate(zip(figure.subplots(1, 6), reversed(maps), str
     axes.plot(*ring.T, color=theme.muted)
     for end, colour in zip(ends, (theme.data, theme.model), strict=True):
         axes.annotate("", end.tolist(), (0, 0), arrowprops={"arrowstyle": "->", "color": colour})
-    axes.set(title=f"step {k + 1}\nlog|det| {log_det[0]:.2f}", xlim=(-2, 2), ylim=(-2, 2),
+    axes.set(title=f"step {k + 1}\nlog|det W| {log_det[0]:.2f}", xlim=(-2, 2), ylim=(-2, 2),
              xticks=[], yticks=[], aspect="equal")
 figure.set_label("Six small plots, one for each step: the unit circle becomes an ellipse, and the "
                  "arrows of the two axes are turned by a different angle in each.")
