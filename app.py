@@ -8,8 +8,12 @@ from flowlab.ui.lab import lab
 from flowlab.ui.operating import about
 from flowlab.ui.visitor import welcome
 
-st.set_page_config("Flow Lab", ":material/water:", layout="wide", initial_sidebar_state=340)
-st.html(Path(__file__).parent / "flowlab" / "ui" / "style.css")
+HERE = Path(__file__).parent
+
+# An icon by name would be fetched from another host; no page asks any but its own.
+st.set_page_config("Flow Lab", HERE / "static" / "icon.svg", layout="wide",
+                   initial_sidebar_state=340)
+st.html(HERE / "flowlab" / "ui" / "style.css")
 welcome()
 try:
     house = lab()
