@@ -3,7 +3,6 @@
 Functions of a run's settings and frames; each returns the content of one file.
 """
 
-import io
 import re
 import shutil
 import subprocess
@@ -66,9 +65,7 @@ def svg(recipe: ModuleType, settings: RunSettings, frame: Frame, history: Epochs
     """As `png`, as SVG."""
     taking = camera(settings, frame.theme, frame.layers)
     taking.take(trained(recipe, settings, frame), list(history))
-    file = io.BytesIO()
-    taking.picture.figure.savefig(file, format="svg", metadata={"Date": None})
-    return file.getvalue()
+    return taking.picture.file("svg")
 
 
 def gif(pictures: Sequence[bytes]) -> bytes:

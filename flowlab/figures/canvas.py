@@ -22,6 +22,8 @@ def blank(size: tuple[int, int], theme: Theme) -> Figure:
     width, height = size
     figure = Figure(figsize=(width / style.DPI, height / style.DPI), dpi=style.DPI)
     figure.set_facecolor(theme.background)
+    # Or the vector backends would join the images of a panel to one, hidden ones included.
+    figure.suppressComposite = True
     FigureCanvasAgg(figure)
     return figure
 
@@ -110,6 +112,14 @@ def png(figure: Figure) -> bytes:
     """Return `figure` as a PNG in all its colours, at its own size."""
     figure.canvas.draw()
     return encode(pixels(figure))
+
+
+def vector(figure: Figure, kind: str) -> bytes:
+    """Return `figure` as an ``"svg"`` or a ``"pdf"`` file, without a date."""
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    file = io.BytesIO()
+    figure.savefig(file, format=kind, metadata=dates[kind])
+    return file.getvalue()
 
 
 def pixels(figure: Figure) -> Image.Image:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from . import style
-from .canvas import blank, encode, pixels
+from .canvas import blank, encode, pixels, vector
 
 GIF_COLOURS = 255  # one of 256 is left for what a frame does not change
 
@@ -62,6 +62,10 @@ class Picture:
         for artist in self.moving:
             self.figure.draw_artist(artist)
         return encode(pixels(self.figure).quantize(palette=self._palette, dither=Image.Dither.NONE))
+
+    def file(self, kind: str) -> bytes:
+        """Return the picture as it stands as an ``"svg"`` or a ``"pdf"`` file."""
+        return vector(self.figure, kind)
 
     def _still(self):
         shown = [artist for artist in self.moving if artist.get_visible()]

@@ -1,6 +1,5 @@
 """Several models side by side on the same distributions, and how fast each of them learned."""
 
-import io
 import math
 from collections.abc import Sequence
 
@@ -205,14 +204,6 @@ class RivalsPicture(Picture):
                     if (*axes.get_xlim(), *axes.get_ylim()) != (0.0, end, low, high):
                         axes.set(xlim=(0.0, end), ylim=(low, high))
                         self.redraw()
-
-    def file(self, kind: str) -> bytes:
-        """The picture as it stands as an ``"svg"`` or a ``"pdf"``."""
-        dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-        file = io.BytesIO()
-        self.figure.savefig(file, format=kind, metadata=dates[kind])
-        return file.getvalue()
-
 
 def _log_limits(heights: np.ndarray) -> tuple[float, float]:
     """Ends of a logarithmic axis, at 1 or 3 of a decade, so that they move rarely."""
