@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from flowlab.live import Frame
 
@@ -61,6 +62,30 @@ def dispensable(steps: Sequence[int], sizes: Sequence[int], most: int, room: int
         size -= sizes[left[k]]
         out.append(left.pop(k))
     return out
+
+
+def order(numbers: dict[str, Any]) -> tuple[bool, int]:
+    """What the moments of a run are sorted by, given their numbers.
+
+    A training that diverges, or stops early, ends with the weights of an earlier epoch: its last
+    moment has the step of those weights, and still comes last.
+    """
+    return numbers.get("outcome", "running") != "running", numbers["step"]
+
+
+def shared(epochs: Sequence[tuple], moments: Sequence[dict[str, Any]]) -> list[list[tuple]]:
+    """Deal the rows of epochs out to moments, given their numbers, oldest first.
+
+    Each gets the epochs until its own, and the last all that are left.
+    """
+    rows, dealt = list(epochs), []
+    for numbers in moments:
+        own = [row for row in rows if row[0] <= numbers["epoch"]]
+        dealt.append(own)
+        rows = rows[len(own):]
+    if dealt:
+        dealt[-1] += rows
+    return dealt
 
 
 def nearest(frames: Sequence[Frame], step: int) -> int:

@@ -15,9 +15,9 @@ import runs_helpers as made
 
 from flowlab import __version__, cli, live, runs
 from flowlab.jobs import Local
-from flowlab.live import Request, watch
+from flowlab.live import Held, Request, watch
 from flowlab.reel import MOST
-from flowlab.runs import Recorder, Store, Writer
+from flowlab.runs import Recorder, Store, Writer, pack, unpack
 from flowlab.runs import kept as kept_module
 from models import RECIPES
 
@@ -137,6 +137,28 @@ def test_pictures_of_a_run_are_thinned_and_numbers_are_not(store):
     assert max(gaps) <= 4
     files = sorted(p.name for p in (store.folder / run_id).iterdir())
     assert len(files) == 2 * MOST + 1  # and the checkpoint
+
+
+@pytest.mark.parametrize(("outcome", "epoch"), [("diverged", 0), ("diverged", 4),
+                                                ("early stop", 2), ("finished", 5)])
+def test_the_end_of_a_run_is_its_last_moment_whatever_weights_it_has(store, outcome, epoch):
+    run = made.settings(epochs=9)
+    frames = made.frames(run, 5)
+    numbers = {**frames[-1].numbers, "outcome": outcome, "epoch": epoch, "step": 10 * epoch}
+    end = replace(frames[-1], numbers=numbers, epochs=(), seconds=(),
+                  content=Held(made.picture(5), frames[-1].content.packed))
+    run_id = store.begin(run)
+    store.record(run_id, frames)
+    store.record(run_id, [end])
+    store.end(run_id, outcome)
+    for found in (run_id, unpack(store, pack(store, run_id))):
+        back = store.frames(found)
+        assert back[-1].numbers["outcome"] == outcome and back[-1].png == made.picture(5)
+        assert [f.numbers["outcome"] for f in back[:-1]] == ["running"] * (len(back) - 1)
+        assert [row[0] for f in back for row in f.epochs] == [1, 2, 3, 4, 5]
+        assert store.picture(found) == made.picture(5)
+        store.thin(found, 2)
+        assert store.frames(found)[-1].png == made.picture(5)
 
 
 def test_frames_without_a_picture_keep_only_the_newest_weights(store):
@@ -371,6 +393,47 @@ def test_a_killed_worker_leaves_its_run_at_the_last_checkpoint(engine, store):
 
 
 # Beside a training
+
+
+#: Runs by how they end: what makes them, what is done to them, and what the store says of them.
+WILD = {"couplings": 16, "scale_bound": 10.0, "clip": 0.0, "schedule": "constant", "points": 600}
+ENDS = {
+    "in its first batch": ({**WILD, "learning_rate": 0.1, "hidden": (64, 64)}, "", "diverged"),
+    "in its second epoch": ({**WILD, "learning_rate": 1.0, "hidden": (16, 16)}, "", "diverged"),
+    "early": ({"patience": 1, "learning_rate": 0.1, "epochs": 900}, "", "early stop"),
+    "finished": ({}, "", "finished"),
+    "stopped at once": ({"epochs": 9000}, "stop", "stopped"),
+    "killed": ({"epochs": 9000}, "kill", "lost"),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_run_that_is_over_has_its_records_state_and_its_last_frame(engine, store, how):
+    changes, action, outcome = ENDS[how]
+    recorder, run = Recorder(engine, store), made.settings("realnvp", **changes)
+    job = engine.submit(watch, Request(RECIPES["realnvp"].train, run))
+    recorder.follow(job, run)
+    if action == "stop":
+        until(lambda: recorder.status(job).state == "running")
+        engine.control(job, "stop")
+    elif action == "kill":
+        until(lambda: recorder.frames(job))
+        next(p for p in engine._pool.processes if p.run).popen.kill()
+    status = until(lambda: (now := recorder.status(job)).active is False and now)
+    assert status.state == outcome  # and from the first look that says so:
+    assert not recorder.frames(job) or recorder.frames(job)[-1].numbers["outcome"] == (
+        "running" if action else outcome)
+    until(lambda: recorder.done(job, 1))
+    recorder.close()
+    assert recorder.status(job).state == outcome
+    kept = store.get(job)
+    if kept is None:  # stopped before its first batch
+        assert outcome == "stopped" and recorder.frames(job) == []
+        return
+    assert (kept.outcome, kept.reason) == (outcome, recorder.status(job).message)
+    for frames in (recorder.frames(job), store.frames(job)):
+        assert frames[-1].numbers["step"] == kept.numbers["step"]
+        assert frames[-1].png and frames[-1].weights is not None
 
 
 def test_a_recorder_keeps_what_an_engine_runs(engine, store):

@@ -25,6 +25,7 @@ from flowlab.files import read as read_tensors
 from flowlab.flow import FORMAT as FLOW_FORMAT
 from flowlab.flow import Flow
 from flowlab.live import Frame, Held
+from flowlab.reel import order, shared
 from flowlab.runs.database import FORMAT
 from flowlab.runs.store import NAME, Store
 from flowlab.settings import RunSettings, describe
@@ -153,17 +154,16 @@ def unpack(store: Store, content: bytes, visitor: str = "") -> str:
                          ) from error
     settings = RunSettings.read(json.dumps(header.settings))
     weights = _weights(members.get("weights.safetensors"), settings)
-    epochs = list(_epochs(members["metrics.csv"]))
+    moments = sorted(header.moments, key=lambda moment: order(moment.numbers.model_dump()))
+    numbers = [moment.numbers.model_dump() for moment in moments]
     frames, room = [], [PIXELS]
-    for i, moment in enumerate(header.moments):
-        numbers = moment.numbers
-        png = members.pop(f"frames/{numbers.step:09d}.png", b"")
-        told = [row for row in epochs if row[0] <= numbers.epoch]
-        epochs = epochs[len(told):]
+    for moment, told in zip(moments, shared(list(_epochs(members["metrics.csv"])), numbers),
+                            strict=True):
+        png = members.pop(f"frames/{moment.numbers.step:09d}.png", b"")
         frames.append(Frame(
-            {**numbers.model_dump(), "reason": _plain(numbers.reason)},
+            {**moment.numbers.model_dump(), "reason": _plain(moment.numbers.reason)},
             tuple((row[0], row[3], row[4]) for row in told),
-            Held(png and _picture(png, room), weights if i == len(header.moments) - 1 else b""),
+            Held(png and _picture(png, room), weights if moment is moments[-1] else b""),
             moment.theme, moment.layers, tuple(row[2] for row in told)))
     if any(_FRAME.fullmatch(name) for name in members):
         raise ValueError("This file has a picture that run.json does not tell of: export the run "

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from flowlab import files
 from flowlab.flow import FORMAT as FLOW_FORMAT
 from flowlab.flow import Flow
 from flowlab.live import Frame
+from flowlab.reel import order, shared
 from flowlab.runs.database import Database, default_folder
 from flowlab.runs.kept import Epoch, Kept
 from flowlab.training import Snapshot
@@ -85,20 +87,17 @@ class Reader:
             Whether to look at every file once, and to leave out the moments whose picture is
             damaged.
         """
-        rows = self._db.read("SELECT * FROM frames WHERE run = ? ORDER BY step", run_id)
-        epochs, frames = self.epochs(run_id), []
-        # At once, for then all frames share the names of the numbers.
-        told_numbers = json.loads(f"[{','.join(row['numbers'] for row in rows)}]")
-        for i, (row, numbers) in enumerate(zip(rows, told_numbers, strict=True)):
+        found = []
+        for row, numbers in zip(*self.moments(run_id), strict=True):
             content = Filed(self, run_id, row["step"], row["png"] > 0, row["weights"] > 0)
             png = content.drawn
             if check:
                 png, _ = content.png, content.packed
-            if not png and i < len(rows) - 1:
-                continue
-            told = [e for e in epochs if e.epoch <= numbers["epoch"]]
-            epochs = epochs[len(told):]
-            nan = math.nan
+            found.append((row, numbers, content, png))
+        found = [each for each in found[:-1] if each[-1]] + found[-1:]
+        dealt = shared(self.epochs(run_id), [numbers for _, numbers, *_ in found])
+        frames, nan = [], math.nan
+        for (row, numbers, content, png), told in zip(found, dealt, strict=True):
             frames.append(Frame(
                 numbers, tuple((e.epoch, *(nan if x is None else x for x in (
                     e.train_nll, e.test_nll))) for e in told), content,
@@ -107,11 +106,24 @@ class Reader:
                 tuple(nan if e.seconds is None else e.seconds for e in told)))
         return frames
 
+    def moments(self, run_id: str, least: int = 0
+                ) -> tuple[list[sqlite3.Row], list[dict[str, Any]]]:
+        """The rows of a run's moments, sorted as `flowlab.reel.order` says, and their numbers.
+
+        Those whose files have fewer than `least` bytes are left out.
+        """
+        rows = self._db.read("SELECT * FROM frames WHERE run = ? AND png + weights >= ? "
+                             "ORDER BY step", run_id, least)
+        # At once, for then all frames share the names of the numbers.
+        numbers = json.loads(f"[{','.join(row['numbers'] for row in rows)}]")
+        places = sorted(range(len(rows)), key=lambda i: order(numbers[i]))
+        return [rows[i] for i in places], [numbers[i] for i in places]
+
     def picture(self, run_id: str) -> bytes:
         """The newest picture; empty where there is none."""
-        rows = self._db.read("SELECT step FROM frames WHERE run = ? AND png > 0 "
-                             "ORDER BY step DESC LIMIT 1", run_id)
-        return self.png(run_id, rows[0]["step"]) if rows else b""
+        rows, _ = self.moments(run_id, least=1)
+        step = next((row["step"] for row in reversed(rows) if row["png"]), None)
+        return b"" if step is None else self.png(run_id, step)
 
     def weights(self, run_id: str) -> bytes:
         """The newest weights, as `Flow.save` writes them; empty where there are none."""

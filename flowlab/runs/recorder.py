@@ -8,7 +8,7 @@ from typing import Any
 
 from flowlab.jobs import Engine, Status
 from flowlab.live import Frame
-from flowlab.reel import history, thinned
+from flowlab.reel import history, order, thinned
 from flowlab.runs.store import Store
 from flowlab.runs.writer import Writer
 from flowlab.settings import RunSettings
@@ -30,7 +30,11 @@ class _Followed:
     pruned: int = 0  # as the store had it when `filed` was read
     taken: int = 0
     steered: bool = False
-    ended: bool = False
+    status: Status = Status("queued")
+
+    @property
+    def ended(self) -> bool:
+        return not self.status.active
 
     @property
     def frames(self) -> list[Frame]:
@@ -105,9 +109,17 @@ class Recorder:
                     if run.frames}
 
     def status(self, run_id: str) -> Status | None:
-        """Where the run stands; None for one that is not followed."""
-        run = self._followed.get(run_id)
-        return run and self.engine.status(run.job)
+        """Where the run stands; None for one that is not followed.
+
+        Of a run that is over the state is what the store says of it, such as ``"diverged"``, and
+        all its frames are there before it.
+        """
+        with self._lock:
+            run = self._followed.get(run_id)
+            if run is None:
+                return None
+            self._pull(run_id, run)
+            return run.status
 
     def trouble(self, run_id: str) -> str:
         """A sentence where something of the run could not be written, or nothing."""
@@ -173,7 +185,7 @@ class Recorder:
             if filed:
                 told = max((row[0] for row in history(filed)), default=0)
                 run.filed, run.fresh = filed, [_later(frame, told) for frame in run.fresh
-                                               if _step(frame) > _step(filed[-1])]
+                                               if _place(frame) > _place(filed[-1])]
 
     def _pull(self, run_id: str, run: _Followed) -> None:
         """Take what is new of a run; the caller holds the lock."""
@@ -185,7 +197,7 @@ class Recorder:
         if not status.active:
             last = self.engine.result(run.job)
             seen = [*run.frames, *new]
-            if last is not None and not (seen and _step(last) == _step(seen[-1])
+            if last is not None and not (seen and _place(last) == _place(seen[-1])
                                          and seen[-1].weights is not None):
                 new = [*new, last]
         if new:
@@ -195,9 +207,10 @@ class Recorder:
         if new or not status.active:
             self.engine.release(run.job, run.taken)
         if not status.active:
-            run.ended = True
             outcome, reason = _outcome(status, run.frames)
             self._writer.end(run_id, outcome, reason, run.steered)
+            status = replace(status, state=outcome, message=reason)
+        run.status = status
 
 
 def _later(frame: Frame, epoch: int) -> Frame:
@@ -207,8 +220,8 @@ def _later(frame: Frame, epoch: int) -> Frame:
                    seconds=tuple(frame.seconds[i] for i in told))
 
 
-def _step(frame: Frame) -> int:
-    return frame.numbers["step"]
+def _place(frame: Frame) -> tuple[bool, int]:
+    return order(frame.numbers)
 
 
 def _outcome(status: Status, frames: list[Frame]) -> tuple[str, str]:

@@ -163,8 +163,7 @@ class Store(Reader):
 
         The first and the newest stay, and so do the newest weights and all numbers.
         """
-        rows = self._db.read("SELECT step, png, weights FROM frames WHERE run = ? "
-                             "AND png + weights > 0 ORDER BY step", run_id)
+        rows, _ = self.moments(run_id, least=1)
         run = self.get(run_id)
         if run is None:
             return

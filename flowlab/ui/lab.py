@@ -188,11 +188,9 @@ class Lab:
 
     def status(self, run: Run) -> Status:
         """Where the run stands."""
-        if run.followed:
-            with suppress(UnknownRun):  # it leaves memory just now
-                status = self.engine.status(run.id)
-                trouble = self.recorder.trouble(run.id)
-                return replace(status, message=f"{status.message} {trouble}") if trouble else status
+        if run.followed and (status := self.recorder.status(run.id)) is not None:
+            said = (status.message, self.recorder.trouble(run.id))
+            return replace(status, message=" ".join(filter(None, said)))
         if run.over is not None:
             return run.over
         return run.told(self.store.damaged.get(run.id, ""))

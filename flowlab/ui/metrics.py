@@ -10,7 +10,7 @@ from flowlab.metrics import bits_per_dimension
 MINUTE = 60
 
 
-def show(numbers: dict | None, begun: bool, images: Images | None) -> None:
+def show(numbers: dict | None, begun: bool, images: Images | None, active: bool) -> None:
     """Draw them.
 
     Parameters
@@ -21,9 +21,13 @@ def show(numbers: dict | None, begun: bool, images: Images | None) -> None:
         Whether they are of a run, and not of the flow that the page opens with.
     images : Images or None
         What the flow learns, where it is images.
+    active : bool
+        Whether the run may still change.
     """
     rate = numbers["step"] / numbers["seconds"] if begun and numbers["seconds"] else None
     left = (numbers["steps"] - numbers["step"]) / rate if rate else None
+    if left and not active:  # it ended before its last epoch
+        left = None
     kl = numbers["kl"] if numbers else None
     shown = _bits(numbers, images) if images is not None else [
         ("KL to the truth", number(kl, "nats"), "How far the learned density is from the true one:"

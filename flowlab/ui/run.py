@@ -10,8 +10,7 @@ from flowlab.runs import Kept
 from flowlab.settings import RunSettings
 
 #: How the page calls what the store says of a run that this process does not train.
-STATES = {"finished": "finished", "early stop": "finished", "diverged": "finished",
-          "running": "elsewhere", "queued": "elsewhere"}
+STATES = {"running": "elsewhere", "queued": "elsewhere"}
 GONE = ("The program that trained it was ended. What it had reached is kept: **Continue** trains "
         "on from there.")
 

@@ -21,9 +21,7 @@ BADGES = {"ready": ("Ready", "gray"), "queued": ("In the queue", "orange"),
 def show(status: Status, frame: Frame | None, foreign: bool) -> None:
     """One line: the state as a badge, and what there is to say about it."""
     numbers = frame.numbers if frame else {}
-    outcome = numbers.get("outcome", "")
-    state = outcome if status.state == "finished" and outcome in BADGES else status.state
-    label, colour = BADGES[state]
+    label, colour = BADGES[status.state]
     text = plain(status.message or numbers.get("reason", "")).replace(plain(GONE), GONE)
     if status.state == "queued":
         asker = "" if foreign else owner()

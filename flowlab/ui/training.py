@@ -237,7 +237,7 @@ def _live(view: View, plays: bool, waits: bool) -> None:
     numbers = frames[index].numbers if frames else None
     view.shown().update(step=subject.step(index if frames else -1), theme=theme(),
                         layers=explore.layers(view.name))
-    metrics.show(numbers, begun, images.images_of(subject))
+    metrics.show(numbers, begun, images.images_of(subject), status.active)
     explore.choices(subject)
     with st.container(key=f"{view.name}-picture"):
         starting = status.state == "running" and not frames
