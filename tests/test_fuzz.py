@@ -132,7 +132,7 @@ def test_a_long_name_of_no_target_is_cut():
 
 
 def test_a_table_of_too_many_cells_is_refused_before_it_is_split(monkeypatch):
-    monkeypatch.setattr("flowlab.data.tables._number", lambda cell: pytest.fail("too late"))
+    monkeypatch.setattr("flowlab.data.texts.Column", lambda *_: pytest.fail("too late"))
     with pytest.raises(ValueError, match="more than 5,000,000 numbers"):
         read_text((b"," * 60 + b"\n") * 90_000)
 

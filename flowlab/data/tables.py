@@ -3,19 +3,21 @@
 Nothing in a file is executed, and no size that it claims is believed before it is checked.
 """
 
-import csv
 import io
 import math
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from flowlab.data import texts
+from flowlab.data.caveats import outliers
+from flowlab.data.texts import MAX_COLUMNS, MAX_ROWS, check_shape, numbered
+
+__all__ = ["MAX_BYTES", "MAX_COLUMNS", "MAX_ROWS", "Table", "dimensions", "is_stack", "open_npy",
+           "read_npy", "read_text", "told"]
+
 MAX_BYTES = 10_000_000
-MAX_ROWS = 200_000
-MAX_COLUMNS = 64
-MAX_CELLS = 5_000_000  # of a text: more take longer than anybody waits
 MIN_ROWS = 10
 LARGEST = 1e30  # float32 ends at 3e38, and squares are taken
 TINIEST = 1e-100
@@ -26,8 +28,6 @@ FARTHEST = 30.0  # centre of a column, in its standard deviations
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0,
            (2, 0): np.lib.format.read_array_header_2_0}
 MAX_HEADER = 1000  # bytes; NumPy takes seconds for a long one that is no Python
-MISSING = {"", "na", "n/a", "nan", "null", "none", "nil", "?", "-", "."}
-_WIDE = re.compile(r"[ \t]+")
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,16 @@ class Table:
     lines : numpy.ndarray
         Shape (rows,), the line (or row) of the file each row came from, from 1.
     notes : tuple of str
-        Sentences on what was left out.
+        Sentences on what was left out or assumed.
+    index : bool
+        Whether the first column has no name and counts the rows.
     """
 
     names: tuple[str, ...]
     values: np.ndarray
     lines: np.ndarray
     notes: tuple[str, ...] = ()
+    index: bool = False
 
     def points(self, columns: tuple[int, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
         """Return the chosen columns as points, and notes on what was done to them.
@@ -98,6 +101,40 @@ class Table:
             notes.append("The columns were standardised: centred, and divided by their standard "
                          f"deviations {units}.")
         return values.astype(np.float32), tuple(notes)
+
+    def gaps(self, columns: tuple[int, ...]) -> np.ndarray:
+        """Which rows have no value in one of these columns."""
+        return np.isnan(self.values[:, list(columns)]).any(axis=1)
+
+    def outliers(self, columns: tuple[int, ...]) -> tuple[np.ndarray, str]:
+        """Which rows stretch the scale of these columns, and a sentence on them where there are."""
+        found = outliers(self.values[:, list(columns)])
+        rows = found.any(axis=1)
+        if not rows.any():
+            return rows, ""
+        row, at = np.argwhere(found)[0]
+        column = columns[at]
+        rest = self.values[~found[:, at] & np.isfinite(self.values[:, column]), column]
+        lines = [f"{line:,}" for line in self.lines[rows][:3]]
+        count = int(rows.sum())
+        which = f"Line {lines[0]} stretches" if count == 1 else (
+            f"{count:,} rows (lines {', '.join(lines)}{', …' if count > 3 else ''}) stretch")
+        return rows, (f"{which} the scale: {self.values[row, column]:.6g} in column "
+                      f"{self.names[column]}, where the others go from {rest.min():.4g} to "
+                      f"{rest.max():.4g}.")
+
+    def without(self, rows: np.ndarray, why: str) -> "Table":
+        """Leave rows out; ``why`` follows their number in a sentence."""
+        count = int(rows.sum())
+        note = f"Left out: {count:,} {'row' if count == 1 else 'rows'} {why}."
+        return replace(self, values=self.values[~rows], lines=self.lines[~rows],
+                       notes=(*self.notes, note))
+
+    def without_index(self) -> "Table":
+        """Leave the first column out, which counts the rows."""
+        return replace(self, names=self.names[1:], values=self.values[:, 1:], index=False,
+                       notes=(*self.notes, "Left out: the first column, which has no name and "
+                                           "counts the rows."))
 
     def _complain(self, wrong: np.ndarray, what: str, remedy: str, names: list[str]) -> None:
         count = int(wrong.any(axis=1).sum())
@@ -173,120 +210,35 @@ def read_npy(content: bytes) -> Table:
     """
     _check_size(content)
     values = open_npy(content, _check_table).astype(np.float64)
-    return Table(_numbered(values.shape[1]), values, np.arange(1, len(values) + 1))
+    return Table(numbered(values.shape[1]), values, np.arange(1, len(values) + 1))
 
 
 def _check_table(shape: tuple[int, ...]) -> None:
     if len(shape) != 2:
         raise ValueError(f"The array has the shape {told(shape)}, but a table of points has two "
                          "dimensions: (rows, columns).")
-    _check_shape(*shape)
+    check_shape(*shape)
 
 
 def read_text(content: bytes) -> Table:
     """Read a table from the bytes of a CSV file, or of pasted coordinates.
 
-    Columns may be parted by commas, semicolons, tabs or spaces; beside semicolons and tabs a comma
-    may stand for the decimal point. A first line without numbers names the columns, and lines that
-    begin with ``#`` are comments. A column without any number is left out.
+    Columns may be parted by commas, semicolons, tabs, bars or spaces; unless commas part them, a
+    comma may stand for the decimal point, or between thousands. A first line that is no point names
+    the columns, and lines that begin with ``#`` are comments, unless it begins an error of a
+    spreadsheet such as ``#N/A``. A column without any number is left out.
 
     Raises
     ------
     ValueError
-        With one sentence, when it cannot be read as such.
+        With one sentence, when it cannot be read as such, or can be read as different numbers.
     """
     _check_size(content)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError("The file is not text in UTF-8: save it as CSV in UTF-8.") from error
-    if "\0" in text:
-        raise ValueError("The file is not text, though it should be CSV: save it as CSV in UTF-8.")
-    if text.count("\n") + text.count("\r") > 2 * MAX_ROWS + 100:  # before a list is made of them
-        _check_shape(MAX_ROWS + 1, 1)
-    lines = [(i, line.strip()) for i, line in enumerate(re.split(r"\r\n|\n|\r", text), start=1)
-             if line.strip() and not line.lstrip().startswith("#")]
-    if not lines:
-        raise ValueError("The file is empty: give a row of numbers for each point.")
-    if len(lines) > MAX_ROWS + 1:
-        _check_shape(len(lines), 1)
-    rows = _split([line for _, line in lines])
-    numbers = [i for i, _ in lines]
-    names: tuple[str, ...] = ()
-    if not any(_is_number(cell) for cell in rows[0]):
-        names, rows, numbers = tuple(_short(c) for c in rows[0]), rows[1:], numbers[1:]
-    if not rows:
-        raise ValueError("There is a heading but no numbers: give a row for each point.")
-    width = len(names or rows[0])
-    _check_shape(len(rows), width)
-    for number, row in zip(numbers, rows, strict=True):
-        if len(row) != width:
-            raise ValueError(f"Line {number:,} has {len(row)} columns, but the first has {width}: "
-                             "give every row the same number of columns.")
-    names = tuple(name or given for name, given in
-                  zip(names or _numbered(width), _numbered(width), strict=True))
-    return _table(names, rows, np.array(numbers))
-
-
-def _table(names: tuple[str, ...], rows: list[list[str]], lines: np.ndarray) -> Table:
-    columns, kept, left_out = [], [], []
-    for name, cells in zip(names, zip(*rows, strict=True), strict=True):
-        values = [math.nan if cell.lower() in MISSING else _number(cell) for cell in cells]
-        if any(isinstance(v, float) and not math.isnan(v) for v in values):
-            wrong = next((i for i, v in enumerate(values) if v is None), None)
-            if wrong is not None:
-                raise ValueError(f"Line {lines[wrong]:,} has {_short(cells[wrong])!r} in column "
-                                 f"{name}, which is not a number: correct it or delete the row.")
-            columns.append(values)
-            kept.append(name)
-        else:
-            left_out.append(name)
-    if not columns:
-        raise ValueError("There is no column of numbers in the file: give x and y as numbers.")
-    notes = (f"Without numbers, and left out: {', '.join(left_out)}.",) if left_out else ()
-    return Table(tuple(kept), np.array(columns, dtype=np.float64).T, lines, notes)
-
-
-def _split(lines: list[str]) -> list[list[str]]:
-    """Split all lines into cells, at the sign that parts the first ones."""
-    head = "\n".join(lines[:10])
-    sign = next((s for s in ";\t," if s in head), " ")
-    if max(line.count(sign) for line in lines) > 100 * MAX_COLUMNS:
-        _check_shape(len(lines), MAX_COLUMNS + 1)
-    if len(lines) + sum(line.count(sign) for line in lines) > MAX_CELLS:
-        raise ValueError(f"The file has more than {MAX_CELLS:,} numbers: give a random part of its "
-                         "rows, or fewer columns.")
-    if sign == " ":
-        return [_WIDE.split(line) for line in lines]
-    try:
-        # One line is one row, also where a quotation mark stays open.
-        rows = [next(csv.reader([line], delimiter=sign, skipinitialspace=True)) for line in lines]
-    except csv.Error as error:
-        raise ValueError("The file cannot be read as CSV: part the columns by commas.") from error
-    clean = (lambda c: c.strip()) if sign == "," else (lambda c: c.strip().replace(",", "."))
-    return [[clean(cell) for cell in row] for row in rows]
-
-
-def _number(cell: str) -> float | None:
-    if "_" in cell:  # Python would read 1_000
-        return None
-    try:
-        return float(cell)
-    except ValueError:
-        return None
-
-
-def _is_number(cell: str) -> bool:
-    return cell.lower() not in MISSING and _number(cell) is not None
-
-
-def _short(cell: str) -> str:
-    printable = "".join(c for c in cell if c.isprintable())
-    return printable if len(printable) <= 24 else printable[:23] + "…"
-
-
-def _numbered(columns: int) -> tuple[str, ...]:
-    return tuple(f"{i}" for i in range(1, columns + 1))
+    text = texts.parse(content)
+    columns, notes = text.columns()
+    return Table(tuple(columns), np.array(list(columns.values()), dtype=np.float64).T,
+                 np.array(text.lines), text.notes + notes,
+                 index=text.counted and text.names[0] in columns and len(columns) > 2)
 
 
 def _rows(count: int) -> str:
@@ -299,12 +251,3 @@ def _check_size(content: bytes) -> None:
     if len(content) > MAX_BYTES:
         raise ValueError(f"The file has {len(content) / 1e6:.0f} MB: give at most "
                          f"{MAX_BYTES // 10**6} MB.")
-
-
-def _check_shape(rows: int, columns: int) -> None:
-    if rows > MAX_ROWS:
-        raise ValueError(f"The file has more than {MAX_ROWS:,} rows: give a random part of them.")
-    if columns > MAX_COLUMNS:
-        raise ValueError(f"The file has more than {MAX_COLUMNS} columns: give at most that many.")
-    if rows < 1 or columns < 1:
-        raise ValueError("The table has no rows or no columns: give a row for each point.")
