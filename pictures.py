@@ -89,13 +89,15 @@ def learn(recipe: ModuleType, settings: RunSettings,
         history.append((progress.epoch, progress.train_nll, progress.test_nll))
         if progress.epoch in FILM:
             for theme, camera in cameras.items():
-                films[theme].append((image(camera.take(progress.flow, history)), FILM_TIME))
+                picture = camera.take(progress.flow, history, vars(progress))
+                films[theme].append((image(picture), FILM_TIME))
     for film in films.values():
         film[-1] = film[-1][0], 3 * HOLD
     flow = progress.flow.eval()
     flow.save(folder / "moons.safetensors")
     numbers = {"settings": settings.model_dump(mode="json"), "kl": round(progress.kl, 4),
-               "test_nll": round(progress.test_nll, 4), "entropy": round(progress.best_nll, 4),
+               "test_nll": round(progress.test_nll, 4),
+               "entropy": round(cameras["light"].source.entropy, 4),
                "seconds": round(progress.seconds, 1)}
     (folder / "moons.json").write_text(json.dumps(numbers, indent=1) + "\n")
     print(f"{settings.model}: KL to the truth {progress.kl:.4f} nats")

@@ -4,6 +4,8 @@
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +20,7 @@ from flowlab.figures.moving import Picture
 from flowlab.figures.panels import highest_density
 from flowlab.flow import Flow
 from flowlab.metrics import bits_per_dimension
+from flowlab.progress import best_possible, whole_curve
 from flowlab.recipe import source_of
 from flowlab.settings import RunSettings
 
@@ -90,15 +93,32 @@ class Camera:
         flow.initialise(self.data.to(flow.device, flow.dtype), context)
 
     @torch.no_grad()
-    def take(self, flow: Flow, history: History) -> bytes:
-        """The picture of a flow, as PNG."""
+    def take(self, flow: Flow, history: History,
+             numbers: Mapping[str, Any] | None = None) -> bytes:
+        """The picture of a flow, as PNG.
+
+        Parameters
+        ----------
+        flow : Flow
+        history : list of (int, float, float)
+            Epoch, training NLL and test NLL of its completed epochs.
+        numbers : mapping, optional
+            Those of its `flowlab.progress.Progress`, which know the NLL before the first step and
+            the best possible one.
+        """
         flow.eval()
         if self.latents is None:  # the same latents in every frame, so that samples move
             self.latents = flow.base_sample(self.count(),
                                             torch.Generator(flow.device).manual_seed(0))
+        if numbers is not None:
+            history = whole_curve(numbers, history)
+        self.show_best(None if numbers is None else best_possible(numbers))
         epochs, train, test = zip(*history, strict=True) if history else ((), (), ())
         self.update(flow, epochs, train, test)
         return self.picture.png()
+
+    def show_best(self, best: float | None) -> None:
+        """Show the best possible NLL in the next picture, where the kind has a line for it."""
 
     def count(self) -> int:
         """How many latents are shown."""
@@ -135,8 +155,11 @@ class PlaneCamera(Camera):
         if self.density is None:  # the colours' scale is the same for every seed
             points = self.source.sample(SHOWN, seed=0).numpy()
             highest = highest_density(None, points, self.limits)
-        return LivePicture(self.limits, self.data.numpy(), self.density, best=self.source.entropy,
+        return LivePicture(self.limits, self.data.numpy(), self.density,
                            sigma=SIGMA[self.settings.flow.base], highest=highest, theme=theme)
+
+    def show_best(self, best: float | None) -> None:
+        self.picture.show_best(best)
 
     def aim(self, settings: RunSettings) -> None:
         super().aim(settings)

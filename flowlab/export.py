@@ -15,6 +15,7 @@ from flowlab.cameras import camera
 from flowlab.figures import animation
 from flowlab.flow import Flow
 from flowlab.live import Frame
+from flowlab.progress import best_possible
 from flowlab.recipe import build
 from flowlab.settings import RunSettings
 
@@ -58,13 +59,13 @@ def trained(recipe: ModuleType, settings: RunSettings, frame: Frame) -> Flow:
 def png(recipe: ModuleType, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
     """The picture of a moment, in the frame's theme and layers, as PNG."""
     taking = camera(settings, frame.theme, frame.layers)
-    return taking.take(trained(recipe, settings, frame), list(history))
+    return taking.take(trained(recipe, settings, frame), list(history), frame.numbers)
 
 
 def svg(recipe: ModuleType, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
     """As `png`, as SVG."""
     taking = camera(settings, frame.theme, frame.layers)
-    taking.take(trained(recipe, settings, frame), list(history))
+    taking.take(trained(recipe, settings, frame), list(history), frame.numbers)
     return taking.picture.file("svg")
 
 
@@ -106,15 +107,14 @@ def mp4(pictures: Sequence[bytes]) -> bytes:
 def csv(frame: Frame, history: Epochs) -> bytes:
     """The numbers of every epoch, in nats a point; the KL is empty where nobody can know it.
 
-    KL and test NLL are means over the same test points, so they differ by the same amount
-    throughout.
+    The KL is the test NLL minus the best possible one, to the last digit: both are means over the
+    same test points.
     """
-    kl, test, best = (frame.numbers[name] for name in ("kl", "test_nll", "best_nll"))
+    best = best_possible(frame.numbers)
     lines = ["epoch,train_nll_nats,test_nll_nats,kl_nats,best_nll_nats"]
     for epoch, train_nll, test_nll in history:
-        known = ["" if kl is None else f"{test_nll - test + kl:.6g}",
-                 "" if best is None else f"{best:.6g}"]
-        lines.append(",".join([str(epoch), f"{train_nll:.6g}", f"{test_nll:.6g}", *known]))
+        known = ["", ""] if best is None else [repr(test_nll - best), repr(best)]
+        lines.append(",".join([str(epoch), repr(train_nll), repr(test_nll), *known]))
     return "\n".join([*lines, ""]).encode()
 
 

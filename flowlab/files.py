@@ -61,8 +61,9 @@ def is_newer(form: object, known: str) -> bool:
     return found is not None and int(found[1]) > int(version)
 
 
-def read(path: str | PathLike[str], form: str) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and tensors of a file whose metadata say ``format: form``.
+def read(path: str | PathLike[str], form: str, *older: str
+         ) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a file whose metadata say ``format: form``, or an older one.
 
     Raises
     ------
@@ -71,10 +72,10 @@ def read(path: str | PathLike[str], form: str) -> tuple[dict[str, str], dict[str
     FileNotFoundError
         When there is no such file.
     """
-    return unpacked(Path(path).read_bytes(), form, path)
+    return unpacked(Path(path).read_bytes(), form, path, *older)
 
 
-def unpacked(content: bytes, form: str, path: str | PathLike[str]
+def unpacked(content: bytes, form: str, path: str | PathLike[str], *older: str
              ) -> tuple[dict[str, str], dict[str, Tensor]]:
     """As `read`, of a file that is in memory already; ``path`` names it in sentences.
 
@@ -91,6 +92,6 @@ def unpacked(content: bytes, form: str, path: str | PathLike[str]
                          ) from error
     if is_newer(metadata.get("format", ""), form):
         raise ValueError(f"{path} was written by a newer Flow Lab: update this one to read it.")
-    if metadata.get("format") != form:
+    if metadata.get("format") not in (form, *older):
         raise ValueError(f"{path} does not hold what is expected here ({form}): choose another.")
     return metadata, tensors

@@ -101,7 +101,7 @@ class Frame:
     Attributes
     ----------
     numbers : dict
-        `Progress` without the flow and the snapshot.
+        `Progress` without the flow and its snapshots.
     epochs : tuple of (int, float, float)
         Epoch, training NLL and test NLL of the epochs since the frame before.
     content : Content
@@ -184,8 +184,7 @@ def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None,
     generator = request.train(request.settings, every="batch", resume=request.resume)
     progress = next(generator)
     try:
-        while progress.outcome == "running" and not (
-                leaves and _complete(progress.snapshot, request.settings)):
+        while progress.outcome == "running" and not (leaves and progress.snapshot is not None):
             message = (yield film.frame(progress, film.due())) or {}
             film.follow(message)
             leaves = leaves or "leave" in message
@@ -201,11 +200,6 @@ def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None,
         shown = {"theme": last.theme, "layers": last.layers} if last.png else {}
         return GoOn(replace(request, resume=last.snapshot, history=tuple(film.epochs()), **shown))
     return last
-
-
-def _complete(snapshot: Snapshot | None, settings: RunSettings) -> bool:
-    """Whether it is all that going on exactly takes: early stop needs the best weights as well."""
-    return snapshot is not None and (not settings.training.patience or snapshot.stale == 0)
 
 
 def _go_on(request: Request, frame: Frame) -> Request:
@@ -280,11 +274,11 @@ class Film:
         if save:
             self.next_snapshot = begun + WEIGHTS_EVERY
         small = sum(p.nbytes for p in progress.flow.parameters()) <= SMALL_FLOW
-        png = b""
+        png, numbers = b"", _numbers(progress)
         if self.live or (last and picture):
-            png = self._borrowed().take(progress.flow, self.history)
+            png = self._borrowed().take(progress.flow, self.history, numbers)
         packed = progress.flow.packed() if keep or (self.live and small) else b""
-        frame = Frame(_numbers(progress), tuple(self.history[self.sent:]), Held(png, packed),
+        frame = Frame(numbers, tuple(self.history[self.sent:]), Held(png, packed),
                       *((self.camera.theme, self.camera.layers) if self.camera else ()),
                       seconds=tuple(self.seconds[self.sent:]),
                       snapshot=self.snapshot if save else None)
@@ -305,5 +299,5 @@ class Film:
 
 def _numbers(progress: Progress) -> dict[str, Any]:
     return {f.name: getattr(progress, f.name) for f in fields(progress)
-            if f.name not in ("flow", "snapshot")}
+            if f.name not in ("flow", "recent")}
 

@@ -11,6 +11,8 @@ from flowlab.settings import TrainingSettings
 
 #: Training points that say enough where not all are needed.
 SOME = 4096
+#: Training points on which the NLL is measured, at least.
+LEAST = 500
 #: Indices of the noise of images that are measured, away from those of epochs and steps.
 TEST_NOISE, TRAIN_NOISE = 2**40, 2**40 + 1
 
@@ -66,6 +68,12 @@ class Parts:
         """The training points of a batch; images with fresh noise."""
         x = self.train_x[index]
         return dequantise(x, noise, self.dtype) if self.pixels else x
+
+    def measured(self) -> tuple[Tensor, Tensor | None]:
+        """The part of the training points on which the NLL is measured; and their classes."""
+        count = min(SOME, max(LEAST, len(self.test_x)))
+        x, context = self.some()
+        return x[:count], None if context is None else context[:count]
 
     def some(self) -> tuple[Tensor, Tensor | None]:
         """All training points, or of images the first ones with their noise; and their classes."""

@@ -43,7 +43,8 @@ class Shipped:
 
     def frame(self, theme: str, layers: tuple[str, ...]) -> Frame:
         """The end of the training as a viewer of it would have seen it."""
-        png = camera(self.settings, theme, layers).take(self.flow, list(self.history))
+        png = camera(self.settings, theme, layers).take(
+            self.flow, list(self.history), self.numbers)
         return Frame(self.numbers, self.history, Held(png, self.flow.packed()), theme, layers)
 
 

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -42,6 +43,8 @@ class Still:
         The flow's state; None for a fresh flow.
     history : list of (int, float, float)
         Epoch, training NLL and test NLL of every epoch until then.
+    numbers : dict, optional
+        Those of its `flowlab.progress.Progress`.
     """
 
     model: type[Flow]
@@ -50,6 +53,7 @@ class Still:
     layers: tuple[str, ...]
     weights: dict[str, Tensor] | None
     history: History
+    numbers: dict[str, Any] | None = None
 
 
 def flow_of(model: type[Flow], settings: RunSettings, weights: dict[str, Tensor] | None,
@@ -69,7 +73,8 @@ def draw(still: Still) -> Generator[None, None, bytes]:
     """Draw the picture as PNG: a job for an `Engine`."""
     yield
     camera = borrow(still.settings, still.theme, still.layers)
-    png = camera.take(flow_of(still.model, still.settings, still.weights, camera), still.history)
+    flow = flow_of(still.model, still.settings, still.weights, camera)
+    png = camera.take(flow, still.history, still.numbers)
     give_back(still.settings, camera)
     return png
 

@@ -21,14 +21,16 @@ from flowlab.denormals import without_denormals
 from flowlab.flow import Flow
 from flowlab.layers import BatchNorm
 from flowlab.metrics import inverse_error, nll
-from flowlab.parts import SOME, Parts, generator
-from flowlab.progress import Progress
+from flowlab.parts import Parts, generator
+from flowlab.progress import Progress, Recent
 from flowlab.settings import TrainingSettings
 
 __all__ = ["SCHEDULES", "Progress", "Snapshot", "TrainingSettings", "train"]
 
 #: Points on which the inverse error is measured after every epoch.
 INVERSE_POINTS = 256
+#: Share of a one-cycle schedule that is warm-up.
+WARM_UP = 0.1
 
 
 def train(flow: Flow, source: Any, settings: TrainingSettings, *,
@@ -85,75 +87,87 @@ class _Trainer:
         if settings.objective == "reverse" and not getattr(self.target, "full_support", False):
             raise ValueError("Reverse KL needs a known density that is nowhere zero: choose another"
                              " distribution, give it noise, or train with the forward objective.")
-        self.test_log_p = None if self.target is None else self.target.log_prob(self.parts.test_x)
+        #: The lowest mean NLL on the test points that a flow can have but by chance.
+        self.best_nll = None
+        if self.target is not None:
+            self.best_nll = -self.target.log_prob(self.parts.test_x).double().mean().item()
         if resume is None:
             flow.initialise(*self.parts.some())
         else:
-            flow.load_state_dict(resume.weights)
-        self.parameters = list(flow.parameters())
+            _load(flow, resume.weights)
+        self.parameters = [p for p in flow.parameters() if p.requires_grad]
         self.statistics = [value for layer in flow.modules() if isinstance(layer, BatchNorm)
                            for value in (layer.mean, layer.variance)]
         self.weights = _flatten(self.parameters)
         #: Adam's first and second moments of the gradient.
         self.first, self.second = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
-        #: What the flow does not hold at present: within an epoch the average of the weights,
-        #: between epochs the optimiser's own.
-        self.aside = self.weights.clone()
+        #: What the flow does not hold at present: within an epoch the averages of the weights and
+        #: of the statistics of batch normalisation, between epochs the optimiser's own.
+        self.averaged = [self.weights, *self.statistics]
+        self.aside = [value.clone() for value in self.averaged]
         self.learning_rate = self.rate = settings.learning_rate
-        self.epoch = self.step = self.stale = 0
-        self.seconds, self.best, self.train_nll = 0.0, math.inf, math.nan
+        self.epoch = self.step = self.begun = self.stale = self.best_epoch = 0
+        self.decays = False
+        self.seconds, self.best = 0.0, math.inf
+        self.best_weights: dict[str, Tensor] | None = None
+        self.batches = math.ceil(len(self.parts.train_x) / settings.batch_size)
+        self.recent = Recent()
         if resume is not None:
             self._restore(resume)
-        self.batches = math.ceil(len(self.parts.train_x) / settings.batch_size)
         self.compiler = None
         if settings.compiled:
             largest = math.ceil(len(self.parts.train_x) / self.batches)
             self.compiler = Compiler(flow, largest, settings.objective)
         self._measure()
+        self.start = getattr(resume, "start", None) or (self.epoch, self.train_nll, self.test_nll)
+        if resume is not None and settings.patience and self.best_weights is None:
+            self._note_best()  # a checkpoint of a training that did not promise the best weights
         self.last_good = self._snapshot()
 
     def run(self) -> Iterator[Progress]:
         """Train to the end; yield after every batch, with a snapshot after the last of an epoch."""
         settings = self.settings
-        while self.epoch < settings.epochs:
-            losses = []
-            self._swap()
-            order = torch.randperm(len(self.parts.train_x), generator=generator(
-                settings.seed, self.epoch)).to(self.flow.device)
-            try:
-                for batch in order.tensor_split(self.batches):
-                    start = time.perf_counter()
-                    if not self.flow.training:
-                        self.flow.train()
-                    with without_denormals():
-                        loss = self._step(batch)
-                    self.seconds += time.perf_counter() - start
-                    if loss is None:
-                        break
-                    losses.append(loss)
-                    if len(losses) < self.batches:
-                        yield self._progress(loss)
-            finally:
-                self._swap()  # the average again, also for one who stops within an epoch
-            if loss is None:
-                yield self._diverged(math.nan, "The loss or its gradient became infinite or not "
-                                     "a number")
-                return
-            start = time.perf_counter()
-            self.epoch += 1
-            self.train_nll = math.fsum(losses) / len(losses)
-            self._measure()
-            self.seconds += time.perf_counter() - start
-            if not math.isfinite(self.test_nll):
-                yield self._diverged(loss, "The test NLL became infinite or not a number")
-                return
-            progress = self._after_epoch(loss)
-            yield progress
-            if progress.outcome != "running":
-                return
+        try:
+            while self.epoch < settings.epochs and not self._stops():
+                losses = []
+                self._swap()
+                order = torch.randperm(len(self.parts.train_x), generator=generator(
+                    settings.seed, self.epoch)).to(self.flow.device)
+                try:
+                    for batch in order.tensor_split(self.batches):
+                        start = time.perf_counter()
+                        if not self.flow.training:
+                            self.flow.train()
+                        with without_denormals():
+                            loss = self._step(batch, len(losses))
+                        self.seconds += time.perf_counter() - start
+                        if loss is None:
+                            break
+                        losses.append(loss)
+                        if len(losses) < self.batches:
+                            yield self._progress(loss, self.batches - len(losses))
+                finally:
+                    self._swap()  # the average again, also for one who stops within an epoch
+                if loss is None:
+                    yield self._diverged(math.nan, "The loss or its gradient became infinite or "
+                                         "not a number")
+                    return
+                start = time.perf_counter()
+                self.epoch += 1
+                self._measure()
+                self.seconds += time.perf_counter() - start
+                if not math.isfinite(self.test_nll):
+                    yield self._diverged(loss, "The test NLL became infinite or not a number")
+                    return
+                yield from self._after_epoch(loss)
+        finally:
+            self._hand_back()
 
-    def _step(self, batch: Tensor) -> float | None:
-        """One optimiser step; the loss, or None without a step where anything is not finite."""
+    def _step(self, batch: Tensor, index: int) -> float | None:
+        """Take one optimiser step, with the batch of this index in its epoch.
+
+        Returns the loss, or None without a step where anything is not finite.
+        """
         if self.compiler is not None and self.compiler.ready():
             loss, gradient = self.compiler.loss_and_gradient(self.weights, *self._points(batch))
         else:
@@ -164,21 +178,27 @@ class _Trainer:
             return None
         if 0 < self.settings.clip < norm:
             gradient *= self.settings.clip / norm
-        self._adam(gradient)
+        self._adam(gradient, (self.epoch * self.batches + index)
+                   / (self.batches * self.settings.epochs))
         self.flow.commit()
         for moving in self.statistics:  # about the mean before, so averages are those of the batch
             parallel.average(moving, len(parallel.share(batch)), len(batch))
         self.step += 1
         # Over the first steps the average reaches back a tenth of the way, not yet its full length.
-        self.aside.lerp_(self.weights, max(1 / self.settings.averaging,
-                                           1 / (1 + 0.1 * self.step)))
+        share = max(1 / self.settings.averaging, 1 / (1 + 0.1 * self.step))
+        for average, own in zip(self.aside, self.averaged, strict=True):
+            average.lerp_(own, share)
         return value
 
-    def _adam(self, gradient: Tensor) -> None:
-        """Adam (arXiv 1412.6980, algorithm 1) in one operation, with decoupled weight decay."""
-        t = self.step / (self.batches * self.settings.epochs)
-        self.rate = self.learning_rate * SCHEDULES[self.settings.schedule](t)
-        count = torch.tensor(self.step + 1.0, device=self.weights.device)
+    def _adam(self, gradient: Tensor, done: float) -> None:
+        """Adam (arXiv 1412.6980, algorithm 1) in one operation, with decoupled weight decay.
+
+        ``done`` is the share of the training that lies behind.
+        """
+        if self.decays and self.settings.schedule == "one_cycle":
+            done = max(done, WARM_UP)
+        self.rate = self.learning_rate * SCHEDULES[self.settings.schedule](done)
+        count = torch.tensor(self.step - self.begun + 1.0, device=self.weights.device)
         torch._fused_adamw_(
             [self.weights], [gradient], [self.first], [self.second], [], [count],
             lr=self.rate, beta1=0.9, beta2=0.999, weight_decay=self.settings.weight_decay,
@@ -186,10 +206,11 @@ class _Trainer:
 
     @torch.no_grad()
     def _swap(self) -> None:
-        """Exchange the average of the weights and the optimiser's own."""
-        held = self.weights.clone()
-        self.weights.copy_(self.aside)
-        self.aside.copy_(held)
+        """Exchange the averages and the optimiser's own."""
+        for held, aside in zip(self.averaged, self.aside, strict=True):
+            value = held.clone()
+            held.copy_(aside)
+            aside.copy_(value)
 
     def _loss_and_gradient(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """The objective and its gradient on the whole batch."""
@@ -218,36 +239,51 @@ class _Trainer:
         return generator(self.settings.seed, -2 - self.step, self.flow.device)
 
     def _measure(self) -> None:
-        """Test NLL, KL and inverse error; for reverse KL the training NLL too."""
+        """NLL on both parts, KL and inverse error, all of the averaged flow."""
         self.flow.eval()
         test_x, test_context = self.parts.test_x, self.parts.test_context
         self.test_nll = nll(self.flow, test_x, test_context)
-        self.kl = None
-        if self.test_log_p is not None:
-            self.kl = self.test_log_p.mean().item() + self.test_nll
+        self.train_nll = nll(self.flow, *self.parts.measured())
+        self.kl = None if self.best_nll is None else self.test_nll - self.best_nll
         context = None if test_context is None else test_context[:INVERSE_POINTS]
         self.inverse_error = inverse_error(self.flow, test_x[:INVERSE_POINTS], context)
-        if self.settings.objective == "reverse" or math.isnan(self.train_nll):
-            x, context = self.parts.some()
-            context = None if context is None else context[:SOME]
-            self.train_nll = nll(self.flow, x[:SOME], context)
 
-    def _after_epoch(self, loss: float) -> Progress:
-        self.stale = 0 if self.test_nll < self.best else self.stale + 1
-        if self.stale == 0 or not self.settings.patience:
-            self.last_good = self._snapshot()
-        self.best = min(self.best, self.test_nll)
+    def _after_epoch(self, loss: float) -> Iterator[Progress]:
+        """The epoch's progress; where the training ends, that of the flow it hands back."""
+        self.stale += 1
+        if self.test_nll < self.best:
+            self._note_best()
+        self.last_good = self._snapshot()
         outcome, reason = "running", self._concern()
-        if self.epoch == self.settings.epochs:
+        if self._stops():
+            outcome = "early stop"
+        elif self.epoch == self.settings.epochs:
             outcome = "finished"
             reason = reason or (self.compiler.trouble if self.compiler else "")
-        elif 0 < self.settings.patience <= self.stale:
-            outcome, reason = "early stop", (
-                f"The test NLL has not fallen for {self.stale} epochs: stopped, with the weights "
-                f"of epoch {self.last_good.epoch}.")
-            self._restore(self.last_good)
-            self._measure()
-        return self._progress(loss, outcome, reason, self._snapshot())
+        if outcome == "running" or not self.settings.patience or self.stale == 0:
+            yield self._progress(loss, 0, outcome, reason, self.last_good)
+            return
+        yield self._progress(loss, 0, "running", reason, self.last_good)
+        self._hand_back()
+        self._measure()
+        since = f"The test NLL has not fallen for {self.stale} epoch{'s'[:self.stale > 1]}: "
+        yield self._progress(loss, 0, outcome, (
+            since + ("stopped, with" if outcome == "early stop" else "these are")
+            + f" the weights of epoch {self.best_epoch}."), self.last_good)
+
+    def _note_best(self) -> None:
+        """The flow is the best so far."""
+        self.stale, self.best, self.best_epoch = 0, self.test_nll, self.epoch
+        if self.settings.patience:
+            self.best_weights = self._state()
+
+    def _hand_back(self) -> None:
+        """Give the flow the weights that the training promises: with early stop the best."""
+        if self.settings.patience and self.best_weights is not None:
+            self.flow.load_state_dict(self.best_weights)
+
+    def _stops(self) -> bool:
+        return 0 < self.settings.patience <= self.stale
 
     def _concern(self) -> str:
         """One sentence on what looks wrong though the loss is finite, or nothing."""
@@ -262,42 +298,66 @@ class _Trainer:
 
     def _diverged(self, loss: float, what: str) -> Progress:
         self._restore(self.last_good)
+        self._hand_back()
         self._measure()
-        return self._progress(loss, "diverged", (
-            f"{what}: stopped, with the weights of epoch {self.epoch}. Lower the learning rate, "
+        epoch = self.best_epoch if self.settings.patience else self.epoch
+        return self._progress(loss, 0, "diverged", (
+            f"{what}: stopped, with the weights of epoch {epoch}. Lower the learning rate, "
             "or clip the gradient at a smaller norm."), self.last_good)
 
-    def _progress(self, loss: float, outcome: str = "running", reason: str = "",
+    def _progress(self, loss: float, left: int, outcome: str = "running", reason: str = "",
                   snapshot: Snapshot | None = None) -> Progress:
+        """Where it stands, with so many batches of this epoch left."""
+        begun = self.epoch + (left > 0)
+        steps = self.step + left + self.batches * (self.settings.epochs - begun)
         return Progress(
-            self.epoch, self.settings.epochs, self.step, self.batches * self.settings.epochs,
+            self.epoch, self.settings.epochs, self.step, steps,
             self.seconds, self.rate, self.train_nll, self.test_nll, loss,
-            self.kl, getattr(self.target, "entropy", None), self.inverse_error, outcome, reason,
-            self.flow, snapshot, self.compiler is not None and self.compiler.working)
+            self.kl, self.best_nll, self.inverse_error, outcome, reason, self.flow,
+            None if snapshot is None else self.recent.add(snapshot),
+            self.compiler is not None and self.compiler.working, *self.start)
+
+    def _state(self) -> dict[str, Tensor]:
+        return {k: v.detach().cpu().clone() for k, v in self.flow.state_dict().items()}
 
     def _snapshot(self) -> Snapshot:
+        weights, *statistics = self.aside
+        is_best = self.best_weights is not None and self.stale == 0
         return Snapshot(
-            weights={k: v.detach().cpu().clone() for k, v in self.flow.state_dict().items()},
-            optimiser=torch.stack([self.aside, self.first, self.second]).cpu(),
+            weights=self.best_weights if is_best else self._state(),
+            optimiser=torch.stack([weights, self.first, self.second]).cpu(),
             epoch=self.epoch, step=self.step, stale=self.stale, best=self.best,
-            seconds=self.seconds, learning_rate=self.learning_rate, train_nll=self.train_nll)
+            seconds=self.seconds, learning_rate=self.learning_rate, best_epoch=self.best_epoch,
+            begun=self.begun, decays=self.decays, set_rate=self.settings.learning_rate,
+            start=self.start, statistics=joined(statistics).cpu() if statistics else None,
+            best_weights=self.best_weights)
 
     def _restore(self, snapshot: Snapshot) -> None:
-        self.flow.load_state_dict(snapshot.weights)
-        for own, kept in zip((self.aside, self.first, self.second), snapshot.optimiser,
-                             strict=True):
+        _load(self.flow, snapshot.weights)
+        weights, *statistics = self.aside
+        if snapshot.optimiser.shape[1] != len(weights):
+            raise ValueError("The checkpoint is of a training with other layers frozen: freeze the "
+                             "same ones, or train again from the start.")
+        for own, kept in zip((weights, self.first, self.second), snapshot.optimiser, strict=True):
             own.copy_(kept)
+        if statistics and snapshot.statistics is not None:
+            vector = snapshot.statistics.to(weights)
+            vector_to_parameters(vector, statistics)
         self.epoch, self.step, self.stale = snapshot.epoch, snapshot.step, snapshot.stale
-        self.best, self.seconds = snapshot.best, max(self.seconds, snapshot.seconds)
-        self.learning_rate, self.train_nll = snapshot.learning_rate, snapshot.train_nll
+        self.begun, self.decays = snapshot.begun, snapshot.decays
+        self.best, self.best_epoch = snapshot.best, snapshot.best_epoch
+        self.best_weights = snapshot.best_weights
+        self.seconds = max(self.seconds, snapshot.seconds)
+        if snapshot.set_rate is None or snapshot.set_rate == self.settings.learning_rate:
+            self.learning_rate = snapshot.learning_rate
 
 
 #: Learning rate as a share of its highest value, against the share ``t`` of the training done.
 SCHEDULES = {
     "constant": lambda t: 1.0,
     "cosine": lambda t: 0.5 * (1 + math.cos(math.pi * t)),
-    "one_cycle": lambda t: (0.1 + 9 * t if t < 0.1
-                            else 0.5 * (1 + math.cos(math.pi * (t - 0.1) / 0.9))),
+    "one_cycle": lambda t: (0.1 + 0.9 * t / WARM_UP if t < WARM_UP else
+                            0.5 * (1 + math.cos(math.pi * (t - WARM_UP) / (1 - WARM_UP)))),
 }
 
 
@@ -306,3 +366,18 @@ def _flatten(parameters: list[torch.nn.Parameter]) -> Tensor:
     flat = joined(parameters)
     vector_to_parameters(flat, parameters)
     return flat
+
+
+def _load(flow: Flow, weights: dict[str, Tensor]) -> None:
+    """Give the flow the weights of a checkpoint.
+
+    Raises
+    ------
+    ValueError
+        When they are of another flow.
+    """
+    try:
+        flow.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError("The checkpoint is of a flow with other settings: resume it with its own, "
+                         "or train again from the start.") from error

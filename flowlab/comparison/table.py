@@ -47,7 +47,8 @@ def measures(level: float = 0.1) -> tuple[Measure, ...]:
                 "on 10,000 fresh points; 0 is perfect. It is an estimate, so very near 0 it can "
                 "come out below."),
         Measure("nll", "Test NLL (nats)", "Negative log-likelihood of the same points: the KL plus "
-                "the entropy of the data, which no model can get below."),
+                "their mean −log p under the true density, which is the entropy of the data up to "
+                "the chance of these points."),
         Measure("bits", "Bits/dim", "The same in bits per dimension: divided by D ln 2."),
         Measure("energy", "Energy distance", "How different the samples are from the data: 0 where "
                 "nothing tells them apart. Of 2,000 points each; unbiased, so it scatters around "

@@ -27,12 +27,13 @@ class Curves:
     theme : Theme
         Colours.
     best : float, optional
-        The best possible value, the data's entropy; drawn as a labelled dashed line.
+        The best possible value, the mean of −log p over the test points; drawn as a labelled
+        dashed line.
     """
 
     def __init__(self, axes: Axes, theme: Theme, best: float | None = None):
         self.axes = axes
-        self.best = best if best is not None and abs(best) < HUGE else None
+        self.best: float | None = None
         axes.grid(axis="y", color=theme.line, linewidth=0.8, alpha=0.6)
         axes.set_axisbelow(True)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -47,16 +48,27 @@ class Curves:
             write(axes, 0.98, 0.97 - 0.085 * row, "", colour, **corner)
             for row, colour in enumerate((theme.text, theme.training, theme.test))
         ]
-        if self.best is not None:
-            axes.axhline(self.best, color=theme.text, linewidth=1.6, dashes=(5, 3), label="best")
-            beneath = offset_copy(axes.get_yaxis_transform(), axes.figure, y=-5, units="points")
-            write(axes, 0.98, self.best, f"best possible {self.best:.3f}", theme.text,
-                  transform=beneath, ha="right", va="top")
+        self.line = axes.axhline(0, color=theme.text, linewidth=1.6, dashes=(5, 3), label="best",
+                                 visible=False)
+        beneath = offset_copy(axes.get_yaxis_transform(), axes.figure, y=-5, units="points")
+        self.label = write(axes, 0.98, 0, "", theme.text, transform=beneath, ha="right", va="top")
+        self.show_best(best)
         self.update([], [], [])
 
     def artists(self) -> list:
         """Return what changes from frame to frame."""
         return [self.train, self.test, *self.captions]
+
+    def show_best(self, best: float | None) -> bool:
+        """Draw the line at this value from the next `update` on, or none; whether that is new."""
+        best = best if best is not None and abs(best) < HUGE else None
+        new, self.best = best != self.best, best
+        self.line.set_visible(best is not None)
+        self.label.set_visible(best is not None)
+        if best is not None:
+            self.line.set_ydata([best, best])
+            self.label.set(y=best, text=f"best possible {best:.3f}")
+        return new
 
     def update(self, epochs, train, test) -> bool:
         """Show the losses `train` and `test` at `epochs`, all of shape (n,), in nats.

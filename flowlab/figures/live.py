@@ -44,7 +44,7 @@ class LivePicture(Picture):
         Shape (rows, columns) as in `grid_points`, in 1 / area. Without it the panel shows the data
         points again, smaller.
     best : float, optional
-        The best possible loss, the data's entropy, in nats.
+        The best possible loss in nats: the mean of −log p over the test points.
     sigma : float
         Standard deviation of the base distribution: 1 for a normal one, π/√3 for a logistic one.
     highest : float, optional
@@ -137,6 +137,11 @@ class LivePicture(Picture):
         axes.tick_params(labelbottom="x" in labels, labelleft="y" in labels)
         frame_limits(axes, self.limits)
         return axes
+
+    def show_best(self, best) -> None:
+        """Show another best possible loss, in nats, or None, from the next picture on."""
+        if self.curves.show_best(best):
+            self.redraw()
 
     def update(self, samples, density, latents, epochs, train, test, *, grid=None,
                paths=None) -> None:

@@ -65,7 +65,11 @@ class _Numbers(_Told):
     inverse_error: float | None
     outcome: Literal["running", "finished", "early stop", "diverged"]
     reason: Text
-    compiled: bool = False  # runs of earlier versions do not say
+    # Runs of earlier versions do not say these.
+    compiled: bool = False
+    start_epoch: Whole = 0
+    start_train_nll: float | None = None
+    start_test_nll: float | None = None
 
     @model_validator(mode="after")
     def _fit(self) -> Self:

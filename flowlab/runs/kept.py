@@ -16,6 +16,7 @@ import torch
 
 from flowlab import __version__
 from flowlab.live import Frame
+from flowlab.progress import best_possible
 from flowlab.settings import RunSettings
 
 #: Outcomes of runs that have all their epochs, or no use for more.
@@ -141,16 +142,13 @@ class Kept:
 
 
 def epochs_of(frame: Frame) -> list[Epoch]:
-    """The epochs that a frame tells of.
-
-    KL and test NLL are means over the same points, so they differ by the same amount throughout.
-    """
+    """The epochs that a frame tells of."""
     numbers = frame.numbers
     batches = numbers["steps"] // numbers["epochs"]
-    entropy = None if numbers["kl"] is None else numbers["test_nll"] - numbers["kl"]
+    best = best_possible(numbers)
     seconds = frame.seconds or (None,) * len(frame.epochs)
     return [Epoch(epoch, epoch * batches, taken, train, test,
-                  None if entropy is None else test - entropy)
+                  None if best is None else test - best)
             for (epoch, train, test), taken in zip(frame.epochs, seconds, strict=True)]
 
 

@@ -205,7 +205,8 @@ def training_picture(subject: Subject, index: int, patience: float) -> bytes | N
 
     def still() -> Still:
         return Still(subject.model, subject.settings, appearance, shown,
-                     subject.weights(place), history(subject.frames[:place + 1]))
+                     subject.weights(place), history(subject.frames[:place + 1]),
+                     subject.frames[place].numbers if place >= 0 else None)
 
     # A run that waits looks like the fresh flow that the page has shown before it.
     about = subject.key if subject.frames else (subject.name, inside.fresh_key(subject.settings))

@@ -35,9 +35,9 @@ def show(numbers: dict | None, begun: bool, images: Images | None, active: bool)
         ("Test NLL", number(numbers and numbers["test_nll"], "nats"), "Negative log-likelihood of "
          "points the flow never trained on, the mean in nats. It can be negative, since densities "
          "can exceed 1; divided by D ln 2 it is in bits per dimension. The best possible value is "
-         "the dashed line in the plot."),
-        ("Train NLL", number(numbers and numbers["train_nll"], "nats"), "The same, averaged over "
-         "the training batches of the last epoch."),
+         "the dashed line in the plot, the same points\' NLL under their true density."),
+        ("Train NLL", number(numbers and numbers["train_nll"], "nats"), "The same of "
+         "points that the flow was trained on, a fixed part of them."),
     ]
     shown += [
         ("Inverse error", "–" if not numbers else f"{numbers['inverse_error']:.0e}", "The largest "
@@ -62,8 +62,8 @@ def _bits(numbers: dict | None, images: Images) -> list[tuple[str, str, str]]:
          "on: what it would take to write down one pixel with this model. It is an upper bound on "
          "the bits of the model of whole grey levels; lower is better. An image without any "
          f"pattern takes {math.log2(images.grey_levels):.2f}."),
-        ("Train bits/dim", bits("train_nll"), "The same, averaged over the training batches of the "
-         "last epoch. Far below the test value, the flow learns by heart."),
+        ("Train bits/dim", bits("train_nll"), "The same on a fixed part of the images that the "
+         "flow was trained on. Far below the test value, the flow learns by heart."),
         ("Test NLL", number(numbers and numbers["test_nll"], "nats"), "Negative log-likelihood of "
          "a whole test image, the mean in nats; bits per dimension are this, divided by the number "
          "of pixels times ln 2."),
