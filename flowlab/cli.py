@@ -12,8 +12,8 @@ from pydantic.fields import FieldInfo
 from tqdm import tqdm
 
 from flowlab import parallel, runs
-from flowlab.data import store
-from flowlab.data.files import DEFAULT_SIDE, is_file, read_file
+from flowlab.data import leaving
+from flowlab.data.files import DEFAULT_SIDE, is_file, keep_file
 from flowlab.settings import RunSettings, describe
 from flowlab.training import Progress, Snapshot
 
@@ -31,6 +31,7 @@ def parser(run: type[RunSettings], name: str) -> argparse.ArgumentParser:
                    "every epoch, and resume from it when it is there")
     p.add_argument("--no-keep", dest="keep", action="store_false", help="do not keep the run "
                    "among the others, where the app's list of runs shows it")
+    add_leave_out(p)
     groups: dict[str, Any] = {}
     for part in run.parts().values():
         for field_name, field in part.model_fields.items():
@@ -47,9 +48,9 @@ def main(run: type[RunSettings], train: Callable[..., Iterator[Progress]], name:
     """Train from the command line with a progress bar; returns the exit status."""
     options = vars(parser(run, name).parse_args(arguments))
     files = {key: options.pop(key) for key in ("settings", "save", "checkpoint")}
-    keep = options.pop("keep")
+    keep, leave_out = options.pop("keep"), options.pop("leave_out")
     try:
-        _keep_file(options)
+        _keep_file(options, leave_out)
         settings = run.from_texts(options)
         if files["settings"]:
             saved = run.model_validate_json(files["settings"].read_text("utf-8"))
@@ -70,18 +71,30 @@ def main(run: type[RunSettings], train: Callable[..., Iterator[Progress]], name:
         return _fail(str(error))
 
 
-def _keep_file(options: dict[str, str]) -> None:
+def _keep_file(options: dict[str, str], leave_out: str) -> None:
     """Where ``--data`` names a file, keep what it holds, and train on that."""
     if not is_file(options.get("data", "")):
         return
     path, side = options["data"], options.get("image_side", str(DEFAULT_SIDE))
     if not side.isdecimal():
         raise ValueError(f"image_side is {side!r}, but it should be a whole number.")
-    array, notes = read_file(path, int(side))
-    options["data"] = store.keep(array)
-    print(f"{path} is kept as {options['data']}, the name it has in links and settings.")
-    for note in notes:
-        print(note)
+    options["data"] = kept_file(path, leave_out, int(side))
+
+
+def add_leave_out(p: argparse.ArgumentParser) -> None:
+    """Add the option that says what to leave out of a table."""
+    p.add_argument("--leave-out", default=",".join(leaving.DEFAULT), metavar="KIND[,KIND…]",
+                   help="what to leave out of a file with a table: index (a first column without "
+                   "a name that counts the rows), gaps (rows without a value), outliers (rows that "
+                   "stretch the scale), or nothing. Default: index.")
+
+
+def kept_file(path: str, leave_out: str, side: int = DEFAULT_SIDE) -> str:
+    """Keep what a file holds, print what there is to say about it, and return its name."""
+    name, sentences = keep_file(path, side, leave_out)
+    for sentence in sentences:
+        print(sentence)
+    return name
 
 
 def _train(progresses: Iterator[Progress], settings: RunSettings, files: dict[str, Any],

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from flowlab import cli
 from flowlab.comparison.contest import Contest
 from flowlab.comparison.plan import Comparison
+from flowlab.data.files import is_file
 from flowlab.jobs.choose import engine
 from flowlab.runs import Store
 from flowlab.settings import describe
@@ -31,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
                    "by default")
     p.add_argument("--recipes", default="models", metavar="MODULE", help="where the models are: a "
                    "module with RECIPES. Default: models.")
+    cli.add_leave_out(p)
     for name, field in Comparison.model_fields.items():
         p.add_argument(f"--{name}", default=argparse.SUPPRESS, metavar=cli.metavar(field),
                        help=cli.help_text(field))
@@ -42,11 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser().parse_args(arguments))
     link, csv, latex, workers, recipes = (
         options.pop(name) for name in ("link", "csv", "latex", "workers", "recipes"))
+    leave_out = options.pop("leave_out")
     told = dict(parse_qsl(urlsplit(link).query)) if "?" in link else {}
     told.pop("run", None)
     recipes = import_module(recipes).RECIPES
     try:
         options = {"models": ";".join(recipes), **told, **options}
+        if "data" in options:
+            options["data"] = ",".join(
+                cli.kept_file(name, leave_out) if is_file(name) else name
+                for name in map(str.strip, options["data"].split(",")))
         comparison = Comparison.model_validate(options)
         store = Store()
         with engine(("flowlab.comparison.trial",), workers) as runner:
@@ -55,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 contest.wait(told=lambda c: c.done > bar.n and bar.update(c.done - bar.n))
     except ValidationError as error:
         return _fail(describe(error))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return _fail(str(error))
     results = contest.table()
     print(f"Kept: the page Compare opens it with ?run={contest.id}", file=sys.stderr)

@@ -4,7 +4,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from flowlab.data import albums, zips
+from flowlab.data import albums, leaving, store, zips
 from flowlab.data.grey import read_picture
 from flowlab.data.tables import Table, dimensions, is_stack, read_npy, read_text
 from flowlab.settings import shown
@@ -91,8 +91,39 @@ def read_file(path: str, side: int = DEFAULT_SIDE) -> tuple[np.ndarray, tuple[st
     OSError
         When there is no such file.
     """
+    array, notes, _ = _read(path, side, leaving.Listed(leaving.DEFAULT))
+    return array, notes
+
+
+def keep_file(path: str, side: int = DEFAULT_SIDE, leave_out: str = ",".join(leaving.DEFAULT)
+              ) -> tuple[str, tuple[str, ...]]:
+    """Read a file as `read_file` does, and keep what it holds.
+
+    Parameters
+    ----------
+    path : str
+    side : int
+    leave_out : str
+        What to leave out of a table, as `flowlab.data.leaving.listed` reads it.
+
+    Returns
+    -------
+    tuple
+        The name of the data in the store; and sentences on what was done and could be done.
+    """
+    leave = leaving.listed(leave_out)
+    array, notes, names = _read(path, side, leave)
+    name = store.keep(array, names)
+    return name, (f"{path} is kept as {name}, the name it has in links and settings.", *notes,
+                  *leave.offers())
+
+
+def _read(path: str, side: int, leave: leaving.Listed
+          ) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
+    """What a file holds, sentences on it, and the names of its columns."""
     with Path(path).open("rb") as file:
         content = file.read(albums.MAX_BYTES + 1)
+    names: tuple[str, ...] = ()
     try:
         content, kind, notes = opened(content, path)
         if kind == "zip" or (kind == "npy" and is_stack(content)):
@@ -100,8 +131,13 @@ def read_file(path: str, side: int = DEFAULT_SIDE) -> tuple[np.ndarray, tuple[st
         elif kind in PICTURES:
             array, more = read_picture(content)
         else:
-            table = read_table(content, kind)
-            array, more = table.points(tuple(range(len(table.names))))
+            table = leaving.without_index(read_table(content, kind), leave)
+            names = table.names if table.named else ()
+            array, more = leaving.points(table, tuple(range(len(table.names))), leave)
     except ValueError as error:
+        if "gaps" in leave.others:
+            sentence = str(error).removesuffix(".")
+            raise ValueError(f"{path}: {sentence}, or leave {leave.others['gaps']} out with "
+                             f"{leave.option('gaps')}.") from error
         raise ValueError(f"{path}: {error}") from error
-    return array, (*notes, *more)
+    return array, (*notes, *more), names

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowlab.data.store import load
+from flowlab.data.store import columns_of, load
 from flowlab.data.target import Target, check_draw, square_window
 
 _SHOWN = (0.2, 99.8)  # percent of the points between these lie in the window
@@ -31,6 +31,8 @@ class Points:
     ----------
     columns : int
         Numbers in a point, d.
+    names : tuple of str
+        One for each column, as the store has them now; empty where they have none.
     event_shape : tuple of int
         ``(d,)``.
     entropy : None
@@ -52,6 +54,11 @@ class Points:
 
     def __repr__(self) -> str:
         return f"target({self.name!r})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        names = columns_of(self.name)
+        return names if len(names) == self.columns else ()
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """Draw points without putting any back.

@@ -5,6 +5,7 @@ data for ever. The numbers are in a folder that page and workers share, one ``.n
 """
 
 import hashlib
+import json
 import os
 import re
 from pathlib import Path
@@ -32,14 +33,19 @@ def is_own(name: object) -> bool:
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
-def keep(array: np.ndarray) -> str:
+def keep(array: np.ndarray, columns: tuple[str, ...] = ()) -> str:
     """Keep an array; the oldest ones go when there are too many.
+
+    Names of columns are kept beside it. They have no part in its name, so the same numbers under
+    other names are the same data, which go by their newest names.
 
     Parameters
     ----------
     array : numpy.ndarray
         Float32 points, one a row; the uint8 weights of a picture, (rows, columns); or uint8 images,
         (n, height, width).
+    columns : tuple of str
+        Names of the columns of points, where they have any.
 
     Returns
     -------
@@ -58,6 +64,8 @@ def keep(array: np.ndarray) -> str:
         with (files.replacing(folder() / f"{name}.npy") as path,  # another process may be reading
               path.open("wb") as file):
             np.save(file, array, allow_pickle=False)
+        if columns:
+            files.write(folder() / f"{name}.json", json.dumps({"columns": columns}).encode())
         _drop_oldest()
     except OSError as error:
         raise ValueError(f"The points cannot be kept in {folder()}: make it writable, or name "
@@ -90,6 +98,18 @@ def load(name: str) -> np.ndarray:
     return array
 
 
+def columns_of(name: str) -> tuple[str, ...]:
+    """The names of the columns of points that were kept under this name; empty without any."""
+    if not is_own(name):
+        return ()
+    try:
+        names = json.loads((folder() / f"{name}.json").read_text("utf-8"))["columns"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ()
+    good = isinstance(names, list) and all(isinstance(n, str) and n.isprintable() for n in names)
+    return tuple(names) if good else ()
+
+
 def _name(array: np.ndarray) -> str:
     kind = f"{array.dtype.str} {array.shape}".encode()
     return "own-" + hashlib.sha256(kind + array.tobytes()).hexdigest()[:16]
@@ -108,3 +128,4 @@ def _drop_oldest() -> None:
         total += size
         if count > MAX_FILES or total > limits().max_own_data * MEGA:
             path.unlink(missing_ok=True)
+            path.with_suffix(".json").unlink(missing_ok=True)

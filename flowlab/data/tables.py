@@ -46,6 +46,8 @@ class Table:
         Sentences on what was left out or assumed.
     index : bool
         Whether the first column has no name and counts the rows.
+    named : bool
+        Whether the columns have names of their own.
     """
 
     names: tuple[str, ...]
@@ -53,6 +55,7 @@ class Table:
     lines: np.ndarray
     notes: tuple[str, ...] = ()
     index: bool = False
+    named: bool = False
 
     def points(self, columns: tuple[int, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
         """Return the chosen columns as points, and notes on what was done to them.
@@ -238,7 +241,8 @@ def read_text(content: bytes) -> Table:
     columns, notes = text.columns()
     return Table(tuple(columns), np.array(list(columns.values()), dtype=np.float64).T,
                  np.array(text.lines), text.notes + notes,
-                 index=text.counted and text.names[0] in columns and len(columns) > 2)
+                 index=text.counted and text.names[0] in columns and len(columns) > 2,
+                 named=text.named)
 
 
 def _rows(count: int) -> str:

@@ -33,6 +33,8 @@ class Text:
         What parts the columns.
     counted : bool
         Whether the first column has no name and counts the rows, as pandas and R write it.
+    named : bool
+        Whether the columns have names of their own.
     notes : tuple of str
         Sentences on what was assumed.
     """
@@ -42,6 +44,7 @@ class Text:
     lines: list[int]
     separator: str
     counted: bool
+    named: bool
     notes: tuple[str, ...]
 
     def columns(self) -> tuple[dict[str, list[float]], tuple[str, ...]]:
@@ -251,7 +254,8 @@ def _named(rows: list[list[str]], lines: list[int], separator: str, comments: Li
     counted = bool(names) and names[0] in ("", "Unnamed: 0") and counts(rows)
     if counted:
         names = ["index", *names[1:]]
-    return Text(_unique(names or [""] * width), rows, lines, separator, counted, tuple(notes))
+    return Text(_unique(names or [""] * width), rows, lines, separator, counted,
+                bool(names), tuple(notes))
 
 
 def _check_zeros(rows: list[list[str]], lines: list[int], separator: str) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from flowlab import cli
+from flowlab.data.files import DEFAULT_SIDE, is_file
 from flowlab.figures import png
 from flowlab.files import write
 from flowlab.jobs.choose import engine
@@ -36,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
                    "beside the sweep, with the ending .png")
     p.add_argument("--workers", type=int, metavar="N", help="how many runs go on at once; by "
                    "default as many as there are cores")
+    cli.add_leave_out(p)
     p.add_argument("--dry", action="store_true", help="only say what there is to train")
     return p
 
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     recipes = importlib.import_module("models").RECIPES
     try:
-        settings = SweepSettings.read(options.sweep)
+        settings = _with_files(SweepSettings.read(options.sweep), options.leave_out)
         if settings.model not in recipes:
             raise ValueError(f"There is no model {settings.model!r}: choose one of "
                              f"{', '.join(recipes)}.")
@@ -59,6 +62,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _with_files(settings: SweepSettings, leave_out: str) -> SweepSettings:
+    """The sweep with the names of kept data in place of files."""
+    side = settings.settings.get("image_side", DEFAULT_SIDE)
+    names = {}
+
+    def kept(data: object) -> object:
+        if not isinstance(data, str) or not is_file(data):
+            return data
+        if data not in names:
+            names[data] = cli.kept_file(data, leave_out, side if type(side) is int else
+                                        DEFAULT_SIDE)
+        return names[data]
+
+    common, swept = dict(settings.settings), dict(settings.sweep)
+    if "data" in common:
+        common["data"] = kept(common["data"])
+    if isinstance(swept.get("data"), tuple):
+        swept["data"] = tuple(map(kept, swept["data"]))
+    return settings.model_copy(update={"settings": common, "sweep": swept})
 
 
 def train(sweep: Sweep, workers: int | None = None) -> None:

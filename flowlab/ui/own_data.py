@@ -2,12 +2,13 @@
 
 import io
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
 import torch
 
-from flowlab.data import Picture, Points, image_set, store, target
+from flowlab.data import Picture, Points, image_set, leaving, store, target
 from flowlab.data.albums import SIDES, read_images
 from flowlab.data.drawn import drawn
 from flowlab.data.files import DEFAULT_SIDE, PICTURES, TABLES, opened, read_table
@@ -30,7 +31,17 @@ DENSE = {"automatic": "Automatic", "dark": "Where it is dark", "bright": "Where 
 GRID = 160
 _HERE = Path(__file__).parent
 
-Found = tuple[np.ndarray, tuple[str, ...]]
+#: What can be left out of a table: what it is, and why.
+LEAVE = {"index": "It has no name and only counts the rows.", "gaps": "They have gaps.",
+         "outliers": "They stretch the scale, so that the flow sees little of all others."}
+
+
+class Found(NamedTuple):
+    """What was given: points, a picture or images; sentences on it; and the columns' names."""
+
+    array: np.ndarray
+    notes: tuple[str, ...]
+    names: tuple[str, ...] = ()
 
 
 def open_dialog(prefix: str) -> None:
@@ -90,12 +101,13 @@ def _content(prefix: str) -> None:
                            "get the same name there, so that links and settings hold.")
         _look(found, problem)
     if use and found is not None:
-        _use(prefix, found[0])
+        _use(prefix, found)
 
 
-def _use(prefix: str, array: np.ndarray) -> None:
+def _use(prefix: str, found: Found) -> None:
+    array = found.array
     try:
-        name = store.keep(array)
+        name = store.keep(array, found.names)
     except ValueError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
@@ -118,7 +130,7 @@ def _draw() -> Found | None:
     if result.strokes is not None:
         st.session_state[STROKES] = result.strokes
     strokes = st.session_state[STROKES]
-    return (drawn(strokes), ()) if strokes else None
+    return Found(drawn(strokes), ()) if strokes else None
 
 
 def _file() -> Found | None:
@@ -135,8 +147,8 @@ def _file() -> Found | None:
     limits().refuse("max_upload", file.size / 1e6, f"This file has {file.size / 1e6:.1f} MB",
                     "give a smaller one")
     content, kind, notes = opened(file.getvalue(), file.name)
-    array, more = _read_file(content, kind)
-    return array, (*notes, *more)
+    found = _read_file(content, kind)
+    return found._replace(notes=(*notes, *found.notes))
 
 
 def _read_file(content: bytes, kind: str) -> Found:
@@ -145,11 +157,11 @@ def _read_file(content: bytes, kind: str) -> Found:
         side = st.slider("Side of the images (pixels)", *SIDES, DEFAULT_SIDE, SIDE_STEP,
                          key="own.side", help="Height and width that all get. Small ones are "
                          "learned in minutes, large ones take hours.")
-        return _album(content, kind, side)
+        return Found(*_album(content, kind, side))
     if kind in PICTURES:
         dense = st.selectbox("Density is high", list(DENSE), format_func=DENSE.get, key="own.dense",
                              help="Automatic: dark or bright, whichever covers less.")
-        return read_picture(content, dense)
+        return Found(*read_picture(content, dense))
     return _columns(_read(content, kind))
 
 
@@ -160,21 +172,34 @@ def _paste() -> Found | None:
 
 
 def _columns(table: Table) -> Found:
+    """What of a table is learned: which columns, and without which rows."""
+    table = leaving.without_index(table, _leave)
+    columns = _chosen(table)
+    points, notes = leaving.points(table, columns, _leave)
+    return Found(points, notes, tuple(table.names[c] for c in columns) if table.named else ())
+
+
+def _leave(kind: str, what: str) -> bool:
+    """Ask whether to leave something out of a table."""
+    return st.checkbox(f"Leave {what} out", value=kind in leaving.DEFAULT, key=f"own.leave.{kind}",
+                       help=LEAVE[kind])
+
+
+def _chosen(table: Table) -> tuple[int, ...]:
     """Where there are more than two columns, let two be chosen, or take all."""
     count = len(table.names)
     if count <= 2:
-        return table.points((0, 1))
+        return tuple(range(count))
     every = st.segmented_control(
         "Columns", ("Two of them", "All"), default="Two of them", key="own.columns", required=True,
         help="Two are points of the plane, with every picture there is. All are learned together; "
         "pictures then show each pair of the first four.")
     if every == "All":
-        return table.points(tuple(range(count)))
+        return tuple(range(count))
     across, up = st.columns(2)
     common = {"options": range(count), "format_func": lambda i: table.names[i]}
-    x = across.selectbox("Column for x", index=0, key=f"own.x.{count}", **common)
-    y = up.selectbox("Column for y", index=1, key=f"own.y.{count}", **common)
-    return table.points((x, y))
+    return (across.selectbox("Column for x", index=0, key=f"own.x.{count}", **common),
+            up.selectbox("Column for y", index=1, key=f"own.y.{count}", **common))
 
 
 @st.cache_data(show_spinner="Reading the file", max_entries=4)
@@ -183,7 +208,7 @@ def _read(content: bytes, kind: str) -> Table:
 
 
 @st.cache_data(show_spinner="Reading the images", max_entries=4)
-def _album(content: bytes, kind: str, side: int) -> Found:
+def _album(content: bytes, kind: str, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
     return read_images(content, kind, side)
 
 
@@ -195,15 +220,14 @@ def _look(found: Found | None, problem: str | None) -> None:
         st.info("Nothing yet: what you give shows up here before it is used.",
                 icon=":material/visibility:")
     else:
-        array, notes = found
-        picture, facts = _seen(array, theme())
+        picture, facts = _seen(found.array, theme(), found.names)
         image.show(picture, facts, 240)
-        st.caption(facts)
-        for note in notes:
+        st.caption(plain(facts))
+        for note in found.notes:
             st.caption(plain(note))
 
 
-def _seen(array: np.ndarray, appearance: str) -> tuple[bytes, str]:
+def _seen(array: np.ndarray, appearance: str, names: tuple[str, ...]) -> tuple[bytes, str]:
     if array.ndim == 3:
         return (png(image_thumbnail(array, 255, theme=appearance)),
                 f"{len(array):,} images of {array.shape[1]} × {array.shape[2]} pixels; the first "
@@ -217,10 +241,11 @@ def _seen(array: np.ndarray, appearance: str) -> tuple[bytes, str]:
                 f"A density of {columns} × {rows} pixels; entropy {truth.entropy:.3f} nats.")
     truth = Points(array, "")
     low, high = array.min(axis=0), array.max(axis=0)
+    x, y = (names or ("x", "y"))[:2]
     more = "" if truth.columns == 2 else f" of {truth.columns} numbers, of which two are shown"
     return (png(thumbnail(truth.sample(1500)[:, :2].numpy(), truth.limits, theme=appearance)),
-            f"{len(array):,} points{more}; x from {low[0]:.3g} to {high[0]:.3g}, "
-            f"y from {low[1]:.3g} to {high[1]:.3g}.")
+            f"{len(array):,} points{more}; {x} from {low[0]:.3g} to {high[0]:.3g}, "
+            f"{y} from {low[1]:.3g} to {high[1]:.3g}.")
 
 
 def _npy(points: np.ndarray) -> bytes:
