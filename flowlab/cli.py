@@ -109,7 +109,8 @@ def _train(progresses: Iterator[Progress], settings: RunSettings, files: dict[st
             if files["checkpoint"] and rank == 0:
                 progress.snapshot.save(files["checkpoint"])
     if progress is None:
-        return _fail(f"The checkpoint has all {epochs} epochs already: ask for more with --epochs.")
+        return _fail(f"The checkpoint has all {epochs} epochs already, or stopped early: ask for "
+                     "more with --epochs, or with --patience.")
     status = 1 if progress.outcome == "diverged" else 0
     if rank > 0:  # the first process speaks and writes for all
         return status

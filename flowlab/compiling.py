@@ -54,6 +54,8 @@ def refusal(flow: Flow, objective: str) -> str:
         return "Only steps on a processor are compiled."
     if any(isinstance(layer, BatchNorm) for layer in flow.modules()):
         return "A step with batch normalisation is not compiled."
+    if not all(p.requires_grad for p in flow.parameters()):
+        return "A step with frozen layers is not compiled."
     if type(flow).__module__ == "__main__":  # the compiling process could not import it
         return "Only steps of a flow that a module defines are compiled; this one is in a script."
     if not any(map(shutil.which, COMPILERS)):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlab.flow import Flow
+from flowlab.layers.elementwise import moments
 
 #: Images that are measured together; more would only take more memory.
 IMAGES = 1000
@@ -25,8 +26,20 @@ def nll(flow: Flow, x: Tensor, context: Tensor | None = None) -> float:
 @torch.no_grad()
 def inverse_error(flow: Flow, x: Tensor, context: Tensor | None = None) -> float:
     """Largest absolute difference between ``x`` and ``forward(inverse(x))``, in data units."""
+    return _differences(flow, x, context).max().item()
+
+
+@torch.no_grad()
+def relative_inverse_error(flow: Flow, x: Tensor, context: Tensor | None = None) -> float:
+    """As `inverse_error`, in standard deviations of a feature, and beyond the rounding of ``x``."""
+    rounding = 4 * torch.finfo(x.dtype).eps * x.abs()
+    _, std = moments(x, x.shape[1:] if x.ndim == 2 else (x.shape[1], 1, 1))
+    return ((_differences(flow, x, context) - rounding) / std).max().item()
+
+
+def _differences(flow: Flow, x: Tensor, context: Tensor | None) -> Tensor:
     z, _ = flow.inverse(x, context)
-    return (flow.forward(z, context)[0] - x).abs().max().item()
+    return (flow.forward(z, context)[0] - x).abs()
 
 
 def bits_per_dimension(nats: float, event_shape: tuple[int, ...]) -> float:

@@ -19,6 +19,12 @@ def started() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
+def check_device(device: str | torch.device) -> None:
+    """Raise ValueError for a GPU where there is none."""
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is cuda, but PyTorch finds no NVIDIA GPU here: leave it at cpu.")
+
+
 @contextmanager
 def group(device: str) -> Iterator[int]:
     """Join the processes that ``torchrun`` started, and leave them at the end.
@@ -32,7 +38,13 @@ def group(device: str) -> Iterator[int]:
     ------
     int
         The rank of this process; 0 where there is only one.
+
+    Raises
+    ------
+    ValueError
+        For a GPU where there is none.
     """
+    check_device(device)
     if not started():
         yield 0
         return

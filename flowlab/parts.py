@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from flowlab.data.caveats import caveats
 from flowlab.data.images import Images, dequantise
 from flowlab.flow import Flow
+from flowlab.layers.elementwise import RESOLVED
 from flowlab.settings import TrainingSettings
 
 #: Training points that say enough where not all are needed.
@@ -49,6 +52,8 @@ class Parts:
         Their classes.
     pixels : bool
         Whether they are images, which get noise whenever they are used.
+    concern : str
+        One sentence on points whose density has no maximum, or nothing.
 
     Raises
     ------
@@ -58,6 +63,7 @@ class Parts:
 
     def __init__(self, flow: Flow, source: Any, settings: TrainingSettings) -> None:
         self.seed, self.device, self.dtype = settings.seed, flow.device, flow.dtype
+        self.concern = ""
         self.pixels = isinstance(source, Images)
         if self.pixels:
             self._take_images(flow, source)
@@ -85,21 +91,28 @@ class Parts:
                 None if context is None else context[:SOME])
 
     def _take_points(self, flow: Flow, source: Any, settings: TrainingSettings) -> None:
-        context = None
+        labels = None
         if hasattr(source, "sample"):
             x = source.sample(settings.points, seed=settings.seed)
-        elif isinstance(source, tuple):
-            x, context = source
+        elif _is_pair(source, flow):
+            x, labels = source
         else:
             x = source
-        if len(x) < 2 or tuple(x.shape[1:]) != flow.event_shape:
+        x = _numbers(x, "points").detach()
+        if x.ndim == 0 or len(x) < 2 or tuple(x.shape[1:]) != flow.event_shape:
             raise ValueError(f"Expected at least 2 points of shape {flow.event_shape} to "
                              f"train on; got {tuple(x.shape)}.")
         if not bool(torch.isfinite(x).all()):
             raise ValueError("The points hold NaN or infinity: remove those rows.")
+        if not hasattr(source, "log_prob"):
+            _check_spread(x, self.dtype)
+            if x.ndim == 2:
+                names = tuple(str(i + 1) for i in range(x.shape[1]))
+                self.concern = next(iter(caveats(x.cpu().numpy(), names)), "")
+        context = _classes(labels, len(x), flow.settings.classes)
         test, train = split(len(x), settings)
         x = x.to(self.dtype)
-        self.train_x, self.test_x = (x[i].to(self.device) for i in (train, test))
+        self.train_x, self.test_x = (x[i.to(x.device)].to(self.device) for i in (train, test))
         self.train_context, self.test_context = (
             None if context is None else context[i].to(self.device) for i in (train, test))
 
@@ -109,12 +122,101 @@ class Parts:
         if images.event_shape != flow.event_shape:
             raise ValueError(f"The images have the shape {images.event_shape} and the flow "
                              f"{flow.event_shape}: set event_shape to the images' own.")
-        if flow.settings.classes and not 1 <= images.classes <= flow.settings.classes:
-            raise ValueError(f"The images have {images.classes} classes and the flow "
-                             f"{flow.settings.classes}: set classes to {images.classes}.")
+        if flow.settings.classes:
+            if not 1 <= images.classes <= flow.settings.classes:
+                raise ValueError(f"The images have {images.classes} classes and the flow "
+                                 f"{flow.settings.classes}: set classes to {images.classes}.")
+            _classes(images.labels, len(images), flow.settings.classes)
         self.train_x = x.to(self.device)
         self.test_x = dequantise(test_x.to(self.device),
                                  generator(self.seed, TEST_NOISE, self.device), self.dtype)
         self.train_context, self.test_context = (
             labels.to(self.device) if flow.settings.classes else None
             for labels in (labels, test_labels))
+
+
+def _is_pair(source: Any, flow: Flow) -> bool:
+    """Whether it is points and their classes, and not two points or images."""
+    if not isinstance(source, (tuple, list)) or len(source) != 2:
+        return False
+    try:
+        return np.ndim(source[0]) == 1 + len(flow.event_shape)
+    except ValueError:  # rows of unequal length
+        return isinstance(source, tuple)
+
+
+def _numbers(values: Any, what: str) -> Tensor:
+    """A tensor, an array, or lists of real numbers as a tensor.
+
+    Raises
+    ------
+    ValueError
+        When they are something else.
+    """
+    try:
+        if not isinstance(values, Tensor):
+            array = np.asarray(values)
+            if array.dtype.kind not in "fiub":
+                raise TypeError("no numbers")
+            # Arrays may be read backwards, or not to be written to; tensors know neither.
+            values = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C"))
+        if values.is_complex():
+            raise TypeError("complex numbers")
+        # Of a source made in inference mode autograd would want to know nothing.
+        return values.clone() if values.is_inference() else values
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"Give the {what} as a tensor, an array or rows of real numbers; "
+                         f"got {type(values).__name__}.") from error
+
+
+def _check_spread(x: Tensor, dtype: torch.dtype) -> None:
+    """Raise ValueError where a column, or a channel, has no spread that ``dtype`` resolves."""
+    limits, name = torch.finfo(dtype), str(dtype).removeprefix("torch.")
+    other = "subtract an offset from it" + (
+        "" if dtype == torch.float64 else ", or set precision to float64 (and keep the points in "
+        "it)") + "; leave it out if it only holds rounding errors."
+    for i, column in enumerate(x.double().unbind(1), 1):
+        low, high = column.aminmax()
+        what = "Column" if x.ndim == 2 else "Channel"
+        if max(-low, high) > limits.max:
+            raise ValueError(f"{what} {i} has numbers too large for {name}: change its unit.")
+        if low == high:
+            continue
+        mean = column.mean().item()
+        spread = (column - mean).square().mean().sqrt().item()
+        if spread <= RESOLVED * limits.eps * abs(mean):
+            raise ValueError(f"{what} {i} varies by only {spread:.2g} around {mean:.6g}, which "
+                             f"{name} cannot resolve: {other}")
+        if spread < limits.tiny / limits.eps:
+            raise ValueError(f"{what} {i} varies by only {spread:.2g}, which is too small for "
+                             f"{name}: change its unit.")
+
+
+def _classes(labels: Any, count: int, classes: int) -> Tensor | None:
+    """The classes of ``count`` points as int64, for a flow with so many; None where it has none.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, when they do not fit.
+    """
+    if (labels is None) != (classes == 0):
+        raise ValueError("The points have classes and the flow has none: set its classes, or leave "
+                         "them out." if classes == 0 else
+                         f"The flow has {classes} classes: give a pair, points and their classes, "
+                         "or set classes to 0.")
+    if labels is None:
+        return None
+    labels = _numbers(labels, "classes")
+    if labels.dtype.is_floating_point or labels.shape != (count,):
+        raise ValueError(f"Expected classes as integers of shape ({count},); got {labels.dtype} "
+                         f"of shape {tuple(labels.shape)}: convert them, such as with .long().")
+    labels = labels.cpu().long()
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise ValueError(f"The points have classes from {low} to {high}, and the flow {classes}, "
+                         f"from 0 to {classes - 1}: number them from 0, and set classes to fit.")
+    if 2 * classes > count:
+        raise ValueError(f"{count} points are too few for {classes} classes: set classes to the "
+                         "number there are, with two points for each at least.")
+    return labels

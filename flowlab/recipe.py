@@ -7,6 +7,7 @@ import torch
 from flowlab.data import Images, Points, Target, image_set, target
 from flowlab.data.images import is_image_set
 from flowlab.flow import Flow
+from flowlab.parallel import check_device
 from flowlab.settings import FlowSettings, RunSettings, SourceSettings, TrainingSettings
 from flowlab.training import Progress, Snapshot, train
 
@@ -21,8 +22,7 @@ def build(model: type[Flow], settings: RunSettings) -> Flow:
     ValueError
         When the run is to be on a GPU and there is none, or its source cannot be had.
     """
-    if settings.training.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is cuda, but PyTorch finds no NVIDIA GPU here: leave it at cpu.")
+    check_device(settings.training.device)
     fitting = fitted(settings.flow, source_of(settings.source))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.training.seed)

@@ -7,6 +7,7 @@ pulling it pauses it.
 import math
 import time
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -20,7 +21,7 @@ from flowlab.compiling import Compiler, joined
 from flowlab.denormals import without_denormals
 from flowlab.flow import Flow
 from flowlab.layers import BatchNorm
-from flowlab.metrics import inverse_error, nll
+from flowlab.metrics import inverse_error, nll, relative_inverse_error
 from flowlab.parts import Parts, generator
 from flowlab.progress import Progress, Recent
 from flowlab.settings import TrainingSettings
@@ -49,12 +50,15 @@ def train(flow: Flow, source: Any, settings: TrainingSettings, *,
     source : Target, Images, Tensor, or pair of Tensors
         A target of `flowlab.data`; or its images, which get fresh uniform noise at every step and
         are measured with the same noise each time; or points ``(n, *event_shape)``; or points and
-        their classes ``(n,)``.
+        their classes ``(n,)``, integers from 0. Tensors may be arrays or lists as well.
     settings : TrainingSettings
+        With ``device="cuda"`` or ``precision="float64"`` the flow is moved there; their defaults
+        leave it as it is.
     every : "epoch" or "batch"
         How often to yield.
     resume : Snapshot, optional
-        Go on from here, with the numbers an unbroken run would have had.
+        Go on from here, with the numbers an unbroken run would have had; settings that were changed
+        meanwhile count from here on.
 
     Yields
     ------
@@ -67,13 +71,29 @@ def train(flow: Flow, source: Any, settings: TrainingSettings, *,
     ValueError
         When the source does not fit the flow, or the objective needs a density it lacks.
     """
-    trainer = _Trainer(flow, source, settings, resume)
-    sent: float | None = None
-    for progress in trainer.run():
-        if every == "batch" or progress.snapshot is not None:
-            sent = yield progress
-            if sent is not None:
-                trainer.learning_rate = TrainingSettings(learning_rate=sent).learning_rate
+    with _gradients():
+        trainer = _Trainer(flow, source, settings, resume)
+        run = trainer.run()
+    try:
+        while True:
+            with _gradients():
+                progress = next(run, None)
+            if progress is None:
+                return
+            if every == "batch" or progress.snapshot is not None:
+                sent = yield progress
+                if sent is not None:
+                    trainer.learning_rate = TrainingSettings(learning_rate=sent).learning_rate
+    finally:
+        with _gradients():
+            run.close()
+
+
+@contextmanager
+def _gradients() -> Iterator[None]:
+    """Gradients, also for one who trains under ``torch.no_grad`` or ``torch.inference_mode``."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 class _Trainer:
@@ -82,6 +102,18 @@ class _Trainer:
     def __init__(self, flow: Flow, source: Any, settings: TrainingSettings,
                  resume: Snapshot | None) -> None:
         self.flow, self.settings = flow, settings
+        parallel.check_device(settings.device)
+        self.parameters = [p for p in flow.parameters() if p.requires_grad]
+        if not self.parameters:
+            raise ValueError("All layers of the flow are frozen: set requires_grad_(True) on those "
+                             "to train.")
+        if any(p.is_inference() for p in self.parameters):
+            raise ValueError("The flow was made under torch.inference_mode, which allows no "
+                             "gradients: make it outside.")
+        if settings.device == "cuda":
+            flow.cuda()
+        if settings.precision == "float64":
+            flow.double()
         self.target = source if hasattr(source, "log_prob") else None
         self.parts = Parts(flow, source, settings)
         if settings.objective == "reverse" and not getattr(self.target, "full_support", False):
@@ -95,7 +127,6 @@ class _Trainer:
             flow.initialise(*self.parts.some())
         else:
             _load(flow, resume.weights)
-        self.parameters = [p for p in flow.parameters() if p.requires_grad]
         self.statistics = [value for layer in flow.modules() if isinstance(layer, BatchNorm)
                            for value in (layer.mean, layer.variance)]
         self.weights = _flatten(self.parameters)
@@ -128,7 +159,9 @@ class _Trainer:
         """Train to the end; yield after every batch, with a snapshot after the last of an epoch."""
         settings = self.settings
         try:
-            while self.epoch < settings.epochs and not self._stops():
+            if settings.patience and self.stale and self._outcome() != "running":
+                yield self._with_the_best(math.nan)  # resumed at its end
+            while self._outcome() == "running":
                 losses = []
                 self._swap()
                 order = torch.randperm(len(self.parts.train_x), generator=generator(
@@ -246,7 +279,9 @@ class _Trainer:
         self.train_nll = nll(self.flow, *self.parts.measured())
         self.kl = None if self.best_nll is None else self.test_nll - self.best_nll
         context = None if test_context is None else test_context[:INVERSE_POINTS]
-        self.inverse_error = inverse_error(self.flow, test_x[:INVERSE_POINTS], context)
+        points = self.flow, test_x[:INVERSE_POINTS], context
+        self.inverse_error = inverse_error(*points)
+        self.off = relative_inverse_error(*points)
 
     def _after_epoch(self, loss: float) -> Iterator[Progress]:
         """The epoch's progress; where the training ends, that of the flow it hands back."""
@@ -254,47 +289,51 @@ class _Trainer:
         if self.test_nll < self.best:
             self._note_best()
         self.last_good = self._snapshot()
-        outcome, reason = "running", self._concern()
-        if self._stops():
-            outcome = "early stop"
-        elif self.epoch == self.settings.epochs:
-            outcome = "finished"
-            reason = reason or (self.compiler.trouble if self.compiler else "")
-        if outcome == "running" or not self.settings.patience or self.stale == 0:
-            yield self._progress(loss, 0, outcome, reason, self.last_good)
+        outcome, reason = self._outcome(), self._concern()
+        if outcome != "running" and self.settings.patience and self.stale:
+            yield self._progress(loss, 0, "running", reason, self.last_good)
+            yield self._with_the_best(loss)
             return
-        yield self._progress(loss, 0, "running", reason, self.last_good)
+        if outcome == "finished":
+            reason = reason or (self.compiler.trouble if self.compiler else "")
+        yield self._progress(loss, 0, outcome, reason, self.last_good)
+
+    def _outcome(self) -> str:
+        if 0 < self.settings.patience <= self.stale:
+            return "early stop"
+        return "finished" if self.epoch >= self.settings.epochs else "running"
+
+    def _with_the_best(self, loss: float) -> Progress:
+        """The end of a training that hands back an earlier epoch's weights."""
         self._hand_back()
         self._measure()
-        since = f"The test NLL has not fallen for {self.stale} epoch{'s'[:self.stale > 1]}: "
-        yield self._progress(loss, 0, outcome, (
-            since + ("stopped, with" if outcome == "early stop" else "these are")
-            + f" the weights of epoch {self.best_epoch}."), self.last_good)
+        outcome = self._outcome()
+        end = "stopped, with" if outcome == "early stop" else "these are"
+        return self._progress(loss, 0, outcome, (
+            f"The test NLL has not fallen for {self.stale} epoch{'s'[:self.stale > 1]}: {end} the "
+            f"weights of epoch {self.best_epoch}."), self.last_good)
 
     def _note_best(self) -> None:
         """The flow is the best so far."""
         self.stale, self.best, self.best_epoch = 0, self.test_nll, self.epoch
-        if self.settings.patience:
-            self.best_weights = self._state()
+        self.best_weights = self._state() if self.settings.patience else None
 
     def _hand_back(self) -> None:
         """Give the flow the weights that the training promises: with early stop the best."""
         if self.settings.patience and self.best_weights is not None:
             self.flow.load_state_dict(self.best_weights)
 
-    def _stops(self) -> bool:
-        return 0 < self.settings.patience <= self.stale
-
     def _concern(self) -> str:
         """One sentence on what looks wrong though the loss is finite, or nothing."""
-        if self.inverse_error > 1e-2:
-            return (f"The inverse is off by {self.inverse_error:.1g} data units: the flow stretches"
-                    " too much for its precision; lower the learning rate or the log-scale bound.")
+        if self.off > 1e-2:
+            return (f"The inverse is off by {self.off:.1g} of the data's standard deviation: the "
+                    "flow stretches too much for its precision; lower the learning rate or the "
+                    "log-scale bound.")
         if (self.settings.objective == "forward" and self.test_nll > self.best + 0.5
                 and self.test_nll > self.train_nll + 0.5):
             return ("The test NLL is rising while the training NLL falls: the flow is overfitting; "
                     "use more points, a smaller network, weight decay or early stop.")
-        return ""
+        return self.parts.concern
 
     def _diverged(self, loss: float, what: str) -> Progress:
         self._restore(self.last_good)

@@ -39,7 +39,8 @@ class BatchNorm(Bijection):
         self.register_buffer("mean", torch.zeros(*shape))
         self.register_buffer("variance", torch.ones(*shape))
         self.register_buffer("initialised", torch.tensor(False))
-        self._seen: Tensor | None = None
+        #: Of the last batch: its mean, and its variance about the moving one.
+        self._seen: tuple[Tensor, Tensor] | None = None
 
     def initialise(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         if not self.initialised:
@@ -52,11 +53,9 @@ class BatchNorm(Bijection):
     @torch.no_grad()
     def commit(self) -> None:
         if self._seen is not None:
-            # Variance about the old mean: it needs no second pass, and works for one point.
-            shape = self.mean.shape
-            spread = mean_over((self._seen - self.mean).square(), shape)
-            self.variance.lerp_(spread, self.momentum)
-            self.mean.lerp_(mean_over(self._seen, shape), self.momentum)
+            mean, variance = self._seen
+            self.variance.lerp_(variance, self.momentum)
+            self.mean.lerp_(mean, self.momentum)
             self._seen = None
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -64,7 +63,10 @@ class BatchNorm(Bijection):
         return torch.addcmul(self.mean, z, scale), log_det_of(scale.log(), z)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        if self.training and torch.is_grad_enabled():
-            self._seen = x.detach()
+        if self.training and torch.is_grad_enabled() and (
+                not torch._C._are_functorch_transforms_active()):
+            shape, batch = self.mean.shape, x.detach()
+            # Variance about the old mean: it needs no second pass, and works for one point.
+            self._seen = mean_over(batch, shape), mean_over((batch - self.mean).square(), shape)
         scale = torch.sqrt(self.variance + self.epsilon)
         return (x - self.mean) / scale, -log_det_of(scale.log(), x)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from flowlab.bijection import Bijection
 
-SMALLEST_STD = 1e-6  # below this a feature counts as constant, and is only shifted
+#: Rounding errors of its mean below which a feature's spread is none: it is only shifted.
+RESOLVED = 16
 
 
 def mean_over(x: Tensor, shape: Sequence[int]) -> Tensor:
@@ -24,10 +25,15 @@ def mean_over(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def moments(x: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation, the latter 1 where a feature is constant; see `mean_over`."""
-    mean = mean_over(x, shape)
-    std = mean_over((x - mean).square(), shape).sqrt()
-    return mean, torch.where(std > SMALLEST_STD * (1 + mean.abs()), std, torch.ones_like(std))
+    """Mean and standard deviation, the latter 1 where a feature is constant; see `mean_over`.
+
+    Both are computed in float64, and are in ``x``'s own type.
+    """
+    wide = x.double()
+    mean = mean_over(wide, shape)
+    std = mean_over((wide - mean).square(), shape).sqrt()
+    constant = std <= RESOLVED * torch.finfo(torch.float64).eps * mean.abs()
+    return mean.to(x.dtype), torch.where(constant, 1, std).to(x.dtype)
 
 
 def log_det_of(log_scale: Tensor, x: Tensor) -> Tensor:
