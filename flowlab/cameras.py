@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from flowlab.figures.moving import Picture
 from flowlab.figures.panels import highest_density
 from flowlab.flow import Flow
 from flowlab.metrics import bits_per_dimension
+from flowlab.parts import split
 from flowlab.progress import best_possible, whole_curve
 from flowlab.recipe import source_of
 from flowlab.settings import RunSettings
@@ -59,7 +61,9 @@ class Camera:
     picture : Picture
         What is drawn on.
     seeded : bool
-        Whether what stands still in its pictures depends on the run's seed.
+        Whether what stands still in its pictures depends on the points that the run has.
+    trained : int
+        How many of `data` are shown as dots; those after them are of the test set.
     """
 
     seeded = True
@@ -125,8 +129,24 @@ class Camera:
         return SHOWN
 
     def sight(self) -> Tensor:
-        """Points of the source to show, with what else stays the same throughout."""
-        return self.source.sample(SHOWN, seed=self.settings.training.seed + 1)
+        """Points of the source to show, with what else stays the same throughout.
+
+        Where so few are learned that they fit, these are the training set and then the test set;
+        otherwise some of the distribution.
+        """
+        training = self.settings.training
+        points = self.source.sample(min(training.points, SHOWN + 1), seed=training.seed)
+        if len(points) > SHOWN:
+            self.trained = SHOWN
+            return self.source.sample(SHOWN, seed=training.seed + 1)
+        test, train = split(len(points), training)
+        self.trained = len(train)
+        return torch.cat([points[train], points[test]])
+
+    def parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """The points shown as dots, and those shown as rings."""
+        points = self.data.numpy()
+        return points[:self.trained], points[self.trained:]
 
     def draw(self, theme: str) -> Picture:
         """What is drawn on, in this appearance."""
@@ -155,7 +175,8 @@ class PlaneCamera(Camera):
         if self.density is None:  # the colours' scale is the same for every seed
             points = self.source.sample(SHOWN, seed=0).numpy()
             highest = highest_density(None, points, self.limits)
-        return LivePicture(self.limits, self.data.numpy(), self.density,
+        data, test = self.parts()
+        return LivePicture(self.limits, data, self.density, test=test,
                            sigma=SIGMA[self.settings.flow.base], highest=highest, theme=theme)
 
     def show_best(self, best: float | None) -> None:
@@ -164,7 +185,7 @@ class PlaneCamera(Camera):
     def aim(self, settings: RunSettings) -> None:
         super().aim(settings)
         self.data = super().sight()
-        self.picture.show_data(self.data.numpy())
+        self.picture.show_data(*self.parts())
 
     def show(self, layers: tuple[str, ...]) -> None:
         super().show(layers)
@@ -188,7 +209,8 @@ class TableCamera(Camera):
     """Points of more than two columns: data and samples in every pair, latents and losses."""
 
     def draw(self, theme: str) -> PairPicture:
-        return PairPicture(self.data.numpy(), sigma=SIGMA[self.settings.flow.base], theme=theme)
+        data, test = self.parts()
+        return PairPicture(data, test=test, sigma=SIGMA[self.settings.flow.base], theme=theme)
 
     def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
         samples, _ = flow.forward(self.latents)

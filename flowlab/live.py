@@ -145,8 +145,14 @@ _spare: dict[tuple, Camera] = {}
 def scene(settings: RunSettings, theme: str) -> tuple:
     """What stands still in the pictures of a run depends on, its layers apart."""
     flow, source = settings.flow, settings.source
-    seed = settings.training.seed if kind(source_of(source)).seeded else None
-    return source, seed, flow.base, flow.classes, theme
+    points = seen_points(settings) if kind(source_of(source)).seeded else None
+    return source, points, flow.base, flow.classes, theme
+
+
+def seen_points(settings: RunSettings) -> tuple:
+    """What the points that a run has depend on, its source apart."""
+    training = settings.training
+    return training.seed, training.points, training.test_fraction
 
 
 def borrow(settings: RunSettings, theme: str, layers: tuple[str, ...] = LAYERS_SHOWN) -> Camera:

@@ -62,10 +62,15 @@ def panel(figure: Figure, box: tuple[float, float, float, float], theme: Theme, 
     )
     axes.spines[:].set_color(theme.line)
     if title:
-        # y is given so that matplotlib does not search for a free place at every draw.
-        axes.set_title(title, y=1.0, pad=9, color=theme.text, fontsize=style.TITLE_SIZE,
-                       fontfamily=style.FONT)
+        set_title(axes, title, theme)
     return axes
+
+
+def set_title(axes: Axes, title: str, theme: Theme) -> None:
+    """Write `title` above axes, in place of what was there."""
+    # y is given so that matplotlib does not search for a free place at every draw.
+    axes.set_title(title, y=1.0, pad=9, color=theme.text, fontsize=style.TITLE_SIZE,
+                   fontfamily=style.FONT)
 
 
 def write(where, x, y, text: str, colour: str, *, size=style.LABEL_SIZE, **options):

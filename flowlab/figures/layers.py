@@ -10,9 +10,8 @@ from contourpy import contour_generator
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from . import style
-from .canvas import write
-from .panels import GAMMA, clean_grid, cloud, density_image, move_cloud
+from .canvas import set_title, write
+from .panels import GAMMA, clean_grid, cloud, density_image, error_image, move_cloud
 from .style import Theme
 
 #: What can be shown, bottom to top, and its name for people.
@@ -85,8 +84,7 @@ class Plane:
         for name, artist in self.artists.items():
             artist.set_visible(name in self.shown)
         alone = self.titles.get(self.shown[0], "") if len(self.shown) == 1 else ""
-        self.axes.set_title(alone, y=1.0, pad=9, color=self.theme.text,
-                            fontsize=style.TITLE_SIZE, fontfamily=style.FONT)
+        set_title(self.axes, alone, self.theme)
         left = 0.0
         for name, word in zip(self.artists, self.legend, strict=True):
             listed = name in self.shown and not alone
@@ -133,10 +131,7 @@ class Plane:
         if name == "density":
             return density_image(self.axes, [[0.0]], self.limits, self.theme, self.highest)
         if name == "error":
-            return self.axes.imshow(
-                [[0.0]], extent=self.limits, origin="lower", aspect="auto",
-                interpolation="bilinear", cmap=self.theme.errors(), vmin=-self.highest,
-                vmax=self.highest)
+            return error_image(self.axes, [[0.0]], self.limits, self.theme, self.highest)
         width, alpha = {"grid": (0.9, 0.7), "contours": (1.3, 0.9), "paths": (1.3, 0.75)}[name]
         return self.axes.add_collection(
             LineCollection([], colors=self.colours[name], linewidths=width, alpha=alpha),

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from PIL import Image
 
 from . import style
-from .canvas import panel, window
+from .canvas import panel, set_title, window
 from .curves import TITLE, Curves
 from .layers import SHOWN, Plane
 from .moving import Picture
@@ -14,11 +14,14 @@ from .panels import (
     clean_grid,
     cloud,
     colour_bar,
+    data_clouds,
+    data_title,
     density_image,
     frame_limits,
     highest_density,
     latent_circles,
     move_cloud,
+    over_label,
 )
 
 SIDE, LEFT, GAP = 392, 52, 28  # pixels: a square panel, its margin, the space between two
@@ -40,6 +43,8 @@ class LivePicture(Picture):
         The window (xmin, xmax, ymin, ymax) of the data's plane; best a square.
     data : array_like
         Shape (n, 2), data points to show.
+    test : array_like
+        Shape (m, 2), points of the test set to show as rings; then `data` are the training set.
     true_density : array_like, optional
         Shape (rows, columns) as in `grid_points`, in 1 / area. Without it the panel shows the data
         points again, smaller.
@@ -60,26 +65,25 @@ class LivePicture(Picture):
     b'\x89PNG'
     """
 
-    def __init__(self, limits, data, true_density=None, *, best=None, sigma=1.0, highest=None,
-                 theme="light"):
+    def __init__(self, limits, data, true_density=None, *, test=(), best=None, sigma=1.0,
+                 highest=None, theme="light"):
         super().__init__(style.LIVE_SIZE, theme, style.theme(theme).densities())
         self.limits = window(limits)
         if highest is None:
             highest = highest_density(true_density, data, self.limits)
         second = LEFT + SIDE + GAP
         self._plane((LEFT, TOP), "Data", labels="y")
-        self.data = cloud(self.figure.axes[-1], data, self.theme.data)
+        self.data, self.test = data_clouds(self.figure.axes[-1], self.theme)
         axes = self._plane((second, TOP), "")
         self.points = Plane(axes, POINTS, self.theme, highest,
                             {"samples": "Samples from the model", "data": "Data"})
         self.samples = self.points.artists["samples"]
-        self.points.update(data=data)
         known = true_density is not None
         self.truth = clean_grid(true_density) if known else None
         title = "True density" if known else "Data (density unknown)"
         axes = self._plane((LEFT, BELOW), title, labels="xy")
         if not known:
-            self.true_density = cloud(axes, data, self.theme.data, marker=2.6, alpha=0.7)
+            self.true_density = cloud(axes, [], self.theme.data, marker=2.6, alpha=0.7)
         else:
             self.true_density = density_image(axes, true_density, self.limits, self.theme, highest)
         axes = self._plane((second, BELOW), "", labels="x")
@@ -88,18 +92,23 @@ class LivePicture(Picture):
         self.density = self.field.artists["density"]
         bar = (second + SIDE + 14, BELOW, 16, SIDE)
         self.bars = {name: colour_bar(self.figure, bar, self.field.artists[name], self.theme, title)
-                     for name, title in (("density", "density"), ("error", "error"))}
+                     for name, title in (("density", "density, √ scale"),
+                                         ("error", "error, √ scale"))}
+        across, down = style.LIVE_SIZE
+        over_label(self.figure, (bar[0] + bar[2]) / across, 1 - (BELOW + SIDE + 37) / down,
+                   self.theme, known)
         axes = panel(self.figure, (RIGHT[0], TOP, RIGHT[1], SIDE), self.theme,
                      "Data carried to the latent space")
         circles = latent_circles(axes, sigma, self.theme)
         self.latents = cloud(axes, [], self.theme.data, alpha=0.4)
         axes = panel(self.figure, (RIGHT[0], BELOW, RIGHT[1], SIDE), self.theme, TITLE)
         self.curves = Curves(axes, self.theme, best)
-        clouds = [self.data, *([] if known else [self.true_density])]
+        clouds = [self.data, self.test, *([] if known else [self.true_density])]
         self.moving = [artist for points in clouds
                        for artist in (points, *points.axes.spines.values())]
         self.moving += [*self.points.moving(), *self.field.moving(), self.latents, *circles]
         self.moving += self.curves.artists()
+        self.show_data(data, test)
         self.show(SHOWN)
 
     def show(self, layers: Collection[str]) -> None:
@@ -125,9 +134,12 @@ class LivePicture(Picture):
         self.use(*both if wrong else both[:1])
         self.redraw()
 
-    def show_data(self, data) -> None:
-        """Show other data points, of shape (n, 2), from the next picture on."""
+    def show_data(self, data, test=()) -> None:
+        """Show other data points, of shape (n, 2), from the next picture on; `test` as rings."""
         move_cloud(self.data, data)
+        move_cloud(self.test, test)
+        set_title(self.data.axes, data_title(len(test) > 0), self.theme)
+        self.redraw()
         self.points.update(data=data)
         if self.truth is None:
             move_cloud(self.true_density, data)

@@ -8,7 +8,7 @@ from .canvas import panel, write
 from .curves import TITLE, Curves
 from .live import BELOW, RIGHT, SIDE, TOP
 from .moving import Picture
-from .panels import cloud, frame_limits, latent_circles, move_cloud
+from .panels import cloud, data_clouds, frame_limits, latent_circles, move_cloud
 
 MOST = 4  # coordinates that are shown; the first ones
 EDGE = 66  # pixels left of the pairs: longer numbers than those of a single plane
@@ -30,6 +30,8 @@ class PairPicture(Picture):
         Shape (n, d), data points to show.
     sigma : float
         Standard deviation of the base distribution: 1 for a normal one, π/√3 for a logistic one.
+    test : array_like
+        Shape (m, d), points of the test set to show as rings; then `data` are the training set.
     theme : {"light", "dark"}
         Appearance.
 
@@ -43,9 +45,10 @@ class PairPicture(Picture):
     b'\x89PNG'
     """
 
-    def __init__(self, data, *, sigma=1.0, theme="light"):
+    def __init__(self, data, *, test=(), sigma=1.0, theme="light"):
         super().__init__(style.LIVE_SIZE, theme, style.theme(theme).densities())
         data = np.asarray(data, dtype=float)
+        test = np.asarray(test, dtype=float).reshape(-1, data.shape[1])
         self.count = min(MOST, data.shape[1])
         low, high = np.percentile(data[:, :self.count], SHOWN, axis=0)
         half, middle = np.maximum(high - low, 1e-3) * ROOM / 2, (low + high) / 2
@@ -54,13 +57,14 @@ class PairPicture(Picture):
         self.clouds, self.outlines = {}, []
         for row in range(self.count):
             for column in range(self.count):
-                self._cell(row, column, data)
+                self._cell(row, column, data, test)
         across, down = self.figure.get_size_inches() * self.figure.dpi
         known = data.shape[1]
         part = "" if known == self.count else f"the first {self.count} of {known} coordinates"
-        for share, text, colour in ((0, "● data, below", self.theme.data),
-                                    (0.25, "● samples, above", self.theme.model),
-                                    (0.58, part, self.theme.muted)):
+        below = "● training, ○ test set, below" if len(test) else "● data, below"
+        for share, text, colour in ((0, below, self.theme.data),
+                                    (0.42, "● samples, above", self.theme.model),
+                                    (0.7, part, self.theme.muted)):
             write(self.figure, (EDGE + share * WIDTH) / across, 1 - (TOP - 14) / down, text,
                   colour, size=style.TITLE_SIZE)
         axes = panel(self.figure, (RIGHT[0], TOP, RIGHT[1], SIDE), self.theme,
@@ -72,7 +76,7 @@ class PairPicture(Picture):
         self.moving = [*self.clouds.values(), *self.outlines, self.latents, *circles,
                        *self.curves.artists()]
 
-    def _cell(self, row: int, column: int, data: np.ndarray) -> None:
+    def _cell(self, row: int, column: int, data: np.ndarray, test: np.ndarray) -> None:
         """The panel of two coordinates, or on the diagonal the histogram of one."""
         width, height = ((side - (self.count - 1) * GAP) / self.count for side in (WIDTH, HEIGHT))
         axes = panel(self.figure, (EDGE + column * (width + GAP), TOP + row * (height + GAP),
@@ -84,11 +88,11 @@ class PairPicture(Picture):
         last = row == self.count - 1
         axes.tick_params(labelbottom=last, labelleft=column == 0 and row > 0)
         if row != column:
-            theirs = data[:, [column, row]] if row > column else []
-            colour = self.theme.data if row > column else self.theme.model
-            points = cloud(axes, theirs, colour, marker=3.4)
             if row < column:
-                self.clouds[row, column] = points
+                self.clouds[row, column] = cloud(axes, [], self.theme.model, marker=3.4)
+                return
+            for points, dots in zip((data, test), data_clouds(axes, self.theme, 3.4), strict=True):
+                move_cloud(dots, points[:, [column, row]])
             return
         heights = self._histogram(data, row)
         axes.set_ylim(0, 1.35 * heights.max())

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm
+from matplotlib.colors import FuncNorm, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
@@ -29,12 +29,28 @@ def frame_limits(axes: Axes, limits: Sequence[float]) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
-def cloud(axes: Axes, points, colour: str, *, marker=MARKER, alpha=0.5) -> Line2D:
+def cloud(axes: Axes, points, colour: str, *, marker=MARKER, alpha=0.5, hollow=False) -> Line2D:
     """Add `points` (n, 2) as dots; markers of a line draw ten times faster than a scatter."""
     x, y = visible(points, (*axes.get_xlim(), *axes.get_ylim())).T
     size = marker * 72 / style.DPI
     (line,) = axes.plot(x, y, "o", color=colour, markersize=size, markeredgewidth=0, alpha=alpha)
+    if hollow:
+        line.set(markerfacecolor="none", markeredgewidth=0.9)
     return line
+
+
+def data_clouds(axes: Axes, theme: Theme, marker=MARKER) -> tuple[Line2D, Line2D]:
+    """Add no dots yet for data, and no rings for points of the test set; `move_cloud` gives them.
+
+    A flow that learns few points by heart shows it only on the points that it was trained on.
+    """
+    return (cloud(axes, [], theme.data, marker=marker),
+            cloud(axes, [], theme.data, marker=marker, alpha=0.9, hollow=True))
+
+
+def data_title(rings: bool) -> str:
+    """Return what the dots and rings of `data_clouds` are."""
+    return "Data: ● training set, ○ test set" if rings else "Data"
 
 
 def move_cloud(line: Line2D, points) -> None:
@@ -57,7 +73,7 @@ def density_image(axes: Axes, grid, limits, theme: Theme, highest: float) -> Axe
     theme : Theme
         Colours; a value that is not a number shows in the colour of lines.
     highest : float
-        The density that gets the last colour; more gets it too.
+        The density that gets the last colour; more gets the theme's colour `over`.
 
     Returns
     -------
@@ -71,8 +87,32 @@ def density_image(axes: Axes, grid, limits, theme: Theme, highest: float) -> Axe
         aspect="auto",
         interpolation="bilinear",
         cmap=theme.densities(),
-        norm=PowerNorm(GAMMA, 0, highest, clip=True),
+        norm=PowerNorm(GAMMA, 0, highest),
     )
+
+
+def error_image(axes: Axes, grid, limits, theme: Theme, highest: float) -> AxesImage:
+    """Show a signed error of a density by colour, its square root spread evenly on both sides.
+
+    So errors of one per cent of `highest` are seen. The arguments are those of `density_image`.
+    """
+    return axes.imshow(
+        clean_grid(grid),
+        extent=limits,
+        origin="lower",
+        aspect="auto",
+        interpolation="bilinear",
+        cmap=theme.errors(),
+        norm=FuncNorm((_signed_root, _signed_square), -highest, highest),
+    )
+
+
+def _signed_root(values) -> np.ndarray:
+    return np.sign(values) * np.abs(values) ** GAMMA
+
+
+def _signed_square(values) -> np.ndarray:
+    return np.sign(values) * np.abs(values) ** (1 / GAMMA)
 
 
 def clean_grid(grid) -> np.ndarray:
@@ -134,8 +174,11 @@ def highest_density(grid, data, limits: Sequence[float]) -> float:
     return float(np.percentile(counts[counts > 0], TAIL) / (len(points) * cell))
 
 
-def colour_bar(figure: Figure, box, image: AxesImage, theme: Theme, title="density") -> tuple:
+def colour_bar(figure: Figure, box, image: AxesImage, theme: Theme, title="density, √ scale", *,
+               extend="max") -> tuple:
     """Add the scale of `image` at `box` (left, top, width, height in pixels) under a `title`.
+
+    An arrow at its end has the colour of what lies beyond, if `extend` is ``"max"``.
 
     Returns
     -------
@@ -150,7 +193,8 @@ def colour_bar(figure: Figure, box, image: AxesImage, theme: Theme, title="densi
     norm = image.norm
     # Ticks are evenly spaced on the picture, which a density's square-root scale is not.
     ticks = [float(f"{float(norm.inverse(share)):.2g}") for share in (0, 0.25, 0.5, 0.75, 1)]
-    bar = figure.colorbar(image, cax=place, ticks=np.clip(ticks, norm.vmin, norm.vmax))
+    bar = figure.colorbar(image, cax=place, ticks=np.clip(ticks, norm.vmin, norm.vmax),
+                          extend=extend)
     bar.outline.set_color(theme.line)
     place.minorticks_off()
     place.yaxis.set_major_formatter(FuncFormatter(_signed))
@@ -159,6 +203,14 @@ def colour_bar(figure: Figure, box, image: AxesImage, theme: Theme, title="densi
     label = write(figure, left / across, 1 - (top - 12) / down, title, theme.muted,
                   size=style.TICK_SIZE)
     return place, label
+
+
+def over_label(figure: Figure, x: float, y: float, theme: Theme, known: bool, sign="▲",
+               ha="right"):
+    """Say at (x, y), in shares of the figure, what the colour beyond the scale's end means."""
+    beyond = "the truth anywhere" if known else "the data's fullest places"
+    return write(figure, x, y, f"{sign} denser than {beyond}", theme.over, size=style.TICK_SIZE,
+                 ha=ha, va="center")
 
 
 def _signed(value: float, _) -> str:

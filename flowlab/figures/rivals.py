@@ -19,6 +19,7 @@ from .panels import (
     frame_limits,
     highest_density,
     move_cloud,
+    over_label,
 )
 
 WIDTH, LEFT, RIGHT, TOP, GAP = 1600, 46, 18, 44, 10  # pixels
@@ -80,6 +81,8 @@ class RivalsPicture(Picture):
                                      beneath=len(titles) == 1 < len(labels)) for kind in (0, 1)]
                        for row in range(len(titles))]
         self.lines: dict[tuple[int, int, int, int], object] = {}
+        if any(self.known):
+            over_label(self.figure, LEFT / WIDTH, 14 / height, colours, True, "■", "left")
         self.show("density")
 
     def _cell(self, box, row, column, limits, truth, data, title):

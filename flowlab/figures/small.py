@@ -1,12 +1,19 @@
 """Small pictures of one thing: thumbnails for a choice, one density, one error."""
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from . import style
 from .canvas import blank, panel, window
-from .panels import clean_grid, cloud, colour_bar, density_image, frame_limits, highest_density
+from .panels import (
+    clean_grid,
+    cloud,
+    colour_bar,
+    density_image,
+    error_image,
+    frame_limits,
+    highest_density,
+)
 
 
 def thumbnail(points, limits, *, theme="light") -> Figure:
@@ -90,18 +97,9 @@ def density_error(learned, true, limits, *, scale=None, theme="light") -> Figure
     scale = highest_density(true, [], limits) if scale is None else scale
     figure = blank(style.DENSITY_SIZE, colours)
     axes = panel(figure, (56, 48, 530, 530), colours, "Learned density minus true density")
-    image = axes.imshow(
-        np.ma.clip(learned - truth, -scale, scale),
-        extent=limits,
-        origin="lower",
-        aspect="auto",
-        interpolation="bilinear",
-        cmap=colours.errors(),
-        vmin=-scale,
-        vmax=scale,
-    )
+    image = error_image(axes, learned - truth, limits, colours, scale)
     frame_limits(axes, limits)
-    colour_bar(figure, (606, 48, 20, 530), image, colours, title="error")
+    colour_bar(figure, (606, 48, 20, 530), image, colours, title="error, √ scale")
     return figure
 
 

@@ -50,6 +50,8 @@ class Theme:
         The two curves of the loss.
     density, error : str
         Names of the colour maps for densities, and for signed errors (pale or black: none).
+    over : str
+        Densities beyond the end of their colour scale.
     wheel : tuple of str
         Four colours around a circle, for points that the eye follows by their angle.
     rivals : tuple of str
@@ -69,6 +71,7 @@ class Theme:
     test: str
     density: str
     error: str
+    over: str
     wheel: tuple[str, str, str, str]
     rivals: tuple[str, ...]
 
@@ -82,11 +85,11 @@ class Theme:
         ground = np.clip(1 - share / GROUND_SHARE, 0, 1)
         colours = ground * np.array(to_rgb(self.surface)) + (1 - ground) * colours
         shades = LinearSegmentedColormap.from_list(f"density-{self.name}", colours)
-        return shades.with_extremes(bad=self.line)
+        return shades.with_extremes(bad=self.line, over=self.over)
 
     def errors(self) -> Colormap:
         """Return the diverging colour map of signed errors."""
-        return colormaps[self.error].with_extremes(bad=self.line)
+        return colormaps[self.error].with_extremes(bad=self.line, over=self.over)
 
     def angles(self) -> Colormap:
         """Return a cyclic colour map through `wheel`, for angles scaled to 0…1."""
@@ -120,7 +123,8 @@ class Theme:
         ramps.append(_ramp(self.line, self.surface, 8))
         rest = 256 - sum(len(ramp) for ramp in ramps)
         for part, colours in zip(np.array_split(range(rest), len(maps)), maps, strict=True):
-            ramps.append(colours(np.linspace(0, 1, len(part)))[:, :3])
+            shares = [*np.linspace(0, 1, len(part) - 1), 2.0]  # the last: beyond its end
+            ramps.append(colours(shares)[:, :3])
         return np.round(np.concatenate(ramps) * 255).astype(np.uint8)
 
 
@@ -143,6 +147,7 @@ LIGHT = Theme(
     test="#7b3fa0",
     density="magma_r",
     error="RdBu_r",
+    over="#009e73",
     wheel=("#0072b2", "#009e73", "#e69f00", "#c2528b"),
     rivals=("#d55e00", "#008a64", "#7b3fa0", "#a67c00", "#c2528b", "#5b6675"),
 )
@@ -161,6 +166,7 @@ DARK = Theme(
     test="#d6a2f0",
     density="magma",
     error="berlin",
+    over="#2fd1a0",
     wheel=("#56b4e9", "#2fd1a0", "#f0c040", "#f08cc0"),
     rivals=("#ff9f40", "#2fd1a0", "#d6a2f0", "#f0e060", "#f08cc0", "#a3afbe"),
 )

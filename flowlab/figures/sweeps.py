@@ -162,4 +162,4 @@ def _scale(values: np.ndarray, colours: style.Theme):
 
 def _bar(figure: Figure, scale: Normalize, shades, colours: style.Theme) -> None:
     colour_bar(figure, (LEFT + WIDTH + 18, TOP, 16, HEIGHT), ScalarMappable(scale, shades), colours,
-               title="")
+               title="", extend="neither")

@@ -11,7 +11,7 @@ from . import style
 from .canvas import panel, window, write
 from .layers import SHOWN, Plane, drawable
 from .moving import Picture
-from .panels import clean_grid, colour_bar, frame_limits
+from .panels import clean_grid, colour_bar, frame_limits, over_label
 from .transport import between
 
 PLANE = (52, 84, 836, 836)  # left, top, width and height in pixels
@@ -32,6 +32,8 @@ class ThroughPicture(Picture):
         What each layer is, latent first.
     highest : float
         The density at the end of the colour scale, in 1 / area.
+    known : bool
+        Whether that is the highest true density, and not guessed from data.
     theme : {"light", "dark"}
         Appearance.
 
@@ -45,7 +47,8 @@ class ThroughPicture(Picture):
     b'\x89PNG'
     """
 
-    def __init__(self, limits, names: Sequence[str], highest: float, *, theme="light"):
+    def __init__(self, limits, names: Sequence[str], highest: float, *, known=True,
+                 theme="light"):
         super().__init__(style.LIVE_SIZE, theme, style.theme(theme).densities())
         self.names = list(names)
         axes = panel(self.figure, PLANE, self.theme)
@@ -53,8 +56,10 @@ class ThroughPicture(Picture):
         self.plane = Plane(axes, ("density", "error", "grid", "contours", "data", "samples",
                                   "paths"), self.theme, highest)
         self.bars = {name: colour_bar(self.figure, BAR, self.plane.artists[name], self.theme, title)
-                     for name, title in (("density", "density"), ("error", "error"))}
+                     for name, title in (("density", "density, √ scale"),
+                                         ("error", "error, √ scale"))}
         across, down = style.LIVE_SIZE
+        over_label(self.figure, (BAR[0] + BAR[2]) / across, 1 - 40 / down, self.theme, known)
         self.title = write(self.figure, PLANE[0] / across, 1 - 34 / down, "", self.theme.text,
                            size=style.TITLE_SIZE)
         halo = [withStroke(linewidth=5, foreground=self.theme.surface)]

@@ -13,7 +13,7 @@ from flowlab.cameras import SHOWN, SIGMA, Camera
 from flowlab.explain import LOG_DET, Step, describe
 from flowlab.figures import ThroughPicture, grid_points
 from flowlab.flow import Flow
-from flowlab.live import Frame, scene
+from flowlab.live import Frame, scene, seen_points
 from flowlab.settings import RunSettings
 from flowlab.stills import flow_of
 from flowlab.ui.clickable import clickable
@@ -74,13 +74,13 @@ def _camera(key: str, appearance: str, _settings: RunSettings) -> tuple[Camera, 
 
 def camera(settings: RunSettings, appearance: str) -> tuple[Camera, threading.Lock]:
     """What takes the pictures of such a run, for one viewer at a time."""
-    return _camera(str((scene(settings, appearance), settings.training.seed)), appearance, settings)
+    return _camera(str((scene(settings, appearance), seen_points(settings))), appearance, settings)
 
 
 def fresh_key(settings: RunSettings) -> str:
     """The same for settings whose untrained flows look the same: epochs, for one, do not matter."""
-    training = settings.training
-    return str((scene(settings, ""), training.seed, settings.flow, training.precision))
+    return str((scene(settings, ""), seen_points(settings), settings.flow,
+                settings.training.precision))
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
@@ -151,10 +151,10 @@ def _truth(key: str, _camera: Camera, _limits: tuple) -> np.ndarray | None:
 @st.cache_resource(show_spinner=False, max_entries=12)
 def _picture(key: str, appearance: str, _subject: Subject
              ) -> tuple[ThroughPicture, threading.Lock]:
-    highest = camera(_subject.settings, appearance)[0].picture.density.norm.vmax
+    picture = camera(_subject.settings, appearance)[0].picture
     names = [step.name for step in steps(_subject)]
-    return (ThroughPicture(window(_subject.settings), names, highest, theme=appearance),
-            threading.Lock())
+    return (ThroughPicture(window(_subject.settings), names, picture.density.norm.vmax,
+                           known=picture.truth is not None, theme=appearance), threading.Lock())
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
