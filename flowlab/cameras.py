@@ -116,6 +116,8 @@ class Camera:
                                             torch.Generator(flow.device).manual_seed(0))
         if numbers is not None:
             history = whole_curve(numbers, history)
+        planned = self.settings.training.epochs if numbers is None else numbers["epochs"]
+        self.picture.curves.plan(planned)
         self.show_best(None if numbers is None else best_possible(numbers))
         epochs, train, test = zip(*history, strict=True) if history else ((), (), ())
         self.update(flow, epochs, train, test)

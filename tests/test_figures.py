@@ -17,6 +17,7 @@ from PIL import Image
 from flowlab.figures import (
     LivePicture,
     RivalsPicture,
+    ThroughPicture,
     TransportPicture,
     animation,
     change_of_variables,
@@ -57,6 +58,15 @@ def transport(theme="light", **options):
     grids = [corners, 2 * corners, 2 * corners + 1, (2 * corners + 1)[..., ::-1]]
     options = {"grids": grids, "names": ["scale", "shift", "turn"]} | options
     return TransportPicture(stages, theme=theme, **options)
+
+
+#: A flow of one layer, as a picture of its inside takes it.
+THROUGH = {"samples": np.stack([LATENTS, SAMPLES]), "log_dets": [0.5], "log_density": [-2, -2.5]}
+
+
+def through(theme="light"):
+    """Return the plane within a flow of one layer."""
+    return ThroughPicture(LIMITS, ["scale"], GRID.max(), theme=theme)
 
 
 def rivals(theme="light", data=2, models=3, **options):
@@ -273,6 +283,58 @@ def test_both_densities_keep_one_colour_scale():
     assert picture.density.get_clim() == scale
 
 
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_density_above_the_truths_highest_has_a_colour_of_its_own_and_the_bar_an_arrow(theme):
+    over = [int(style.theme(theme).over[i : i + 2], 16) for i in (1, 3, 5)]
+    pictures = {
+        "live": live(theme),
+        "rivals": rivals(theme, data=1, models=2),
+        "through": through(theme),
+    }
+    for name, picture in pictures.items():
+        seen = {}
+        for factor in (1.0, 1.3):
+            if name == "live":
+                picture.update(SAMPLES, factor * GRID, LATENTS, EPOCHS, TRAIN, TEST)
+            elif name == "rivals":
+                picture.update(0, 0, density=factor * GRID)
+            else:
+                picture.move(1, density=factor * GRID, **THROUGH)
+            seen[factor] = (decode(picture.png()) == over).all(axis=2).sum()
+        assert seen[1.3] > seen[1.0] + 500, name  # of the arrow and its label there are some anyway
+        words = {text.get_text()[2:] for text in picture.figure.texts}
+        assert "denser than the truth anywhere" in words, name
+    bar = pictures["live"].bars["density"][0]
+    assert [patch.get_facecolor()[:3] for patch in bar.patches] == [
+        tuple(value / 255 for value in over)]
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_small_errors_of_a_density_are_seen(theme):
+    """Of some per cent of the highest density, as at a KL of 0.01."""
+    picture = live(theme)
+    picture.show(("error", "samples"))
+    picture.update(SAMPLES, GRID, LATENTS, EPOCHS, TRAIN, TEST)
+    none = decode(picture.png())
+    picture.update(SAMPLES, GRID + 0.03 * GRID.max(), LATENTS, EPOCHS, TRAIN, TEST)
+    box = picture.density.axes.get_window_extent()
+    middle = int(style.LIVE_SIZE[1] - (box.y0 + box.y1) / 2), int((box.x0 + box.x1) / 2)
+    assert np.abs(decode(picture.png())[middle] - none[middle]).sum() > 30
+    image = picture.field.artists["error"]
+    assert image.norm(0.01 * GRID.max()) == pytest.approx(0.55)
+    assert image.norm(-0.25 * GRID.max()) == pytest.approx(0.25)
+
+
+def test_few_points_are_those_trained_on_and_rings_are_the_test_set():
+    picture = live(test=DATA[:50] / 2)
+    assert len(picture.test.get_xdata()) == 50 and picture.test.get_markerfacecolor() == "none"
+    assert len(picture.data.get_xdata()) == len(picture.points.artists["data"].get_xdata())
+    title = picture.data.axes.get_title()
+    assert "● training" in title and "○ test" in title
+    picture.show_data(DATA)
+    assert len(picture.test.get_xdata()) == 0 and picture.data.axes.get_title() == "Data"
+
+
 def test_latent_circles_follow_the_base_distribution():
     (narrow, wide) = (live(sigma=sigma).latents.axes for sigma in (1.0, 2.0))
     assert [patch.radius for patch in narrow.patches] == [1, 2, 3]
@@ -304,14 +366,15 @@ def test_frames_differ_only_where_something_moved():
     assert np.array_equal(decode(picture.png()), first)
 
 
-def test_axes_of_the_loss_grow_and_are_redrawn():
+def test_axes_of_a_loss_whose_length_nobody_knows_grow_and_are_redrawn():
     picture = live()
     before = decode(picture.png())
     epochs = np.arange(30)
-    picture.update(SAMPLES, 0.5 * GRID, LATENTS, epochs, 2 + epochs / 3, 2 + epochs / 3)
+    losses = 2 - epochs / 60
+    picture.update(SAMPLES, 0.5 * GRID, LATENTS, epochs, losses, losses)
     assert picture.curves.axes.get_xlim() == (0, 50)
     fresh = live()
-    fresh.update(SAMPLES, 0.5 * GRID, LATENTS, epochs, 2 + epochs / 3, 2 + epochs / 3)
+    fresh.update(SAMPLES, 0.5 * GRID, LATENTS, epochs, losses, losses)
     assert np.array_equal(decode(picture.png()), decode(fresh.png()))
     assert not np.array_equal(decode(picture.png()), before)
 
@@ -323,6 +386,42 @@ def test_loss_axis_only_grows_and_rarely():
     assert (np.diff([high for _, high in ends]) >= 0).all()
     assert len(set(ends)) <= 8
     assert ends[-1][0] < losses.min() and losses.max() < ends[-1][1]
+
+
+@pytest.mark.parametrize("best", [0.4, -3.0])
+def test_axes_of_the_loss_stand_still_from_the_untrained_flow_on(best):
+    picture = live(best=best)
+    picture.curves.plan(37)
+    losses = best + 2.5 * np.exp(-np.arange(38) / 9)
+    losses[20] += 40.0
+    seen = set()
+    for count in range(1, 39):
+        picture.update(SAMPLES, GRID, LATENTS, np.arange(count), losses[:count], losses[:count])
+        axes = picture.curves.axes
+        seen.add((*axes.get_xlim(), *axes.get_ylim()))
+    assert len(seen) == 1
+    left, right, low, high = seen.pop()
+    assert (left, right) == (0, 37) and low < best and best + 2.5 < high < best + 4
+
+
+@pytest.mark.parametrize(("train", "test", "said"), [
+    ([3, 2, 1.5], [3, 9, 24.81], ["", "test 24.8 ↑"]),
+    ([3, 2, -7.25], [3, 2, 2], ["training −7.25 ↓", ""]),
+    ([3, 50, 2], [3, 60, 2], ["training 50 ↑", "test 60 ↑"]),
+    ([3, 2, 1.5], [3, 2, np.inf], ["", ""]),
+])
+def test_a_curve_that_leaves_its_axis_says_its_value_at_the_edge(train, test, said):
+    picture = live()
+    picture.curves.plan(10)
+    picture.update(SAMPLES, GRID, LATENTS, range(3), train, test)
+    edges = picture.curves.edges
+    assert [edge.get_text() for edge in edges] == said
+    assert picture.png()
+    for edge in filter(lambda edge: edge.get_text(), edges):
+        box, inside = edge.get_window_extent(), picture.curves.axes.get_window_extent()
+        assert inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1)
+        words = [text for text in picture.curves.captions if text.get_text()]
+        assert not any(box.overlaps(text.get_window_extent()) for text in words)
 
 
 def test_one_spike_does_not_flatten_the_loss():

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from flowlab import cameras
 from flowlab.cameras import camera
 from flowlab.data import store
 from flowlab.figures import SHOWN
 from flowlab.jobs import Local
-from flowlab.recipe import build
+from flowlab.parts import Parts
+from flowlab.recipe import build, source_of
 from flowlab.stills import RETRY, Still, Studio, Undrawn, draw, flow_of
 from realnvp import RealNVP, train_realnvp
 
@@ -93,3 +95,23 @@ def test_a_lost_drawing_process_is_replaced(monkeypatch):
             except Undrawn:
                 continue
         assert picture == drawn(still(1))
+
+
+@pytest.mark.parametrize("data", ["moons", "own", "table"])
+@pytest.mark.parametrize("points", [100, 5000])
+def test_few_points_are_shown_as_the_training_has_them(data, points):
+    if data != "moons":
+        columns = 2 if data == "own" else 3
+        rng = np.random.default_rng(0)
+        data = store.keep(rng.normal(size=(points, columns)).astype(np.float32))
+    asked = still(3, data=data, points=points, test_fraction=0.3)
+    taking = camera(asked.settings, "light", SHOWN)
+    shown, rings = taking.parts()
+    assert len(shown) + len(rings) == min(points, cameras.SHOWN)
+    if points == 100:
+        flow = build(RealNVP, asked.settings)
+        parts = Parts(flow, source_of(asked.settings.source), asked.settings.training)
+        assert np.array_equal(shown, parts.train_x.numpy())
+        assert np.array_equal(rings, parts.test_x.numpy())
+    else:
+        assert len(rings) == 0

@@ -5,6 +5,8 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import offset_copy
 
@@ -15,10 +17,15 @@ from .style import Theme
 TITLE = "Loss: negative log-likelihood (nats)"
 HUGE = 1e9  # a loss beyond it is as good as infinite
 LEAST_SPAN = 0.25  # nats; a converged run must not look like an earthquake
+UNSURE_SPAN = 1.0  # at least, where nobody knows how low it can get
+EDGE = 0.62  # of the width: labels at the edge stay left of the captions
 
 
 class Curves:
     """Training and test loss against the epoch.
+
+    The axes are known from the start: from 0 to the planned epochs, and from the first loss, that
+    of the untrained flow, to the best possible one. A curve that leaves them says its value there.
 
     Parameters
     ----------
@@ -34,6 +41,7 @@ class Curves:
     def __init__(self, axes: Axes, theme: Theme, best: float | None = None):
         self.axes = axes
         self.best: float | None = None
+        self.planned = 0.0
         axes.grid(axis="y", color=theme.line, linewidth=0.8, alpha=0.6)
         axes.set_axisbelow(True)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -48,6 +56,9 @@ class Curves:
             write(axes, 0.98, 0.97 - 0.085 * row, "", colour, **corner)
             for row, colour in enumerate((theme.text, theme.training, theme.test))
         ]
+        halo = [withStroke(linewidth=3.5, foreground=theme.surface)]
+        self.edges = [write(axes, 0, 0, "", line.get_color(), transform=axes.transAxes,
+                            path_effects=halo) for line in (self.train, self.test)]
         self.line = axes.axhline(0, color=theme.text, linewidth=1.6, dashes=(5, 3), label="best",
                                  visible=False)
         beneath = offset_copy(axes.get_yaxis_transform(), axes.figure, y=-5, units="points")
@@ -57,7 +68,11 @@ class Curves:
 
     def artists(self) -> list:
         """Return what changes from frame to frame."""
-        return [self.train, self.test, *self.captions]
+        return [self.train, self.test, *self.captions, *self.edges]
+
+    def plan(self, epochs: float) -> None:
+        """End the epoch axis there from the next `update` on."""
+        self.planned = float(epochs)
 
     def show_best(self, best: float | None) -> bool:
         """Draw the line at this value from the next `update` on, or none; whether that is new."""
@@ -97,12 +112,29 @@ class Curves:
             caption.set_text(f"━ {line.get_label()} {value}")
         latest = np.nanmax(epochs, initial=0.0)
         self.captions[0].set_text(f"epoch {latest:.0f}")
-        across = (0.0, last_epoch(epochs))
+        across = (0.0, max(self.planned, latest) if self.planned else last_epoch(epochs))
         low, high = loss_limits(train, test, self.best)
         moved = across != self.axes.get_xlim() or (low, high) != self.axes.get_ylim()
         if moved:
             self.axes.set(xlim=across, ylim=(low, high))
+        for row, line in enumerate((self.train, self.test)):
+            self._label_edge(row, line)
         return moved
+
+    def _label_edge(self, row: int, line: Line2D) -> None:
+        """Say the value of a curve where it was last beyond the ends of the axis."""
+        (_, end), (low, high) = self.axes.get_xlim(), self.axes.get_ylim()
+        epochs, values = line.get_data()
+        out = np.flatnonzero((values < low) | (values > high))
+        if not len(out):
+            self.edges[row].set_text("")
+            return
+        value, share = values[out[-1]], min(epochs[out[-1]] / end, EDGE)
+        above = value > high
+        self.edges[row].set(
+            text=f"{line.get_label()} {value:.3g} {'↑' if above else '↓'}".replace("-", "−"),
+            x=share, y=0.97 - 0.085 * row if above else 0.03 + 0.085 * row,
+            va="top" if above else "bottom", ha="right" if share > 0.3 else "left")
 
 
 def last_epoch(epochs: np.ndarray) -> float:
@@ -115,10 +147,10 @@ def last_epoch(epochs: np.ndarray) -> float:
 def loss_limits(train, test, best: float | None) -> tuple[float, float]:
     """Return the two ends of the loss axis.
 
-    The low end leaves room under the least value for the label of the best one. The high end
-    leaves out what lies far above the start: one spike must not flatten the rest. Both ends are
-    multiples of a step that is a power of two, and the steps are nested; so, as values come in,
-    the axis only ever grows, and rarely.
+    They are known from the first values and the best possible one, and then stay: what lies above
+    the start must not flatten the rest. Where the best one is unknown, the low end follows the
+    least value. Both ends are multiples of a step that is a power of two, and the steps are
+    nested; so the axis only ever grows, and rarely.
 
     Parameters
     ----------
@@ -129,12 +161,11 @@ def loss_limits(train, test, best: float | None) -> tuple[float, float]:
     """
     known = [values[np.isfinite(values)] for values in map(_known, (train, test))]
     first = [values[0] for values in known if len(values)]
-    everything = np.concatenate([*known, [] if best is None else [best]])
-    if len(everything) == 0:
+    lowest = min((values.min() for values in known if len(values)), default=None)
+    if best is None and lowest is None:
         return 0.0, 1.0
-    low = everything.min()
-    start = max([*first, low + LEAST_SPAN])
-    high = max(min(everything.max(), low + 2 * (start - low)), low + LEAST_SPAN)
+    low = min(lowest, max(first) - UNSURE_SPAN) if best is None else best
+    high = max([*first, low + LEAST_SPAN])
     span = (high - low) * 1.2
     step = 2.0 ** math.ceil(math.log2(span / 8))
     bottom, top = low - 0.14 * (high - low), high + 0.06 * (high - low)

@@ -138,8 +138,10 @@ class LivePicture(Picture):
         """Show other data points, of shape (n, 2), from the next picture on; `test` as rings."""
         move_cloud(self.data, data)
         move_cloud(self.test, test)
-        set_title(self.data.axes, data_title(len(test) > 0), self.theme)
-        self.redraw()
+        title = data_title(len(test) > 0)
+        if title != self.data.axes.get_title():
+            set_title(self.data.axes, title, self.theme)
+            self.redraw()
         self.points.update(data=data)
         if self.truth is None:
             move_cloud(self.true_density, data)
