@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from flowlab.ui import menu
 from flowlab.ui.lab import lab
 from flowlab.ui.operating import about
 from flowlab.ui.visitor import welcome
@@ -20,7 +21,7 @@ try:
 except ValueError as error:  # a folder of runs that cannot be used
     st.error(str(error), icon=":material/error:")
     st.stop()
-st.navigation([
+menu.run([
     st.Page("presentation.py", title="What is a flow?", icon=":material/school:", default=True),
     st.Page("nice/page.py", title="NICE", icon=":material/swap_horiz:", url_path="nice"),
     st.Page("realnvp/page.py", title="RealNVP", icon=":material/open_with:", url_path="realnvp"),
@@ -28,5 +29,5 @@ st.navigation([
     st.Page("comparison.py", title="Compare", icon=":material/compare:", url_path="compare"),
     st.Page("sweeps.py", title="Sweeps", icon=":material/tune:"),
     st.Page("history.py", title="Runs", icon=":material/history:"),
-]).run()
+])
 about(house.engine, house.store)

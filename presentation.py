@@ -6,7 +6,7 @@ import streamlit as st
 
 import models
 from flowlab.figures import style
-from flowlab.ui import explainer, image
+from flowlab.ui import addresses, explainer, image
 from flowlab.ui.lab import theme
 
 ROOT = Path(__file__).parent
@@ -195,7 +195,8 @@ def three_models() -> None:
             st.markdown(f"KL to the truth here: **{facts['kl']:.3f} nats**",
                         help="How far the learned density is from the true one; 0 is perfect.")
             st.page_link(f"{name}/page.py", label=f"**Train {title}**",
-                         icon=":material/play_arrow:", width="stretch")
+                         icon=":material/play_arrow:", width="stretch",
+                         query_params=addresses.of(name))
             st.caption(paper)
 
 

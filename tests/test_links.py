@@ -11,7 +11,8 @@ import pytest
 from helpers import copyable
 from hypothesis import given
 from hypothesis import strategies as some
-from test_pages import page, run
+from streamlit.testing.v1 import AppTest
+from test_pages import APP, page, run
 
 from flowlab.ui import links
 from flowlab.ui.controls import read as read_settings
@@ -146,3 +147,22 @@ print(sum(w.double().sum().item() for w in p.flow.state_dict().values()).hex())
     with redirect_stdout(io.StringIO()) as here:
         exec(code, {})
     assert len(there.splitlines()) == 4 and there == here.getvalue()
+
+
+@pytest.mark.parametrize(("first", "second"), [
+    ("nice/page.py", "realnvp/page.py"), ("realnvp/page.py", "nice/page.py"),
+    ("glow/page.py", "comparison.py"), ("comparison.py", "glow/page.py")])
+def test_a_page_takes_nothing_from_an_address_that_another_wrote(first, second):
+    app = run(AppTest.from_file(APP, default_timeout=120))
+    told = ({"models": "nice", "points": "900"} if first == "comparison.py"
+            else {"points": "900", "title": "For others", "lock": "model"})
+    app.query_params.update(told)
+    run(app.switch_page(first))
+    for _ in range(2):  # the browser has gone on before that address reached it
+        run(app.switch_page(second))
+        assert not app.error and app.query_params == {}
+        assert "For others" not in [element.value for element in app.text]
+        app.query_params.update(told)
+    app.query_params.clear()
+    run(app.switch_page(first))
+    assert app.query_params == told

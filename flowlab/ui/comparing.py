@@ -12,7 +12,7 @@ from flowlab.comparison.contest import MISSING
 from flowlab.comparison.finished import Entrant, entrants, reviews
 from flowlab.figures.rivals import VIEWS
 from flowlab.limits import Exceeded
-from flowlab.ui import contests, image, rivals, scoreboard
+from flowlab.ui import addresses, contests, image, rivals, scoreboard
 from flowlab.ui.contests import contests as registry
 from flowlab.ui.copying import copyable
 from flowlab.ui.lab import lab, owner, theme
@@ -34,14 +34,17 @@ def show(recipes: Recipes) -> None:
     recipes : mapping of str to module
         The recipes by the models' names, as ``models.RECIPES``.
     """
-    complaints = _attach(recipes) + rivals.load(recipes)
+    texts = addresses.news(NAME)
+    complaints = [] if texts is None else _open(recipes, texts)
     complaints += filter(None, [st.session_state.pop(f"{NAME}.refused", None)])
     with st.sidebar:
         comparison = rivals.show(recipes)
     runs = entrants(comparison.runs, lab().store)
     contest = registry().find(st.session_state.get(f"{NAME}.run"), recipes)
     st.session_state.setdefault(f"{NAME}.moves", False)
-    rivals.write_url(comparison, recipes, contest.id if contest else None)
+    addresses.write(NAME, rivals.texts(comparison, recipes)
+                    | ({"run": contest.id} if contest else {}),
+                    followed=None if complaints else texts)
     with st.container(key=f"page-{NAME}"):
         st.header("Compare", anchor=False)
         st.markdown("The same points, the same budget, the same test for every model: what remains "
@@ -54,24 +57,22 @@ def show(recipes: Recipes) -> None:
         _take(comparison if contest is None else contest.comparison, contest)
 
 
-def _attach(recipes: Recipes) -> list[str]:
-    """Follow the comparison that the URL names, with its settings in the controls."""
-    run = st.query_params.get("run")
-    if run is None or run == st.session_state.get(f"{NAME}.run"):
-        return []
+def _open(recipes: Recipes, texts: dict[str, str]) -> list[str]:
+    """Become what an address says: a comparison with its settings; what could not be used."""
+    complaints = []
+    contest, run = None, texts.get("run")
     try:
         contest = registry().find(run, recipes)
+        if contest is None and run:
+            complaints.append("The comparison in this link is no longer on this server: press "
+                              "Compare to repeat it with the same settings.")
     except ValueError as error:
-        del st.query_params["run"]
-        return [str(error)]
-    if contest is None:
-        del st.query_params["run"]
-        return ["The comparison in this link is no longer on this server: press Compare to repeat "
-                "it with the same settings."]
-    st.session_state[f"{NAME}.run"] = run
-    rivals.put(contest.comparison, recipes)
-    st.session_state[f"{NAME}.url"] = {n: t for n, t in st.query_params.items() if n != "run"}
-    return []
+        complaints.append(str(error))
+    st.session_state[f"{NAME}.run"] = contest.id if contest else None
+    if contest is not None:
+        rivals.put(contest.comparison, recipes)
+        return complaints
+    return complaints + rivals.load(recipes, {n: t for n, t in texts.items() if n != "run"})
 
 
 def _buttons(comparison: Comparison, runs: Sequence[Entrant], contest: Contest | None,
@@ -115,7 +116,6 @@ def _start(comparison: Comparison, recipes: Recipes) -> None:
         st.session_state[f"{NAME}.refused"] = str(error)
         return
     st.session_state[f"{NAME}.run"] = contest.id
-    st.query_params["run"] = contest.id
 
 
 def _train(contest: Contest) -> None:

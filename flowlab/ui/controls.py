@@ -20,33 +20,28 @@ WIDTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
 DECADE = (1.0, 2.0, 3.0, 5.0)
 
 
-def load(run: type[RunSettings], prefix: str, besides: tuple[str, ...] = ()) -> list[str]:
-    """Put the URL's settings into the controls' state, before any control is drawn.
+def load(run: type[RunSettings], prefix: str, texts: dict[str, str]) -> list[str]:
+    """Put settings into the controls' state, before any control is drawn.
 
     Parameters
     ----------
     run : type of RunSettings
     prefix : str
         The page's name.
-    besides : tuple of str
-        Names in the URL that are no settings, besides ``run``.
+    texts : dict of str to str
+        The settings that differ from the defaults, as an address has them.
 
     Returns
     -------
     list of str
         One sentence for every value that could not be used; its default takes its place.
     """
-    texts = {name: text for name, text in st.query_params.items() if name not in ("run", *besides)}
-    complaints = []
-    if texts != st.session_state.get(f"{prefix}.url") and (
-            texts or f"{prefix}.url" not in st.session_state):
-        settings, complaints = read(run, texts)
-        put(settings, prefix)
-        st.session_state[f"{prefix}.url"] = texts
-    return complaints + _missing(run, prefix)
+    settings, complaints = read(run, texts)
+    put(settings, prefix)
+    return complaints
 
 
-def _missing(run: type[RunSettings], prefix: str) -> list[str]:
+def missing(run: type[RunSettings], prefix: str) -> list[str]:
     """Take the default in place of own data that are no longer kept, and say so."""
     try:
         source(st.session_state[f"{prefix}.data"])
@@ -153,16 +148,6 @@ def _state(run: type[RunSettings], prefix: str, name: str) -> Any:
         value = st.session_state.get(noise_key(prefix, data), truth.noise)
         return None if value == truth.noise or truth.noise_range is None else value
     return st.session_state[f"{prefix}.{name}"]
-
-
-def write_url(settings: RunSettings, prefix: str, run_id: str | None,
-              besides: dict[str, str] | None = None) -> None:
-    """Put what differs from the defaults, the run, and what is besides, into the URL."""
-    texts = settings.texts()
-    st.session_state[f"{prefix}.url"] = texts
-    wanted = texts | (besides or {}) | ({"run": run_id} if run_id else {})
-    if wanted != st.query_params.to_dict():
-        st.query_params.from_dict(wanted)
 
 
 def steps(low: float, high: float, value: float) -> list[float]:

@@ -1,10 +1,12 @@
 """The chooser of experiments, and the lesson of the one chosen."""
 
+import json
 from dataclasses import replace
 from types import ModuleType
 
 import streamlit as st
 
+from flowlab.settings import RunSettings
 from flowlab.ui import links
 from flowlab.ui.presets import BY_NAME, PRESETS
 
@@ -36,11 +38,9 @@ def _chosen(model: str, key: str) -> None:
     told = links.lesson(model)
     if not name:
         links.teach(model, replace(told, preset=""))
-        st.query_params.pop("preset", None)
         return
     preset = BY_NAME[name]
     query = start(preset.name, told if preset.model == model else links.Lesson())
-    st.session_state.pop(f"{preset.model}.run", None)
     if preset.model == model:
         st.query_params.from_dict(query)
     else:
@@ -49,9 +49,9 @@ def _chosen(model: str, key: str) -> None:
 
 def start(name: str, told: links.Lesson) -> dict[str, str]:
     """The URL's texts for an experiment."""
-    settings = {key: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-                for key, value in BY_NAME[name].settings.items()}
-    return settings | replace(told, preset=name).texts()
+    preset = BY_NAME[name]
+    kind = type(RunSettings.read(json.dumps({"model": preset.model})))
+    return kind.from_flat(preset.settings).texts() | replace(told, preset=name).texts()
 
 
 def explain(told: links.Lesson) -> None:

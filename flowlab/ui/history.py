@@ -12,7 +12,7 @@ from flowlab.figures import first_samples, learned_density
 from flowlab.limits import limits
 from flowlab.runs import Kept, pack, unpack
 from flowlab.runs.store import LEAST_BUDGET, NAME
-from flowlab.ui import image
+from flowlab.ui import allowed, image
 from flowlab.ui.experiments import TITLES
 from flowlab.ui.lab import lab
 from flowlab.ui.operating import refused
@@ -179,6 +179,13 @@ def _table(runs: Sequence[Kept]) -> list[int]:
                         alt="All runs that are kept").selection.rows
 
 
+def _address(run: Kept) -> dict[str, str]:
+    """The query of a run's page, with its settings where they are all that page's to set."""
+    texts = run.settings.texts()
+    _, complaints = allowed.read(type(run.settings), texts)
+    return ({} if complaints else texts) | {"run": run.id}
+
+
 def _actions(chosen: Sequence[Kept]) -> None:
     """What can be done with the chosen runs."""
     one = chosen[0] if len(chosen) == 1 else None
@@ -186,7 +193,7 @@ def _actions(chosen: Sequence[Kept]) -> None:
     where = none or _closed(one)
     if st.button("Open", icon=":material/open_in_new:", disabled=bool(where), key="runs.open",
                  type="primary", help=where or "Look at it on its model's page, and train on."):
-        st.switch_page(f"{one.model}/page.py", query_params={"run": one.id})
+        st.switch_page(f"{one.model}/page.py", query_params=_address(one))
     if st.button("Rename", icon=":material/edit:", disabled=bool(none), key="runs.rename",
                  help=none or "Give it another name."):
         st.session_state[DIALOG] = "rename", (one.id,)

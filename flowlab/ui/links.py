@@ -80,20 +80,19 @@ def plain(text: str) -> str:
     return "\n".join(kept).strip()
 
 
-def load(prefix: str, presets: tuple[str, ...]) -> list[str]:
-    """Follow what the URL says besides the settings; a bare URL keeps what was there.
+def load(prefix: str, presets: tuple[str, ...], texts: dict[str, str]) -> list[str]:
+    """Follow what an address says besides the settings.
 
     Returns
     -------
     list of str
         One sentence for each thing that could not be used.
     """
-    query = st.query_params.to_dict()
-    texts = {name: query[name] for name in PARAMETERS if name in query}
-    if not query or texts == st.session_state.get(f"{prefix}.lesson.url"):
-        return []
-    lesson, complaints = read(texts, presets)
-    teach(prefix, lesson)
+    new, complaints = read(texts, presets)
+    if new != lesson(prefix):
+        for field in ("hide", "lock", "title", "task"):  # they show the link's own again
+            st.session_state.pop(f"{prefix}.share.{field}", None)
+    teach(prefix, new)
     return complaints
 
 
@@ -105,7 +104,6 @@ def lesson(prefix: str) -> Lesson:
 def teach(prefix: str, new: Lesson) -> None:
     """Make this the page's lesson."""
     st.session_state[f"{prefix}.lesson"] = new
-    st.session_state[f"{prefix}.lesson.url"] = new.texts()
 
 
 def banner(told: Lesson) -> None:

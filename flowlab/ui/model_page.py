@@ -5,7 +5,17 @@ from types import ModuleType
 import streamlit as st
 
 from flowlab.explain import Step
-from flowlab.ui import allowed, controls, experiments, exports, images, links, training
+from flowlab.ui import (
+    addresses,
+    allowed,
+    controls,
+    differing,
+    experiments,
+    exports,
+    images,
+    links,
+    training,
+)
 from flowlab.ui.chooser import choose
 from flowlab.ui.lab import lab
 from flowlab.ui.operating import refused
@@ -29,8 +39,9 @@ def show(recipe: ModuleType, title: str, idea: str, layer: Step, more: str) -> N
         What to know besides, with the paper's link (Markdown).
     """
     name = recipe.Run.model_fields["model"].default
-    complaints = _attach(name) + controls.load(recipe.Run, name, links.PARAMETERS)
-    complaints += links.load(name, experiments.names(name))
+    texts = addresses.news(name)
+    complaints = [] if texts is None else _open(recipe, name, texts)
+    complaints += controls.missing(recipe.Run, name)
     complaints += filter(None, [st.session_state.pop(f"{name}.refused", None)])
     lesson = links.lesson(name)
     with st.sidebar:
@@ -38,8 +49,10 @@ def show(recipe: ModuleType, title: str, idea: str, layer: Step, more: str) -> N
         if not of_images:  # all experiments are about points of the plane
             experiments.choose(recipe, name)
     settings = controls.settings(recipe.Run, name)
-    run = lab().find(st.session_state.get(f"{name}.run"))
-    controls.write_url(settings, name, run.id if run else None, lesson.texts())
+    view = training.view(name, recipe, settings)
+    told = {"run": view.run.id} if view.run is not None and not view.differs else {}
+    addresses.write(name, settings.texts() | lesson.texts() | told,
+                    followed=None if complaints else texts)
     with st.container(key=f"page-{name}"):
         links.banner(lesson)
         with st.container(key="equations-head"):
@@ -52,7 +65,6 @@ def show(recipe: ModuleType, title: str, idea: str, layer: Step, more: str) -> N
             refused("link", sentence)
         if not of_images:
             experiments.explain(lesson)
-        view = training.View(name, recipe, settings, run)
         training.buttons(view)
         training.live(view)
         away, about = st.tabs(["Take it with you", f"About {title}"])
@@ -64,11 +76,23 @@ def show(recipe: ModuleType, title: str, idea: str, layer: Step, more: str) -> N
         links.share(settings, name)
 
 
-def _attach(name: str) -> list[str]:
-    """Follow the run that the URL names, with its settings in the controls."""
-    run_id = st.query_params.get("run")
-    if run_id is None or run_id == st.session_state.get(f"{name}.run"):
-        return []
+def _open(recipe: ModuleType, name: str, texts: dict[str, str]) -> list[str]:
+    """Become what an address says: settings, lesson and run; what of it could not be used."""
+    told = {key: text for key, text in texts.items() if key in links.PARAMETERS}
+    settings = {key: text for key, text in texts.items() if key not in (*told, "run")}
+    complaints = controls.load(recipe.Run, name, settings)
+    complaints += links.load(name, experiments.names(name), told)
+    if "run" in texts:
+        return complaints + _attach(name, texts["run"], alone=not settings)
+    before = lab().find(st.session_state.get(f"{name}.run"))
+    if before is None or differing.same_data(before.settings, controls.settings(recipe.Run, name)):
+        st.session_state.pop(f"{name}.run", None)  # the address shows a fresh flow
+    return complaints
+
+
+def _attach(name: str, run_id: str, alone: bool) -> list[str]:
+    """Follow a run, with its settings in the controls where an address says it `alone`."""
+    st.session_state.pop(f"{name}.run", None)
     try:
         run = lab().find(run_id)
         if run is None or run.settings.model != name:
@@ -79,9 +103,8 @@ def _attach(name: str) -> list[str]:
                              "is: take its numbers and weights from the list of runs.")
         allowed.check(run.settings)
     except ValueError as error:
-        del st.query_params["run"]
         return [str(error)]
     st.session_state[f"{name}.run"] = run_id
-    controls.put(run.settings, name)
-    st.session_state[f"{name}.url"] = run.settings.texts()
+    if alone:
+        controls.put(run.settings, name)
     return []

@@ -59,15 +59,10 @@ def default(recipes: Recipes) -> Comparison:
     return Comparison(models=tuple(Entry(model=name) for name in list(recipes)[:MOST]))
 
 
-def load(recipes: Recipes) -> list[str]:
-    """Put the URL's settings into the controls, before any is drawn; what could not be used."""
-    texts = {name: text for name, text in st.query_params.items() if name != "run"}
-    if texts == st.session_state.get(f"{NAME}.url") or (
-            not texts and f"{NAME}.url" in st.session_state):
-        return []
+def load(recipes: Recipes, texts: dict[str, str]) -> list[str]:
+    """Put settings into the controls, before any is drawn; what could not be used."""
     comparison, complaints = read(texts, recipes)
     put(comparison, recipes)
-    st.session_state[f"{NAME}.url"] = texts
     return complaints
 
 
@@ -235,12 +230,9 @@ def sizes(comparison: Comparison, recipes: Recipes) -> str:
     return "Parameters: " + ", ".join(numbers) + "." if numbers else ""
 
 
-def write_url(comparison: Comparison, recipes: Recipes, run: str | None) -> None:
-    """Put what differs from the defaults, and the comparison under way, into the URL."""
-    texts = comparison.texts()
+def texts(comparison: Comparison, recipes: Recipes) -> dict[str, str]:
+    """What differs from the defaults, as an address has it."""
+    found = comparison.texts()
     if comparison.models == default(recipes).models:
-        del texts["models"]
-    st.session_state[f"{NAME}.url"] = texts
-    wanted = texts | ({"run": run} if run else {})
-    if wanted != st.query_params.to_dict():
-        st.query_params.from_dict(wanted)
+        del found["models"]
+    return found

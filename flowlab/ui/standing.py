@@ -18,12 +18,17 @@ BADGES = {"ready": ("Ready", "gray"), "queued": ("In the queue", "orange"),
           "interrupted": ("Interrupted", "orange"), "elsewhere": ("Training elsewhere", "blue")}
 
 
-def show(status: Status, frame: Frame | None, foreign: bool) -> None:
-    """One line: the state as a badge, and what there is to say about it."""
+def show(status: Status, frame: Frame | None, foreign: bool, stale: str = "") -> None:
+    """One line: the state as a badge, and what there is to say about it.
+
+    Where the results are `stale`, that is what there is to say (Markdown).
+    """
     numbers = frame.numbers if frame else {}
     label, colour = BADGES[status.state]
     text = plain(status.message or numbers.get("reason", "")).replace(plain(GONE), GONE)
-    if status.state == "queued":
+    if stale:
+        text = stale
+    elif status.state == "queued":
         asker = "" if foreign else owner()
         text = (sentence(status.position, lab().expected_wait(status.position, asker))
                 if lab().engine.ready else "The lab's workers are still starting: a moment.")

@@ -1,7 +1,7 @@
 """Train, watch and steer: the buttons, and the view that follows a run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,8 +17,7 @@ from flowlab.live import Frame
 from flowlab.settings import FlowSettings, RunSettings
 from flowlab.shipped import Shipped
 from flowlab.training import Snapshot
-from flowlab.ui import explore, images, metrics, standing
-from flowlab.ui.controls import steps
+from flowlab.ui import controls, differing, explore, images, metrics, standing
 from flowlab.ui.inside import Subject, fresh_key
 from flowlab.ui.lab import lab, owner, theme
 from flowlab.ui.rights import FOREIGN, NotYours, owns
@@ -27,6 +26,7 @@ from flowlab.ui.visitor import visitor
 
 POLL = 0.25  # seconds between two looks at a running training
 WAITING = 1.0  # at one that waits in the queue: a class of thirty would ask for little else
+ENDING = 2.0  # to wait until a training has ended in whose place another starts
 FIRST = 1.0  # seconds to wait in one look for the first frame, which so comes without delay
 IDLE = Status("ready")
 
@@ -44,13 +44,19 @@ class View:
     settings : RunSettings
         What the controls say now.
     run : Run or None
-        The run the page follows.
+        The run that the page shows.
+    aside : Run or None
+        The page's last run, where it shows none since its controls say other data.
+    differs : list of str
+        The settings that the run shown has otherwise than the controls.
     """
 
     name: str
     recipe: ModuleType
     settings: RunSettings
     run: Run | None
+    aside: Run | None = None
+    differs: list[str] = field(default_factory=list)
 
     def status(self) -> Status:
         return IDLE if self.run is None else lab().status(self.run)
@@ -64,6 +70,12 @@ class View:
     def steered(self) -> bool:
         """Whether there is a run under way that the visitor may steer."""
         return self.status().active and not self.foreign
+
+    @property
+    def stale(self) -> str:
+        """The sentence on what the controls say otherwise; empty where they agree with the run."""
+        return differing.sentence(self.run.settings, self.settings, self.differs
+                                  ) if self.differs else ""
 
     def frame(self) -> Frame | None:
         """The newest frame of the run; before any, the shipped flow's where it fits."""
@@ -105,6 +117,17 @@ class View:
                      if f is not None and f.weights is not None), None)
 
 
+def view(name: str, recipe: ModuleType, settings: RunSettings) -> View:
+    """What a model's page shows, where its controls say these settings."""
+    run = lab().find(st.session_state.get(f"{name}.run"))
+    if run is None:
+        return View(name, recipe, settings, None)
+    if not differing.same_data(run.settings, settings):
+        return View(name, recipe, settings, None, aside=run)
+    return View(name, recipe, settings, run,
+                differs=differing.differences(run.settings, settings))
+
+
 def buttons(view: View) -> None:
     """Train, pause, step, stop, and the learning rate of a running training."""
     status = view.status()
@@ -113,8 +136,9 @@ def buttons(view: View) -> None:
     train, pause, step, stop, rate = st.columns([1, 1.3, 1, 1, 1.9],
                                                vertical_alignment="bottom")
     train.button("Train", type="primary", icon=":material/play_arrow:", width="stretch",
-                 disabled=active, on_click=_start, args=(view,), key=f"{view.name}.train",
-                 help="Train a fresh flow with the settings at the left.")
+                 disabled=active and not view.differs, on_click=_start, args=(view,),
+                 key=f"{view.name}.train", help="Train a fresh flow with the settings at the left."
+                 " A training under way on this page ends; what it has learned stays in Runs.")
     paused = active and status.state == "paused"
     label, icon, action, help_text = _pause(view, active, paused)
     pause.button(label, width="stretch", icon=f":material/{icon}:", disabled=action is None,
@@ -146,7 +170,7 @@ def _rate(view: View, active: bool) -> None:
     st.session_state.setdefault(key, view.settings.training.learning_rate)
     if not active:
         st.session_state[key] = view.settings.training.learning_rate
-    st.select_slider("Learning rate now", steps(1e-6, 1.0, st.session_state[key]), key=key,
+    st.select_slider("Learning rate now", controls.steps(1e-6, 1.0, st.session_state[key]), key=key,
                      disabled=not active, format_func=lambda x: f"{x:g}",
                      on_change=_send_rate, args=(view, key), persist_state="session",
                      help=FOREIGN if view.foreign else "Change the learning rate of the training "
@@ -154,14 +178,18 @@ def _rate(view: View, active: bool) -> None:
 
 
 def _start(view: View, first: str = "", resume: Snapshot | None = None) -> None:
+    settings = controls.settings(view.recipe.Run, view.name)  # as they are at this press
+    for before in filter(None, (view.run, view.aside)):
+        if owns(before, visitor()) and lab().status(before).active:
+            lab().control(before, "stop", visitor=visitor())
+            lab().recorder.done(before.id, ENDING)
     try:
-        run_id = lab().submit(view.recipe.train, view.settings, theme(), owner(), first, resume,
+        run_id = lab().submit(view.recipe.train, settings, theme(), owner(), first, resume,
                               explore.layers(view.name), visitor())
     except Exceeded as error:
         st.session_state[f"{view.name}.refused"] = str(error)
         return
     st.session_state[f"{view.name}.run"] = run_id
-    st.query_params["run"] = run_id  # the URL's old run would be taken for a link to follow
 
 
 def _step(view: View) -> None:
@@ -197,8 +225,20 @@ def _control(view: View, action: str, value: Any = None) -> None:
         st.session_state[f"{view.name}.refused"] = str(error)
 
 
+def _return(view: View) -> None:
+    controls.put(view.aside.settings, view.name)
+
+
 def live(view: View) -> None:
     """The view of the run, redrawn by itself while the run may change or something plays."""
+    with st.container(horizontal=True, vertical_alignment="center", key=f"{view.name}-aside"):
+        if view.aside is not None:  # else it takes no room, and what follows keeps its place
+            st.button("Back to the last run", icon=":material/undo:", on_click=_return,
+                      args=(view,), key=f"{view.name}.return",
+                      help="Show its results, and its settings at the left.")
+            goes_on = ", and goes on" if lab().status(view.aside).active else ""
+            st.markdown(f"It is about *{differing.title(view.aside.settings)}*{goes_on}.",
+                        width="content")
     explore.keep(view.name)
     status, plays = view.status(), explore.playing(view.name)
     waits = status.state == "queued" and not plays and lab().engine.ready
@@ -211,7 +251,7 @@ def live(view: View) -> None:
 def _queue(view: View) -> None:
     """The line of a run that waits: all that changes while it does, so a class asks for little."""
     status, frames = view.status(), view.frames()
-    standing.show(status, frames[-1] if frames else None, view.foreign)
+    standing.show(status, frames[-1] if frames else None, view.foreign, view.stale)
     if status.state != st.session_state[f"{view.name}.state"]:
         st.rerun()
 
@@ -225,11 +265,11 @@ def _live(view: View, plays: bool, waits: bool) -> None:
     if line is not None:
         if status.state == "running" and not frames:
             with line:
-                standing.show(status, None, view.foreign)
+                standing.show(status, None, view.foreign, view.stale)
             lab().wait(view.run, FIRST)
             frames = view.frames()
         with line:
-            standing.show(status, frames[-1] if frames else None, view.foreign)
+            standing.show(status, frames[-1] if frames else None, view.foreign, view.stale)
     begun = bool(frames) and view.run is not None
     st.progress(frames[-1].numbers["step"] / frames[-1].numbers["steps"] if begun else 0.0)
     subject = view.subject(frames)
@@ -239,7 +279,7 @@ def _live(view: View, plays: bool, waits: bool) -> None:
                         layers=explore.layers(view.name))
     metrics.show(numbers, begun, images.images_of(subject), status.active)
     explore.choices(subject)
-    with st.container(key=f"{view.name}-picture"):
+    with st.container(key=f"{view.name}-{'old-' if view.differs else ''}picture"):
         starting = status.state == "running" and not frames
         explore.picture(subject, index, _alt(status, numbers, subject), starting)
     explore.controls(subject, index)
