@@ -178,8 +178,10 @@ class PlaneCamera(Camera):
             points = self.source.sample(SHOWN, seed=0).numpy()
             highest = highest_density(None, points, self.limits)
         data, test = self.parts()
-        return LivePicture(self.limits, data, self.density, test=test,
-                           sigma=SIGMA[self.settings.flow.base], highest=highest, theme=theme)
+        picture = LivePicture(self.limits, data, self.density, test=test,
+                              sigma=SIGMA[self.settings.flow.base], highest=highest, theme=theme)
+        picture.name_axes(getattr(self.source, "names", ()))
+        return picture
 
     def show_best(self, best: float | None) -> None:
         self.picture.show_best(best)
@@ -212,7 +214,8 @@ class TableCamera(Camera):
 
     def draw(self, theme: str) -> PairPicture:
         data, test = self.parts()
-        return PairPicture(data, test=test, sigma=SIGMA[self.settings.flow.base], theme=theme)
+        return PairPicture(data, test=test, sigma=SIGMA[self.settings.flow.base], theme=theme,
+                           names=self.source.names)
 
     def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
         samples, _ = flow.forward(self.latents)

@@ -1,4 +1,4 @@
-"""What of a table can be left out, and what is said of columns that cannot be learned."""
+"""What a table keeps: rows and columns that can be left out, names, and sentences on the rest."""
 
 import json
 
@@ -7,6 +7,7 @@ import pytest
 from test_own_pages import opened, run, upload, use
 
 from flowlab import cli, sweep
+from flowlab.cameras import camera
 from flowlab.comparison import __main__ as comparison
 from flowlab.data import store, target
 from flowlab.data.caveats import caveats, outliers
@@ -14,6 +15,7 @@ from flowlab.data.files import keep_file, read_file
 from flowlab.data.leaving import points
 from flowlab.data.tables import read_text
 from flowlab.sweep.__main__ import main as sweep_main
+from models import RECIPES
 from nice import train_nice
 
 RNG = np.random.default_rng(0)
@@ -157,3 +159,36 @@ def test_the_sentences_stand_beside_the_points():
     content = text([[x, i % 3] for i, x in enumerate(NORMAL[:60, 0].tolist())])
     _, notes = points(read_text(content.encode()), (0, 1), lambda *_: False)
     assert "Column width takes only 3 different values" in " ".join(notes)
+
+
+NAMES = ("length (cm)", "price $ of $5", "_a_", "a name that is much longer than all others")
+
+
+@pytest.mark.parametrize("columns", [2, 3, 4])
+def test_columns_keep_their_names_in_pictures(columns):
+    name = store.keep(RNG.normal(size=(60, columns)).astype(np.float32), NAMES[:columns])
+    for model, recipe in RECIPES.items():
+        taking = camera(recipe.Run.from_flat({"data": name}), "light")
+        shown = {text.get_text() for axes in taking.picture.figure.axes for text in axes.texts}
+        for given in NAMES[:columns]:
+            assert any(given[:12] in text for text in shown), (model, given)
+        assert taking.picture.png()
+
+
+def test_names_are_kept_beside_the_data_and_do_not_rename_them():
+    array = RNG.normal(size=(60, 2)).astype(np.float32)
+    name = store.keep(array)
+    assert target(name).names == ()  # as those that are kept already
+    assert store.keep(array, ("a", "b")) == name and target(name).names == ("a", "b")
+    assert store.keep(array) == name and target(name).names == ("a", "b")
+    assert store.keep(array, ("c", "d")) == name and target(name).names == ("c", "d")
+    for wrong in ("[]", "{", '{"columns": [1, 2]}', '{"columns": ["a"]}'):
+        (store.folder() / f"{name}.json").write_text(wrong)
+        assert target(name).names == ()
+
+
+def test_names_go_with_the_data(monkeypatch):
+    monkeypatch.setattr(store, "MAX_FILES", 2)
+    for _ in range(4):
+        store.keep(RNG.normal(size=(60, 2)).astype(np.float32), ("a", "b"))
+    assert len(list(store.folder().iterdir())) == 4

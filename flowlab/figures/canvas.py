@@ -78,6 +78,22 @@ def write(where, x, y, text: str, colour: str, *, size=style.LABEL_SIZE, **optio
     return where.text(x, y, text, color=colour, fontsize=size, fontfamily=style.FONT, **options)
 
 
+def name_axes(axes: Axes, names: Sequence[str], theme: Theme) -> None:
+    """Write the names of the two coordinates, where they have any, into the corners of a panel."""
+    if not names:
+        return
+    across, up = (shortened(name, 30) for name in names)
+    for x, y, text, side, height in ((0.98, 0.02, f"{across} →", "right", "bottom"),
+                                     (0.02, 0.98, f"↑ {up}", "left", "top")):
+        write(axes, x, y, text, theme.text, transform=axes.transAxes, ha=side, va=height,
+              parse_math=False)
+
+
+def shortened(name: str, longest: int) -> str:
+    """A name that has room for so many letters."""
+    return name if len(name) <= longest else name[:longest - 1] + "…"
+
+
 def window(limits: Sequence[float]) -> tuple[float, float, float, float]:
     """Check `limits` and return them as four floats (xmin, xmax, ymin, ymax).
 

@@ -1,12 +1,12 @@
 """The live picture: what a model has learned so far, in six panels."""
 
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from PIL import Image
 
 from . import style
-from .canvas import panel, set_title, window
+from .canvas import name_axes, panel, set_title, window
 from .curves import TITLE, Curves
 from .layers import SHOWN, Plane
 from .moving import Picture
@@ -145,6 +145,11 @@ class LivePicture(Picture):
         self.points.update(data=data)
         if self.truth is None:
             move_cloud(self.true_density, data)
+
+    def name_axes(self, names: Sequence[str]) -> None:
+        """Write the names of the two coordinates, where they have any, into the data's panels."""
+        for data in (self.data, self.true_density):
+            name_axes(data.axes, names, self.theme)
 
     def _plane(self, corner, title, labels=""):
         axes = panel(self.figure, (*corner, SIDE, SIDE), self.theme, title)

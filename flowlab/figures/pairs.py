@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from . import style
-from .canvas import panel, write
+from .canvas import panel, shortened, write
 from .curves import TITLE, Curves
 from .live import BELOW, RIGHT, SIDE, TOP
 from .moving import Picture
@@ -13,6 +13,7 @@ from .panels import cloud, data_clouds, frame_limits, latent_circles, move_cloud
 MOST = 4  # coordinates that are shown; the first ones
 EDGE = 66  # pixels left of the pairs: longer numbers than those of a single plane
 WIDTH, HEIGHT, GAP = 798, 862, 12  # pixels: all pairs together, the space between two panels
+LONGEST = 16  # letters of a coordinate's name
 CELLS = 32  # of a coordinate's histogram
 SHOWN = (0.2, 99.8)  # per cent of the points between these lie in the window
 ROOM = 1.2  # the window's width, in that of those points
@@ -34,6 +35,8 @@ class PairPicture(Picture):
         Shape (m, d), points of the test set to show as rings; then `data` are the training set.
     theme : {"light", "dark"}
         Appearance.
+    names : sequence of str
+        Names of the coordinates; numbered where there are none.
 
     Examples
     --------
@@ -45,7 +48,7 @@ class PairPicture(Picture):
     b'\x89PNG'
     """
 
-    def __init__(self, data, *, test=(), sigma=1.0, theme="light"):
+    def __init__(self, data, *, test=(), sigma=1.0, theme="light", names=()):
         super().__init__(style.LIVE_SIZE, theme, style.theme(theme).densities())
         data = np.asarray(data, dtype=float)
         test = np.asarray(test, dtype=float).reshape(-1, data.shape[1])
@@ -54,6 +57,8 @@ class PairPicture(Picture):
         half, middle = np.maximum(high - low, 1e-3) * ROOM / 2, (low + high) / 2
         self.low, self.high = middle - half, middle + half
         self.edges = np.linspace(self.low, self.high, CELLS + 1)
+        self.names = [shortened(name, LONGEST) for name in names] or [
+            f"x{chr(0x2081 + i)}" for i in range(self.count)]
         self.clouds, self.outlines = {}, []
         for row in range(self.count):
             for column in range(self.count):
@@ -102,8 +107,8 @@ class PairPicture(Picture):
         axes.fill_between(middles, heights, step="mid", color=self.theme.data, alpha=0.35)
         self.outlines += axes.plot(middles, np.zeros(CELLS), drawstyle="steps-mid",
                                    color=self.theme.model, linewidth=2)
-        write(axes, 0.05, 0.94, f"x{chr(0x2081 + row)}", self.theme.text,
-              transform=axes.transAxes, va="top")
+        write(axes, 0.05, 0.94, self.names[row], self.theme.text, transform=axes.transAxes,
+              va="top", parse_math=False)
 
     def _histogram(self, points: np.ndarray, coordinate: int) -> np.ndarray:
         """Shares of all points for each unit of length."""
