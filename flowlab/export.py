@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from flowlab import reel
 from flowlab.cameras import camera
 from flowlab.figures import animation
 from flowlab.flow import Flow
@@ -21,8 +22,8 @@ from flowlab.settings import RunSettings
 
 FILM_SIZE = (1000, 600)  # pixels of a GIF
 FILM_FRAMES = 60  # of a GIF at most: the rest would only make it large
-PER_SECOND = 10
-LAST = 20  # times the last frame is repeated, so that the end can be looked at
+PER_SECOND = 10  # frames at most
+LEAST, HOLD = 6.0, 3.0  # seconds that a training takes at least, and that its last frame then stays
 ENCODING = 120  # seconds that an encoder may take
 
 Epochs = Sequence[tuple[int, float, float]]
@@ -69,10 +70,32 @@ def svg(recipe: ModuleType, settings: RunSettings, frame: Frame, history: Epochs
     return taking.picture.file("svg")
 
 
+def film(recipe: ModuleType, settings: RunSettings, frames: Sequence[Frame], theme: str,
+         layers: tuple[str, ...]) -> list[bytes]:
+    """The pictures of a training, all in one theme and with the same layers.
+
+    Those that were taken otherwise are drawn anew, where the moment has its weights.
+    """
+    pictures, taking = [], None
+    for index, frame in enumerate(frames):
+        picture = frame.png
+        if picture and (frame.theme, frame.layers) != (theme, layers) and frame.weights is not None:
+            taking = taking or camera(settings, theme, layers)
+            told = reel.history(frames[:index + 1])
+            picture = taking.take(trained(recipe, settings, frame), told, frame.numbers)
+        pictures.append(picture)
+    return [picture for picture in pictures if picture]
+
+
 def gif(pictures: Sequence[bytes]) -> bytes:
     """The pictures of a training, one after the other, as a GIF that waits at its end."""
     shown = _spread(pictures, FILM_FRAMES)
-    return animation([*shown, *shown[-1:] * LAST], fps=PER_SECOND, size=FILM_SIZE)
+    return animation(shown, fps=rate(len(shown)), hold=HOLD, size=FILM_SIZE)
+
+
+def rate(count: int) -> float:
+    """Frames a second of a training with so many: few are shown slowly, so that one can talk."""
+    return min(PER_SECOND, count / LEAST)
 
 
 def encoder() -> str | None:
@@ -92,13 +115,14 @@ def mp4(pictures: Sequence[bytes]) -> bytes:
     if program is None:
         raise ValueError("An MP4 needs ffmpeg: install it, or take the GIF.")
     with tempfile.TemporaryDirectory() as folder:
-        film = Path(folder) / "film.mp4"
+        film, fps = Path(folder) / "film.mp4", rate(len(pictures))
+        shown = [*pictures, *pictures[-1:] * round(HOLD * fps)]
         command = [program, "-loglevel", "error", "-f", "image2pipe", "-framerate",
-                   str(PER_SECOND), "-c:v", "png", "-i", "-", "-pix_fmt", "yuv420p", "-movflags",
-                   "+faststart", str(film)]
+                   f"{fps:.4f}", "-c:v", "png", "-i", "-", "-r", "25", "-pix_fmt", "yuv420p",
+                   "-movflags", "+faststart", str(film)]
         try:
-            subprocess.run(command, input=b"".join([*pictures, *pictures[-1:] * LAST]), check=True,
-                           capture_output=True, timeout=ENCODING)
+            subprocess.run(command, input=b"".join(shown), check=True, capture_output=True,
+                           timeout=ENCODING)
             return film.read_bytes()
         except (subprocess.SubprocessError, OSError) as error:
             raise ValueError("ffmpeg could not make the MP4: take the GIF.") from error

@@ -11,8 +11,11 @@ from streamlit.testing.v1 import AppTest
 
 from flowlab.comparison import Comparison, Entry
 from flowlab.comparison.archive import FOLDER
+from flowlab.comparison.contest import Heat
+from flowlab.comparison.plan import plan
+from flowlab.jobs import Status
 from flowlab.ui import rivals, scoreboard
-from flowlab.ui.contests import _of, contests, drawn, file
+from flowlab.ui.contests import _caption, _of, contests, drawn, file
 from flowlab.ui.lab import lab
 from models import RECIPES
 
@@ -234,3 +237,11 @@ def test_a_label_is_text_and_nothing_else():
 def test_the_note_says_how_to_read_the_marks():
     assert "One seed" in scoreboard.note(Comparison())
     assert "Welch" in scoreboard.note(Comparison(seeds=3))
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, "KL 0.250"), (3, "seed 0: KL 0.250")])
+def test_a_square_says_whose_number_it_shows(seeds, said):
+    comparison = Comparison(models=(Entry(model="nice"),), seeds=seeds)
+    heat = Heat(plan(comparison, RECIPES)[0], status=Status("queued"), curve=[(1, 0.1, 0.25)])
+    assert _caption(heat, True, seeds) == f"{said}  waiting"
+    assert ("one of them" in scoreboard.note(comparison)) == (seeds > 1)

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageChops
@@ -53,12 +54,63 @@ def test_gif_shows_the_training_and_waits_at_its_end(watched):
     pictures = [frames[0].png, *[frame.png for frame in frames] * 40]
     film = Image.open(io.BytesIO(export.gif(pictures)))
     assert film.format == "GIF" and film.size == export.FILM_SIZE
-    assert 2 <= film.n_frames <= export.FILM_FRAMES + export.LAST
+    assert 2 <= film.n_frames <= export.FILM_FRAMES
     times = []
     for index in range(film.n_frames):
         film.seek(index)
         times.append(film.info["duration"])
-    assert times[-1] >= 1000 * export.LAST / export.PER_SECOND
+    assert times[-1] >= 1000 * export.HOLD
+
+
+@pytest.mark.parametrize("count", [1, 2, 17, 60, 100])
+def test_a_film_is_slow_enough_to_talk_over(count):
+    pictures = [_square(i) for i in range(count)]
+    film = Image.open(io.BytesIO(export.gif(pictures)))
+    times = []
+    for index in range(film.n_frames):
+        film.seek(index)
+        times.append(film.info["duration"])
+    assert sum(times) >= 1000 * (export.LEAST + export.HOLD) - 100
+    assert times[-1] >= 1000 * export.HOLD
+
+
+def _square(shade: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), (shade, 2 * shade, 100)).save(file, "png")
+    return file.getvalue()
+
+
+def test_every_frame_of_a_gif_shows_its_picture(watched):
+    """Also what is in the middle only: colours are not those of the last picture alone."""
+    pictures = [frame.png for frame in watched[2] if frame.png][:4]
+    green = Image.new("RGB", (1600, 960), "#00c060")
+    file = io.BytesIO()
+    green.save(file, "png")
+    pictures.insert(1, file.getvalue())
+    film = Image.open(io.BytesIO(export.gif(pictures)))
+    seen, at = [], 0
+    for picture in pictures:
+        if seen and picture == seen[-1]:  # the same picture stays on
+            continue
+        seen.append(picture)
+        film.seek(at)
+        at += 1
+        made = np.asarray(film.convert("RGB"), dtype=int)
+        whole = Image.open(io.BytesIO(picture)).convert("RGB")
+        small = np.asarray(whole.resize(export.FILM_SIZE, Image.Resampling.LANCZOS), dtype=int)
+        assert np.abs(made - small).mean() < 2
+
+
+def test_a_film_has_one_theme_and_the_overlays_that_are_shown(watched):
+    recipe, settings, frames, epochs = watched
+    shown = "dark", ("error", "contours")
+    pictures = export.film(recipe, settings, frames, *shown)
+    for index, (frame, picture) in enumerate(zip(frames, pictures, strict=True)):
+        same = replace(frame, theme=shown[0], layers=shown[1])
+        told = [epoch for f in frames[:index + 1] for epoch in f.epochs]
+        assert picture == export.png(recipe, settings, same, told)
+    as_taken = export.film(recipe, settings, frames, frames[0].theme, frames[0].layers)
+    assert as_taken == [frame.png for frame in frames]
 
 
 def test_mp4_gives_an_encoder_every_frame(tmp_path, monkeypatch):
@@ -70,7 +122,7 @@ def test_mp4_gives_an_encoder_every_frame(tmp_path, monkeypatch):
     ffmpeg.chmod(ffmpeg.stat().st_mode | stat.S_IEXEC)
     monkeypatch.setenv("PATH", str(tmp_path))
     png = b"\x89PNG\r\n"
-    assert export.mp4([png] * 7) == str(7 + export.LAST).encode()
+    assert export.mp4([png] * 7) == str(7 + round(export.HOLD * export.rate(7))).encode()
     ffmpeg.write_text(f"#!{sys.executable}\nraise SystemExit(1)\n")
     with pytest.raises(ValueError, match="could not"):
         export.mp4([png])

@@ -188,7 +188,7 @@ def test_density_colours_start_at_the_ground_and_their_lightness_only_grows(them
 
 @pytest.mark.parametrize("theme", style.THEMES.values(), ids=list(style.THEMES))
 def test_colours_of_rivals_can_be_told_apart_and_are_not_the_datas(theme):
-    colours = [theme.data, *theme.rivals]
+    colours = [theme.data, theme.over, *theme.rivals]
     values = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours])
     apart = np.linalg.norm(values[:, None] - values[None], axis=-1) + 999 * np.eye(len(colours))
     assert apart.min() > 50
@@ -217,6 +217,8 @@ def test_rivals_share_scales_and_axes():
     assert len({axes.get_xlim() for axes in steps}) == len({axes.get_xlim() for axes in seconds})
     assert steps[0].get_xlim()[1] >= 50 and seconds[0].get_xlim()[1] >= 2.5
     assert steps[0].get_yscale() == "log"
+    assert steps[0].get_title() == "KL by steps (nats)"
+    assert seconds[0].get_title() == "KL by seconds (nats)"
 
 
 def test_rivals_show_densities_or_samples_and_files():
@@ -240,7 +242,7 @@ def test_rivals_without_a_known_density_have_plain_axes():
     picture.fit()
     axes = picture.curves[0][0]
     assert axes.get_yscale() == "linear" and axes.get_ylim() == (-3.5, -2.0)
-    assert axes.get_title() == "NLL (nats)" and picture.cells[0][0][1].get_visible()
+    assert axes.get_title() == "NLL by steps (nats)" and picture.cells[0][0][1].get_visible()
 
 
 def test_unknown_theme_is_refused():

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
@@ -12,6 +13,7 @@ from . import style
 from .canvas import blank, encode, pixels, vector
 
 GIF_COLOURS = 255  # one of 256 is left for what a frame does not change
+SAMPLED = 5  # frames from which a GIF's colours are taken
 
 
 class Picture:
@@ -77,8 +79,8 @@ class Picture:
         return self.figure.canvas.copy_from_bbox(self.figure.bbox)
 
 
-def animation(frames: Iterable[Figure | bytes], *, fps=20.0, kind="gif", loop=True,
-              size: tuple[int, int] | None = None) -> bytes:
+def animation(frames: Iterable[Figure | bytes], *, fps=20.0, hold=0.0, kind="gif",
+              loop=True, size: tuple[int, int] | None = None) -> bytes:
     """Join `frames` to one moving image.
 
     Parameters
@@ -87,6 +89,8 @@ def animation(frames: Iterable[Figure | bytes], *, fps=20.0, kind="gif", loop=Tr
         Figures, or images as `png` returns them; all of one size.
     fps : float
         Frames a second.
+    hold : float
+        Seconds that the last frame stays longer than the others.
     kind : {"gif", "webp"}
         The format: every program shows a GIF, a WebP has all colours.
     loop : bool
@@ -114,7 +118,9 @@ def animation(frames: Iterable[Figure | bytes], *, fps=20.0, kind="gif", loop=Tr
         raise ValueError("An animation needs at least one frame.")
     if len({image.size for image in images}) > 1:
         raise ValueError("All frames of an animation must have the same size.")
-    options = {"save_all": True, "append_images": images[1:], "duration": round(1000 / fps)}
+    durations = [round(1000 / fps)] * len(images)
+    durations[-1] += round(1000 * hold)
+    options = {"save_all": True, "append_images": images[1:], "duration": durations}
     if loop:
         options["loop"] = 0
     if kind == "gif":
@@ -135,6 +141,11 @@ def _image(frame: Figure | bytes) -> Image.Image:
 
 
 def _one_palette(images: list[Image.Image]) -> list[Image.Image]:
-    """Give all images the colours of the last, so that what stands still does not flicker."""
-    palette = images[-1].quantize(GIF_COLOURS, dither=Image.Dither.NONE)
+    """Give all images the same colours, so that what stands still does not flicker.
+
+    They are those of some images, evenly spread: what is seen only for a while has its own too.
+    """
+    some = [images[round(i)] for i in np.linspace(0, len(images) - 1, SAMPLED)]
+    sheet = Image.fromarray(np.concatenate([np.asarray(image) for image in some]))
+    palette = sheet.quantize(GIF_COLOURS, dither=Image.Dither.NONE)
     return [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]

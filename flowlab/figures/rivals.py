@@ -114,10 +114,11 @@ class RivalsPicture(Picture):
     def _curves(self, box, kind: int, row: int, last: bool, beneath: bool) -> Axes:
         """The panel of the KL against steps (kind 0) or seconds (1)."""
         theme, known = self.theme, self.known[row]
-        title = ("KL to the truth (nats)" if beneath else "KL (nats)") if known else "NLL (nats)"
+        title = f"{'KL' if known else 'NLL'} by {('steps', 'seconds')[kind]} (nats)"
         axes = panel(self.figure, box, theme)
         if row == 0 or not known:
-            axes.set_title(title, y=1.0, pad=9, color=theme.text, fontsize=style.TITLE_SIZE,
+            size = min(style.TITLE_SIZE, box[2] / (0.83 * len(title)))
+            axes.set_title(title, y=1.0, pad=9, color=theme.text, fontsize=size,
                            fontfamily=style.FONT)
         if known:
             axes.set_yscale("log")

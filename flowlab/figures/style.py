@@ -147,7 +147,7 @@ LIGHT = Theme(
     test="#7b3fa0",
     density="magma_r",
     error="RdBu_r",
-    over="#009e73",
+    over="#00a8b8",
     wheel=("#0072b2", "#009e73", "#e69f00", "#c2528b"),
     rivals=("#d55e00", "#008a64", "#7b3fa0", "#a67c00", "#c2528b", "#5b6675"),
 )
@@ -166,7 +166,7 @@ DARK = Theme(
     test="#d6a2f0",
     density="magma",
     error="berlin",
-    over="#2fd1a0",
+    over="#22dcec",
     wheel=("#56b4e9", "#2fd1a0", "#f0c040", "#f08cc0"),
     rivals=("#ff9f40", "#2fd1a0", "#d6a2f0", "#f0e060", "#f08cc0", "#a3afbe"),
 )

@@ -255,12 +255,16 @@ def _update(picture: RivalsPicture, contest: Contest, view: str) -> None:
             look = heats[0].look
             picture.update(
                 row, column, density=look and look.density, samples=look and look.samples,
-                caption=_caption(heats[0], known), curves=[np.array(h.curve) for h in heats])
+                caption=_caption(heats[0], known, len(heats)),
+                curves=[np.array(h.curve) for h in heats])
     picture.fit()
 
 
-def _caption(heat: object, known: bool) -> str:
-    """What the corner of a square says: where the training is, and its last KL or NLL."""
+def _caption(heat: object, known: bool, seeds: int) -> str:
+    """What the corner of a square says: where the training is, and its last KL or NLL.
+
+    The square shows one seed of several, and the number is that seed's, not the table's mean.
+    """
     if heat.result is not None:
         value = heat.result.values["kl" if known else "nll"]
     else:
@@ -269,4 +273,6 @@ def _caption(heat: object, known: bool) -> str:
     state = {"queued": "waiting", "running": at_it, "paused": "paused"}.get(
         heat.status.state, "" if heat.result else heat.status.state)
     number = "" if value is None else f"{'KL' if known else 'NLL'} {value:.3f}"
+    if number and seeds > 1:
+        number = f"seed {heat.trial.seed}: {number}"
     return "  ".join(filter(None, (number.replace("-", "\N{MINUS SIGN}"), state)))

@@ -31,7 +31,8 @@ def show(view: View) -> None:
         return lambda: make(view.recipe, settings, *_moment(frames(), shown))
 
     def film(make: Callable) -> Callable[[], bytes]:
-        return lambda: make([png for frame in frames() if (png := frame.png)])
+        return lambda: make(export.film(view.recipe, settings, frames(), shown["theme"],
+                                        shown["layers"]))
 
     files = [
         ("PNG", "Picture", "picture.png", "image/png", moment(export.png), ready,

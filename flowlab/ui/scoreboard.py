@@ -25,7 +25,8 @@ def note(comparison: Comparison) -> str:
     if comparison.seeds == 1:
         return ("One seed: what differs may be chance, so nothing is marked as best. Choose three "
                 "seeds or more for an answer that can be trusted." + runs)
-    return (f"Mean ± standard error over {comparison.seeds} seeds. A value is **marked** when it "
+    return (f"Mean ± standard error over {comparison.seeds} seeds; a square above shows one of "
+            "them, with that seed's number. A value is **marked** when it "
             "is better than that of every other model by more than the seeds' noise (Welch's "
             f"t-test, {CONFIDENCE:.0%})." + runs)
 
