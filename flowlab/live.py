@@ -197,7 +197,7 @@ def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None,
             progress = generator.send(message.get("learning_rate"))
     except GeneratorExit:
         generator.close()
-        leaves = False
+        leaves, progress = False, film.handed_back(progress)
     last = film.frame(progress, True, last=True, picture=not leaves)
     film.end()
     if leaves or progress.outcome != "running":
@@ -248,6 +248,18 @@ class Film:
         if "layers" in message:
             self._borrowed().show(message["layers"])
         self.hurry = self.hurry or bool(message)
+
+    def handed_back(self, progress: Progress) -> Progress:
+        """Where a training stands that was closed; early stop hands back the best weights."""
+        best = None
+        if self.scene[0].training.patience and self.snapshot is not None:
+            best = next((row for row in self.history if row[0] == self.snapshot.best_epoch), None)
+        if best is None:
+            return progress
+        epoch, train_nll, test_nll = best
+        return replace(progress, train_nll=train_nll, test_nll=test_nll, kl=None if (
+            progress.best_nll is None) else test_nll - progress.best_nll, reason=(
+                f"Stopped, with the weights of epoch {epoch}, which have the lowest test NLL."))
 
     def epochs(self) -> Iterator[tuple[int, float, float, float]]:
         """Its history with the seconds, as in `Request`."""

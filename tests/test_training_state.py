@@ -264,3 +264,20 @@ def test_a_turn_may_end_at_any_epoch_though_the_best_weights_are_promised():
     assert epochs > 3
     assert last.numbers["test_nll"] == whole.numbers["test_nll"]
     assert last.numbers["start_test_nll"] == whole.numbers["start_test_nll"]
+
+
+def test_a_stopped_training_shows_the_numbers_of_the_weights_it_hands_back():
+    settings = train_realnvp.Run.from_flat({
+        **UNSTEADY, "points": 60, "data": "moons", "hidden": (16, 16), "couplings": 8,
+        "patience": 100})
+    generator = watch(Request(train_realnvp.train, settings, pictures="end"))
+    for _ in range(45):  # 6 batches an epoch: in the midst of the eighth
+        next(generator)
+    with pytest.raises(StopIteration) as end:
+        generator.throw(GeneratorExit)
+    last = end.value.value
+    epochs = {p.epoch: p.test_nll for p in train_realnvp.train(settings) if p.epoch <= 7}
+    best = min(epochs, key=epochs.get)
+    assert last.numbers["test_nll"] == epochs[best] < epochs[7]
+    assert last.numbers["kl"] == last.numbers["test_nll"] - last.numbers["best_nll"]
+    assert f"the weights of epoch {best}," in last.numbers["reason"]

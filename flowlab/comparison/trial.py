@@ -130,7 +130,8 @@ class _Watch:
         """Note where the training is; a look where one is due."""
         known = progress.kl is not None
         value = progress.kl if known else progress.test_nll
-        if progress.snapshot is not None and math.isfinite(value):
+        new = not self.curve or progress.step > self.curve[-1][0]  # its end may be an earlier flow
+        if progress.recent is not None and new and math.isfinite(value):
             self.curve.append((progress.step, progress.seconds, value))
         now = time.perf_counter()
         if now < self.next and not last:

@@ -53,8 +53,8 @@ class BatchNorm(Bijection):
     @torch.no_grad()
     def commit(self) -> None:
         if self._seen is not None:
-            mean, variance = self._seen
-            self.variance.lerp_(variance, self.momentum)
+            mean, spread = self._seen
+            self.variance.lerp_(spread, self.momentum)
             self.mean.lerp_(mean, self.momentum)
             self._seen = None
 
