@@ -52,8 +52,8 @@ def read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int, broken: st
         raise ValueError("The zip is locked with a password: pack it again without one.")
     if entry.compress_type not in METHODS:
         name = OTHERS.get(entry.compress_type, "an unusual method")
-        raise ValueError(f"The zip is compressed with {name}, which is not read here: pack it again "
-                         "with the usual method, Deflate.")
+        raise ValueError(f"The zip is compressed with {name}, which is not read here: pack it "
+                         "again with the usual method, Deflate.")
     try:
         with archive.open(entry) as file:
             return file.read(most)
