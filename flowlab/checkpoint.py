@@ -2,22 +2,22 @@
 
 import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from os import PathLike
 from typing import Annotated
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from flowlab import files
 from flowlab.flow import Flow
+from flowlab.settings import shown
 
 FORMAT = "flowlab-checkpoint-3"
 #: Without the best weights, the statistics of batch normalisation and the settings' learning rate.
 OLDER = "flowlab-checkpoint-2"
-TENSORS = ("weights", "optimiser", "statistics", "best_weights")
 Count = Annotated[int, Field(ge=0, le=10**12)]
 
 
@@ -78,6 +78,9 @@ class Snapshot:
         flow are their averages at the rate of the weights.
     best_weights : dict of str to Tensor, or None
         The flow's ``state_dict`` with the best test NLL, where the training promises it.
+    flow : dict of str to str
+        The ``model``'s name, and the ``settings`` of its flow as JSON; empty in checkpoints of
+        earlier versions.
     """
 
     weights: dict[str, Tensor]
@@ -95,6 +98,7 @@ class Snapshot:
     start: tuple[int, float, float] | None = None
     statistics: Tensor | None = None
     best_weights: dict[str, Tensor] | None = None
+    flow: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def fresh(cls, flow: Flow, learning_rate: float, epoch: int = 0, step: int = 0) -> "Snapshot":
@@ -115,7 +119,7 @@ class Snapshot:
         weights = {name: value.detach().cpu().clone() for name, value in flow.state_dict().items()}
         return cls(weights, torch.stack([own, torch.zeros_like(own), torch.zeros_like(own)]),
                    epoch, step, stale=0, best=math.inf, seconds=0.0, learning_rate=learning_rate,
-                   begun=step, decays=True)
+                   begun=step, decays=True, flow=about(flow))
 
     @property
     def nbytes(self) -> int:
@@ -124,16 +128,16 @@ class Snapshot:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write as safetensors, whole or not at all; numbers go into the metadata as JSON."""
-        numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in TENSORS}
+        numbers = {f.name: getattr(self, f.name) for f in fields(self)
+                   if f.name in _Numbers.model_fields}
         best = self.best_weights if self.stale else None  # otherwise they are the weights
         tensors = {f"{kind}.{name}": value
                    for kind, state in (("weights", self.weights), ("best_weights", best or {}))
                    for name, value in state.items()}
         if self.statistics is not None:
             tensors["statistics"] = self.statistics
-        with files.replacing(path) as temporary:
-            save_file({"optimiser": self.optimiser.contiguous(), **tensors}, temporary,
-                      {"format": FORMAT, "numbers": json.dumps(numbers)})
+        files.write(path, save({"optimiser": self.optimiser.contiguous(), **tensors},
+                               {"format": FORMAT, "numbers": json.dumps(numbers), **self.flow}))
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "Snapshot":
@@ -152,9 +156,55 @@ class Snapshot:
                               if name.startswith(kind)} for kind in ("weights.", "best_weights."))
             if optimiser.ndim != 2 or len(optimiser) != 3:
                 raise ValueError("no three rows")
+            flow = {name: metadata[name] for name in ("model", "settings") if name in metadata}
+            if not isinstance(json.loads(flow.get("settings", "{}")), dict):
+                raise ValueError("no settings")
             return cls(weights, optimiser, **{k: v for k, v in numbers if k != "train_nll"},
-                       statistics=statistics,
+                       statistics=statistics, flow=flow,
                        best_weights=best or (None if numbers.stale else weights))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} is no complete checkpoint: train again from the start."
                              ) from error
+
+    def check(self, flow: Flow) -> None:
+        """See that this can be a state of ``flow``.
+
+        Raises
+        ------
+        ValueError
+            With one sentence that says what differs.
+        """
+        expected, here, there = about(flow), flow.state_dict(), self.weights
+        if self.flow.get("model", expected["model"]) != expected["model"]:
+            raise _unfit(f"is of {shown(self.flow['model'])}", f"is {expected['model']}")
+        own = json.loads(expected["settings"])
+        for name, value in json.loads(self.flow.get("settings", "{}")).items():
+            if name in own and own[name] != value:
+                raise _unfit(f"has {name} {shown(str(value))}", f"has {own[name]}")
+        for name in sorted(here.keys() ^ there.keys()):
+            how = ("no", "one") if name in here else ("a", "none")
+            raise _unfit(f"has {how[0]} tensor {shown(name)}", f"has {how[1]}")
+        for name, value in here.items():
+            if value.shape != there[name].shape:
+                raise _unfit(f"has {name} of shape {tuple(there[name].shape)}",
+                             f"has it of {tuple(value.shape)}")
+            if value.dtype != there[name].dtype:
+                raise _unfit(f"has numbers of {_precision(there[name])}",
+                             f"has {_precision(value)}")
+        if not all(value.isfinite().all() for value in (self.optimiser, *there.values())):
+            raise ValueError("The checkpoint holds NaN or infinity, so it is damaged: train again "
+                             "from the start.")
+
+
+def about(flow: Flow) -> dict[str, str]:
+    """What a snapshot says of its flow."""
+    return {"model": type(flow).__name__, "settings": flow.settings.model_dump_json()}
+
+
+def _precision(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")
+
+
+def _unfit(there: str, here: str) -> ValueError:
+    return ValueError(f"The checkpoint {there}, and the flow of this run {here}: give the settings "
+                      "that it was written with, or another file.")

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -11,10 +11,12 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from tqdm import tqdm
 
-from flowlab import parallel, runs
+from flowlab import outputs, parallel, runs
 from flowlab.data import leaving
 from flowlab.data.files import DEFAULT_SIDE, is_file, keep_file
+from flowlab.files import read_text, trouble
 from flowlab.settings import RunSettings, describe
+from flowlab.stopping import INTERRUPTED, Stopping
 from flowlab.training import Progress, Snapshot
 
 
@@ -43,32 +45,52 @@ def parser(run: type[RunSettings], name: str) -> argparse.ArgumentParser:
     return p
 
 
-def main(run: type[RunSettings], train: Callable[..., Iterator[Progress]], name: str,
+def main(run: type[RunSettings], train: Callable[..., Generator[Progress]], name: str,
          arguments: Sequence[str] | None = None) -> int:
     """Train from the command line with a progress bar; returns the exit status."""
     options = vars(parser(run, name).parse_args(arguments))
     files = {key: options.pop(key) for key in ("settings", "save", "checkpoint")}
     keep, leave_out = options.pop("keep"), options.pop("leave_out")
     try:
+        data = options.get("data", "")
+        outputs.check({"--save": files["save"], "--checkpoint": files["checkpoint"]},
+                      [files["settings"], Path(data) if is_file(data) else None])
         _keep_file(options, leave_out)
-        settings = run.from_texts(options)
-        if files["settings"]:
-            saved = run.model_validate_json(files["settings"].read_text("utf-8"))
-            given = {key: value for key, value in settings.flat().items() if key in options}
-            settings = run.from_flat({**saved.flat(), **given})
+        settings = _settings(run, options, files["settings"])
         resume = None
-        if files["checkpoint"] and files["checkpoint"].exists():
+        if files["checkpoint"] and files["checkpoint"].is_file():
             resume = Snapshot.load(files["checkpoint"])
         with parallel.group(settings.training.device) as rank:
-            progresses = train(settings, resume=resume)
+            progresses = train(settings, every="batch", resume=resume)
             if keep and rank == 0:
                 progresses = runs.keep(progresses, settings, continued=resume is not None)
-            with closing(progresses):
-                return _train(progresses, settings, files, rank)
+            with Stopping() as stopping:
+                return _Command(settings, files, rank, stopping).run(progresses)
+    except KeyboardInterrupt:
+        print("Stopped before the training began: there is nothing to save.")
+        return INTERRUPTED
     except ValidationError as error:
-        return _fail(describe(error))
-    except (ValueError, OSError) as error:
-        return _fail(str(error))
+        return fail(describe(error))
+    except OSError as error:
+        return fail(trouble(error))
+    except ValueError as error:
+        return fail(str(error))
+
+
+def _settings(run: type[RunSettings], options: dict[str, str], file: Path | None) -> RunSettings:
+    """The settings of the options, and below them those of a file."""
+    settings = run.from_texts(options)
+    if file is None:
+        return settings
+    text = read_text(file)
+    if not text.strip():
+        raise ValueError(f"{file} is empty: it should hold the JSON of a run's settings.")
+    try:
+        saved = run.model_validate_json(text)
+    except ValidationError as error:
+        raise ValueError(f"{file}: {describe(error)}") from error
+    given = {key: value for key, value in settings.flat().items() if key in options}
+    return run.from_flat({**saved.flat(), **given})
 
 
 def _keep_file(options: dict[str, str], leave_out: str) -> None:
@@ -97,33 +119,93 @@ def kept_file(path: str, leave_out: str, side: int = DEFAULT_SIDE) -> str:
     return name
 
 
-def _train(progresses: Iterator[Progress], settings: RunSettings, files: dict[str, Any],
-           rank: int) -> int:
-    epochs = settings.training.epochs
-    bar = tqdm(total=epochs, unit="epoch", dynamic_ncols=True, disable=rank > 0)
-    progress = None
-    with bar:
-        for progress in progresses:
-            bar.update(progress.epoch - bar.n)
-            bar.set_postfix(_numbers(progress))
-            if files["checkpoint"] and rank == 0:
-                progress.snapshot.save(files["checkpoint"])
-    if progress is None:
-        return _fail(f"The checkpoint has all {epochs} epochs already, or stopped early: ask for "
-                     "more with --epochs, or with --patience.")
-    status = 1 if progress.outcome == "diverged" else 0
-    if rank > 0:  # the first process speaks and writes for all
-        return status
-    print(f"{progress.outcome} after epoch {progress.epoch} and {progress.seconds:.1f} s: "
-          f"test NLL {progress.test_nll:.4f} nats"
-          + (f", {progress.test_bits:.4f} bits per dimension" if _on_images(progress) else "")
-          + ("" if progress.kl is None else f", KL to the truth {progress.kl:.4f} nats"))
-    if progress.reason:
-        print(progress.reason)
-    if files["save"]:
-        progress.flow.save(files["save"])
-        print(f"saved to {files['save']}")
-    return status
+class _Command:
+    """One training of the command line, which keeps what there is however it ends."""
+
+    def __init__(self, settings: RunSettings, files: dict[str, Path | None], rank: int,
+                 stopping: Stopping) -> None:
+        self.epochs, self.rank, self.stopping = settings.training.epochs, rank, stopping
+        # The first process speaks and writes for all.
+        self.save, self.checkpoint = ((files[name] if rank == 0 else None)
+                                      for name in ("save", "checkpoint"))
+        self.progress: Progress | None = None
+        self.unsaved: Snapshot | None = None  # the newest, where the checkpoint cannot be written
+
+    def run(self, progresses: Generator[Progress]) -> int:
+        """Train; the exit status."""
+        interrupted = False
+        try:
+            with closing(progresses):  # then the flow is as it was measured, also within an epoch
+                interrupted = self._pull(progresses)
+        except KeyboardInterrupt:
+            interrupted = True
+        except Exception:
+            self._keep("Failed")
+            raise
+        if self.progress is None and not interrupted:
+            return fail(f"The checkpoint has all {self.epochs} epochs already, or stopped early: "
+                        "ask for more with --epochs, or with --patience.")
+        if interrupted:
+            self._keep(f"Stopped by {self.stopping.name}")
+            return self.stopping.status
+        if self.rank == 0:
+            self._report()
+        kept = self._keep("")
+        return 1 if self.progress.outcome == "diverged" or not kept else 0
+
+    def _pull(self, progresses: Generator[Progress]) -> bool:
+        """Go on to the end, or until a signal comes; whether one came."""
+        bar = tqdm(total=self.epochs, unit="epoch", dynamic_ncols=True, disable=self.rank > 0)
+        with bar:
+            for self.progress in progresses:
+                if self.progress.snapshot is not None:
+                    bar.update(self.progress.epoch - bar.n)
+                    bar.set_postfix(_numbers(self.progress))
+                    self._snapshot(self.progress.snapshot)
+                if self.stopping.signal and self.progress.outcome == "running":
+                    return True
+        return False
+
+    def _snapshot(self, snapshot: Snapshot) -> None:
+        """Write the checkpoint; a full disk does not end the training."""
+        if self.checkpoint is None:
+            return
+        try:
+            snapshot.save(self.checkpoint)
+            self.unsaved = None
+        except OSError as error:
+            if self.unsaved is None:
+                tqdm.write(f"The checkpoint {self.checkpoint} cannot be written "
+                           f"({error.strerror}): the training goes on.", file=sys.stderr)
+            self.unsaved = snapshot
+
+    def _keep(self, how: str) -> bool:
+        """Save what there is, and say so in a line; whether it is where it was asked for."""
+        progress, kept = self.progress, True
+        where = []
+        if progress is None:
+            where.append("there is nothing to save")
+        elif self.save is not None:
+            done, kept = outputs.deliver(progress.flow.save, self.save)
+            where.append(done)
+        if self.unsaved is not None:
+            done, there = outputs.deliver(self.unsaved.save, self.checkpoint)
+            where.append(f"checkpoint {done}")
+            kept = kept and there
+        if how and progress is not None:
+            how += f" after {progress.epoch} of {self.epochs} epochs and {progress.step:,} steps"
+        if (how or where) and self.rank == 0:
+            print(": ".join(filter(None, (how, "; ".join(where)))))
+        return kept
+
+    def _report(self) -> None:
+        progress = self.progress
+        print(f"{progress.outcome} after epoch {progress.epoch} and {progress.seconds:.1f} s: "
+              f"test NLL {progress.test_nll:.4f} nats"
+              + (f", {progress.test_bits:.4f} bits per dimension" if _on_images(progress) else "")
+              + ("" if progress.kl is None else f", KL to the truth {progress.kl:.4f} nats"))
+        if progress.reason:
+            print(progress.reason)
 
 
 def _numbers(progress: Progress) -> dict[str, str]:
@@ -138,7 +220,8 @@ def _on_images(progress: Progress) -> bool:
     return progress.flow.settings.is_image
 
 
-def _fail(sentence: str) -> int:
+def fail(sentence: str) -> int:
+    """Print what is wrong; the exit status."""
     print(f"error: {sentence}", file=sys.stderr)
     return 2
 

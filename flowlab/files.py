@@ -1,5 +1,6 @@
 """Files written whole or not at all, their folders, and safetensors: nothing in them could run."""
 
+import codecs
 import errno
 import json
 import os
@@ -36,9 +37,13 @@ def is_full(error: BaseException) -> bool:
 def replacing(path: str | PathLike[str]) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place at the end of the block.
 
-    Whoever reads meanwhile, or after the program was killed, finds the old file or the new one.
+    Whoever reads meanwhile, or after the program was killed, finds the old file or the new one. A
+    link stays a link, and what is no file, such as ``/dev/null``, is written to directly.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        yield path
+        return
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield temporary
@@ -52,6 +57,39 @@ def write(path: str | PathLike[str], content: bytes) -> None:
     """Write a file at once or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def read_text(path: str | PathLike[str]) -> str:
+    """The text of a file in UTF-8, or in what else its byte-order mark says.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, when it is not text.
+    OSError
+        When it cannot be read; `trouble` makes a sentence of it.
+    """
+    content = Path(path).read_bytes()
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8: choose another file, or save it in UTF-8."
+                         ) from error
+
+
+def trouble(error: OSError) -> str:
+    """One sentence on a file that cannot be read or written."""
+    if is_full(error):
+        return f"{error.filename} cannot be written, for the disk is full: make room on it." if (
+            error.filename) else FULL
+    what = error.strerror or str(error)
+    if not error.filename:
+        return f"A file cannot be used ({what}): look at its name and its rights."
+    remedy = {errno.ENOENT: "check its name", errno.EISDIR: "it is a folder, so name a file in it",
+              errno.EACCES: "change its rights, or choose another"}
+    return (f"{error.filename} cannot be used ({what}): "
+            f"{remedy.get(error.errno, 'choose another file')}.")
 
 
 def is_newer(form: object, known: str) -> bool:

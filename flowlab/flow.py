@@ -5,7 +5,7 @@ from os import PathLike
 from typing import ClassVar, Self
 
 import torch
-from safetensors.torch import save, save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
@@ -213,8 +213,8 @@ class Flow(Bijection):
             layer.commit()
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write weights as safetensors, the model's name and settings in the file's metadata."""
-        save_file(self._state(), path, _metadata(type(self), self.settings))
+        """Write weights as safetensors, with the model's name and settings; whole or not at all."""
+        files.write(path, self.packed())
 
     def packed(self) -> bytes:
         """What `save` would write."""

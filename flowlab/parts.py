@@ -10,7 +10,7 @@ from flowlab.data.caveats import caveats
 from flowlab.data.images import Images, dequantise
 from flowlab.flow import Flow
 from flowlab.layers.elementwise import RESOLVED
-from flowlab.settings import TrainingSettings
+from flowlab.settings import FlowSettings, TrainingSettings
 
 #: Training points that say enough where not all are needed.
 SOME = 4096
@@ -33,6 +33,32 @@ def split(count: int, settings: TrainingSettings) -> tuple[Tensor, Tensor]:
     order = torch.randperm(count, generator=generator(settings.seed, -1))
     cut = min(max(1, round(settings.test_fraction * count)), count - 1)
     return order[:cut], order[cut:]
+
+
+def check(flow: FlowSettings, source: Any, training: TrainingSettings) -> None:
+    """See that a source can train a flow of these settings.
+
+    Raises
+    ------
+    ValueError
+        With one sentence that says what to change.
+    """
+    shape = getattr(source, "event_shape", None)
+    if shape is not None and shape != flow.event_shape:
+        what = "images have" if isinstance(source, Images) else "points have"
+        raise ValueError(f"The {what} the shape {shape} and the flow {flow.event_shape}: set "
+                         "event_shape to that of the data.")
+    classes = getattr(source, "classes", 0)
+    if flow.classes and hasattr(source, "sample"):
+        raise ValueError(f"The points have no classes and the flow {flow.classes}: set classes to "
+                         "0.")
+    if flow.classes and isinstance(source, Images) and not 1 <= classes <= flow.classes:
+        raise ValueError(f"The images have {classes} classes and the flow {flow.classes}: set "
+                         f"classes to {classes}.")
+    target = source if hasattr(source, "log_prob") else None
+    if training.objective == "reverse" and not getattr(target, "full_support", False):
+        raise ValueError("Reverse KL needs a known density that is nowhere zero: choose another"
+                         " distribution, give it noise, or train with the forward objective.")
 
 
 class Parts:
@@ -65,6 +91,7 @@ class Parts:
         self.seed, self.device, self.dtype = settings.seed, flow.device, flow.dtype
         self.concern = ""
         self.pixels = isinstance(source, Images)
+        check(flow.settings, source, settings)
         if self.pixels:
             self._take_images(flow, source)
         else:
@@ -119,13 +146,7 @@ class Parts:
     def _take_images(self, flow: Flow, images: Images) -> None:
         """The images' own two parts; those to test on always have the same noise."""
         (x, labels), (test_x, test_labels) = images.part(False), images.part(True)
-        if images.event_shape != flow.event_shape:
-            raise ValueError(f"The images have the shape {images.event_shape} and the flow "
-                             f"{flow.event_shape}: set event_shape to the images' own.")
         if flow.settings.classes:
-            if not 1 <= images.classes <= flow.settings.classes:
-                raise ValueError(f"The images have {images.classes} classes and the flow "
-                                 f"{flow.settings.classes}: set classes to {images.classes}.")
             _classes(images.labels, len(images), flow.settings.classes)
         self.train_x = x.to(self.device)
         self.test_x = dequantise(test_x.to(self.device),

@@ -3,13 +3,37 @@
 from collections.abc import Generator
 
 import torch
+from pydantic import ValidationError
 
+from flowlab import parts
 from flowlab.data import Images, Points, Target, image_set, target
 from flowlab.data.images import is_image_set
 from flowlab.flow import Flow
 from flowlab.parallel import check_device
-from flowlab.settings import FlowSettings, RunSettings, SourceSettings, TrainingSettings
+from flowlab.settings import (
+    FlowSettings,
+    RunSettings,
+    SourceSettings,
+    TrainingSettings,
+    describe,
+)
 from flowlab.training import Progress, Snapshot, train
+
+
+def check(settings: RunSettings) -> None:
+    """See that a training can take these settings, before anything is built or drawn.
+
+    Raises
+    ------
+    ValueError
+        With one sentence that says what to change.
+    """
+    source = source_of(settings.source)
+    try:
+        flow = fitted(settings.flow, source)
+    except ValidationError as error:
+        raise ValueError(describe(error)) from error
+    parts.check(flow, source, settings.training)
 
 
 def build(model: type[Flow], settings: RunSettings) -> Flow:

@@ -16,7 +16,7 @@ from torch.nn.utils import vector_to_parameters
 
 from flowlab import parallel
 from flowlab.base import LOG_PROB
-from flowlab.checkpoint import Snapshot
+from flowlab.checkpoint import Snapshot, about
 from flowlab.compiling import Compiler, joined
 from flowlab.denormals import without_denormals
 from flowlab.flow import Flow
@@ -116,9 +116,6 @@ class _Trainer:
             flow.double()
         self.target = source if hasattr(source, "log_prob") else None
         self.parts = Parts(flow, source, settings)
-        if settings.objective == "reverse" and not getattr(self.target, "full_support", False):
-            raise ValueError("Reverse KL needs a known density that is nowhere zero: choose another"
-                             " distribution, give it noise, or train with the forward objective.")
         #: The lowest mean NLL on the test points that a flow can have but by chance.
         self.best_nll = None
         if self.target is not None:
@@ -126,7 +123,8 @@ class _Trainer:
         if resume is None:
             flow.initialise(*self.parts.some())
         else:
-            _load(flow, resume.weights)
+            resume.check(flow)
+            flow.load_state_dict(resume.weights)
         self.statistics = [value for layer in flow.modules() if isinstance(layer, BatchNorm)
                            for value in (layer.mean, layer.variance)]
         self.weights = _flatten(self.parameters)
@@ -369,10 +367,10 @@ class _Trainer:
             seconds=self.seconds, learning_rate=self.learning_rate, best_epoch=self.best_epoch,
             begun=self.begun, decays=self.decays, set_rate=self.settings.learning_rate,
             start=self.start, statistics=joined(statistics).cpu() if statistics else None,
-            best_weights=self.best_weights)
+            best_weights=self.best_weights, flow=about(self.flow))
 
     def _restore(self, snapshot: Snapshot) -> None:
-        _load(self.flow, snapshot.weights)
+        self.flow.load_state_dict(snapshot.weights)
         weights, *statistics = self.aside
         if snapshot.optimiser.shape[1] != len(weights):
             raise ValueError("The checkpoint is of a training with other layers frozen: freeze the "
@@ -405,18 +403,3 @@ def _flatten(parameters: list[torch.nn.Parameter]) -> Tensor:
     flat = joined(parameters)
     vector_to_parameters(flat, parameters)
     return flat
-
-
-def _load(flow: Flow, weights: dict[str, Tensor]) -> None:
-    """Give the flow the weights of a checkpoint.
-
-    Raises
-    ------
-    ValueError
-        When they are of another flow.
-    """
-    try:
-        flow.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError("The checkpoint is of a flow with other settings: resume it with its own, "
-                         "or train again from the start.") from error

@@ -1,13 +1,17 @@
 """The three command lines, as a person runs them."""
 
+import errno
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from flowlab import Flow
+from flowlab.checkpoint import Snapshot
 from glow import train_glow
 from nice import train_nice
 from realnvp import train_realnvp
@@ -99,3 +103,119 @@ def test_trains_on_a_file(tmp_path, capsys, monkeypatch):
 def train_nice_main(arguments: list[str]) -> int:
     from flowlab.cli import main
     return main(train_nice.Run, train_nice.train, "nice.train_nice", arguments)
+
+
+COMMANDS = {
+    "train": ["--save", "--checkpoint"], "sweep": ["--table", "--picture"],
+    "compare": ["--csv", "--latex"]}
+
+
+def start(kind: str, folder: Path, *options: str) -> int:
+    """One of the commands with small settings."""
+    from flowlab.comparison.__main__ import main as compare
+    from flowlab.sweep.__main__ import main as sweep
+    if kind == "train":
+        return train_nice_main(["--epochs", "1", "--points", "100", "--hidden", "4", *options])
+    if kind == "sweep":
+        file = folder / "sweep.toml"
+        file.write_text('model = "nice"\n[settings]\nepochs = 1\npoints = 100\nhidden = [4]\n'
+                        "[sweep]\ncouplings = [2]\n")
+        return sweep([str(file), "--workers", "1", *options])
+    return compare(["--models", "nice:hidden=4", "--amount", "1", "--points", "100", "--workers",
+                    "1", *options])
+
+
+@pytest.mark.parametrize(("kind", "option"), [(k, o) for k, os in COMMANDS.items() for o in os])
+def test_an_output_that_cannot_be_written_is_found_before_any_training(
+        kind, option, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("flowlab.training._Trainer.__init__", None)
+    monkeypatch.setattr("flowlab.jobs.local.Local.submit", None)
+    (tmp_path / "file").touch()
+    for bad in (tmp_path, tmp_path / "none" / "a", tmp_path / "file" / "a", Path("/proc/a"),
+                tmp_path / ("a" * 250)):
+        assert start(kind, tmp_path, option, str(bad)) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {option} is ") and error.count("\n") == 1, error
+    one, other = COMMANDS[kind]
+    assert start(kind, tmp_path, one, str(tmp_path / "a"), other, str(tmp_path / "a")) == 2
+    assert "name another file" in capsys.readouterr().err
+    assert {p.name for p in tmp_path.iterdir()} <= {"file", "sweep.toml"}
+
+
+@pytest.mark.parametrize(("kind", "option"), [(k, o) for k, os in COMMANDS.items() for o in os])
+def test_what_cannot_be_written_at_the_end_is_kept_elsewhere(
+        kind, option, tmp_path, capsys, monkeypatch):
+    full = Path("/dev/full")
+    if not full.is_char_device():
+        pytest.skip("There is no device here that is always full.")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    assert start(kind, tmp_path, option, str(full)) == 1
+    printed = capsys.readouterr().out
+    kept, = (tmp_path / "home").glob("full-*")
+    assert str(kept) in printed and "/dev/full" in printed and kept.stat().st_size > 50
+    assert full.is_char_device()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_what_there_is_and_says_so_in_a_line(number, tmp_path):
+    path = tmp_path / "run.safetensors"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nice.train_nice", "--epochs", "10000", "--hidden", "4",
+         "--points", "1000", "--no-keep", "--save", str(path),
+         "--checkpoint", str(tmp_path / "checkpoint")],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    while not (tmp_path / "checkpoint").exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(number)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert printed.count("\n") == 1 and f"saved to {path}" in printed and "of 10000" in printed
+    assert Flow.load(path).settings.hidden == (4,)
+
+
+def test_a_flow_that_cannot_be_trained_on_is_saved(tmp_path, capsys):
+    def fails(*arguments, **options):
+        steps = train_nice.train(*arguments, **options)
+        yield from (next(steps) for _ in range(3))
+        raise ValueError("The disk went away.")
+
+    from flowlab.cli import main
+    path = tmp_path / "run.safetensors"
+    assert main(train_nice.Run, fails, "x", ["--hidden", "4", "--save", str(path)]) == 2
+    printed = capsys.readouterr()
+    assert "The disk went away." in printed.err and f"saved to {path}" in printed.out
+    assert Flow.load(path).settings.hidden == (4,)
+
+
+def test_a_checkpoint_on_a_full_disk_does_not_end_the_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("flowlab.checkpoint.Snapshot.save", only_in(tmp_path, Snapshot.save))
+    file = tmp_path / "there" / "checkpoint"
+    file.parent.mkdir()
+    assert train_nice_main(["--epochs", "3", "--points", "100", "--hidden", "4", "--checkpoint",
+                            str(file)]) == 1
+    printed = capsys.readouterr()
+    assert "the training goes on" in printed.err and "finished after epoch 3" in printed.out
+    kept, = tmp_path.glob("checkpoint-*")
+    assert Snapshot.load(kept).epoch == 3 and str(kept) in printed.out
+
+
+def only_in(folder: Path, save):
+    """A way to save that finds the disk of all other folders full."""
+    def saved(snapshot, path):
+        if Path(path).parent != folder:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        save(snapshot, path)
+    return saved
+
+
+def test_links_and_devices_stay_what_they_are(tmp_path):
+    link, file = tmp_path / "link", tmp_path / "deep" / "file"
+    file.parent.mkdir()
+    link.symlink_to(file)
+    Flow.load(ROOT / "nice" / "images" / "moons.safetensors").save(link)
+    assert link.is_symlink() and Flow.load(file).event_shape == (2,)
+    Flow.load(file).save("/dev/null")
+    assert Path("/dev/null").is_char_device()

@@ -310,12 +310,25 @@ def test_a_contest_can_be_stopped(engine):
     assert not contest.results() and contest.table().rows
 
 
-def test_a_training_that_fails_is_told(engine):
+def test_a_training_that_fails_is_told(engine, monkeypatch):
+    monkeypatch.setattr("flowlab.recipe.check", lambda settings: None)
     asked = comparison("nice:objective=reverse", data="uniform_square")
     contest = Contest(engine, asked, RECIPES).train()
     contest.wait()
     (sentence,) = contest.problems()
     assert sentence.startswith("NICE on uniform_square, seed 0") and "Reverse KL" in sentence
+
+
+@pytest.mark.parametrize(("entry", "data"), [
+    ("nice:objective=reverse", "uniform_square"), ("glow:objective=reverse", "moons,pinwheel")])
+def test_what_no_training_can_take_is_refused_before_the_first(entry, data, engine, capsys):
+    contest = Contest(engine, comparison(f"realnvp;{entry}", data=data), RECIPES)
+    with pytest.raises(ValueError, match="Reverse KL"):
+        contest.train()
+    assert engine.runs() == [] and not contest.active
+    assert main(["--models", f"realnvp;{entry}", "--data", data]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: No training can take") and "Reverse KL" in error
 
 
 def test_the_command_line_says_what_is_wrong(capsys):

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -10,13 +11,16 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from flowlab import cli
+from flowlab import cli, outputs
+from flowlab.cli import fail
 from flowlab.comparison.contest import Contest
 from flowlab.comparison.plan import Comparison
 from flowlab.data.files import is_file
+from flowlab.files import trouble, write
 from flowlab.jobs.choose import engine
 from flowlab.runs import Store
 from flowlab.settings import describe
+from flowlab.stopping import INTERRUPTED, Stopping
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,34 +54,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     recipes = import_module(recipes).RECIPES
     try:
         options = {"models": ";".join(recipes), **told, **options}
-        if "data" in options:
-            options["data"] = ",".join(
-                cli.kept_file(name, leave_out) if is_file(name) else name
-                for name in map(str.strip, options["data"].split(",")))
+        names = [name.strip() for name in options.get("data", "moons").split(",")]
+        outputs.check({"--csv": csv, "--latex": latex}, [Path(n) for n in names if is_file(n)])
+        options["data"] = ",".join(cli.kept_file(name, leave_out) if is_file(name) else name
+                                   for name in names)
         comparison = Comparison.model_validate(options)
         store = Store()
-        with engine(("flowlab.comparison.trial",), workers) as runner:
+        with engine(("flowlab.comparison.trial",), workers) as runner, Stopping() as stopping:
             contest = Contest(runner, comparison, recipes, store).train()
             with tqdm(total=len(contest.heats), unit="training") as bar:
-                contest.wait(told=lambda c: c.done > bar.n and bar.update(c.done - bar.n))
+                contest.wait(told=lambda c: _follow(c, bar, stopping))
+            return report(contest, csv, latex, stopping)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except ValidationError as error:
-        return _fail(describe(error))
-    except (ValueError, OSError) as error:
-        return _fail(str(error))
-    results = contest.table()
+        return fail(describe(error))
+    except OSError as error:
+        return fail(trouble(error))
+    except ValueError as error:
+        return fail(str(error))
+
+
+def _follow(contest: Contest, bar: tqdm, stopping: Stopping) -> None:
+    """Move the progress bar, and stop all trainings when a signal has come."""
+    if stopping.signal:
+        contest.stop()
+    bar.update(contest.done - bar.n)
+
+
+def report(contest: Contest, csv: Path | None, latex: Path | None, stopping: Stopping) -> int:
+    """Print the table of what was measured and write the files; the exit status."""
+    results, kept = contest.table(), True
     print(f"Kept: the page Compare opens it with ?run={contest.id}", file=sys.stderr)
+    if stopping.signal:
+        print(f"Stopped by {stopping.name}: this is what was measured before; the page Compare "
+              "trains what is missing.", file=sys.stderr)
     print(results.text(), end="")
     for sentence in contest.problems():
         print(sentence)
     for path, text in ((csv, results.csv), (latex, results.latex)):
         if path:
-            path.write_text(text(), "utf-8")
-    return 0 if len(contest.results()) == len(contest.heats) else 1
-
-
-def _fail(sentence: str) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
-    return 2
+            content = text().encode()
+            done, there = outputs.deliver(partial(write, content=content), path)
+            print(f"table {done}")
+            kept = kept and there
+    if stopping.signal:
+        return stopping.status
+    return 0 if kept and len(contest.results()) == len(contest.heats) else 1
 
 
 if __name__ == "__main__":

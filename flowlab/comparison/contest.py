@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Self
 
+from flowlab import recipe
 from flowlab.comparison.archive import Archive, Header, Key, Record
 from flowlab.comparison.finished import Entrant, Review, entrants, review, reviews
 from flowlab.comparison.plan import Comparison, Trial, plan
@@ -173,8 +174,14 @@ class Contest:
         ----------
         owner : str
             Whose turn in the queue they take.
+
+        Raises
+        ------
+        ValueError
+            With one sentence, where no training can take the settings; then none is queued.
         """
         with self._lock:
+            self._check()
             if self._archive is not None and not self._begun:
                 self._keep(self._archive.begin, Header(
                     comparison=self.comparison, labels=self.labels, runs=self.runs,
@@ -185,6 +192,16 @@ class Contest:
                     heat.start(self.engine, owner, self._store)
             self.version += 1
         return self
+
+    def _check(self) -> None:
+        for heat in self.heats:
+            trial = heat.trial
+            if heat.result is None and isinstance(trial, Trial) and trial.seed == 0:
+                try:
+                    recipe.check(trial.settings)
+                except ValueError as error:
+                    raise ValueError(f"No training can take {self.labels[trial.entry]} on "
+                                     f"{trial.data}: {error}") from error
 
     def poll(self) -> None:
         """Take over what the trainings have told."""

@@ -10,6 +10,11 @@ from flowlab.limits import limits
 ENGINES = {"local": Local, "ray": Ray}
 
 
+def is_local() -> bool:
+    """Whether trainings run on this machine."""
+    return os.environ.get("FLOWLAB_ENGINE", "local") == "local"
+
+
 def engine(preload: tuple[str, ...] = (), workers: int | None = None) -> Engine:
     """A new engine: `Local`, or `Ray` where the environment has ``FLOWLAB_ENGINE=ray``.
 

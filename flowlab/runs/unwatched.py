@@ -18,7 +18,7 @@ def keep(progresses: Generator[Progress, float | None, None], settings: RunSetti
     Parameters
     ----------
     progresses : generator of Progress
-        As a recipe's ``train`` yields them, once an epoch.
+        As a recipe's ``train`` yields them; frames are made of those that end an epoch.
     settings : RunSettings
     store : Store, optional
         Where to keep it; the usual folder when left out.
@@ -31,7 +31,7 @@ def keep(progresses: Generator[Progress, float | None, None], settings: RunSetti
         outcome, reason = "stopped", ""
         try:
             for progress in progresses:
-                frame = film.frame(progress, film.due())
+                frame = film.frame(progress, progress.snapshot is not None and film.due())
                 if frame is not None:
                     writer.put(run_id, [frame])
                 yield progress
@@ -42,6 +42,7 @@ def keep(progresses: Generator[Progress, float | None, None], settings: RunSetti
                 outcome, reason = "failed", str(error)
             raise
         finally:
+            progresses.close()  # so that the flow, within an epoch, is as it is measured
             if progress is not None:
                 writer.put(run_id, [film.frame(progress, True, last=True)])
             writer.end(run_id, outcome, reason)

@@ -9,16 +9,19 @@ import importlib
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from flowlab import cli
+from flowlab import cli, outputs
+from flowlab.cli import fail
 from flowlab.data.files import DEFAULT_SIDE, is_file
 from flowlab.figures import png
-from flowlab.files import write
+from flowlab.files import trouble, write
 from flowlab.jobs.choose import engine
 from flowlab.runs import Recorder, Store
+from flowlab.stopping import INTERRUPTED, Stopping
 from flowlab.sweep.plan import SweepSettings
 from flowlab.sweep.work import Sweep, counts
 
@@ -47,76 +50,87 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do a sweep; returns 0, or 1 where a point failed or is left, or 2 for a wrong option."""
     options = parser().parse_args(arguments)
     recipes = importlib.import_module("models").RECIPES
+    table = options.table or options.sweep.with_suffix(".csv")
+    picture = options.picture or options.sweep.with_suffix(".png")
     try:
-        settings = _with_files(SweepSettings.read(options.sweep), options.leave_out)
+        settings = SweepSettings.read(options.sweep)
+        outputs.check({"--table": table, "--picture": picture},
+                      [options.sweep, *map(Path, _files(settings))])
+        settings = _with_files(settings, options.leave_out)
         if settings.model not in recipes:
             raise ValueError(f"There is no model {settings.model!r}: choose one of "
                              f"{', '.join(recipes)}.")
         sweep = Sweep(settings, recipes[settings.model], Store())
+        sweep.check()
         done = counts(sweep.state())["complete"]
         print(f"{len(sweep.points)} runs, {done} of them trained already.")
-        if not options.dry:
-            train(sweep, options.workers)
-        return report(sweep, options.table or options.sweep.with_suffix(".csv"),
-                      options.picture or options.sweep.with_suffix(".png"))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        with Stopping() as stopping:
+            if not options.dry:
+                train(sweep, options.workers, stopping)
+            status = report(sweep, table, picture)
+            return stopping.status if stopping.signal else status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:
+        return fail(trouble(error))
+    except ValueError as error:
+        return fail(str(error))
+
+
+def _files(settings: SweepSettings) -> list[str]:
+    """The files that the sweep names as data."""
+    swept = settings.sweep.get("data", ())
+    named = [settings.settings.get("data"), *(swept if isinstance(swept, tuple) else ())]
+    return [name for name in named if isinstance(name, str) and is_file(name)]
 
 
 def _with_files(settings: SweepSettings, leave_out: str) -> SweepSettings:
     """The sweep with the names of kept data in place of files."""
     side = settings.settings.get("image_side", DEFAULT_SIDE)
-    names = {}
-
-    def kept(data: object) -> object:
-        if not isinstance(data, str) or not is_file(data):
-            return data
-        if data not in names:
-            names[data] = cli.kept_file(data, leave_out, side if type(side) is int else
-                                        DEFAULT_SIDE)
-        return names[data]
-
+    side = side if type(side) is int else DEFAULT_SIDE
+    names = {path: cli.kept_file(path, leave_out, side) for path in dict.fromkeys(_files(settings))}
     common, swept = dict(settings.settings), dict(settings.sweep)
     if "data" in common:
-        common["data"] = kept(common["data"])
+        common["data"] = names.get(common["data"], common["data"])
     if isinstance(swept.get("data"), tuple):
-        swept["data"] = tuple(map(kept, swept["data"]))
+        swept["data"] = tuple(names.get(name, name) for name in swept["data"])
     return settings.model_copy(update={"settings": common, "sweep": swept})
 
 
-def train(sweep: Sweep, workers: int | None = None) -> None:
-    """Train what is left, with a progress bar, until the end or until it is interrupted."""
+def train(sweep: Sweep, workers: int | None, stopping: Stopping) -> None:
+    """Train what is left, with a progress bar, until the end or until a signal comes."""
     with engine(PRELOAD, workers) as runner:
         recorder = Recorder(runner, sweep.store)
-        ids = sweep.start(recorder)
+        left = sweep.start(recorder)
         try:
-            with tqdm(total=len(ids), unit="run", dynamic_ncols=True) as bar:
-                left = list(ids)
-                while left:
+            with tqdm(total=len(left), unit="run", dynamic_ncols=True) as bar:
+                while left and not stopping.signal:
                     time.sleep(LOOK)
                     over = [run_id for run_id in left if recorder.done(run_id)]
                     for run_id in over:
                         recorder.forget(run_id)
                         left.remove(run_id)
                     bar.update(len(over))
-        except KeyboardInterrupt:
-            print("Stopping: what is trained stays, and the same command goes on from here.")
-            recorder.stop(left)
+            if left:
+                print("Stopping: what is trained stays, and the same command goes on from here.")
+                recorder.stop(left)
         finally:
             recorder.close()
 
 
 def report(sweep: Sweep, table: Path, picture: Path) -> int:
     """Write the table and the picture, and say where they are; the exit status."""
-    write(table, sweep.table().encode())
+    content = sweep.table().encode()
+    done, kept = outputs.deliver(partial(write, content=content), table)
+    where = [f"table {done}"]
     figure = sweep.figure()
     if figure is not None:
-        write(picture, png(figure))
+        done, there = outputs.deliver(partial(write, content=png(figure)), picture)
+        where.append(f"picture {done}")
+        kept = kept and there
     state = sweep.state()
-    told = counts(state)
-    print(f"{told['complete']} of {len(state)} runs are trained: {table}"
-          + (f", {picture}" if figure is not None else ""))
+    complete = counts(state)["complete"]
+    print(f"{complete} of {len(state)} runs are trained: {', '.join(where)}")
     for trained in state:
         if trained.run is not None and trained.run.outcome == "failed":
             print(f"{trained.run.name}: {trained.run.reason}")
@@ -125,7 +139,7 @@ def report(sweep: Sweep, table: Path, picture: Path) -> int:
     if known:
         score, run = min(known, key=lambda pair: pair[0])
         print(f"best {measure}: {score:.4f} nats, {run.name} (run {run.id})")
-    return 0 if told["complete"] == len(state) else 1
+    return 0 if complete == len(state) and kept else 1
 
 
 if __name__ == "__main__":

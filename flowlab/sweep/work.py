@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from flowlab import figures
+from flowlab import figures, recipe
+from flowlab.jobs.choose import is_local
 from flowlab.live import Request, watch
+from flowlab.parallel import check_device
 from flowlab.runs import Kept, Recorder, Store
 from flowlab.settings import RunSettings
 from flowlab.sweep.plan import Point, SweepSettings, points
@@ -57,6 +59,22 @@ class Sweep:
             settings.name, settings.model, visitor))).encode()).hexdigest()[:16]
         self.points = points(settings, recipe.Run)
 
+    def check(self) -> None:
+        """See that a training can take every point.
+
+        Raises
+        ------
+        ValueError
+            With one sentence on the first that none can.
+        """
+        for point in self.points:
+            try:
+                recipe.check(point.settings)
+                if is_local():
+                    check_device(point.settings.training.device)
+            except ValueError as error:
+                raise ValueError(f"No training can take {self._name(point)}: {error}") from error
+
     def state(self) -> list[Trained]:
         """Every point with the best that the store has of it: a complete run before another."""
         runs: dict[str, Kept] = {}
@@ -75,7 +93,13 @@ class Sweep:
         """Submit every point that is not trained, and that nobody is at; their runs' ids.
 
         A run that was broken off goes on from its last checkpoint where it has one, else afresh.
+
+        Raises
+        ------
+        ValueError
+            As `check`, before any is submitted.
         """
+        self.check()
         ids = []
         for point, run in ((t.point, t.run) for t in self.left()):
             resume = self.store.snapshot(run.id) if run is not None else None

@@ -11,7 +11,6 @@ from flowlab.comparison import Comparison, Contest, plan, table
 from flowlab.comparison.contest import MISSING
 from flowlab.comparison.finished import Entrant, entrants, reviews
 from flowlab.figures.rivals import VIEWS
-from flowlab.limits import Exceeded
 from flowlab.ui import addresses, contests, image, rivals, scoreboard
 from flowlab.ui.contests import contests as registry
 from flowlab.ui.copying import copyable
@@ -112,7 +111,7 @@ def _buttons(comparison: Comparison, runs: Sequence[Entrant], contest: Contest |
 def _start(comparison: Comparison, recipes: Recipes) -> None:
     try:
         contest = registry().start(comparison, recipes, owner(), visitor())
-    except Exceeded as error:
+    except ValueError as error:
         st.session_state[f"{NAME}.refused"] = str(error)
         return
     st.session_state[f"{NAME}.run"] = contest.id
@@ -121,7 +120,7 @@ def _start(comparison: Comparison, recipes: Recipes) -> None:
 def _train(contest: Contest) -> None:
     try:
         registry().train(contest, owner(), visitor())
-    except (Exceeded, NotYours) as error:
+    except (ValueError, NotYours) as error:
         st.session_state[f"{NAME}.refused"] = str(error)
 
 

@@ -9,7 +9,6 @@ from pydantic.fields import FieldInfo
 
 from flowlab.data import target, targets
 from flowlab.figures import png
-from flowlab.limits import Exceeded
 from flowlab.sweep import Sweep, SweepSettings
 from flowlab.sweep.work import MEASURES, counts, title
 from flowlab.ui import image
@@ -145,7 +144,7 @@ def _start(sweep: Sweep) -> None:
     try:
         with lab().door.admitted([left.point.settings for left in sweep.left()], owner()):
             _jobs()[sweep.group] = sweep.start(lab().recorder, f"{owner()}.sweep")
-    except Exceeded as error:
+    except ValueError as error:
         st.session_state["sweeps.refused"] = str(error)
 
 
