@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
+from flowlab.files import read_text
 from flowlab.settings import Settings, describe, setting
 
 #: Names the file.
@@ -147,13 +148,15 @@ def _file(path: Path) -> dict[str, Any]:
     """What a TOML file says."""
     try:
         if path.stat().st_size > LARGEST:
-            raise ValueError("it is too large")
-        return tomllib.loads(path.read_text("utf-8"))
+            raise ValueError(f"The file of limits {path} is too large: choose another.")
+        text = read_text(path)
     except OSError as error:
         raise ValueError(f"The file of limits {path}, which {VARIABLE} names, cannot be read "
                          f"({error.strerror}): correct its name, or leave the variable out."
                          ) from error
-    except ValueError as error:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"The file of limits {path} is not written as TOML ({error}): correct it "
                          "as in limits.example.toml.") from error
 

@@ -7,7 +7,32 @@ controls, the URL, the command line's options and the documentation's tables are
 import json
 from typing import Any, ClassVar, Literal, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+LONGEST_NAME = 64  # characters of a distribution's name
+#: What a value should be or have, by pydantic's name of the complaint, where its own words are not
+#: those of the field.
+SHOULD = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "be a whole number"),
+    "int_parsing_size": "be a smaller whole number",
+    **dict.fromkeys(("float_type", "float_parsing"), "be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "be true or false"),
+    "string_type": "be text",
+    **dict.fromkeys(("tuple_type", "list_type"), "be a list, such as [2, 4]"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "be a group of settings"),
+    "too_long": "have at most {max_length} values",
+    "too_short": "have at least {min_length} values",
+    "string_too_long": "have at most {max_length} characters",
+    "string_too_short": "not be empty",
+}
 
 
 def setting(default: Any, title: str, description: str, *, group: str, unit: str = "",
@@ -40,6 +65,12 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False,
                               validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _python(cls, values: Any) -> Any:
+        """Take NumPy's and PyTorch's numbers as Python's."""
+        return {name: plain(v) for name, v in values.items()} if type(values) is dict else values
 
     #: Settings that do nothing where the data are images.
     _points_only: ClassVar[tuple[str, ...]] = ()
@@ -130,7 +161,7 @@ class SourceSettings(Settings):
         "moons", "Distribution", "The distribution the flow is to learn, or images: digits, mnist "
         "or fashion_mnist; on the command line also a file of points (.csv, .npy, .npz), a grey "
         "picture (.png, .jpg) or many (.zip, .npy, .npz).",
-        group="Data", min_length=1, max_length=64)
+        group="Data", min_length=1)
     noise: float | None = setting(
         None, "Noise", "Standard deviation of the Gaussian noise around the shape; left empty, "
         "the distribution's own.", group="Data", unit="data units", ge=0, le=10)
@@ -139,6 +170,15 @@ class SourceSettings(Settings):
         group="Images", unit="pixels", ge=4, le=64)
 
     _points_only: ClassVar[tuple[str, ...]] = ("noise",)
+
+    @field_validator("data")
+    @classmethod
+    def _short(cls, data: str) -> str:
+        if len(data) > LONGEST_NAME:
+            raise ValueError(f"give a name of up to {LONGEST_NAME} characters, or on the command "
+                             "line a file that ends in .csv, .tsv, .txt, .npy, .npz, .png, .jpg or "
+                             ".zip")
+        return data
 
 
 class TrainingSettings(Settings):
@@ -222,6 +262,9 @@ class RunSettings(Settings):
         try:
             model = json.loads(text)["model"]
             return kinds[model].model_validate_json(text)
+        except json.JSONDecodeError as error:
+            raise ValueError("These settings are not valid JSON, or cut short: "
+                             f"{shown(str(error), 100)}.") from error
         except ValidationError as error:
             raise ValueError(f"These settings do not fit this version: {describe(error)}"
                              ) from error
@@ -294,16 +337,33 @@ def describe(error: ValidationError) -> str:
     epochs is 0, but it should be greater than or equal to 1.
     """
     first = error.errors()[0]
-    name = shown(next((part for part in reversed(first["loc"]) if isinstance(part, str)),
-                      "settings"))
-    if first["type"] == "extra_forbidden":
-        return f"There is no setting called {name}: leave it out or check its spelling."
+    place, kind, message = first["loc"], first["type"], first["msg"]
+    # What is no name says which of several forms a value was taken for.
+    name = shown(next((part for part in reversed(place)
+                       if isinstance(part, str) and part.isidentifier()), "settings"))
+    if kind == "json_invalid":
+        return ("The settings are not valid JSON, or cut short: "
+                f"{shown(first['ctx']['error'], 100)}.")
+    if kind == "extra_forbidden":
+        return (f"There is no setting called {shown(str(place[-1]))}: leave it out or check its "
+                "spelling.")
+    if kind == "missing":
+        return f"There is no {name}: add it."
     given = shown(_written(first["input"]), 60)
-    message = first["msg"].removeprefix("Value error, ")
-    message = message.removeprefix("Input should be ").removeprefix("Input ")
-    if first["type"] == "value_error":
-        return f"{name} is {given}: {message}."
-    return f"{name} is {given}, but it should be {message}."
+    if kind == "value_error":
+        return f"{name} is {given}: {message.removeprefix('Value error, ')}."
+    should = (SHOULD[kind].format(**first.get("ctx", {})) if kind in SHOULD
+              else message.partition(" should ")[2])
+    if not should:
+        return f"{name} is {given}, which is not possible here: {message}."
+    return f"{name} is {given}, but it should {should}."
+
+
+def plain(value: Any) -> Any:
+    """A value with Python's own numbers in place of NumPy's and PyTorch's."""
+    if isinstance(value, tuple | list):
+        return type(value)(map(plain, value)) if type(value) in (tuple, list) else value
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def shown(text: str, longest: int = 40) -> str:

@@ -320,7 +320,7 @@ def test_a_training_that_fails_is_told(engine, monkeypatch):
 
 
 @pytest.mark.parametrize(("entry", "data"), [
-    ("nice:objective=reverse", "uniform_square"), ("glow:objective=reverse", "moons,pinwheel")])
+    ("nice:objective=reverse", "uniform_square"), ("glow:objective=reverse", "moons,checkerboard")])
 def test_what_no_training_can_take_is_refused_before_the_first(entry, data, engine, capsys):
     contest = Contest(engine, comparison(f"realnvp;{entry}", data=data), RECIPES)
     with pytest.raises(ValueError, match="Reverse KL"):

@@ -9,13 +9,37 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from flowlab.settings import RunSettings, Settings, describe, setting, shown
+from flowlab.files import read_text
+from flowlab.settings import RunSettings, Settings, describe, plain, setting, shown
 
 MOST = 2000  # runs of a sweep
 LARGEST = 100_000  # bytes of a sweep's file
-Value = bool | int | float | str | tuple[int, ...]
+
+
+def _value(value: Any) -> Any:
+    value = plain(value)
+    if isinstance(value, list | tuple):
+        if value and all(type(part) is int for part in value):
+            return tuple(value)
+    elif isinstance(value, bool | int | str) or (
+            isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise ValueError("give a finite number, a text, true or false, or a list of whole numbers such "
+                     "as [64, 64]")
+
+
+#: A value of a setting.
+Value = Annotated[Any, AfterValidator(_value)]
 
 
 class Range(Settings):
@@ -48,9 +72,9 @@ class Range(Settings):
 
 # The values of a setting: a list of them, or a `Range`, which a complaint should be about alone.
 Axis = Annotated[
-    Annotated[Range, Tag("range")]
-    | Annotated[tuple[Value, ...], Field(min_length=1, max_length=100), Tag("list")],
-    Discriminator(lambda axis: "range" if isinstance(axis, dict | Range) else "list")]
+    Annotated[Range, Tag("[range]")]
+    | Annotated[tuple[Value, ...], Field(min_length=1, max_length=100), Tag("[list]")],
+    Discriminator(lambda axis: "[range]" if isinstance(axis, dict | Range) else "[list]")]
 
 
 class SweepSettings(Settings):
@@ -97,8 +121,9 @@ class SweepSettings(Settings):
         """
         if path.stat().st_size > LARGEST:
             raise ValueError(f"{path} is too large for a sweep: choose another file.")
+        text = read_text(path)
         try:
-            return cls.model_validate(_read(path.read_text("utf-8")))
+            return cls.model_validate(_read(text))
         except ValidationError as error:
             raise ValueError(f"{path}: {describe(error)}") from error
         except ValueError as error:
