@@ -1,13 +1,12 @@
 """Makes the trained flows and the moving pictures that the lab ships: ``make pictures``.
 
-Each model is trained on the moons by its own recipe. Into its folder ``images`` go the weights and
-the numbers of that training; its pictures in both appearances, and the small ones that data are
-chosen by, go into ``static``, which the server gives out as it is. It takes some minutes, and the
-same machine makes the same files.
+Each model is trained with the settings that its page opens with. Into its folder ``images`` go the
+weights and the numbers of that training; its pictures in both appearances, and the small ones that
+data are chosen by, go into ``static``, which the server gives out as it is. It takes some minutes,
+and the same machine makes the same files.
 """
 
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -16,31 +15,23 @@ import numpy as np
 import torch
 from PIL import Image
 
-from flowlab import Flow, shipped, tiles
+from flowlab import shipped, tiles
 from flowlab.cameras import PlaneCamera
 from flowlab.explain import Journey, sampling
 from flowlab.figures import TransportPicture
 from flowlab.figures.style import THEMES
-from flowlab.settings import RunSettings
+from flowlab.settings import RunSettings, TrainingSettings
+from flowlab.shipped import Shipped
 from models import RECIPES
 
 ROOT = Path(__file__).parent
-#: A gentle log-scale bound and learning rate keep the points in sight between the layers.
-MODELS = {"nice": {"couplings": 8, "learning_rate": 5e-3},
-          "realnvp": {"couplings": 6, "scale_bound": 1.0, "seed": 1},
-          "glow": {"steps": 6, "scale_bound": 1.0}}
-#: A smooth activation bends the grid without creases.
-NETWORK = {"activation": "elu"}
-#: Many points, since what is shown is what a model can do, not what it can remember.
-TRAINING = {"points": 50_000, "batch_size": 512, "epochs": 40, "learning_rate": 2e-3}
-
 POINTS, SEED = 900, 1
 FRAMES = 73  # from latent to data; back it goes thrice as fast
 PER_SECOND = 14
 HOLD = 1200  # milliseconds at either end
-FILM = np.unique(np.geomspace(1, TRAINING["epochs"], 28).round())  # epochs shown of a training
+FILM = np.unique(np.geomspace(1, TrainingSettings().epochs, 28).round())  # epochs that are shown
 FILM_TIME = 260  # milliseconds of each
-QUALITY = 60
+QUALITY = 35
 
 WIDE = (1160, 478)  # pixels: the whole transport picture
 PLANE = (560, 56, 1041, 537)  # its middle panel: left, top, right, bottom
@@ -59,29 +50,29 @@ def main() -> None:
         weights.mkdir(exist_ok=True)
         folder.mkdir(exist_ok=True)
         shipped.make(recipe, weights)
-        flow, films = learn(recipe, run(name, recipe), weights)
-        journey = sampling(flow, POINTS, SEED)
-        for theme, film in films.items():
-            frames = list(travel(journey, theme))
-            write(folder / f"card-{theme}.webp", frames[:FRAMES], FRAMES, CARD, PLANE)
-            if name == "realnvp":
-                write(folder / f"transport-{theme}.webp", frames, FRAMES, WIDE)
-                write(folder / f"learning-{theme}.webp", film, len(film), LEARNING, LOWER)
+        draw(name, shipped.load(recipe, weights), folder)
         for path in sorted([*weights.iterdir(), *folder.iterdir()]):
             print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
-
-
-def run(name: str, recipe: ModuleType) -> RunSettings:
-    """The training of a model that is shipped."""
-    return recipe.Run.from_flat({**NETWORK, **TRAINING, **MODELS[name]})
 
 
 Frames = list[tuple[Image.Image, int]]  # images, and milliseconds that each is shown
 
 
-def learn(recipe: ModuleType, settings: RunSettings,
-          folder: Path) -> tuple[Flow, dict[str, Frames]]:
-    """Train, write weights and numbers, and return the flow and its film in both appearances."""
+def draw(name: str, flow: Shipped, folder: Path) -> None:
+    """Write the moving pictures of a model's shipped flow."""
+    print(f"{name}: KL to the truth {flow.numbers['kl']:.4f} nats")
+    journey = sampling(flow.flow, POINTS, SEED)
+    films = learning(RECIPES[name], flow.settings) if name == "realnvp" else {}
+    for theme in THEMES:
+        frames = list(travel(journey, theme))
+        write(folder / f"card-{theme}.webp", frames[:FRAMES], FRAMES, CARD, PLANE)
+        if theme in films:
+            write(folder / f"transport-{theme}.webp", frames, FRAMES, WIDE)
+            write(folder / f"learning-{theme}.webp", films[theme], len(FILM), LEARNING, LOWER)
+
+
+def learning(recipe: ModuleType, settings: RunSettings) -> dict[str, Frames]:
+    """The shipped flow's training once more, as a film in both appearances."""
     cameras = {theme: PlaneCamera(settings, theme) for theme in THEMES}
     films: dict[str, Frames] = {theme: [] for theme in THEMES}
     history: list[tuple[int, float, float]] = []
@@ -93,25 +84,19 @@ def learn(recipe: ModuleType, settings: RunSettings,
                 films[theme].append((image(picture), FILM_TIME))
     for film in films.values():
         film[-1] = film[-1][0], 3 * HOLD
-    flow = progress.flow.eval()
-    flow.save(folder / "moons.safetensors")
-    numbers = {"settings": settings.model_dump(mode="json"), "kl": round(progress.kl, 4),
-               "test_nll": round(progress.test_nll, 4),
-               "entropy": round(cameras["light"].source.entropy, 4),
-               "seconds": round(progress.seconds, 1)}
-    (folder / "moons.json").write_text(json.dumps(numbers, indent=1) + "\n")
-    print(f"{settings.model}: KL to the truth {progress.kl:.4f} nats")
-    return flow, films
+    return films
 
 
 def travel(journey: Journey, theme: str) -> Iterator[tuple[Image.Image, int]]:
     """Frames of the points going from latent to data, waiting, and coming back."""
     names = [step.name for step in journey.steps]
-    picture = TransportPicture(journey.stages, journey.grids, names, theme=theme)
-    there = np.linspace(0, len(names), FRAMES)
-    for position in [*there, *there[-4:0:-3]]:
-        picture.move(position)
-        yield image(picture.png()), HOLD if position in (0, len(names)) else 1000 // PER_SECOND
+    there, back = (TransportPicture(journey.stages, journey.grids, names, inverse=inverse,
+                                    theme=theme) for inverse in (False, True))
+    places = np.linspace(0, len(names), FRAMES)
+    for picture, positions in ((there, places), (back, places[3:-1:3])):
+        for position in positions:
+            picture.move(position)
+            yield image(picture.png()), HOLD if position in (0, len(names)) else 1000 // PER_SECOND
 
 
 def image(png: bytes) -> Image.Image:

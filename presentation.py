@@ -1,16 +1,18 @@
 """The landing page: what a flow is, with pictures that the lab made itself."""
 
+import math
 from pathlib import Path
 
 import streamlit as st
 
 import models
 from flowlab.figures import style
-from flowlab.ui import addresses, explainer, image
-from flowlab.ui.lab import theme
+from flowlab.ui import addresses, explainer, image, metrics, training
+from flowlab.ui.lab import lab, theme
 
 ROOT = Path(__file__).parent
-WEIGHTS = str(ROOT / "realnvp/images/moons.safetensors")
+#: The flow that RealNVP's page opens with.
+WEIGHTS = str(ROOT / "realnvp/images/start.safetensors")
 READING, PICTURE, PAGE = 510, 730, 1280  # pixels: a column of text, one picture, everything
 
 
@@ -42,7 +44,7 @@ def what_it_is() -> None:
         "the **exact probability density** of any point (right to left).", width=PAGE)
     with st.container(key="transport"):
         film(f"realnvp/transport-{theme()}.webp",
-             "Points of a normal distribution pass six coupling layers of a trained RealNVP, "
+             "Points of a normal distribution pass the coupling layers of a trained RealNVP, "
              "which bend them and the grid under them into two interleaved half moons; then they "
              "go back.")
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -98,26 +100,33 @@ def two_directions() -> None:
         direction = st.segmented_control(
             "Direction", ["Forward: sample", "Inverse: density"], default="Forward: sample",
             required=True, key="direction", persist_state="session", width="content",
-            help="Forward follows fresh latent points; inverse follows points of the data.")
+            help="Forward follows fresh latent points and a square grid of latent space to the "
+            "data; inverse follows points and a square grid of the data back.")
         generative = direction.startswith("Forward")
         way = explainer.journey(WEIGHTS, generative)
+        count = len(way.steps)
         position = st.slider(
-            "Where the points are: 0 is latent, then one for every layer", 0.0,
-            float(len(way.steps)), 3.0, 0.25, key="layer", persist_state="session", width=READING)
-    layer = min(int(-(-position // 1)), len(way.steps))
+            f"Layers passed: 0 is latent space, {count} is data space" if generative else
+            f"Layers undone: 0 is data space, {count} is latent space", 0.0, float(count), 3.0,
+            0.25, key="layer", persist_state="session", width=READING)
+    passed = math.ceil(position)
+    stage = passed if generative else count - passed  # layers between latent space and the points
+    layer = max(passed, 1) if generative else min(stage + 1, count)
     image.show(explainer.transport(WEIGHTS, generative, position, theme()),
-               f"Points at layer {layer} of {len(way.steps)} of a RealNVP trained on the moons.")
-    step = way.steps[max(layer, 1) - 1]
+               f"{'Latent' if generative else 'Data'} points with {passed} of {count} layers "
+               f"{'passed' if generative else 'undone'}, of a RealNVP trained on the moons.")
+    step = way.steps[layer - 1]
     with st.container(horizontal=True, gap="large", vertical_alignment="center"):
         with st.container(width=READING, gap=None):
-            st.markdown(f"Layer **{max(layer, 1)}: {step.name}**, from *z* to *x* and back:")
+            st.markdown(f"Layer **{layer}: {step.name}**, " + (
+                "from *z* to *x*:" if generative else "undone, from *x* to *z*:"))
             st.latex(step.latex("forward" if generative else "inverse",
                                 style.theme(theme()).model))
         st.metric(
-            f"Mean log-density of the points after layer {layer}",
-            f"{way.log_density[layer]:.2f} nats".replace("-", "\N{MINUS SIGN}"), width=340,
-            help="The log-density that the flow has at these points, the mean over all of them. "
-            "Each layer changes it by the mean of its log-determinant; after the last layer it is "
+            "Mean log-density where the points are",
+            f"{way.log_density[stage]:.2f} nats".replace("-", "\N{MINUS SIGN}"), width=340,
+            help="The log-density that the layers so far make of the latent one, the mean over "
+            "all points. A layer takes the mean of its log-determinant away; in data space it is "
             "the log-likelihood of the data.")
 
 
@@ -156,7 +165,7 @@ def coupling() -> None:
 def maximum_likelihood() -> None:
     """What the training minimises, and what it cannot go below."""
     st.header("4 · Learning: maximum likelihood", anchor="maximum-likelihood")
-    facts = explainer.numbers(str(ROOT / "realnvp/images/moons.json"))
+    facts = explainer.numbers(str(ROOT / "realnvp/images/start.json"))
     st.markdown(
         "Training changes the networks until the data are as **probable** as can be: it minimises "
         "the average negative log-likelihood (NLL) of the model *q* over data from the true "
@@ -166,24 +175,26 @@ def maximum_likelihood() -> None:
              r"\underbrace{H(p)}_{\text{entropy: the data's own}}")
     st.markdown(
         f"The KL divergence, how far *q* is from the truth, is never negative. So the loss "
-        f"**cannot go below the entropy** of the data, here {facts['entropy']:.3f} nats: the "
-        "dashed line. The lab knows the true density of its distributions, so it can always say "
-        f"how far a model still has to go; this one ended {facts['kl']:.3f} nats above.",
+        f"**cannot go below the entropy** of the data, in the mean over many points. The lab knows "
+        "the true density of its distributions. The dashed line is the loss that the truth itself "
+        f"has at the test points, here {facts['best_nll']:.3f} nats, so the gap between the test "
+        f"curve and the line is the KL: for this flow at the end {facts['kl']:.3f} nats.",
         help="A nat is the unit of information with natural logarithms; 1 nat = 1.44 bits. A "
         "density can exceed 1, so log-likelihoods may be positive and losses negative.")
     with st.container(key="learning"):
         film(f"realnvp/learning-{theme()}.webp",
              "The density of the moons, the density that a RealNVP learns, from a blur to two "
-             "thin moons, and its loss falling to the entropy of the data.")
+             "thin moons, and its loss falling to the dashed line.")
 
 
 def three_models() -> None:
     """The models of the lab, and the way to their pages."""
     st.header("5 · Three flows to play with", anchor="models")
-    st.markdown("All three on the moons, with the same data and networks of the same size.")
+    st.markdown("All three on the moons, with the same data and networks of the same size: the "
+                "flows that their pages open with.")
     for column, (name, (sentence, can, cannot, paper)) in zip(
             st.columns(3), MODELS.items(), strict=True):
-        facts = explainer.numbers(str(ROOT / f"{name}/images/moons.json"))
+        facts = explainer.numbers(str(ROOT / f"{name}/images/start.json"))
         title = models.MODELS[name].__name__
         with column, st.container(border=True, height="stretch"):
             st.subheader(title, anchor=False)
@@ -192,12 +203,32 @@ def three_models() -> None:
             st.markdown(sentence)
             st.markdown(f":material/check: {can}")
             st.markdown(f":material/close: {cannot}")
-            st.markdown(f"KL to the truth here: **{facts['kl']:.3f} nats**",
-                        help="How far the learned density is from the true one; 0 is perfect.")
-            st.page_link(f"{name}/page.py", label=f"**Train {title}**",
-                         icon=":material/play_arrow:", width="stretch",
+            st.markdown(f"KL to the truth: **{metrics.number(facts['kl'], 'nats')}**",
+                        help="How far the learned density is from the true one, measured at "
+                        "points that it has not been trained on; 0 is perfect.")
+            if st.button(f"**Train {title}**", icon=":material/play_arrow:", width="stretch",
+                         key=f"begin.{name}", help="Start a training of its own with the settings "
+                         "at their defaults, and watch it on the model's page."):
+                begin(name)
+            st.page_link(f"{name}/page.py", label=f"Look at {title} first", width="stretch",
                          query_params=addresses.of(name))
             st.caption(paper)
+
+
+def begin(name: str) -> None:
+    """Train the model with its default settings, and go to its page, which follows the run.
+
+    It takes a press of the button: no address does it.
+    """
+    recipe = models.RECIPES[name]
+    begun = lab().find(st.session_state.get(f"begun.{name}"))
+    if begun is None or not lab().status(begun).active:  # a second press finds it under way
+        run_id = training.submit(name, recipe, recipe.Run())
+        if run_id is None:
+            st.switch_page(f"{name}/page.py")  # which says why
+        st.session_state[f"begun.{name}"] = run_id
+    st.switch_page(f"{name}/page.py",
+                   query_params={"run": st.session_state[f"begun.{name}"]})
 
 
 MODELS = {

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flowlab.base import LOG_PROB
 from flowlab.bijection import Bijection
+from flowlab.explore import pull
 from flowlab.flow import Flow
 from flowlab.layers import (
     ActNorm,
@@ -25,6 +26,7 @@ REACH = 3.2  # standard deviations of the latent that the map of the line is sho
 BEND = 1.5  # how sharply the stretched middle of that map ends
 GRID = 33  # lines of the warped grid each way
 GRID_REACH = 3.0  # standard deviations of the base that the grid covers
+MARGIN = 2.0  # standard deviations of the data that a grid of their plane covers
 #: The log-determinant of all equations and pictures: positive where the forward map stretches.
 LOG_DET = r"\log\left|\det\tfrac{\partial x}{\partial z}\right|"
 
@@ -156,7 +158,7 @@ class Journey:
     stages : list of numpy.ndarray
         Each (n, 2): the points before the first layer, and after every layer.
     grids : list of numpy.ndarray
-        Each (rows, columns, 2): a grid of the latent plane after the same layers.
+        Each (rows, columns, 2): at the same stages a grid that is square where the points start.
     steps : list of Step
         The layers, one less than stages.
     log_density : list of float
@@ -179,7 +181,9 @@ def sampling(flow: Flow, n: int, seed: int = 0) -> Journey:
         x, log_det = layer.forward(points[-1])
         points.append(x)
         log_density.append(log_density[-1] - log_det)
-    return _journey(flow, points, log_density)
+    ends = torch.tensor([-GRID_REACH, GRID_REACH]).repeat(2, 1)
+    grids = torch.stack(flow.trace(_square(flow, ends))).numpy()
+    return _journey(flow, torch.stack(points).numpy(), grids, torch.stack(log_density))
 
 
 @torch.no_grad()
@@ -188,22 +192,21 @@ def normalising(flow: Flow, x: Tensor) -> Journey:
 
     It is told latent first, as that of `sampling`.
     """
-    points, log_dets = [x], []
-    for layer in reversed(flow.layers):
-        z, log_det = layer.inverse(points[-1])
-        points.append(z)
-        log_dets.append(log_det)
-    log_density = [LOG_PROB[flow.settings.base](points[-1])]
-    for log_det in reversed(log_dets):
-        log_density.append(log_density[-1] + log_det)
-    return _journey(flow, points[::-1], log_density)
+    points, log_dets = pull(flow, x)
+    base = LOG_PROB[flow.settings.base](torch.from_numpy(points[0]))
+    change = torch.from_numpy(log_dets).cumsum(0)
+    middle, reach = x.mean(0), x.std(0).max() * MARGIN
+    grids, _ = pull(flow, _square(flow, middle[:, None] + reach * torch.tensor([-1.0, 1.0])))
+    return _journey(flow, points, grids, torch.stack([base, *(base - change)]))
 
 
-def _journey(flow: Flow, points: list[Tensor], log_density: list[Tensor]) -> Journey:
-    side = torch.linspace(-GRID_REACH, GRID_REACH, GRID, dtype=flow.dtype)
-    grid = torch.cartesian_prod(side, side)
+def _square(flow: Flow, ends: Tensor) -> Tensor:
+    """The points of a square grid between the ends (2, 2) of both axes."""
+    sides = [torch.linspace(low, high, GRID, dtype=flow.dtype) for low, high in ends]
+    return torch.cartesian_prod(*sides)
+
+
+def _journey(flow: Flow, points: np.ndarray, grids: np.ndarray, log_density: Tensor) -> Journey:
     return Journey(
-        [stage.numpy() for stage in points],
-        [stage.reshape(GRID, GRID, 2).numpy() for stage in flow.trace(grid)],
-        [describe(layer) for layer in flow.layers],
-        [values.mean().item() for values in log_density])
+        list(points), list(grids.reshape(-1, GRID, GRID, 2)),
+        [describe(layer) for layer in flow.layers], log_density.mean(1).tolist())

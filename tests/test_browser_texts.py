@@ -1,7 +1,9 @@
 """What the pages explain, in a real browser: equations that are seen whole."""
 
+import re
+
 import pytest
-from browser_helpers import at_rest, says
+from browser_helpers import at_rest, button, picture, says
 from playwright.sync_api import expect
 
 from models import RECIPES
@@ -56,3 +58,52 @@ def test_equations_and_the_table_of_layers_are_whole(server, page, name):
     expect(page.locator(".katex-display")).to_have_count(3)
     expect(page.locator("[data-testid=stDataFrame] .dvn-scroller")).to_have_count(1)
     whole_at_all_widths(page)
+
+
+def test_the_first_page_says_the_kl_that_the_models_pages_say(server, page):
+    page.goto(server)
+    cards = page.get_by_text(re.compile("^KL to the truth: "))
+    expect(cards).to_have_count(3)
+    said = [text.removeprefix("KL to the truth: ") for text in cards.all_inner_texts()]
+    for name, text in zip(RECIPES, said, strict=True):
+        page.goto(f"{server}/{name}")
+        metric = page.get_by_test_id("stMetric").filter(has_text="KL to the truth")
+        expect(metric).to_contain_text(text)
+
+
+def test_train_trains_and_its_link_alone_does_not(server, page, browser):
+    page.goto(server)
+    button(page, "Train NICE").click()
+    page.wait_for_url(re.compile(r"/nice\?run="))
+    says(page, "Epoch [1-9]\\d* of 40")
+    button(page, "Stop").click()
+    says(page, "Stopped")
+    expect(button(page, "Train")).to_be_enabled()
+    at_rest(page)
+    shown = picture(page).get_attribute("src")
+    with browser.new_context() as other:  # who opens the address sees the run, and starts none
+        tab = other.new_page()
+        tab.goto(page.url)
+        says(tab, "Stopped")
+        expect(picture(tab)).to_be_visible()
+        assert tab.url == page.url
+    at_rest(page)
+    assert picture(page).get_attribute("src") == shown
+
+
+def test_the_inverse_turns_the_way_round(server, page):
+    def slider(label):
+        return page.get_by_role("slider", name=re.compile(f"^{label}"))
+
+    page.goto(f"{server}#directions")
+    way = page.get_by_alt_text(re.compile("with 3 of .* layers passed"))
+    back = page.get_by_alt_text(re.compile("^Data points with 3 of .* layers undone"))
+    expect(way).to_be_visible()
+    expect(slider("Layers passed: 0 is latent")).to_be_visible()
+    before = way.get_attribute("src")
+    page.get_by_role("radio", name="Inverse: density", exact=True).click()
+    expect(back).to_be_visible()
+    expect(way).to_have_count(0)
+    assert back.get_attribute("src") != before
+    expect(slider("Layers undone: 0 is data")).to_be_visible()
+    says(page, "undone, from")

@@ -523,6 +523,23 @@ def test_transport_shows_the_points_and_the_grid_at_each_layer():
     assert picture.title.get_text() == "Layer 3 of 3: turn"
 
 
+def test_transport_of_the_inverse_is_turned_round():
+    forward, inverse = transport(), transport(inverse=True)
+    for passed in (0, 0.5, 2, 3):
+        forward.move(passed)
+        inverse.move(3 - passed)
+        for there, back in ((forward.points.get_offsets(), inverse.points.get_offsets()),
+                            (forward.knob.get_xdata(), inverse.knob.get_xdata())):
+            assert np.allclose(there, back)
+    assert inverse.title.get_text() == "Before a layer is undone"
+    inverse.move(1)
+    assert inverse.title.get_text() == "Layer 3 of 3 undone: turn"
+    inverse.move(2.5)
+    assert inverse.title.get_text() == "Layer 1 of 3 undone: scale"
+    for picture, arrows in ((forward, ["→", "→"]), (inverse, ["←", "←"])):
+        assert [text.get_text() for text in picture.figure.texts][:2] == arrows
+
+
 def test_transport_keeps_its_window_and_the_colour_of_each_point():
     picture = transport()
     axes, colours = picture.points.axes, picture.points.get_facecolors().copy()

@@ -28,6 +28,9 @@ class TransportPicture(Picture):
         Each (rows, columns, 2): a grid of the latent plane after every layer.
     names : sequence of str, optional
         What each layer is, one less than `stages`.
+    inverse : bool
+        Whether the points go from the data to latent space, where one layer after the other is
+        undone: then all that has a direction is turned round.
     theme : {"light", "dark"}
         Appearance.
 
@@ -46,7 +49,8 @@ class TransportPicture(Picture):
     b'\x89PNG'
     """
 
-    def __init__(self, stages, grids=None, names: Sequence[str] | None = None, *, theme="light"):
+    def __init__(self, stages, grids=None, names: Sequence[str] | None = None, *, inverse=False,
+                 theme="light"):
         super().__init__(style.TRANSPORT_SIZE, theme, style.theme(theme).angles())
         self.stages = _stack(stages, "stages", 2)
         self.grids = None if grids is None else _stack(grids, "grids", 3)
@@ -58,6 +62,7 @@ class TransportPicture(Picture):
                 f"{len(self.names)} names and {layers + 1 if grids is None else len(self.grids)}."
             )
         self.limits = common_window(self.stages)
+        self.inverse = inverse
         self._colours = path_colours(self.theme.angles(), self.stages[0])
         titles = ("Latent space: simple", "", "Data space: complex")
         first, middle, last = (self._plane(*place) for place in zip(LEFTS, titles, strict=True))
@@ -76,21 +81,29 @@ class TransportPicture(Picture):
         self.move(0)
 
     def move(self, position: float) -> None:
-        """Show the points at `position`: 0 is latent, 1 after the first layer, and so on.
+        """Show the points at `position`: 0 is where they start, 1 after one layer, and so on.
 
         Between two layers the points move on straight lines. A position outside is the nearest end.
         """
         layers = len(self.names)
-        position = float(np.clip(position, 0, layers))
-        self.points.set_offsets(between(self.stages, position))
+        passed = float(np.clip(position, 0, layers))
+        stage = layers - passed if self.inverse else passed
+        self.points.set_offsets(between(self.stages, stage))
         if self.grids is not None:
-            grid = between(self.grids, position)
+            grid = between(self.grids, stage)
             self.lines.set_segments([*grid, *grid.swapaxes(0, 1)])
-        layer = min(int(np.ceil(position)), layers)
-        name = f": {self.names[layer - 1]}" if layer and self.names[layer - 1] else ""
-        self.title.set_text(f"Layer {layer} of {layers}{name}" if layer else "Before the layers")
+        self.title.set_text(self._title(int(np.ceil(passed))))
         start, end = self.track
-        self.knob.set_data([start + (end - start) * position / layers], [0.5])
+        self.knob.set_data([start + (end - start) * stage / layers], [0.5])
+
+    def _title(self, passed: int) -> str:
+        """What happens to the points in the layer that they pass, or have passed last."""
+        layers = len(self.names)
+        if not passed:
+            return "Before a layer is undone" if self.inverse else "Before the layers"
+        layer = layers - passed + 1 if self.inverse else passed
+        undone = " undone" if self.inverse else ""
+        return f"Layer {layer} of {layers}{undone}" + f": {self.names[layer - 1]}".rstrip(": ")
 
     def _plane(self, left, title):
         axes = panel(self.figure, (left, TOP, SIDE, SIDE), self.theme, title)
@@ -104,13 +117,14 @@ class TransportPicture(Picture):
         width, height = style.TRANSPORT_SIZE
         for left in LEFTS[:2]:
             middle = (left + SIDE + (LEFTS[1] - LEFTS[0] - SIDE) / 2) / width
-            write(self.figure, middle, 1 - (TOP + SIDE / 2) / height, "→", self.theme.muted,
-                  size=30, ha="center", va="center")
-        for x, text, side in (
-            (LEFTS[0], "forward →  latent to data: draw samples", "left"),
-            (LEFTS[2] + SIDE, "data to latent: measure likelihood  ← inverse", "right"),
+            write(self.figure, middle, 1 - (TOP + SIDE / 2) / height, "←" if self.inverse else "→",
+                  self.theme.model, size=30, ha="center", va="center")
+        for x, text, side, inverse in (
+            (LEFTS[0], "forward →  latent to data: draw samples", "left", False),
+            (LEFTS[2] + SIDE, "data to latent: measure density  ← inverse", "right", True),
         ):
-            write(self.figure, x / width, 1 - (TRACK + 48) / height, text, self.theme.muted,
+            colour = self.theme.model if inverse == self.inverse else self.theme.muted
+            write(self.figure, x / width, 1 - (TRACK + 48) / height, text, colour,
                   ha=side, va="center")
 
     def _track(self, layers):

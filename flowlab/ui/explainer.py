@@ -20,8 +20,8 @@ HIGHEST = 0.6
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def numbers(path: str) -> dict:
-    """The numbers of a shipped training."""
-    return json.loads(Path(path).read_text())
+    """The numbers of a shipped training, as the model's page shows them."""
+    return json.loads(Path(path).read_text("utf-8"))["numbers"]
 
 
 @st.cache_data(show_spinner=False, max_entries=512)
@@ -45,7 +45,8 @@ def journey(path: str, generative: bool) -> Journey:
 def _picture(path: str, generative: bool, theme: str) -> tuple[TransportPicture, threading.Lock]:
     way = journey(path, generative)
     names = [step.name for step in way.steps]
-    return TransportPicture(way.stages, way.grids, names, theme=theme), threading.Lock()
+    return TransportPicture(way.stages, way.grids, names, inverse=not generative,
+                            theme=theme), threading.Lock()
 
 
 @st.cache_data(show_spinner=False, max_entries=512)

@@ -177,19 +177,26 @@ def _rate(view: View, active: bool) -> None:
                      "under way: its schedule goes on from the new highest value.")
 
 
+def submit(name: str, recipe: ModuleType, settings: RunSettings, first: str = "",
+           resume: Snapshot | None = None) -> str | None:
+    """Queue a training of the visitor's; its id, or None where the model's page says why not."""
+    try:
+        return lab().submit(recipe.train, settings, theme(), owner(), first, resume,
+                            explore.layers(name), visitor())
+    except Exceeded as error:
+        st.session_state[f"{name}.refused"] = str(error)
+        return None
+
+
 def _start(view: View, first: str = "", resume: Snapshot | None = None) -> None:
     settings = controls.settings(view.recipe.Run, view.name)  # as they are at this press
     for before in filter(None, (view.run, view.aside)):
         if owns(before, visitor()) and lab().status(before).active:
             lab().control(before, "stop", visitor=visitor())
             lab().recorder.done(before.id, ENDING)
-    try:
-        run_id = lab().submit(view.recipe.train, settings, theme(), owner(), first, resume,
-                              explore.layers(view.name), visitor())
-    except Exceeded as error:
-        st.session_state[f"{view.name}.refused"] = str(error)
-        return
-    st.session_state[f"{view.name}.run"] = run_id
+    run_id = submit(view.name, view.recipe, settings, first, resume)
+    if run_id is not None:
+        st.session_state[f"{view.name}.run"] = run_id
 
 
 def _step(view: View) -> None:
