@@ -34,6 +34,20 @@ def test_decimal_commas_beside_any_other_separator(separator, heading):
     assert "0,100 as 0.1" in table.notes[0]
 
 
+@pytest.mark.parametrize("rows", [
+    ["0,100 1,900", "0,200 2,345"], ["0,1 1,9"] * 3, ["0,5 3 1,25", "7 0,25 2"], ["1,5 -2,5"] * 2,
+    ["x y", "0,100 1,900", "0,200 2,345", "0,300 1,000"],
+])
+def test_decimal_commas_with_spaces_between_columns(rows):
+    numbers = [[float(c.replace(",", ".")) for c in row.split()] for row in rows if row != "x y"]
+    assert values("\n".join(rows)) == numbers
+    assert values("\n".join(row.replace(" ", "    ") for row in rows)) == numbers
+
+
+def test_numbers_within_a_text_part_no_columns():
+    assert values("phone,x,y\n555 1234,1.5,2\n555 1235,2.5,3\n") == [[1.5, 2], [2.5, 3]]
+
+
 @pytest.mark.parametrize(("written", "numbers"), [
     (("900", "1,000", "2,091"), [900, 1000, 2091]), (("900", "1.000", "2.091"), [900, 1000, 2091]),
     (("900", "1 000", "2 091"), [900, 1000, 2091]), (("900", "1'000", "2'091"), [900, 1000, 2091]),
@@ -61,6 +75,7 @@ def test_numbers_as_people_write_them(written, numbers, separator):
     ("1,234;5\n2,345;6\n", "'1,234' in column 1, which may be 1.234 or 1234"),
     ("1,5;2\n1.5;3\n", "same decimal sign"), ("x\ty\n1,234\t1\n1500\t2\n", "may be"),
     ("1 234,5 678\n1 235,6 789\n", "not clear"), ("0,5, 1,2\n0,7, 1,3\n", "not clear"),
+    ("0,512 103,9\n0,612 104,25\n", "not clear"),
     ("0,05\n0,50\n1,25\n", "'05' after a comma"), ("1 000 2 000\n1 100 2 100\n", "after a space"),
     ("12%;1\n13;2\n", "not a number"), ("1,2\n3,4,5\n", "3 columns"), ("1_0,1\n2,2\n", "number"),
     ("#1,2,3\n#2,3,4\n", "begin with #"), ("oops,5\n1,2\n3,4\n", "'oops'"),

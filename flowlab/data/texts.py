@@ -185,7 +185,14 @@ def _score(lines: list[str], sign: str) -> int:
     if sign == " " and any(cell[:1] == "," or cell[-1:] == "," for cell in cells):
         return 0  # then the spaces go with the commas
     width = Counter(map(len, rows)).most_common(1)[0][0]
-    return sum(len(row) == width and sum(map(_is_number, row)) >= 2 for row in rows)
+    return sum(len(row) == width and sum(map(_is_number, row)) >= 2
+               and not any(map(_are_numbers, row)) for row in rows)
+
+
+def _are_numbers(cell: str) -> bool:
+    """Whether a cell holds several numbers with spaces between them."""
+    parts = cell.split()
+    return len(parts) > 1 and number(cell) is None and all(number(p) is not None for p in parts)
 
 
 def _is_number(cell: str) -> bool:
