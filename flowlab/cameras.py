@@ -114,17 +114,21 @@ class Camera:
         if self.latents is None:  # the same latents in every frame, so that samples move
             self.latents = flow.base_sample(self.count(),
                                             torch.Generator(flow.device).manual_seed(0))
+        best, planned = None, self.settings.training.epochs
         if numbers is not None:
-            history = whole_curve(numbers, history)
-        planned = self.settings.training.epochs if numbers is None else numbers["epochs"]
+            history, best = whole_curve(numbers, history), best_possible(numbers)
+            planned = numbers["epochs"]
+            if numbers.get("reverse_kl"):  # runs of earlier versions do not know it
+                history = [(epoch, kl, math.nan) for epoch, kl in numbers["reverse_kl"]]
+                best = 0.0
         self.picture.curves.plan(planned)
-        self.show_best(None if numbers is None else best_possible(numbers))
+        self.show_loss(best, numbers is not None and bool(numbers.get("reverse_kl")))
         epochs, train, test = zip(*history, strict=True) if history else ((), (), ())
         self.update(flow, epochs, train, test)
         return self.picture.png()
 
-    def show_best(self, best: float | None) -> None:
-        """Show the best possible NLL in the next picture, where the kind has a line for it."""
+    def show_loss(self, best: float | None, reverse: bool) -> None:
+        """Show the best possible loss in the next picture, and whether it is the reverse KL."""
 
     def count(self) -> int:
         """How many latents are shown."""
@@ -183,8 +187,9 @@ class PlaneCamera(Camera):
         picture.name_axes(getattr(self.source, "names", ()))
         return picture
 
-    def show_best(self, best: float | None) -> None:
+    def show_loss(self, best: float | None, reverse: bool) -> None:
         self.picture.show_best(best)
+        self.picture.show_reverse(reverse)
 
     def aim(self, settings: RunSettings) -> None:
         super().aim(settings)

@@ -38,6 +38,7 @@ class _Numbers(BaseModel):
     #: A learning rate that differs from any: then that of the settings counts.
     set_rate: float | None = math.nan
     start: tuple[Count, float, float] | None = None
+    reverse_kl: tuple[tuple[Count, float], ...] = ()
     #: Written by earlier versions; it is measured anew.
     train_nll: float | None = Field(None, exclude=True)
 
@@ -76,6 +77,8 @@ class Snapshot:
     statistics : Tensor or None
         The moving averages of batch normalisation that the training goes on from; those of the
         flow are their averages at the rate of the weights.
+    reverse_kl : tuple of (int, float)
+        As in `flowlab.progress.Progress`.
     best_weights : dict of str to Tensor, or None
         The flow's ``state_dict`` with the best test NLL, where the training promises it.
     flow : dict of str to str
@@ -99,6 +102,7 @@ class Snapshot:
     statistics: Tensor | None = None
     best_weights: dict[str, Tensor] | None = None
     flow: dict[str, str] = field(default_factory=dict)
+    reverse_kl: tuple[tuple[int, float], ...] = ()
 
     @classmethod
     def fresh(cls, flow: Flow, learning_rate: float, epoch: int = 0, step: int = 0) -> "Snapshot":

@@ -16,8 +16,8 @@ from flowlab.settings import FlowSettings, TrainingSettings
 SOME = 4096
 #: Training points on which the NLL is measured, at least.
 LEAST = 500
-#: Indices of the noise of images that are measured, away from those of epochs and steps.
-TEST_NOISE, TRAIN_NOISE = 2**40, 2**40 + 1
+#: Indices of the noise that measuring takes, away from those of epochs and steps.
+TEST_NOISE, TRAIN_NOISE, REVERSE_NOISE = 2**40, 2**40 + 1, 2**40 + 2
 
 
 def generator(seed: int, index: int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -84,6 +84,9 @@ class Progress:
     start_train_nll, start_test_nll : float
         Completed epochs and NLL before the first step: 0 and those of the untrained flow, but for a
         training that goes on from `Snapshot.fresh`.
+    reverse_kl : tuple of (int, float)
+        Where the objective is the reverse KL: every epoch and the KL from the flow to the target
+        after it, estimated on some thousand samples at the same latents throughout.
     """
 
     epoch: int
@@ -106,6 +109,7 @@ class Progress:
     start_epoch: int = 0
     start_train_nll: float = math.nan
     start_test_nll: float = math.nan
+    reverse_kl: tuple[tuple[int, float], ...] = ()
 
     @property
     def snapshot(self) -> Snapshot | None:

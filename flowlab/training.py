@@ -22,7 +22,7 @@ from flowlab.denormals import without_denormals
 from flowlab.flow import Flow
 from flowlab.layers import BatchNorm
 from flowlab.metrics import inverse_error, nll, relative_inverse_error
-from flowlab.parts import Parts, generator
+from flowlab.parts import REVERSE_NOISE, SOME, Parts, generator
 from flowlab.progress import Progress, Recent
 from flowlab.settings import TrainingSettings
 
@@ -139,6 +139,7 @@ class _Trainer:
         self.decays = False
         self.seconds, self.best = 0.0, math.inf
         self.best_weights: dict[str, Tensor] | None = None
+        self.reverse_kl: dict[int, float] = {}  # of every epoch, where that is what is minimised
         self.batches = math.ceil(len(self.parts.train_x) / settings.batch_size)
         self.recent = Recent()
         if resume is not None:
@@ -255,7 +256,10 @@ class _Trainer:
         """The objective on this process's share of a batch, whose noise is drawn as a whole."""
         if self.settings.objective == "forward":
             return -self.flow.log_prob(*self._points(batch)).mean()
-        z = parallel.share(self.flow.base_sample(len(batch), self._noise()))
+        return self._reverse_kl(parallel.share(self.flow.base_sample(len(batch), self._noise())))
+
+    def _reverse_kl(self, z: Tensor) -> Tensor:
+        """The KL from the flow to the target, estimated at these latents."""
         x, log_det = self.flow.forward(z)
         log_q = LOG_PROB[self.flow.settings.base](z) - log_det
         return (log_q - self.target.log_prob(x)).mean()
@@ -279,6 +283,13 @@ class _Trainer:
         context = None if test_context is None else test_context[:INVERSE_POINTS]
         points = self.flow, test_x[:INVERSE_POINTS], context
         self.inverse_error = inverse_error(*points)
+        if self.settings.objective == "reverse" and self.epoch not in self.reverse_kl:
+            z = self.flow.base_sample(SOME, generator(self.settings.seed, REVERSE_NOISE,
+                                                      self.flow.device))
+            with torch.no_grad():
+                value = self._reverse_kl(z).item()
+            if math.isfinite(value):
+                self.reverse_kl[self.epoch] = value
         self.off = relative_inverse_error(*points)
 
     def _after_epoch(self, loss: float) -> Iterator[Progress]:
@@ -352,7 +363,8 @@ class _Trainer:
             self.seconds, self.rate, self.train_nll, self.test_nll, loss,
             self.kl, self.best_nll, self.inverse_error, outcome, reason, self.flow,
             None if snapshot is None else self.recent.add(snapshot),
-            self.compiler is not None and self.compiler.working, *self.start)
+            self.compiler is not None and self.compiler.working, *self.start,
+            reverse_kl=tuple(self.reverse_kl.items()))
 
     def _state(self) -> dict[str, Tensor]:
         return {k: v.detach().cpu().clone() for k, v in self.flow.state_dict().items()}
@@ -367,7 +379,8 @@ class _Trainer:
             seconds=self.seconds, learning_rate=self.learning_rate, best_epoch=self.best_epoch,
             begun=self.begun, decays=self.decays, set_rate=self.settings.learning_rate,
             start=self.start, statistics=joined(statistics).cpu() if statistics else None,
-            best_weights=self.best_weights, flow=about(self.flow))
+            best_weights=self.best_weights, flow=about(self.flow),
+            reverse_kl=tuple(self.reverse_kl.items()))
 
     def _restore(self, snapshot: Snapshot) -> None:
         self.flow.load_state_dict(snapshot.weights)
@@ -384,6 +397,7 @@ class _Trainer:
         self.begun, self.decays = snapshot.begun, snapshot.decays
         self.best, self.best_epoch = snapshot.best, snapshot.best_epoch
         self.best_weights = snapshot.best_weights
+        self.reverse_kl = dict(snapshot.reverse_kl)
         self.seconds = max(self.seconds, snapshot.seconds)
         if snapshot.set_rate is None or snapshot.set_rate == self.settings.learning_rate:
             self.learning_rate = snapshot.learning_rate

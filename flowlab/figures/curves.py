@@ -11,10 +11,11 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import offset_copy
 
 from . import style
-from .canvas import blank, panel, write
+from .canvas import blank, panel, set_title, write
 from .style import Theme
 
 TITLE = "Loss: negative log-likelihood (nats)"
+REVERSE_TITLE = "Loss: reverse KL, KL(q‖p) (nats)"
 HUGE = 1e9  # a loss beyond it is as good as infinite
 LEAST_SPAN = 0.25  # nats; a converged run must not look like an earthquake
 UNSURE_SPAN = 1.0  # at least, where nobody knows how low it can get
@@ -39,7 +40,7 @@ class Curves:
     """
 
     def __init__(self, axes: Axes, theme: Theme, best: float | None = None):
-        self.axes = axes
+        self.axes, self.theme = axes, theme
         self.best: float | None = None
         self.planned = 0.0
         axes.grid(axis="y", color=theme.line, linewidth=0.8, alpha=0.6)
@@ -73,6 +74,20 @@ class Curves:
     def plan(self, epochs: float) -> None:
         """End the epoch axis there from the next `update` on."""
         self.planned = float(epochs)
+
+    def show_reverse(self, reverse: bool) -> bool:
+        """Name the curve from the next `update` on as the reverse KL, or not; whether that is new.
+
+        It takes the place of the training loss, and there is no other curve.
+        """
+        name = "KL(q‖p)" if reverse else "training"
+        new = name != self.train.get_label()
+        if new:
+            self.train.set_label(name)
+            self.test.set_visible(not reverse)
+            self.captions[2].set_visible(not reverse)
+            set_title(self.axes, REVERSE_TITLE if reverse else TITLE, self.theme)
+        return new
 
     def show_best(self, best: float | None) -> bool:
         """Draw the line at this value from the next `update` on, or none; whether that is new."""

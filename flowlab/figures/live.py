@@ -157,6 +157,11 @@ class LivePicture(Picture):
         frame_limits(axes, self.limits)
         return axes
 
+    def show_reverse(self, reverse: bool) -> None:
+        """Show the reverse KL in place of the NLL, or not, from the next picture on."""
+        if self.curves.show_reverse(reverse):
+            self.redraw()
+
     def show_best(self, best) -> None:
         """Show another best possible loss, in nats, or None, from the next picture on."""
         if self.curves.show_best(best):

@@ -59,7 +59,7 @@ class ThroughPicture(Picture):
                      for name, title in (("density", "density, √ scale"),
                                          ("error", "error, √ scale"))}
         across, down = style.LIVE_SIZE
-        over_label(self.figure, (BAR[0] + BAR[2]) / across, 1 - 40 / down, self.theme, known)
+        over_label(self.figure, BAR[0] / across, 1 - 946 / down, self.theme, known, ha="left")
         self.title = write(self.figure, PLANE[0] / across, 1 - 34 / down, "", self.theme.text,
                            size=style.TITLE_SIZE)
         halo = [withStroke(linewidth=5, foreground=self.theme.surface)]

@@ -70,6 +70,12 @@ class _Numbers(_Told):
     start_epoch: Whole = 0
     start_train_nll: float | None = None
     start_test_nll: float | None = None
+    reverse_kl: Annotated[list[Annotated[list[float], Field(min_length=2, max_length=2)]],
+                          Field(max_length=1_000_000)] = []
+
+    def said(self) -> dict[str, Any]:
+        """Those that the run's version knew."""
+        return self.model_dump(exclude_unset=True)
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
@@ -158,14 +164,14 @@ def unpack(store: Store, content: bytes, visitor: str = "") -> str:
                          ) from error
     settings = RunSettings.read(json.dumps(header.settings))
     weights = _weights(members.get("weights.safetensors"), settings)
-    moments = sorted(header.moments, key=lambda moment: order(moment.numbers.model_dump()))
-    numbers = [moment.numbers.model_dump() for moment in moments]
+    moments = sorted(header.moments, key=lambda moment: order(moment.numbers.said()))
+    numbers = [moment.numbers.said() for moment in moments]
     frames, room = [], [PIXELS]
     for moment, told in zip(moments, shared(list(_epochs(members["metrics.csv"])), numbers),
                             strict=True):
         png = members.pop(f"frames/{moment.numbers.step:09d}.png", b"")
         frames.append(Frame(
-            {**moment.numbers.model_dump(), "reason": _plain(moment.numbers.reason)},
+            {**moment.numbers.said(), "reason": _plain(moment.numbers.reason)},
             tuple((row[0], row[3], row[4]) for row in told),
             Held(png and _picture(png, room), weights if moment is moments[-1] else b""),
             moment.theme, moment.layers, tuple(row[2] for row in told)))
