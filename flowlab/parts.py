@@ -134,7 +134,8 @@ class Parts:
         if not hasattr(source, "log_prob"):
             _check_spread(x, self.dtype)
             if x.ndim == 2:
-                names = tuple(str(i + 1) for i in range(x.shape[1]))
+                names = getattr(source, "names", ()) or tuple(
+                    str(i + 1) for i in range(x.shape[1]))
                 self.concern = next(iter(caveats(x.cpu().numpy(), names)), "")
         context = _classes(labels, len(x), flow.settings.classes)
         test, train = split(len(x), settings)

@@ -130,7 +130,7 @@ def test_a_finger_draws_and_does_not_scroll(server, browser):
 def test_upload_a_csv_and_train(server, page):
     open_board(page, server, "?epochs=3")
     page.get_by_text("Upload a file").click()
-    table = "x,y\n" + "\n".join(f"{i % 11},{i * i % 13}" for i in range(200))
+    table = "x,y\n" + "\n".join(f"{i * 0.37 % 11:.2f},{i * i * 0.7 % 13:.1f}" for i in range(200))
     upload = page.locator("input[type=file]")
     upload.set_input_files({"name": "bad.csv", "mimeType": "text/csv", "buffer": b"x,y\n1,\n2,3\n"})
     says(page, "Line 2 has no value in column y")

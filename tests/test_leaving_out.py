@@ -192,3 +192,11 @@ def test_names_go_with_the_data(monkeypatch):
     for _ in range(4):
         store.keep(RNG.normal(size=(60, 2)).astype(np.float32), ("a", "b"))
     assert len(list(store.folder().iterdir())) == 4
+
+
+def test_a_training_says_it_with_the_columns_names():
+    array = np.stack([X[:60], np.arange(60) % 3], axis=1).astype(np.float32)
+    run = train_nice.Run.from_flat({"data": store.keep(array, ("length", "kind")), "epochs": 1,
+                                    "hidden": (8,), "couplings": 2})
+    *_, last = train_nice.train(run)
+    assert last.reason.startswith("Column kind takes only 3 different values")
