@@ -7,7 +7,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrizations
 
 
 class Activation(NamedTuple):
@@ -149,13 +148,32 @@ class ZeroConv(nn.Conv2d):
         nn.init.zeros_(self.bias)
 
 
-def weight_normed(in_channels: int, out_channels: int, size: int) -> nn.Module:
-    """A convolution whose weights are a direction times a learned length.
+class WeightNormed(nn.Module):
+    r"""A convolution whose weights are a direction times a learned length, :math:`g \, v / \|v\|`.
 
-    RealNVP uses weight normalisation (Salimans and Kingma, 2016) in all its networks.
+    RealNVP uses weight normalisation (Salimans and Kingma, 2016) in all its networks. PyTorch's own
+    makes classes on the fly, which cannot be pickled; the names of the parameters are its.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    size : int
+        Height and width of the kernel, an odd number.
     """
-    conv = nn.Conv2d(in_channels, out_channels, size, padding=size // 2)
-    return parametrizations.weight_norm(conv)
+
+    def __init__(self, in_channels: int, out_channels: int, size: int) -> None:
+        super().__init__()
+        start = nn.Conv2d(in_channels, out_channels, size)
+        length = start.weight.detach().flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+        self.bias = start.bias
+        self.parametrizations = nn.ModuleDict({"weight": nn.ParameterDict({
+            "original0": nn.Parameter(length), "original1": start.weight})})
+
+    def forward(self, h: Tensor) -> Tensor:
+        """``(batch, in_channels, height, width)`` to ``(batch, out_channels, height, width)``."""
+        length, direction = self.parametrizations["weight"].values()
+        norm = direction.flatten(1).norm(dim=1).view_as(length)
+        return F.conv2d(h, direction * (length / norm), self.bias, padding="same")
 
 
 class ResidualBlock(nn.Module):
@@ -168,8 +186,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = weight_normed(channels, channels, 3)
-        self.second = weight_normed(channels, channels, 3)
+        self.first = WeightNormed(channels, channels, 3)
+        self.second = WeightNormed(channels, channels, 3)
 
     def forward(self, h: Tensor) -> Tensor:
         """``(batch, channels, height, width)`` to the same shape."""
@@ -192,9 +210,9 @@ class ResidualNet(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, hidden_channels: int = 32,
                  blocks: int = 2) -> None:
         super().__init__()
-        self.first = weight_normed(in_channels, hidden_channels, 3)
+        self.first = WeightNormed(in_channels, hidden_channels, 3)
         self.blocks = nn.ModuleList(ResidualBlock(hidden_channels) for _ in range(blocks))
-        self.skips = nn.ModuleList(weight_normed(hidden_channels, hidden_channels, 1)
+        self.skips = nn.ModuleList(WeightNormed(hidden_channels, hidden_channels, 1)
                                    for _ in range(blocks + 1))
         self.last = ZeroConv(hidden_channels, out_channels)
 
