@@ -10,7 +10,7 @@ from torch.nn import functional as F
 def normal_log_prob(z: Tensor) -> Tensor:
     r"""Standard normal, :math:`\log p(z) = \sum_i -\tfrac12 z_i^2 - \tfrac12\log 2\pi`."""
     z = z.flatten(1)
-    return -0.5 * z.square().sum(1) - 0.5 * math.log(2 * math.pi) * z.shape[1]
+    return -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
 
 
 def logistic_log_prob(z: Tensor) -> Tensor:

@@ -1,9 +1,12 @@
 """The base class of all flows: a base distribution pushed through bijections."""
 
+import math
+import operator
 from collections.abc import Sequence
 from os import PathLike
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -41,8 +44,8 @@ class Flow(Bijection):
 
     Parameters
     ----------
-    event_shape : tuple of int
-        Shape of one point, such as ``(2,)``, or of an image, such as ``(1, 8, 8)``.
+    event_shape : tuple of int, or int
+        Shape of one point, such as ``(2,)`` or 2, or of an image, such as ``(1, 8, 8)``.
     **settings
         Fields of the model's ``Settings``.
 
@@ -66,9 +69,9 @@ class Flow(Bijection):
         super().__init_subclass__(**kwargs)
         Flow._models[cls.__name__] = cls
 
-    def __init__(self, event_shape: Sequence[int] = (2,), **settings: object) -> None:
+    def __init__(self, event_shape: Sequence[int] | int = (2,), **settings: object) -> None:
         super().__init__()
-        self.settings = self.Settings(event_shape=tuple(event_shape), **settings)
+        self.settings = self.Settings(event_shape=event_shape, **settings)
         shape = self.settings.event_shape
         logit = self.settings.is_image and self.settings.grey_levels and self.settings.logit
         last = [Logit(self.settings.grey_levels)] if logit else []
@@ -103,8 +106,10 @@ class Flow(Bijection):
         Parameters
         ----------
         z : Tensor, shape ``(batch, *event_shape)``
-        context : integer Tensor, shape (batch,), optional
-            The classes, for a flow with ``classes`` set.
+            A NumPy array or a list is converted to the flow's own type.
+        context : integer Tensor, shape (batch,), or int, optional
+            The classes, for a flow with ``classes`` set: one for every point, or one for all. Any
+            type of integers, also as an array or a list.
 
         Returns
         -------
@@ -117,21 +122,37 @@ class Flow(Bijection):
         ValueError
             For a wrong shape or type, or a context that does not fit.
         """
-        self._check(z, context)
-        return self._compose(self.layers, z, context, inverse=False)
+        z = self._points(z)
+        return self._compose(self.layers, z, self._classes(context, z.shape[0]), inverse=False)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Data to latent; shapes, context and errors as in `forward`, log abs det ∂z/∂x."""
-        self._check(x, context)
+        x = self._points(x)
+        context = self._classes(context, x.shape[0])
         return self._compose(reversed(self.layers), x, context, inverse=True)
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Log-density of ``x`` in nats, shape ``(batch,)``; arguments as in `inverse`."""
+    def log_prob(self, x: Tensor, context: Tensor | int | None = None) -> Tensor:
+        """Log-density of ``x`` in nats, shape ``(batch,)``; arguments as in `inverse`.
+
+        Infinitely far out it is minus infinity, which layer by layer would come out as infinity
+        minus infinity; where a coordinate is NaN it is NaN.
+        """
+        x = self._points(x)
+        reach = torch.linalg.vector_norm(x.detach(), math.inf, tuple(range(1, x.ndim)))
+        finite = reach.isfinite()
+        x = torch.where(finite.view(-1, *[1] * (x.ndim - 1)), x, 0)
         z, log_det = self.inverse(x, context)
-        return LOG_PROB[self.settings.base](z) + log_det
+        log_prob = LOG_PROB[self.settings.base](z) + log_det
+        return torch.where(finite, log_prob, -reach)
 
     def base_sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """``n`` latent points from the base distribution, shape ``(n, *event_shape)``."""
+        try:
+            n = operator.index(n)
+        except TypeError:
+            n = -1
+        if n < 0:
+            raise ValueError("Say how many points to draw as a whole number, 0 or more.")
         return SAMPLE[self.settings.base](
             n, *self.event_shape, dtype=self.dtype, device=self.device, generator=generator)
 
@@ -156,13 +177,12 @@ class Flow(Bijection):
         -------
         Tensor, shape ``(n, *event_shape)``
         """
-        if isinstance(context, int):
-            context = torch.full((n,), context, device=self.device)
         return self.forward(temperature * self.base_sample(n, generator), context)[0]
 
     def trace(self, z: Tensor, context: Tensor | None = None) -> list[Tensor]:
         """The points after every layer: ``len(layers) + 1`` tensors, latent first, data last."""
-        self._check(z, context)
+        z = self._points(z)
+        context = self._classes(context, z.shape[0])
         if len(self.event_shape) > 1:
             return reshape.trace(self.layers, z, context)
         points = [z]
@@ -197,7 +217,8 @@ class Flow(Bijection):
 
         Some thousand points say enough: of more, every second, third, … is taken.
         """
-        self._check(x, context)
+        x = self._points(x)
+        context = self._classes(context, x.shape[0])
         stride = -(-len(x) // INITIAL_POINTS)
         x, context = x[::stride], None if context is None else context[::stride]
         if len(self.event_shape) > 1:
@@ -258,8 +279,6 @@ class Flow(Bijection):
         try:
             settings = model.Settings.model_validate_json(metadata.get("settings", ""))
             dtype = next(w.dtype for w in weights.values() if w.is_floating_point())
-            if dtype not in (torch.float32, torch.float64):
-                raise ValueError(f"flows are not of {dtype}")
             if _at_most(settings) > MODEST + 4 * sum(w.numel() for w in weights.values()):
                 with torch.device("meta"):  # which takes no memory, whatever the settings ask for
                     planned = model(**dict(settings)).state_dict()
@@ -273,24 +292,75 @@ class Flow(Bijection):
                              "save it again from the run it came from.") from error
         return flow.to(device).eval()
 
-    def _check(self, x: Tensor, context: Tensor | None) -> None:
-        if tuple(x.shape[1:]) != self.event_shape or x.ndim == 0:
+    def _tensor(self, x: Any) -> Tensor:
+        """``x``, in the flow's own type where it is no tensor yet."""
+        if isinstance(x, Tensor):
+            return x
+        return _converted(x, "iuf", "points as numbers").to(self.device, self.dtype)
+
+    def _points(self, x: Any) -> Tensor:
+        """``x`` as points of this flow, or one sentence on why it is none."""
+        x = self._tensor(x)
+        if torch.jit.is_tracing():  # which would take comparisons for part of the flow
+            return x
+        if x.ndim == 0 or tuple(x.shape[1:]) != self.event_shape:
             shape = ", ".join(map(str, self.event_shape))
             raise ValueError(f"Expected points of shape (batch, {shape}); got {tuple(x.shape)}.")
         if x.dtype != self.dtype:
             raise ValueError(f"The flow is {self.dtype} and the points are {x.dtype}: "
                              "convert one of them with .to(dtype).")
+        if x.device != self.device:
+            raise ValueError(f"The flow is on {self.device} and the points are on {x.device}: "
+                             "move one of them with .to(device).")
+        return x
+
+    def _classes(self, context: Any, n: int) -> Tensor | None:
+        """The class of each of ``n`` points, or one sentence on why ``context`` is not that."""
         classes = self.settings.classes
         if (context is None) != (classes == 0):
             raise ValueError("This flow has no classes: leave context out." if classes == 0 else
                              f"This flow has {classes} classes: give context, integers (batch,).")
-        if context is not None:
-            if context.shape != x.shape[:1] or context.is_floating_point():
-                raise ValueError(f"Expected context as integers of shape ({len(x)},); got "
-                                 f"{context.dtype} of shape {tuple(context.shape)}.")
-            if (len(context) and not fused.recorded()  # which has no values yet
-                    and not (0 <= int(context.min()) and int(context.max()) < classes)):
-                raise ValueError(f"Context has a class outside 0 to {classes - 1}.")
+        if context is None:
+            return None
+        if not isinstance(context, Tensor):
+            context = _converted(context, "iu", "context as integers")
+        kind, shape = context.dtype, context.shape
+        if kind.is_floating_point or kind.is_complex or kind == torch.bool:
+            raise ValueError(f"Expected context as integers; got {kind}.")
+        context = context.to(self.device, torch.long)
+        if context.ndim == 0:
+            context = context.expand(n)
+        if not torch.jit.is_tracing():
+            if context.ndim != 1 or context.shape[0] != n:
+                raise ValueError(f"Expected context as integers of shape ({n},); got "
+                                 f"{kind} of shape {tuple(shape)}.")
+            _in_range(context, classes)
+        return context
+
+
+def _converted(values: Any, kinds: str, what: str) -> Tensor:
+    """A tensor of a list, an array or a number, whose NumPy kind is to be one of ``kinds``."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError):  # such as rows of unequal length
+        array = np.asarray(None)
+    if array.size and array.dtype.kind not in kinds:
+        raise ValueError(f"Expected {what}; got {type(values).__name__}.")
+    return torch.from_numpy(array.astype(np.int64 if "f" not in kinds else np.float64))
+
+
+def _in_range(context: Tensor, classes: int) -> None:
+    """Raise ValueError for a class that there is not, where the tensor has values by now."""
+    sentence = f"Context has a class outside 0 to {classes - 1}."
+    if fused.transformed():  # by vmap: then what it wraps has all the values
+        while torch._C._functorch.is_functorch_wrapped_tensor(context):
+            context = torch._C._functorch.get_unwrapped(context)
+    if not fused.concrete(context):
+        torch._assert_async(((context >= 0) & (context < classes)).all(), sentence)
+    elif context.numel():
+        lowest, highest = map(int, context.aminmax())
+        if lowest < 0 or highest >= classes:
+            raise ValueError(sentence)
 
 
 def _at_most(settings: FlowSettings) -> int:
@@ -314,10 +384,10 @@ class FlowDistribution(Distribution):
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
 
     def __init__(self, flow: Flow, context: Tensor | int | None = None) -> None:
-        if context is not None and torch.as_tensor(context).numel() != 1:
+        if getattr(context, "numel", lambda: np.size(context))() != 1:
             raise ValueError("A distribution is for one class: give context as one integer.")
-        self.flow = flow
-        self.context = None if context is None else torch.as_tensor(context).reshape(())
+        context = flow._classes(context, 1)
+        self.flow, self.context = flow, None if context is None else context[0]
         super().__init__(torch.Size(), torch.Size(flow.event_shape), validate_args=False)
 
     @property
@@ -327,15 +397,17 @@ class FlowDistribution(Distribution):
 
     def rsample(self, sample_shape: torch.Size | Sequence[int] = ()) -> Tensor:
         """Points of shape ``sample_shape + event_shape``, differentiable in the parameters."""
-        n = torch.Size(sample_shape).numel()
-        x, _ = self.flow.forward(self.flow.base_sample(n), self._context(n))
+        try:
+            n = torch.Size(sample_shape).numel()
+        except TypeError as error:
+            raise ValueError("Give the sample's shape as a tuple, such as (1000,).") from error
+        x, _ = self.flow.forward(self.flow.base_sample(n), self.context)
         return x.reshape(*sample_shape, *self.event_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density in nats, shape ``value.shape`` without the event's dimensions."""
-        x = value.reshape(-1, *self.event_shape)
-        shape = value.shape[:value.ndim - len(self.event_shape)]
-        return self.flow.log_prob(x, self._context(len(x))).reshape(shape)
-
-    def _context(self, n: int) -> Tensor | None:
-        return None if self.context is None else self.context.to(self.flow.device).expand(n)
+        value = self.flow._tensor(value)
+        lead = max(0, value.ndim - len(self.event_shape))
+        shape, event_shape = value.shape[:lead], value.shape[lead:]
+        x = value.reshape(shape.numel(), *event_shape)
+        return self.flow.log_prob(x, self.context).reshape(shape)

@@ -5,6 +5,7 @@ controls, the URL, the command line's options and the documentation's tables are
 """
 
 import json
+import operator
 from typing import Any, ClassVar, Literal, Self, get_origin
 
 from pydantic import (
@@ -94,6 +95,15 @@ class FlowSettings(Settings):
     logit: bool = setting(
         False, "Logit", "Whether pixels with grey levels go through a logit first, so that samples "
         "keep to the range of pixels.", group="Images")
+
+    @field_validator("event_shape", mode="before")
+    @classmethod
+    def _length(cls, shape: Any) -> Any:
+        """A length alone is a vector's shape."""
+        try:
+            return (operator.index(shape),)
+        except TypeError:
+            return shape
 
     @field_validator("event_shape")
     @classmethod

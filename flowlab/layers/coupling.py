@@ -49,7 +49,7 @@ class Coupling(Bijection):
         """The network's input: the kept half, with the class where there is one."""
         if context is None:
             return kept
-        one_hot = torch.eye(self.classes, dtype=kept.dtype, device=kept.device)[context]
+        one_hot = torch.eye(self.classes, dtype=kept.dtype, device=kept.device)[context.long()]
         return torch.cat([kept, one_hot], 1)
 
     def merge(self, kept: Tensor, changed: Tensor) -> Tensor:

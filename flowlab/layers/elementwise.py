@@ -40,7 +40,7 @@ def log_det_of(log_scale: Tensor, x: Tensor) -> Tensor:
     """The log-determinant of multiplying every point of ``x`` by the scales, shape ``(batch,)``."""
     pixels = math.prod(x.shape[1:]) // log_scale.numel()
     total = log_scale.sum()
-    return (total if pixels == 1 else pixels * total).expand(len(x))
+    return (total if pixels == 1 else pixels * total).expand(x.shape[0])
 
 
 class Scaling(Bijection):

@@ -12,22 +12,22 @@ operations:
 - the backward pass is written by hand and keeps only what it needs;
 - points go through in blocks that fit a processor's cache.
 
-`compose` is the only entrance; layers that form no chain go through it one by one.
+`compose` is the only entrance; layers that form no chain go through it one by one. So do all where
+something else than plain execution is at work, see `immediate`.
 """
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
-from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.nn import functional as F
 
 from flowlab.bijection import Bijection
 from flowlab.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling
 from flowlab.layers.elementwise import ActNorm
-from flowlab.layers.linear import Linear
+from flowlab.layers.linear import Linear, solvable
 from flowlab.networks import MLP, Activation
 
 BLOCK = 2048  # points that go through a chain together
@@ -36,9 +36,9 @@ BLOCK = 2048  # points that go through a chain together
 def compose(layers: Iterable[Bijection], x: Tensor, context: Tensor | None,
             inverse: bool) -> tuple[Tensor, Tensor]:
     """``x`` through ``layers``, in their order and one direction, and the log-determinant."""
-    log_det = x.new_zeros(len(x))
+    log_det = x.new_zeros(x.shape[0])
     for link in links(layers):
-        if _known(link[-1]) and not transformed() and not recorded():
+        if _known(link[-1]) and immediate(x):
             x, link_log_det = _through(link, x, context, inverse)
             log_det = log_det + link_log_det
             continue
@@ -48,15 +48,38 @@ def compose(layers: Iterable[Bijection], x: Tensor, context: Tensor | None,
     return x, log_det
 
 
+def immediate(x: Tensor, modes: int = 0) -> bool:
+    """Whether operations on ``x`` are executed as they are, which a fast path takes for granted.
+
+    It overwrites what it needs no more, and brings its own backward pass. Both are wrong where
+    operations are transformed, cast to other types by autocast, or not executed at all.
+
+    Parameters
+    ----------
+    x : Tensor
+    modes : int
+        How many modes may take operations over before PyTorch executes them.
+    """
+    return (concrete(x, modes) and not transformed()
+            and not torch._C._functorch.is_legacy_batchedtensor(x)  # as is_grads_batched makes
+            and not torch.is_autocast_enabled(x.device.type))
+
+
+def concrete(x: Tensor, modes: int = 0) -> bool:
+    """Whether ``x`` has numbers, and nobody records what is done with them.
+
+    That excludes ``torch.compile``, ``torch.export``, ``torch.jit.trace``, fake tensors and other
+    subclasses, and the meta device.
+    """
+    return not (torch.compiler.is_compiling() or torch.jit.is_tracing()
+                or torch._C._len_torch_dispatch_stack() != modes
+                or type(x) not in (Tensor, nn.Parameter) or x.is_meta)
+
+
 def transformed() -> bool:
     """Whether a transform of ``torch.func`` or forward-mode differentiation is at work."""
     return (torch._C._are_functorch_transforms_active()
             or torch.autograd.forward_ad._current_level >= 0)
-
-
-def recorded() -> bool:
-    """Whether operations are being recorded for PyTorch's compiler, which does its own fusing."""
-    return get_proxy_mode() is not None
 
 
 def links(layers: Iterable[Bijection]) -> list[list[Bijection]]:
@@ -108,9 +131,9 @@ def _through(chain: list[Bijection], x: Tensor, context: Tensor | None,
     stacks = [torch.stack(m) for m in zip(*(c.network.matrices() for c in couplings), strict=True)]
     stacks[-1] = stacks[-1] * _factors(spec, stacks[-1])
     maps, log_det = _maps([layer for layer in chain if not isinstance(layer, Coupling)], inverse)
-    extra = x.new_ones(1, len(x))
+    extra = x.new_ones(1, x.shape[0])
     if context is not None:
-        extra = torch.cat([F.one_hot(context, first.classes).T.to(extra), extra])
+        extra = torch.cat([F.one_hot(context.long(), first.classes).T.to(extra), extra])
     call = _Chain.apply if torch.is_grad_enabled() else _evaluate
     rows, chain_log_det = call(spec, x.T, extra, *maps, *stacks)
     return rows.T, chain_log_det if log_det is None else chain_log_det + log_det
@@ -142,7 +165,7 @@ def _maps(layers: list[Bijection], inverse: bool) -> tuple[list[Tensor | None], 
         log_det = log_det + group_log_det
     if inverse:
         return [weight, offset], log_det
-    weight = torch.linalg.inv(weight)
+    weight = torch.linalg.inv(weight.to(solvable(weight.dtype))).to(weight.dtype)
     return [weight, -weight @ offset], -log_det
 
 
@@ -174,12 +197,14 @@ class _Chain(torch.autograd.Function):
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor, grad_log_det: Tensor) -> tuple:
         x, extra, *tensors = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a second derivative is wanted: leave it all to autograd
+        twice = torch.is_grad_enabled()  # a second derivative is wanted
+        if twice or not (immediate(grad) and immediate(grad_log_det)):  # leave it to autograd
             inputs = [t for t in (x, *tensors) if t is not None and t.requires_grad]
-            y, log_det = _push(ctx.spec, x, extra, *tensors)
+            with torch.enable_grad():
+                y, log_det = _push(ctx.spec, x, extra, *tensors)
             if ctx.spec.bound is not None:  # otherwise the log-determinant is the constant 0
                 y, grad = (y, log_det), (grad, grad_log_det)
-            grads = iter(torch.autograd.grad(y, inputs, grad, create_graph=True))
+            grads = iter(torch.autograd.grad(y, inputs, grad, create_graph=twice))
             grad_x, *grads = (next(grads) if t is not None and t.requires_grad else None
                               for t in (x, *tensors))
             return None, grad_x, None, *grads

@@ -12,15 +12,18 @@ each output sees more than half of the inputs anyway. The steps of one level
   written by hand, as in `flowlab.layers.fused`.
 
 Only the normalising direction, that of training, is here. Tests compare values and gradients with
-those of the layers one by one.
+those of the layers one by one. `flowlab.compiling` has the chain's operations recorded, since a
+compiler gains nothing from convolutions.
 """
 
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from flowlab.bijection import Bijection
 from flowlab.layers import fused
@@ -36,7 +39,7 @@ STEP = (ActNorm, Convolution1x1, ChannelCoupling)
 def compose(layers: list[Bijection], x: Tensor, context: Tensor | None,
             inverse: bool) -> tuple[Tensor, Tensor]:
     """As `flowlab.layers.fused.compose`; Glow's steps at the start of an inverse in one go."""
-    steps = _steps(layers, x) if inverse and not fused.transformed() else 0
+    steps = _steps(layers, x) if inverse and (fused.immediate(x) or _recorded(x)) else 0
     if steps < 2:
         return fused.compose(layers, x, context, inverse)
     x, log_det = _through(layers[:len(STEP) * steps], x)
@@ -44,9 +47,15 @@ def compose(layers: list[Bijection], x: Tensor, context: Tensor | None,
     return x, log_det + rest
 
 
+def _recorded(x: Tensor) -> bool:
+    """Whether the operations are recorded one by one, as autograd takes them: all are sound."""
+    return (fused.immediate(x, modes=1) and torch.is_grad_enabled()
+            and get_proxy_mode() is not None)
+
+
 def _steps(layers: list[Bijection], x: Tensor) -> int:
-    """How many of Glow's steps, all of one kind, come first."""
-    if x.ndim != 4 or x.shape[2] * x.shape[3] > LARGEST:
+    """How many of Glow's steps, all of one kind, come first; 0 where there are no images."""
+    if x.ndim != 4 or x.shape[2] * x.shape[3] > LARGEST or not len(x):
         return 0
     count, kind = 0, None
     for start in range(0, len(layers) - len(STEP) + 1, len(STEP)):
@@ -84,8 +93,8 @@ def _through(layers: list[Bijection], x: Tensor) -> tuple[Tensor, Tensor]:
     # The inverse shrinks and moves back, and the tanh wants its argument divided by the bound.
     factors = last.new_full((last.shape[1], 1), -1.0)
     factors[:len(factors) // 2] /= spec.bound
-    call = _Chain.apply if torch.is_grad_enabled() and not fused.recorded() else _push
-    rows, log_det = call(spec, x.permute(1, 2, 3, 0).reshape(-1, batch), affine, first, middle,
+    call = _Chain.apply if torch.is_grad_enabled() and get_proxy_mode() is None else _push
+    rows, log_det = call(spec, x.permute(1, 2, 3, 0).flatten(0, 2), affine, first, middle,
                          last * factors)
     x = rows.reshape(channels, height, width, batch).permute(3, 0, 1, 2)
     return x, log_det + spec.pixels * (norm_log_det + mixing_log_det)
@@ -97,7 +106,7 @@ def _dense(convolutions: list[torch.nn.Conv2d], height: int, width: int) -> Tens
     bias = torch.stack([c.bias for c in convolutions])
     steps, outs, ins = weight.shape[:3]
     pixels = height * width
-    taps = _taps(height, width).to(weight)
+    taps = torch.from_numpy(_taps(height, width)).to(weight)
     matrix = (weight.reshape(-1, 9) @ taps).reshape(steps, outs, ins, pixels, pixels)
     matrix = matrix.transpose(2, 3).reshape(steps, outs * pixels, ins * pixels)
     bias = bias[..., None].expand(-1, -1, pixels).reshape(steps, -1, 1)
@@ -105,13 +114,15 @@ def _dense(convolutions: list[torch.nn.Conv2d], height: int, width: int) -> Tens
 
 
 @lru_cache(maxsize=32)
-def _taps(height: int, width: int) -> Tensor:
-    """Which of a 3×3 kernel's entries leads from which pixel to which: (9, to · from)."""
-    row, column = (t.flatten() for t in torch.meshgrid(
-        torch.arange(height), torch.arange(width), indexing="ij"))
+def _taps(height: int, width: int) -> np.ndarray:
+    """Which of a 3×3 kernel's entries leads from which pixel to which: (9, to · from).
+
+    No tensor: one that is made in inference mode could not be used in a training.
+    """
+    row, column = np.indices((height, width)).reshape(2, -1)
     down, right = row[None] - row[:, None], column[None] - column[:, None]
-    return torch.stack([(down == a) & (right == b) for a in (-1, 0, 1) for b in (-1, 0, 1)]
-                       ).flatten(1).float()
+    taps = [(down == a) & (right == b) for a in (-1, 0, 1) for b in (-1, 0, 1)]
+    return np.stack(taps).reshape(9, -1).astype(np.float32)
 
 
 def _push(spec: _Spec, x: Tensor, affine: Tensor, first: Tensor, middle: Tensor, last: Tensor,
@@ -180,10 +191,13 @@ class _Chain(torch.autograd.Function):
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor, grad_log_det: Tensor) -> tuple:
         x, *stacks = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a second derivative is wanted: leave it all to autograd
+        twice = torch.is_grad_enabled()  # a second derivative is wanted
+        if twice or not all(map(fused.immediate, (grad, grad_log_det))):  # leave it to autograd
             inputs = [t for t in (x, *stacks) if t.requires_grad]
-            grads = iter(torch.autograd.grad(_push(ctx.spec, x, *stacks), inputs,
-                                             (grad, grad_log_det), create_graph=True))
+            with torch.enable_grad():
+                outputs = _push(ctx.spec, x, *stacks)
+            grads = iter(torch.autograd.grad(outputs, inputs, (grad, grad_log_det),
+                                             create_graph=twice))
             return None, *(next(grads) if t.requires_grad else None for t in (x, *stacks))
         grads = [torch.empty_like(t) for t in stacks]
         return None, _pull(ctx.spec, ctx.tape, stacks, grads, grad, grad_log_det), *grads

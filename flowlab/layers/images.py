@@ -4,6 +4,7 @@ They work on ``(batch, channels, height, width)``. Normalisations for images are
 with one scale for each channel, `ActNorm` and `BatchNorm` of shape ``(channels, 1, 1)``.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -158,7 +159,8 @@ class TopPrior(ImageCoupling):
 
     def entries(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """Log-scale and mean for every point."""
-        rows = self.table.expand(len(x), -1, -1, -1) if context is None else self.table[context]
+        rows = (self.table.expand(x.shape[0], -1, -1, -1) if context is None
+                else self.table[context.long()])
         return self.scale_and_shift(rows)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -189,7 +191,7 @@ class Convolution1x1(Linear):
 
     @staticmethod
     def _per_image(log_det: Tensor, x: Tensor) -> Tensor:
-        return log_det[:1].expand(len(x)) * (x.shape[2] * x.shape[3])
+        return log_det[:1].expand(x.shape[0]) * (x.shape[2] * x.shape[3])
 
 
 def _pixels(x: Tensor) -> Tensor:
@@ -234,16 +236,17 @@ class Logit(Bijection):
         beyond = z - inner
         y = inner.sigmoid() + beyond / self.slope
         log_slope = torch.where(beyond == 0, F.logsigmoid(inner) + F.logsigmoid(-inner),
-                                -torch.tensor(self.slope, dtype=z.dtype).log())
+                                -math.log(self.slope))
         x = (y - self.alpha) * (self.levels / (1 - 2 * self.alpha))
-        return x, (log_slope - self._log_factor(z)).flatten(1).sum(1)
+        return x, (log_slope - self._log_factor).flatten(1).sum(1)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         y = self.alpha + x * ((1 - 2 * self.alpha) / self.levels)
         inner = y.clamp(self.alpha, 1 - self.alpha)
         z = inner.logit() + (y - inner) * self.slope
         log_slope = -inner.log() - torch.log1p(-inner)
-        return z, (log_slope + self._log_factor(x)).flatten(1).sum(1)
+        return z, (log_slope + self._log_factor).flatten(1).sum(1)
 
-    def _log_factor(self, x: Tensor) -> Tensor:
-        return x.new_tensor((1 - 2 * self.alpha) / self.levels).log()
+    @property
+    def _log_factor(self) -> float:
+        return math.log((1 - 2 * self.alpha) / self.levels)

@@ -8,6 +8,11 @@ from torch import Tensor, nn
 from flowlab.bijection import Bijection
 
 
+def solvable(dtype: torch.dtype) -> torch.dtype:
+    """The type in which equations are solved: there is no solver for less than float32."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 class Linear(Bijection):
     r"""An invertible 1×1 convolution, on vectors a linear map: :math:`z = W x`.
 
@@ -41,16 +46,17 @@ class Linear(Bijection):
         return self.lower.tril(-1) + self.identity, self.upper.triu(1) + s
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        lower, upper = self.factors()
-        y = torch.linalg.solve_triangular(lower, (z @ self.permutation).T, upper=False,
+        kind = solvable(z.dtype)
+        lower, upper = (factor.to(kind) for factor in self.factors())
+        y = torch.linalg.solve_triangular(lower, (z @ self.permutation).T.to(kind), upper=False,
                                           unitriangular=True)
         x = torch.linalg.solve_triangular(upper, y, upper=True)
-        return x.T, -self.log_s.sum().expand(len(z))
+        return x.T.to(z.dtype), -self.log_s.sum().expand(z.shape[0])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         lower, upper = self.factors()
         weight = self.permutation @ lower @ upper
-        return x @ weight.T, self.log_s.sum().expand(len(x))
+        return x @ weight.T, self.log_s.sum().expand(x.shape[0])
 
     @staticmethod
     def affine(layers: Sequence["Linear"]) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,7 +14,6 @@ image's own shape. `compose` and `trace` make the moves between layers.
 """
 
 from collections.abc import Iterable
-from itertools import groupby
 from typing import Self
 
 import torch
@@ -67,16 +66,15 @@ class Place:
     """
 
     def __init__(self, x: Tensor) -> None:
-        self.x, self.depth, self.waiting, self.shape = x, 0, [], x.shape
+        self.x, self.depth, self.waiting, self.shape = x, 0, [], x.shape[1:]
 
     def move(self, depth: int) -> Self:
         """Squeeze and split, or undo it, until ``depth`` is reached."""
         while self.depth < depth:
             if self.depth == FLAT:
                 odd, even = self.x.tensor_split([self.x.shape[1] // 2], 1)
-                pixels = self.x.new_empty(self.x.shape)
-                pixels[:, 1::2], pixels[:, ::2] = odd, even
-                self.x = pixels.reshape(self.shape)
+                pairs = torch.stack([even[:, :odd.shape[1]], odd], 2).flatten(1)
+                self.x = torch.cat([pairs, even[:, odd.shape[1]:]], 1).unflatten(1, self.shape)
             elif self.depth % 2:
                 self.x, other = self.x.chunk(2, 1)
                 self.waiting.append(other)
@@ -104,12 +102,22 @@ class Place:
 def compose(layers: Iterable[Bijection], x: Tensor, context: Tensor | None,
             inverse: bool) -> tuple[Tensor, Tensor]:
     """``x`` through ``layers``, in their order and one direction, and the log-determinant."""
-    place, log_det = Place(x), x.new_zeros(len(x))
-    for depth, group in groupby(layers, lambda layer: layer.depth):
+    place, log_det = Place(x), x.new_zeros(x.shape[0])
+    for group in _neighbours(layers):
         place.x, group_log_det = fused_images.compose(
-            list(group), place.move(depth).x, context, inverse)
+            group, place.move(group[0].depth).x, context, inverse)
         log_det = log_det + group_log_det
     return place.move(0).x, log_det
+
+
+def _neighbours(layers: Iterable[Bijection]) -> list[list[Bijection]]:
+    """The layers, those in one list that follow each other at one depth."""
+    groups: list[list[Bijection]] = []
+    for layer in layers:
+        if not groups or groups[-1][0].depth != layer.depth:
+            groups.append([])
+        groups[-1].append(layer)
+    return groups
 
 
 def trace(layers: Iterable[Bijection], z: Tensor, context: Tensor | None) -> list[Tensor]:
