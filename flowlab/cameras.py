@@ -121,7 +121,7 @@ class Camera:
             if numbers.get("reverse_kl"):  # runs of earlier versions do not know it
                 history = [(epoch, kl, math.nan) for epoch, kl in numbers["reverse_kl"]]
                 best = 0.0
-        self.picture.curves.plan(planned)
+        self.picture.curves.plan(planned, (numbers or {}).get("start_epoch") or 0)
         self.show_loss(best, numbers is not None and bool(numbers.get("reverse_kl")))
         epochs, train, test = zip(*history, strict=True) if history else ((), (), ())
         self.update(flow, epochs, train, test)

@@ -116,7 +116,8 @@ class Snapshot:
         learning_rate : float
             The schedule's peak.
         epoch, step : int
-            Epochs and optimiser steps that the flow has behind it, so that the counts go on.
+            Epochs and optimiser steps that the flow has behind it, so that the counts go on; where
+            ``step`` is 0, as many as so many epochs take in the training that goes on.
         """
         own = torch.cat([p.detach().cpu().reshape(-1) for p in flow.parameters()
                          if p.requires_grad])

@@ -40,8 +40,10 @@ class Request:
     pictures : "live" or "end"
         Whether every frame has a picture, or only the last one, where nobody watches.
     history : tuple of (int, float, float, float)
-        Of a training that goes on after a turn: epoch, training NLL, test NLL and seconds of all
-        its epochs.
+        Of a training that goes on, after a turn or from a moment of another: epoch, training NLL,
+        test NLL and seconds of all epochs before.
+    since : int
+        Epochs of another training that it goes on from; its own are counted from there.
     """
 
     train: Callable[..., Iterator[Progress]]
@@ -51,6 +53,14 @@ class Request:
     resume: Snapshot | None = None
     pictures: Literal["live", "end"] = "live"
     history: tuple[tuple[int, float, float, float], ...] = ()
+    since: int = 0
+
+    @property
+    def whole(self) -> RunSettings:
+        """The settings with the epochs before it, for the training counts them as well."""
+        training = self.settings.training
+        epochs = {"epochs": training.epochs + self.since}
+        return self.settings.model_copy(update={"training": training.model_copy(update=epochs)})
 
     @property
     def label(self) -> str:
@@ -185,9 +195,9 @@ def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None,
     what to go on with.
     """
     film = Film(request.settings, request.theme, request.layers, request.pictures,
-                request.history)
+                request.history, request.since)
     leaves = False
-    generator = request.train(request.settings, every="batch", resume=request.resume)
+    generator = request.train(request.whole, every="batch", resume=request.resume)
     progress = next(generator)
     try:
         while progress.outcome == "running" and not (leaves and progress.snapshot is not None):
@@ -225,14 +235,16 @@ class Film:
     def __init__(self, settings: RunSettings, theme: str = "light",
                  layers: tuple[str, ...] = LAYERS_SHOWN,
                  pictures: Literal["live", "end"] = "live",
-                 history: tuple[tuple[int, float, float, float], ...] = ()) -> None:
+                 history: tuple[tuple[int, float, float, float], ...] = (),
+                 since: int = 0) -> None:
         self.scene = settings, theme, layers
         self.live = pictures == "live"
         self.camera: Camera | None = None
         self.history: list[tuple[int, float, float]] = [epoch[:3] for epoch in history]
         self.seconds = [epoch[3] for epoch in history]  # spent training, at each of these epochs
         self.snapshot: Snapshot | None = None  # of the last epoch
-        self.sent = len(history)  # epochs that a frame has carried
+        own = bool(history) and history[-1][0] > since
+        self.sent = len(history) if own else 0  # epochs that a frame of this run has carried
         self.start = time.perf_counter()
         self.next_frame = self.next_weights = self.next_snapshot = 0.0  # seconds since the start
         self.hurry = False  # a viewer changed something and waits to see it

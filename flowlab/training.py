@@ -395,6 +395,8 @@ class _Trainer:
             vector_to_parameters(vector, statistics)
         self.epoch, self.step, self.stale = snapshot.epoch, snapshot.step, snapshot.stale
         self.begun, self.decays = snapshot.begun, snapshot.decays
+        if snapshot.epoch and not snapshot.step:
+            self.step = self.begun = snapshot.epoch * self.batches
         self.best, self.best_epoch = snapshot.best, snapshot.best_epoch
         self.best_weights = snapshot.best_weights
         self.reverse_kl = dict(snapshot.reverse_kl)

@@ -46,7 +46,7 @@ def test_a_training_is_listed_opened_renamed_and_deleted(server, page):
     opens.click()
     says(page, "Finished Epoch 2 of 2")
     assert "run=" in page.url
-    expect(button(page, "Continue")).to_be_enabled()
+    expect(button(page, "Continue from epoch 2")).to_be_enabled()
 
     page.get_by_role("link", name="Runs").click()
     assert listed(page) == runs

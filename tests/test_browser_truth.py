@@ -140,3 +140,27 @@ def test_other_settings_leave_the_picture_pale_and_say_whose_it_is(server, page)
     page.wait_for_url(done)
     expect(badge(page)).to_have_text("Finished")
     expect(picture(page)).to_have_css("opacity", "1")
+
+
+def test_continue_goes_on_from_the_moment_shown(server, page):
+    page.goto(f"{server}/realnvp?epochs=6&points=4000")
+    says(page, "Ready")
+    at_rest(page)
+    button(page, "Train").click()
+    expect(badge(page)).to_have_text("Finished")
+    at_rest(page)
+    best = float(page.get_by_test_id("stMetricValue").first.inner_text().split()[0])
+    expect(button(page, "Continue from epoch 6")).to_be_enabled()
+    page.get_by_role("slider", name="Moment of the training").press("Home")
+    expect(button(page, "Continue from epoch 6")).to_be_hidden()
+    at_rest(page)
+    early = page.get_by_role("button", name=re.compile("Continue from epoch"))
+    epoch = int(early.inner_text().split()[-1])
+    worse = float(page.get_by_test_id("stMetricValue").first.inner_text().split()[0])
+    assert epoch < 6 and worse > best
+    early.click()
+    says(page, f"Finished Epoch {epoch + 6} of {epoch + 6}")
+    at_rest(page)
+    page.get_by_role("slider", name="Moment of the training").press("Home")
+    at_rest(page)  # its first moments are as bad as what was shown
+    assert float(page.get_by_test_id("stMetricValue").first.inner_text().split()[0]) > best

@@ -61,7 +61,8 @@ def test_every_page_opens_with_all_controls(name):
     for field in fields:
         assert shown[field.title].startswith(field.description[:20]), field.title
     assert {"Hidden layers", "Width", "Learning rate now"} <= set(shown)
-    assert {b.label for b in app.button} >= {"Train", "Continue", "Step", "Stop", "Two moons"}
+    assert {b.label for b in app.button} >= {"Train", "Continue from epoch 40", "Step", "Stop",
+                                             "Two moons"}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -129,7 +130,7 @@ def trained(monkeypatch):
 def test_a_run_that_has_left_memory_is_still_what_its_page_shows(monkeypatch):
     _, view, _ = trained(monkeypatch)
     assert view.status().state == "finished" and not view.steered
-    assert view.frames()[-1].numbers["epoch"] == 2 and view.weights()
+    assert view.frames()[-1].numbers["epoch"] == 2 and view.origin()
     lab().control(view.run, "stop")  # it is over: nothing happens
 
 

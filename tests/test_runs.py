@@ -16,9 +16,10 @@ import runs_helpers as made
 from flowlab import __version__, cli, live, runs
 from flowlab.jobs import Local
 from flowlab.live import Held, Request, watch
-from flowlab.reel import MOST
+from flowlab.reel import MOST, history
 from flowlab.runs import Recorder, Store, Writer, pack, unpack
 from flowlab.runs import kept as kept_module
+from flowlab.training import Snapshot
 from models import RECIPES
 
 PATIENCE = 120
@@ -513,6 +514,27 @@ def test_a_training_of_the_command_line_is_kept(store, monkeypatch, capsys):
     with pytest.raises(ValueError, match="shape"):
         list(runs.keep(nice.train(wide), wide))
     assert len(store.runs()) == 2  # nothing had come of it
+
+
+@pytest.mark.parametrize("model", RECIPES)
+@pytest.mark.parametrize("changes", [{}, {"points": 900, "batch_size": 128}])
+def test_a_training_goes_on_from_a_moment_with_its_count_and_its_curve(model, changes):
+    recipe, run = RECIPES[model], made.settings(model, epochs=3)
+    film = [frame for frame in watch(Request(recipe.train, run)) if frame is not None]
+    rows = [(*row, s) for f in film for row, s in zip(f.epochs, f.seconds, strict=True)]
+    flow = recipe.MODEL(**dict(run.flow))
+    flow.load_state_dict(film[-1].weights)
+    start = Snapshot.fresh(flow, run.training.learning_rate, 2)
+    more = made.settings(model, epochs=4, **changes)
+    frames = [frame for frame in watch(Request(recipe.train, more, resume=start, since=2,
+                                               history=tuple(rows[:2]))) if frame is not None]
+    last = frames[-1].numbers
+    assert (last["epoch"], last["epochs"], last["outcome"]) == (6, 6, "finished")
+    assert last["step"] == last["steps"] and last["steps"] % 6 == 0 and last["start_epoch"] == 2
+    assert [row[0] for row in history(frames)] == [1, 2, 3, 4, 5, 6]
+    assert history(frames)[:2] == [row[:3] for row in rows[:2]]
+    rates = [f.numbers["learning_rate"] for f in frames]
+    assert rates == sorted(rates, reverse=True)  # no warm-up
 
 
 def test_a_watched_training_goes_on_from_a_frame_after_its_worker_died(monkeypatch):

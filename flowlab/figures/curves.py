@@ -62,6 +62,8 @@ class Curves:
                             path_effects=halo) for line in (self.train, self.test)]
         self.line = axes.axhline(0, color=theme.text, linewidth=1.6, dashes=(5, 3), label="best",
                                  visible=False)
+        self.since = axes.axvline(0, color=theme.text, linewidth=0.6, visible=False)
+        self.replanned = False
         beneath = offset_copy(axes.get_yaxis_transform(), axes.figure, y=-5, units="points")
         self.label = write(axes, 0.98, 0, "", theme.text, transform=beneath, ha="right", va="top")
         self.show_best(best)
@@ -71,9 +73,14 @@ class Curves:
         """Return what changes from frame to frame."""
         return [self.train, self.test, *self.captions, *self.edges]
 
-    def plan(self, epochs: float) -> None:
-        """End the epoch axis there from the next `update` on."""
+    def plan(self, epochs: float, since: float = 0) -> None:
+        """End the epoch axis there from the next `update` on.
+
+        Where it has gone on from the epoch `since` of another training, a thin line says so.
+        """
         self.planned = float(epochs)
+        self.replanned = since != self.since.get_xdata()[0]
+        self.since.set(xdata=[since, since], visible=since > 0)
 
     def show_reverse(self, reverse: bool) -> bool:
         """Name the curve from the next `update` on as the reverse KL, or not; whether that is new.
@@ -129,7 +136,9 @@ class Curves:
         self.captions[0].set_text(f"epoch {latest:.0f}")
         across = (0.0, max(self.planned, latest) if self.planned else last_epoch(epochs))
         low, high = loss_limits(train, test, self.best)
-        moved = across != self.axes.get_xlim() or (low, high) != self.axes.get_ylim()
+        moved = (self.replanned or across != self.axes.get_xlim()
+                 or (low, high) != self.axes.get_ylim())
+        self.replanned = False
         if moved:
             self.axes.set(xlim=across, ylim=(low, high))
         for row, line in enumerate((self.train, self.test)):

@@ -80,17 +80,20 @@ class Lab:
 
     def submit(self, train: Callable, settings: RunSettings, theme: str, owner: str,
                first: str = "", resume: Snapshot | None = None,
-               layers: tuple[str, ...] = SHOWN, visitor: str = "") -> str:
+               layers: tuple[str, ...] = SHOWN, visitor: str = "",
+               history: tuple[tuple[int, float, float, float], ...] = ()) -> str:
         """Queue a training, paused after its first batch with ``first="step"``; the run's id.
 
-        With ``resume`` it goes on from there; otherwise it starts with a fresh flow.
+        With ``resume`` it goes on from there, for as many epochs more as the settings say, and
+        from the ``history`` before it; otherwise it starts with a fresh flow.
 
         Raises
         ------
         flowlab.limits.Exceeded
             As `flowlab.ui.rights.Door.admitted`.
         """
-        request = Request(train, settings, theme, layers, resume)
+        request = Request(train, settings, theme, layers, resume, history=history,
+                          since=resume.epoch if resume else 0)
         continued = resume is not None
         with self.door.admitted([settings], owner):
             run_id = self.engine.submit(watch, request, owner, first)

@@ -1,19 +1,20 @@
 """Train, watch and steer: the buttons, and the view that follows a run."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import streamlit as st
-from torch import Tensor
 
 from flowlab import recipe, shipped
 from flowlab.figures import SHOWN
 from flowlab.jobs import Status
 from flowlab.limits import Exceeded
 from flowlab.live import Frame
+from flowlab.reel import nearest
 from flowlab.settings import FlowSettings, RunSettings
 from flowlab.shipped import Shipped
 from flowlab.training import Snapshot
@@ -29,6 +30,7 @@ WAITING = 1.0  # at one that waits in the queue: a class of thirty would ask for
 ENDING = 2.0  # to wait until a training has ended in whose place another starts
 FIRST = 1.0  # seconds to wait in one look for the first frame, which so comes without delay
 IDLE = Status("ready")
+History = tuple[tuple[int, float, float, float], ...]  # as `flowlab.live.Request` has it
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,28 @@ class View:
         """
         return st.session_state.setdefault(f"{self.name}.shown", {})
 
-    def weights(self) -> dict[str, Tensor] | None:
-        """The weights shown, where a training with the page's settings can go on from them."""
-        if self.run is not None and _shape(self.run.settings) != _shape(self.settings):
+    @property
+    def fits(self) -> bool:
+        """Whether a training with the page's settings could go on from the flow shown."""
+        return self.run is None or _shape(self.run.settings) == _shape(self.settings)
+
+    def origin(self) -> tuple[Frame, History] | None:
+        """The moment shown, or the nearest with weights, and all epochs until then."""
+        frames, shown = self.frames(), self.shown()
+        subject = self.subject(frames)
+        here = frames and shown.get("key") == subject.key
+        place = subject.weighty(nearest(frames, shown["step"]) if here else len(frames) - 1)
+        if place < 0:
             return None
-        frames = lab().frames(self.run) if self.run is not None else []
-        return next((f.weights for f in (self.frame(), *reversed(frames))
-                     if f is not None and f.weights is not None), None)
+        epoch = frames[place].numbers["epoch"]
+        rows = [(*row, taken) for frame in frames for row, taken in zip(
+            frame.epochs, frame.seconds or (math.nan,) * len(frame.epochs), strict=True)]
+        return frames[place], tuple(row for row in rows if row[0] <= epoch)
+
+    def offer(self) -> int | None:
+        """The epoch that Continue goes on from; None where it cannot."""
+        origin = None if self.steered else self.origin()
+        return origin and origin[0].numbers["epoch"]
 
 
 def view(name: str, recipe: ModuleType, settings: RunSettings) -> View:
@@ -132,8 +149,9 @@ def buttons(view: View) -> None:
     """Train, pause, step, stop, and the learning rate of a running training."""
     status = view.status()
     st.session_state[f"{view.name}.state"] = status.state  # that these buttons are for
+    view.shown()["offer"] = view.offer()
     active = status.active and not view.foreign
-    train, pause, step, stop, rate = st.columns([1, 1.3, 1, 1, 1.9],
+    train, pause, step, stop, rate = st.columns([1, 1.9, 1, 1, 1.9],
                                                vertical_alignment="bottom")
     train.button("Train", type="primary", icon=":material/play_arrow:", width="stretch",
                  disabled=active and not view.differs, on_click=_start, args=(view,),
@@ -159,10 +177,16 @@ def _pause(view: View, active: bool, paused: bool) -> tuple[str, str, Callable |
         return "Resume", "resume", _resume, "Let the training go on."
     if active:
         return "Pause", "pause", _step, "Hold the training where it is."
-    if view.weights() is None:
+    epoch = view.shown()["offer"]
+    if epoch is None:
         return "Pause", "pause", None, "Hold a training where it is, and let it go on."
-    return ("Continue", "fast_forward", _continue, "Train on from the flow shown, for as many "
-            "epochs as set at the left.")
+    moves = view.status().active  # it is another's, and goes on
+    label, icon = "Continue" if moves else f"Continue from epoch {epoch}", "fast_forward"
+    if not view.fits:
+        return label, icon, None, ("The flow shown has other layers than the controls say: train "
+                                   "a fresh one.")
+    return label, icon, _continue, ("Train on from the flow shown, for as many epochs as set at "
+                                    "the left.")
 
 
 def _rate(view: View, active: bool) -> None:
@@ -178,23 +202,24 @@ def _rate(view: View, active: bool) -> None:
 
 
 def submit(name: str, recipe: ModuleType, settings: RunSettings, first: str = "",
-           resume: Snapshot | None = None) -> str | None:
+           resume: Snapshot | None = None, history: History = ()) -> str | None:
     """Queue a training of the visitor's; its id, or None where the model's page says why not."""
     try:
         return lab().submit(recipe.train, settings, theme(), owner(), first, resume,
-                            explore.layers(name), visitor())
+                            explore.layers(name), visitor(), history)
     except Exceeded as error:
         st.session_state[f"{name}.refused"] = str(error)
         return None
 
 
-def _start(view: View, first: str = "", resume: Snapshot | None = None) -> None:
+def _start(view: View, first: str = "", resume: Snapshot | None = None,
+           history: History = ()) -> None:
     settings = controls.settings(view.recipe.Run, view.name)  # as they are at this press
     for before in filter(None, (view.run, view.aside)):
         if owns(before, visitor()) and lab().status(before).active:
             lab().control(before, "stop", visitor=visitor())
             lab().recorder.done(before.id, ENDING)
-    run_id = submit(view.name, view.recipe, settings, first, resume)
+    run_id = submit(view.name, view.recipe, settings, first, resume, history)
     if run_id is not None:
         st.session_state[f"{view.name}.run"] = run_id
 
@@ -208,9 +233,15 @@ def _step(view: View) -> None:
 
 
 def _continue(view: View) -> None:
+    frame, history = view.origin()
     flow = recipe.build(view.recipe.MODEL, view.settings)
-    flow.load_state_dict(view.weights())
-    _start(view, resume=Snapshot.fresh(flow, view.settings.training.learning_rate))
+    flow.load_state_dict(frame.weights)
+    snapshot = Snapshot.fresh(flow, view.settings.training.learning_rate, frame.numbers["epoch"])
+    reverse = view.settings.training.objective == "reverse"
+    before = frame.numbers.get("reverse_kl") or () if reverse else ()
+    _start(view, history=history, resume=replace(
+        snapshot, seconds=frame.numbers["seconds"],
+        reverse_kl=tuple((int(epoch), kl) for epoch, kl in before)))
 
 
 def _resume(view: View) -> None:
@@ -282,7 +313,7 @@ def _live(view: View, plays: bool, waits: bool) -> None:
     subject = view.subject(frames)
     index = explore.moment(subject)
     numbers = frames[index].numbers if frames else None
-    view.shown().update(step=subject.step(index if frames else -1), theme=theme(),
+    view.shown().update(key=subject.key, step=subject.step(index if frames else -1), theme=theme(),
                         layers=explore.layers(view.name))
     metrics.show(numbers, begun, images.images_of(subject), status.active)
     explore.choices(subject)
@@ -291,7 +322,8 @@ def _live(view: View, plays: bool, waits: bool) -> None:
         explore.picture(subject, index, _alt(status, numbers, subject), starting)
     explore.controls(subject, index)
     state = st.session_state[f"{view.name}.state"]
-    if status.state != state or plays != explore.playing(view.name):
+    moved = not plays and not status.active and view.offer() != view.shown()["offer"]
+    if status.state != state or plays != explore.playing(view.name) or moved:
         st.rerun()  # buttons, and how often to look, depend on the state
 
 
