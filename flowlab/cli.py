@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from tqdm import tqdm
 
-from flowlab import outputs, parallel, runs
-from flowlab.data import leaving
+from flowlab import epochs, outputs, parallel, runs
+from flowlab.data import leaving, store
 from flowlab.data.files import DEFAULT_SIDE, is_file, keep_file
 from flowlab.files import read_text, trouble
+from flowlab.recipe import source_of
 from flowlab.settings import RunSettings, describe
 from flowlab.stopping import INTERRUPTED, Stopping
 from flowlab.training import Progress, Snapshot
@@ -81,7 +82,8 @@ def _settings(run: type[RunSettings], options: dict[str, str], file: Path | None
     """The settings of the options, and below them those of a file."""
     settings = run.from_texts(options)
     if file is None:
-        return settings
+        chosen = "epochs" in options or not store.is_own(settings.source.data)
+        return settings if chosen else _long_enough(settings)
     text = read_text(file)
     if not text.strip():
         raise ValueError(f"{file} is empty: it should hold the JSON of a run's settings.")
@@ -117,6 +119,17 @@ def kept_file(path: str, leave_out: str, side: int = DEFAULT_SIDE) -> str:
     for sentence in sentences:
         print(sentence)
     return name
+
+
+def _long_enough(settings: RunSettings) -> RunSettings:
+    """The run with as many epochs as its own points need, which is printed."""
+    source = source_of(settings.source)
+    wanted = epochs.default(source, settings.training)
+    if wanted == settings.training.epochs:
+        return settings
+    settings = settings.from_flat(settings.flat() | {"epochs": wanted})
+    print(epochs.sentence(source, settings.training))
+    return settings
 
 
 class _Command:

@@ -31,8 +31,13 @@ def split(count: int, settings: TrainingSettings) -> tuple[Tensor, Tensor]:
     The seed decides, so all flows that are trained with it are tested on the same points.
     """
     order = torch.randperm(count, generator=generator(settings.seed, -1))
-    cut = min(max(1, round(settings.test_fraction * count)), count - 1)
+    cut = test_count(count, settings)
     return order[:cut], order[cut:]
+
+
+def test_count(count: int, settings: TrainingSettings) -> int:
+    """How many of ``count`` points the test set has."""
+    return min(max(1, round(settings.test_fraction * count)), count - 1)
 
 
 def check(flow: FlowSettings, source: Any, training: TrainingSettings) -> None:

@@ -100,6 +100,27 @@ def test_trains_on_a_file(tmp_path, capsys, monkeypatch):
     assert "again" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("options", "rows", "epochs", "words"), [
+    ([], 1354, 500, "40 epochs would be 200 steps: set to 500."), ([], 30_000, 40, ""),
+    (["--epochs", "40"], 1354, 40, ""), (["--batch-size", "32"], 1354, 74, "set to 74."),
+])
+def test_few_own_points_get_epochs_enough_unless_they_are_given(options, rows, epochs, words,
+                                                                tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("FLOWLAB_OWN_DATA", str(tmp_path / "own"))
+    file, seen = tmp_path / "a.csv", []
+    file.write_text("x,y\n" + "\n".join(f"{i % 17},{i % 13}" for i in range(rows)))
+
+    def train(settings, resume):
+        seen.append(settings.training.epochs)
+        yield from ()
+
+    from flowlab.cli import main
+    main(train_nice.Run, train, "nice.train_nice", ["--no-keep", "--data", str(file), *options])
+    assert seen == [epochs]
+    printed = capsys.readouterr().out
+    assert words in printed and (bool(words) == ("steps" in printed))
+
+
 def train_nice_main(arguments: list[str]) -> int:
     from flowlab.cli import main
     return main(train_nice.Run, train_nice.train, "nice.train_nice", arguments)

@@ -437,9 +437,17 @@ def test_epoch_axis_ends_at_round_numbers(last, end):
     assert last_epoch(np.arange(last + 1.0)) == end
 
 
-def test_without_true_density_the_data_stand_in_and_give_the_scale():
+def test_without_true_density_a_panel_shows_samples_over_data_which_give_the_scale():
     picture = live(true_density=None)
-    assert len(picture.true_density.get_xdata()) == len(picture.data.get_xdata())
+    over = picture.over.artists
+    for name, shown in (("data", picture.data), ("samples", picture.samples)):
+        assert np.array_equal(over[name].get_data(), shown.get_data())
+    assert over["data"].get_zorder() <= over["samples"].get_zorder()
+    assert [word.get_text() for word in picture.over.legend] == ["● data", "● samples"]
+    picture.update(SAMPLES[:9], GRID, LATENTS, EPOCHS, TRAIN, TEST)
+    assert np.array_equal(over["samples"].get_data(), picture.samples.get_data())
+    picture.show_data(DATA[:5])
+    assert np.array_equal(over["data"].get_data(), picture.data.get_data())
     points = RANDOM.normal(size=(20000, 2))
     assert highest_density(None, points, LIMITS) == pytest.approx(1 / (2 * np.pi), rel=0.25)
     assert LivePicture(LIMITS, DATA, highest=7.0).density.get_clim() == (0, 7)

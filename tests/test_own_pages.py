@@ -6,7 +6,7 @@ from test_own_files import ROWS, image, npy, ramp
 from test_pages import SMALL, page, run, status, until
 
 from flowlab.data import store, target
-from flowlab.data.drawn import BOARD, MAX_DOTS, drawn
+from flowlab.data.drawn import BOARD, BRUSHES, CORNER, MAX_CORNERS, drawn
 from flowlab.data.own import own
 
 pytestmark = pytest.mark.usefixtures("workers_end")
@@ -121,20 +121,57 @@ def test_all_columns_of_a_table_are_learned_together():
     assert not app.error and not app.exception
 
 
-def test_a_drawing_becomes_points_of_the_plane():
-    low, middle, high = 0, BOARD // 2, BOARD - 1
-    points = drawn([[low, low, high, high], [middle, low] * 8])
-    assert points[:2] == pytest.approx(np.array([[-4, -4], [4, 4]]), abs=1e-3)
-    assert points[2:] == pytest.approx(np.array([[0, -4]] * 8), abs=1e-3)
+def test_a_drawing_is_stored_as_its_strokes():
+    corners = drawn([[BRUSHES[0], 0, 0, BOARD - 1, BOARD - 1], [BRUSHES[1], BOARD // 2, 0]])
+    assert corners.dtype == CORNER
+    assert corners.tolist() == [(0, BRUSHES[0], 0, 0), (0, BRUSHES[0], BOARD - 1, BOARD - 1),
+                                (1, BRUSHES[1], BOARD // 2, 0)]
+
+
+WIDE = BRUSHES[1]
 
 
 @pytest.mark.parametrize(("strokes", "words"), [
-    ("text", "broken"), ([1, 2], "broken"), ([[1.5, 2]], "broken"), ([[True, 2]], "broken"),
-    ([[-1, 2]], "broken"), ([[BOARD, 2]], "broken"), ([[1, 2, 3]], "broken"),
-    ([[1], [2]], "broken"), ({"a": 1}, "broken"), ([[None, 1]], "broken"), ([["1", "2"]], "broken"),
-    ([[0, 0] * (MAX_DOTS + 1)], "20,000"), ([[5, 5] * 5], "5 points"),
-    ([[5, 5] * 50], "same number"), ([], "0 points"),
+    ("text", "broken"), ([1, 2], "broken"), ([[WIDE, 1.5, 2]], "broken"),
+    ([[WIDE, True, 2]], "broken"), ([[WIDE, -1, 2]], "broken"), ([[WIDE, BOARD, 2]], "broken"),
+    ([[WIDE, 1, 2, 3]], "broken"), ([[WIDE], [WIDE]], "broken"), ({"a": 1}, "broken"),
+    ([[WIDE, None, 1]], "broken"), ([[WIDE, "1", "2"]], "broken"), ([], "broken"),
+    ([[BRUSHES[0] - 1, 5, 5]], "broken"), ([[WIDE + 1, 5, 5]], "broken"),
+    ([[WIDE, *[0, 0] * (MAX_CORNERS + 1)]], "broken"),
+    ([[WIDE, *[0, 0] * (2 * MAX_CORNERS)]], "too many"),
+    ([[BRUSHES[0], *[0, 0, BOARD - 1, 0] * 20]], "broader brush"),
 ])
 def test_a_broken_drawing_gets_its_sentence(strokes, words):
     with pytest.raises(ValueError, match=words):
         drawn(strokes)
+
+
+def table(rows: int) -> bytes:
+    return ("x,y\n" + "\n".join(f"{i % 17},{i % 13}" for i in range(rows))).encode()
+
+
+@pytest.mark.parametrize(("query", "rows", "epochs", "words"), [
+    ({}, 1354, 500, "40 epochs would be 200 steps: set to 500."),
+    ({"batch_size": "64"}, 1354, 147, "40 epochs would be 680 steps: set to 147."),
+    ({"epochs": "30"}, 1354, 30, "30 epochs are 150 steps: 500 would make about 2,500"),
+    ({}, 30_000, 40, ""),
+])
+def test_few_own_points_get_epochs_enough_unless_somebody_set_them(query, rows, epochs, words):
+    app = upload(opened("file", **query), "points.csv", table(rows))
+    use(app)
+    assert app.number_input(key="nice.epochs").value == epochs
+    assert app.query_params.get("epochs", "40") == str(epochs)
+    said = [c.value for c in app.caption if "epochs" in c.value]
+    assert (words in said[0]) if words else not said
+    if query:
+        return
+    app.button(key="nice.choose.spiral").click()  # other data have enough points again
+    run(app)
+    assert app.number_input(key="nice.epochs").value == 40
+
+
+def test_a_link_to_own_points_keeps_the_epochs_it_says():
+    name = store.keep(np.random.default_rng(6).normal(size=(1354, 2)).astype(np.float32))
+    app = run(page("nice", data=name))
+    assert app.number_input(key="nice.epochs").value == 40
+    assert any("40 epochs are 200 steps" in c.value for c in app.caption)

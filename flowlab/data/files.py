@@ -5,8 +5,9 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from flowlab.data import albums, leaving, store, zips
+from flowlab.data.drawn import CORNER, read_drawing
 from flowlab.data.grey import read_picture
-from flowlab.data.tables import Table, dimensions, is_stack, read_npy, read_text
+from flowlab.data.tables import Table, dimensions, is_of, is_stack, read_npy, read_text
 from flowlab.settings import shown
 
 TABLES = ("csv", "tsv", "txt", "npy", "npz")
@@ -63,6 +64,11 @@ def opened(content: bytes, name: str) -> tuple[bytes, str, tuple[str, ...]]:
         f", and left out {shown(', '.join(left))}." if left else "."),)
 
 
+def is_drawing(content: bytes, kind: str) -> bool:
+    """Whether bytes are a drawing that was made here; ``kind`` is the ending of its file's name."""
+    return kind == "npy" and is_of(content, CORNER)
+
+
 def is_file(data: str) -> bool:
     """Whether what the command line calls ``data`` is a file, not a distribution."""
     return ending(data) in (*TABLES, *PICTURES, "zip")
@@ -81,8 +87,8 @@ def read_file(path: str, side: int = DEFAULT_SIDE) -> tuple[np.ndarray, tuple[st
     Returns
     -------
     tuple
-        Points, shape (rows, columns), float32; a picture's weights, uint8; or images, shape
-        (n, side, side), uint8; and sentences on what was done to them.
+        Points, shape (rows, columns), float32; a picture's weights, uint8; images, shape
+        (n, side, side), uint8; or a drawing; and sentences on what was done to them.
 
     Raises
     ------
@@ -130,6 +136,8 @@ def _read(path: str, side: int, leave: leaving.Listed
             array, more = albums.read_images(content, kind, side)
         elif kind in PICTURES:
             array, more = read_picture(content)
+        elif is_drawing(content, kind):
+            array, more = read_drawing(content), ()
         else:
             table = leaving.without_index(read_table(content, kind), leave)
             names = table.names if table.named else ()

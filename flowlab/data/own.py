@@ -1,4 +1,4 @@
-"""A user's own data: points whose density nobody knows, and pictures that are a density."""
+"""A user's own data: points whose density nobody knows; pictures and drawings, which are one."""
 
 import math
 from functools import lru_cache
@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowlab.data.drawn import CORNER, Drawing
 from flowlab.data.store import columns_of, load
 from flowlab.data.target import Target, check_draw, square_window
 
@@ -29,6 +30,8 @@ class Points:
 
     Attributes
     ----------
+    count : int
+        How many points there are.
     columns : int
         Numbers in a point, d.
     names : tuple of str
@@ -45,7 +48,7 @@ class Points:
 
     def __init__(self, points: np.ndarray, name: str) -> None:
         self.name = name
-        self.columns = points.shape[1]
+        self.count, self.columns = points.shape
         self.event_shape = (self.columns,)
         self.description = (f"{len(points):,} points of your own. Nobody knows their density, so "
                             "only the NLL is measured, not the KL to the truth.")
@@ -143,7 +146,7 @@ class Picture(Target):
 
 
 @lru_cache(maxsize=16)
-def own(name: str) -> Points | Picture:
+def own(name: str) -> Points | Picture | Drawing:
     """Return the own data that were kept under this name.
 
     Raises
@@ -152,6 +155,8 @@ def own(name: str) -> Points | Picture:
         If they are not in the store (any more), or are images.
     """
     array = load(name)
+    if array.dtype == CORNER:
+        return Drawing(array, name)
     if array.ndim == 3:
         raise ValueError(f"The own data {name!r} are images: choose them as images.")
     if array.dtype == np.uint8:

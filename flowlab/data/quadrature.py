@@ -55,7 +55,7 @@ def entropy_on_product(
 
 
 def entropy_near(
-    log_density: Callable[[Tensor], Tensor], centres: np.ndarray, sigma: float
+    log_density: Callable[[Tensor], Tensor], centres: np.ndarray, sigma: float | np.ndarray
 ) -> float:
     """Return the entropy of Gaussian noise around given centres.
 
@@ -70,24 +70,28 @@ def entropy_near(
     centres
         Where the Gaussians sit, shape ``(m, 2)``.
     sigma
-        Their standard deviation.
+        Their standard deviation; or one for each, shape ``(m,)``.
 
     Returns
     -------
     float
         Nats.
     """
-    spacing, reach = 0.5 * sigma, 12
-    offsets = np.arange(-reach, reach + 1)
-    dx, dy = (a.ravel() for a in np.meshgrid(offsets, offsets, indexing="ij"))
-    disc = dx**2 + dy**2 <= reach**2
-
+    sigmas = np.broadcast_to(sigma, len(centres))
+    spacing = 0.5 * sigmas.min()
+    reaches = np.ceil(6 * sigmas / spacing).astype(int)
+    margin = reaches.max()
     origin = centres.min(axis=0)
-    cell = np.rint((centres - origin) / spacing).astype(int) + reach
-    near = np.zeros(cell.max(axis=0) + reach + 1, dtype=bool)
-    near[cell[:, :1] + dx[disc], cell[:, 1:] + dy[disc]] = True
+    cell = np.rint((centres - origin) / spacing).astype(int) + margin
+    near = np.zeros(cell.max(axis=0) + margin + 1, dtype=bool)
+    for reach in np.unique(reaches):
+        offsets = np.arange(-reach, reach + 1)
+        dx, dy = (a.ravel() for a in np.meshgrid(offsets, offsets, indexing="ij"))
+        disc = dx**2 + dy**2 <= reach**2
+        for x, y in cell[reaches == reach]:
+            near[x + dx[disc], y + dy[disc]] = True
 
-    points = torch.from_numpy(origin + spacing * (np.argwhere(near) - reach))
+    points = torch.from_numpy(origin + spacing * (np.argwhere(near) - margin))
     return -float(_p_log_p(log_density(points)).sum()) * spacing**2
 
 

@@ -42,8 +42,8 @@ def keep(array: np.ndarray, columns: tuple[str, ...] = ()) -> str:
     Parameters
     ----------
     array : numpy.ndarray
-        Float32 points, one a row; the uint8 weights of a picture, (rows, columns); or uint8 images,
-        (n, height, width).
+        Float32 points, one a row; the uint8 weights of a picture, (rows, columns); uint8 images,
+        (n, height, width); or the corners of a drawing (`flowlab.data.drawn.CORNER`).
     columns : tuple of str
         Names of the columns of points, where they have any.
 

@@ -148,9 +148,11 @@ class Table:
                              f"{more}: {remedy}.")
 
 
-def open_npy(content: bytes, check: Callable[[tuple[int, ...]], None]
-             ) -> np.ndarray:
+def open_npy(content: bytes, check: Callable[[tuple[int, ...]], None],
+             wanted: np.dtype | None = None) -> np.ndarray:
     """Return the numbers in a NumPy file; ``check`` sees the shape before they are read.
+
+    They are of the type ``wanted``, or where that is left out any plain real numbers.
 
     Raises
     ------
@@ -168,7 +170,8 @@ def open_npy(content: bytes, check: Callable[[tuple[int, ...]], None]
     if kind.hasobject:
         raise ValueError("The NumPy file holds Python objects, which are never loaded: save plain "
                          "numbers.")
-    if kind.kind not in "fiub" or kind.itemsize > 8:
+    plain = kind.kind in "fiub" and kind.itemsize <= 8
+    if not (plain if wanted is None else kind == wanted):
         raise ValueError("The NumPy file holds other things, not real numbers: save it as float64.")
     shape = tuple(map(int, shape))  # True is a number too, but no length
     check(shape)
@@ -201,6 +204,14 @@ def dimensions(content: bytes) -> int:
 def is_stack(content: bytes) -> bool:
     """Whether a NumPy file says that its array has three or four dimensions, as images have."""
     return dimensions(content) in (3, 4)
+
+
+def is_of(content: bytes, kind: np.dtype) -> bool:
+    """Whether a NumPy file says that its array is of this type."""
+    try:
+        return _header(io.BytesIO(content))[2] == kind
+    except Exception:  # what is wrong with it is said when it is read
+        return False
 
 
 def read_npy(content: bytes) -> Table:

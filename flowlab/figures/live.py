@@ -46,8 +46,8 @@ class LivePicture(Picture):
     test : array_like
         Shape (m, 2), points of the test set to show as rings; then `data` are the training set.
     true_density : array_like, optional
-        Shape (rows, columns) as in `grid_points`, in 1 / area. Without it the panel shows the data
-        points again, smaller.
+        Shape (rows, columns) as in `grid_points`, in 1 / area. Without it the panel shows samples
+        over the data points.
     best : float, optional
         The best possible loss in nats: the mean of −log p over the test points.
     sigma : float
@@ -80,12 +80,12 @@ class LivePicture(Picture):
         self.samples = self.points.artists["samples"]
         known = true_density is not None
         self.truth = clean_grid(true_density) if known else None
-        title = "True density" if known else "Data (density unknown)"
-        axes = self._plane((LEFT, BELOW), title, labels="xy")
-        if not known:
-            self.true_density = cloud(axes, [], self.theme.data, marker=2.6, alpha=0.7)
-        else:
+        axes = self._plane((LEFT, BELOW), "True density" if known else "", labels="xy")
+        if known:
             self.true_density = density_image(axes, true_density, self.limits, self.theme, highest)
+        else:  # each name in the colour of its points
+            self.over = Plane(axes, ("data", "samples"), self.theme, highest)
+            self.over.show(self.over.artists)
         axes = self._plane((second, BELOW), "", labels="x")
         self.field = Plane(axes, FIELD, self.theme, highest,
                            {"density": "Learned density", "error": "Learned minus true density"})
@@ -103,9 +103,9 @@ class LivePicture(Picture):
         self.latents = cloud(axes, [], self.theme.data, alpha=0.4)
         axes = panel(self.figure, (RIGHT[0], BELOW, RIGHT[1], SIDE), self.theme, TITLE)
         self.curves = Curves(axes, self.theme, best)
-        clouds = [self.data, self.test, *([] if known else [self.true_density])]
-        self.moving = [artist for points in clouds
-                       for artist in (points, *points.axes.spines.values())]
+        self.moving = [self.data, self.test, *self.data.axes.spines.values()]
+        if not known:
+            self.moving += self.over.moving()
         self.moving += [*self.points.moving(), *self.field.moving(), self.latents, *circles]
         self.moving += self.curves.artists()
         self.show_data(data, test)
@@ -144,7 +144,7 @@ class LivePicture(Picture):
             self.redraw()
         self.points.update(data=data)
         if self.truth is None:
-            move_cloud(self.true_density, data)
+            self.over.update(data=data)
 
     def name_axes(self, names: Sequence[str]) -> None:
         """Write the names of the two coordinates, where they have any, into the data's panels."""
@@ -192,6 +192,8 @@ class LivePicture(Picture):
             If an array has another shape.
         """
         self.points.update(samples=samples, density=density, grid=grid, paths=paths)
+        if self.truth is None:
+            self.over.update(samples=samples)
         if density is not None:
             density = clean_grid(density)
             error = None if self.truth is None else density - self.truth

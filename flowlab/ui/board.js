@@ -1,12 +1,13 @@
-// A drawing board: strokes leave dots, which Python turns into points of the plane.
-// A stroke is a flat list x, y, x, y, … of places from 0 to PLACES - 1, the lower left first.
+// A drawing board: strokes of a brush, which Python turns into a density on the plane.
+// A stroke is a flat list: the radius of its brush, then x, y, x, y, … of its corners, all in places
+// from 0 to PLACES - 1, the lower left first.
 
 const PLACES = 65536;
 const SIDE = 8; // length of a side in the plane
-const MOST = 20000; // dots on the board
-const PER_LENGTH = 70; // dots for each unit of length that the brush goes
-const DAB = 12; // dots where it only touches
+const MOST = 20000; // corners on the board
+const APART = 0.02; // units of the plane between two corners of a stroke, at least
 const STEP = 0.2; // what an arrow key moves, in units of the plane
+const placed = (v) => Math.min(PLACES - 1, Math.max(0, Math.floor((v / SIDE + 0.5) * PLACES)));
 
 export default function ({ data, parentElement, setStateValue }) {
   const board = parentElement.querySelector(".board");
@@ -36,8 +37,7 @@ class Board {
       canvas.setPointerCapture(event.pointerId);
       canvas.focus({ preventScroll: true });
       this.drawing = true;
-      this.strokes.push([]);
-      this.move(this.place(event));
+      this.begin(this.place(event));
     });
     canvas.addEventListener("pointermove", (event) => {
       const events = event.getCoalescedEvents?.() ?? [];
@@ -68,10 +68,7 @@ class Board {
       this.at = [inside(x + STEP * ways[event.key][0]), inside(y + STEP * ways[event.key][1])];
       this.draw();
     } else if (event.key === " ") {
-      this.strokes.push([]);
-      const place = this.at ?? [0, 0];
-      this.at = null;
-      this.move(place);
+      this.begin(this.at ?? [0, 0]);
       this.end();
     } else if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) {
       this.change(() => this.strokes.pop());
@@ -88,31 +85,25 @@ class Board {
       (0.5 - (event.clientY - box.top) / box.height) * SIDE];
   }
 
-  // Let dots fall along the way from where the brush was; the first touch of a stroke is a dab.
+  begin(at) {
+    this.strokes.push([Math.round((this.size.value / SIDE) * PLACES)]);
+    this.move(at);
+  }
+
   move(to) {
     const stroke = this.strokes.at(-1);
-    const from = stroke.length && this.at ? this.at : to;
-    const way = Math.hypot(to[0] - from[0], to[1] - from[1]);
-    this.owed = stroke.length ? this.owed + way * PER_LENGTH : DAB;
-    for (; this.owed >= 1; this.owed--) {
-      const share = Math.random();
-      const angle = 2 * Math.PI * Math.random();
-      const radius = this.size.value * Math.sqrt(Math.random());
-      this.dot(stroke, from[0] + share * (to[0] - from[0]) + radius * Math.cos(angle),
-        from[1] + share * (to[1] - from[1]) + radius * Math.sin(angle));
+    const far = !this.last || Math.hypot(to[0] - this.last[0], to[1] - this.last[1]) >= APART;
+    if (this.total() < MOST && (stroke.length === 1 || far)) {
+      stroke.push(...to.map(placed));
+      this.last = to;
     }
     this.at = to;
     this.draw();
   }
 
-  dot(stroke, x, y) {
-    const places = [x, y].map((v) => Math.floor((v / SIDE + 0.5) * PLACES));
-    if (this.total() < MOST && places.every((v) => v >= 0 && v < PLACES)) stroke.push(...places);
-  }
-
   end() {
     this.drawing = false;
-    this.change(() => (this.strokes = this.strokes.filter((stroke) => stroke.length)));
+    this.change(() => (this.strokes = this.strokes.filter((stroke) => stroke.length > 1)));
   }
 
   change(what) {
@@ -122,13 +113,13 @@ class Board {
   }
 
   total() {
-    return this.strokes.reduce((sum, stroke) => sum + stroke.length / 2, 0);
+    return this.strokes.reduce((sum, stroke) => sum + (stroke.length - 1) / 2, 0);
   }
 
   tally() {
-    const total = this.total();
-    this.count.textContent = `${total.toLocaleString("en")} ${total === 1 ? "dot" : "dots"}`
-      + (total >= MOST ? ": full" : "");
+    const count = this.strokes.length;
+    this.count.textContent = `${count.toLocaleString("en")} ${count === 1 ? "stroke" : "strokes"}`
+      + (this.total() >= MOST ? ": full" : "");
     this.undo.disabled = this.clear.disabled = !this.strokes.length;
   }
 
@@ -154,14 +145,18 @@ class Board {
       pen.lineTo(pixels, i * scale);
       pen.stroke();
     }
-    pen.fillStyle = colour("primary-color");
-    const dot = Math.max(2, pixels / 220);
-    for (const stroke of this.strokes) {
-      for (let i = 0; i < stroke.length; i += 2) {
-        pen.fillRect((stroke[i] / PLACES) * pixels - dot / 2,
-          (1 - stroke[i + 1] / PLACES) * pixels - dot / 2, dot, dot);
-      }
+    pen.strokeStyle = colour("primary-color");
+    pen.globalAlpha = 0.6;
+    pen.lineCap = pen.lineJoin = "round";
+    for (const [radius, ...corners] of this.strokes) {
+      const place = (i) => [(corners[i] / PLACES) * pixels, (1 - corners[i + 1] / PLACES) * pixels];
+      pen.lineWidth = (2 * radius / PLACES) * pixels;
+      pen.beginPath();
+      pen.moveTo(...place(0));
+      for (let i = 0; i < corners.length; i += 2) pen.lineTo(...place(i));
+      pen.stroke();
     }
+    pen.globalAlpha = 1;
     if (this.at) {
       pen.strokeStyle = colour("text-color");
       pen.lineWidth = devicePixelRatio;

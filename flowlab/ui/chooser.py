@@ -12,7 +12,7 @@ from flowlab import tiles
 from flowlab.data import Images, image_set, images, store, target, targets
 from flowlab.data.images import TITLES, at_hand, is_image_set
 from flowlab.figures import name_tile, png
-from flowlab.ui import image, own_data
+from flowlab.ui import epochs, image, own_data
 from flowlab.ui.allowed import source
 from flowlab.ui.images import leave, start
 from flowlab.ui.lab import theme
@@ -62,6 +62,7 @@ def choose(prefix: str) -> None:
                  "images: a zip of pictures, or an NPY of many.")
     own_data.dialog(prefix)
     st.caption(f"**{chosen.title}.** {chosen.description}")
+    epochs.say(prefix, chosen)
 
 
 def _is_album(chosen: object) -> bool:

@@ -11,7 +11,7 @@ from flowlab.data import Images, dequantise
 from flowlab.figures.image_views import EXAMPLES, PAIRS, STRIP
 from flowlab.recipe import source_of
 from flowlab.settings import SourceSettings
-from flowlab.ui import image, inside
+from flowlab.ui import epochs, image, inside
 from flowlab.ui.inside import Subject
 from flowlab.ui.lab import theme
 
@@ -50,6 +50,7 @@ def leave(prefix: str, data: str) -> None:
     for name, value in before.items():
         st.session_state[f"{prefix}.{name}"] = value
     st.session_state[f"{prefix}.data"] = data
+    epochs.fit(prefix, data)
 
 
 def images_of(subject: Subject) -> Images | None:

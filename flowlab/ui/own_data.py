@@ -8,10 +8,10 @@ import numpy as np
 import streamlit as st
 import torch
 
-from flowlab.data import Picture, Points, image_set, leaving, store, target
+from flowlab.data import Drawing, Picture, Points, Target, image_set, leaving, store, target
 from flowlab.data.albums import SIDES, read_images
-from flowlab.data.drawn import drawn
-from flowlab.data.files import DEFAULT_SIDE, PICTURES, TABLES, opened, read_table
+from flowlab.data.drawn import CORNER, drawn, read_drawing
+from flowlab.data.files import DEFAULT_SIDE, PICTURES, TABLES, is_drawing, opened, read_table
 from flowlab.data.grey import SIDE, read_picture
 from flowlab.data.tables import MAX_COLUMNS, MAX_ROWS, Table, is_stack, read_text
 from flowlab.figures import density_thumbnail, grid_points, image_thumbnail, png, thumbnail
@@ -89,16 +89,16 @@ def _content(prefix: str) -> None:
     except ValueError as error:
         found, problem = None, str(error)
         refused(f"own data, {way}", problem)
-    points = found is not None and found[0].dtype == np.float32
+    copied = found is not None and found[0].dtype in (np.float32, CORNER)
     with right:  # buttons first, where they stay whatever is below
         use = st.button("Use these data", type="primary", icon=":material/check:", width="stretch",
                         disabled=found is None, key="own.use",
                         help="Train on them: they become the page's distribution.")
-        st.download_button("Keep a copy", _npy(found[0]) if points else b"", "points.npy",
-                           on_click="ignore", disabled=not points, icon=":material/download:",
+        st.download_button("Keep a copy", _npy(found[0]) if copied else b"", "points.npy",
+                           on_click="ignore", disabled=not copied, icon=":material/download:",
                            width="stretch", key="own.copy",
-                           help="The points as a NumPy file: uploaded to another Flow Lab, they "
-                           "get the same name there, so that links and settings hold.")
+                           help="The points or strokes as a NumPy file: uploaded to another Flow "
+                           "Lab, they get the same name there, so that links and settings hold.")
         _look(found, problem)
     if use and found is not None:
         _use(prefix, found)
@@ -162,6 +162,8 @@ def _read_file(content: bytes, kind: str) -> Found:
         dense = st.selectbox("Density is high", list(DENSE), format_func=DENSE.get, key="own.dense",
                              help="Automatic: dark or bright, whichever covers less.")
         return Found(*read_picture(content, dense))
+    if is_drawing(content, kind):
+        return Found(read_drawing(content), ())
     return _columns(_read(content, kind))
 
 
@@ -232,13 +234,16 @@ def _seen(array: np.ndarray, appearance: str, names: tuple[str, ...]) -> tuple[b
         return (png(image_thumbnail(array, 255, theme=appearance)),
                 f"{len(array):,} images of {array.shape[1]} × {array.shape[2]} pixels; the first "
                 "nine.")
+    if array.dtype == CORNER:
+        truth = Drawing(array)
+        count = f"{truth.strokes:,} {'stroke' if truth.strokes == 1 else 'strokes'}"
+        return _density(truth, appearance), (
+            f"A drawing of {count}, as a density, from which points are drawn.")
     if array.dtype == np.uint8:
         truth = Picture(array)
-        grid = torch.as_tensor(grid_points(truth.limits, GRID))
-        density = truth.log_prob(grid).exp().reshape(GRID, GRID).numpy()
         rows, columns = array.shape
-        return (png(density_thumbnail(density, truth.limits, theme=appearance)),
-                f"A density of {columns} × {rows} pixels; entropy {truth.entropy:.3f} nats.")
+        return _density(truth, appearance), (
+            f"A density of {columns} × {rows} pixels; entropy {truth.entropy:.3f} nats.")
     truth = Points(array, "")
     low, high = array.min(axis=0), array.max(axis=0)
     x, y = (names or ("x", "y"))[:2]
@@ -248,9 +253,15 @@ def _seen(array: np.ndarray, appearance: str, names: tuple[str, ...]) -> tuple[b
             f"{y} from {low[1]:.3g} to {high[1]:.3g}.")
 
 
-def _npy(points: np.ndarray) -> bytes:
+def _density(truth: Target, appearance: str) -> bytes:
+    grid = torch.as_tensor(grid_points(truth.limits, GRID))
+    density = truth.log_prob(grid).exp().reshape(GRID, GRID).numpy()
+    return png(density_thumbnail(density, truth.limits, theme=appearance))
+
+
+def _npy(array: np.ndarray) -> bytes:
     file = io.BytesIO()
-    np.save(file, points, allow_pickle=False)
+    np.save(file, array, allow_pickle=False)
     return file.getvalue()
 
 

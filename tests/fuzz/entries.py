@@ -21,7 +21,7 @@ import torch
 
 from flowlab.checkpoint import Snapshot
 from flowlab.data.albums import read_images
-from flowlab.data.drawn import drawn
+from flowlab.data.drawn import Drawing, drawn
 from flowlab.data.grey import read_picture
 from flowlab.data.tables import is_stack, read_npy, read_text
 from flowlab.flow import Flow
@@ -154,7 +154,8 @@ def make_settings(rng: Random) -> tuple[str, bytes]:
     if rng.random() < 0.25:
         return "sweep", mutate.written(rng, mutate.tree(rng, SWEEP))
     if rng.random() < 0.1:
-        return "drawing", mutate.written(rng, mutate.tree(rng, [[i * 31 % 999 for i in range(40)]]))
+        strokes = [[819 + i % 999 for i in range(41)], [6000, 1, 2]]
+        return "drawing", mutate.written(rng, mutate.tree(rng, strokes))
     run = made.settings(rng.choice(list(RECIPES))).model_dump(mode="json")
     for _ in range(rng.randrange(1, 3)):
         run = mutate.tree(rng, run)
@@ -184,7 +185,8 @@ def feed_settings(told: tuple[str, bytes]) -> bool:
     except (ValueError, RecursionError):
         return False
     if kind == "drawing":
-        assert np.isfinite(drawn(value)).all()
+        own = Drawing(drawn(value))
+        assert own.log_prob(own.sample(10)).isfinite().all()
         return True
     path = Path("sweep.toml")
     try:
