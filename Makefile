@@ -10,13 +10,14 @@ STAMP := $(VENV)/.installed
 TORCH := $(shell grep '^torch==' requirements.txt)
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: help install run test fuzz lint docs pictures lock licences audit benchmark
+.PHONY: help install run test nightly fuzz lint docs pictures lock licences audit benchmark
 .PHONY: benchmark-images benchmark-live load-test clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run      install what is missing, then start the lab at http://localhost:8501"
 	@echo "make test     run all tests (WORKERS=0: in one process)"
+	@echo "make nightly  run the tests that train for minutes"
 	@echo "make fuzz     feed every entry with hostile input (N=100000: so many of each kind)"
 	@echo "make lint     check the style of the code"
 	@echo "make docs     build the documentation, every warning an error"
@@ -76,6 +77,10 @@ run: $(STAMP)
 # One thread for each process: several that all take every core are slower.
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+# What trains for minutes, and is not in make test.
+nightly: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m nightly
 
 # Hostile input for every entry, N of each kind; KIND=csv for one kind.
 N ?= 1000

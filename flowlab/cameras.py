@@ -14,6 +14,7 @@ from torch import Tensor
 from flowlab.base import LOG_PROB
 from flowlab.data import Images, Points, Target, dequantise
 from flowlab.explore import latent_grid, ways
+from flowlab.explore_images import TEMPERATURE, recognised, samples
 from flowlab.figures import SHOWN as LAYERS_SHOWN
 from flowlab.figures import ImagePicture, LivePicture, PairPicture, grid_points
 from flowlab.figures.images import COLUMNS, REACH, ROWS
@@ -252,20 +253,27 @@ class ImageCamera(Camera):
         places = torch.linspace(-REACH, REACH, 201) * SIGMA[base]
         density = LOG_PROB[base](places[:, None]).exp()
         return ImagePicture(self.test[:COLUMNS, 0].numpy(), self.source.grey_levels - 1,
-                            torch.stack([places, density]).numpy(),
-                            by_class=self.sample_context is not None, theme=theme)
+                            torch.stack([places, density]).numpy(), temperature=TEMPERATURE,
+                            classes=self.columns(), theme=theme)
+
+    def columns(self) -> tuple[str, ...]:
+        """The class of each column of samples; empty where there are no classes."""
+        if self.sample_context is None:
+            return ()
+        return tuple(map(str, self.sample_context[:COLUMNS].tolist()))
 
     def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
         context, sample_context = (None if c is None else c.to(flow.device)
                                    for c in (self.test_context, self.sample_context))
-        samples, _ = flow.forward(self.latents, sample_context)
+        drawn = samples(flow, self.latents, TEMPERATURE, sample_context)
+        right = None if context is None else recognised(drawn, self.sample_context, self.source)
         z, _ = flow.inverse(self.test.to(flow.device, flow.dtype), context)
         some = None if context is None else context[:COLUMNS]
         back, _ = flow.forward(z[:COLUMNS], some)
         bits = ([bits_per_dimension(nats, flow.event_shape) for nats in curve]
                 for curve in (train, test))
-        self.picture.update(samples[:, 0].cpu().numpy(), back[:, 0].cpu().numpy(),
-                            z.cpu().numpy(), epochs, *bits)
+        self.picture.update(drawn, back[:, 0].cpu().numpy(), z.cpu().numpy(), epochs, *bits,
+                            recognised=right)
 
 
 def camera(settings: RunSettings, theme: str,

@@ -5,9 +5,11 @@ functions leave the flow as it is and track no gradients; classes are given as `
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
+from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from flowlab.data import Images, dequantise
@@ -15,6 +17,10 @@ from flowlab.flow import Flow
 from flowlab.metrics import bits_per_dimension
 
 COUNT = 150  # images of each kind whose likelihood is measured
+#: The temperature at which samples are shown where no other is asked for (Glow, section 6).
+TEMPERATURE = 0.7
+NEIGHBOURS = 3
+LEARNED = 5000  # training images that a sample is compared with, at most
 TOGETHER = 1000  # images that are carried together; more would only take more memory
 
 
@@ -44,6 +50,32 @@ def nearest(images: np.ndarray, pixels: Tensor) -> tuple[np.ndarray, np.ndarray]
     ours, theirs = (torch.as_tensor(x).flatten(1).float() for x in (images, pixels))
     distance, index = torch.cdist(ours, theirs).min(dim=1)
     return _shown(pixels[index]), (distance / ours.shape[1] ** 0.5).numpy()
+
+
+def recognised(samples: np.ndarray, classes: Tensor, images: Images) -> int:
+    """How many samples look most like training images of the class asked for.
+
+    A classifier of three nearest neighbours decides, by the distance over all pixels.
+
+    Parameters
+    ----------
+    samples : numpy.ndarray, shape (n, height, width)
+        Pixels in grey levels.
+    classes : Tensor, shape (n,)
+        The class that was asked for of each.
+    images : Images
+        What the flow learned.
+    """
+    levels = np.clip(np.floor(np.nan_to_num(samples)), 0, images.grey_levels - 1)
+    found = _classifier(images).predict(levels.reshape(len(levels), -1))
+    return int((found == classes.cpu().numpy()).sum())
+
+
+@lru_cache(maxsize=4)
+def _classifier(images: Images) -> KNeighborsClassifier:
+    pixels, labels = images.part(test=False)
+    return KNeighborsClassifier(NEIGHBOURS).fit(
+        pixels[:LEARNED].flatten(1).numpy(), labels[:LEARNED].numpy())
 
 
 @torch.no_grad()

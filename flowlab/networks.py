@@ -112,6 +112,18 @@ class MLP(nn.Module):
         return [layer.matrix for layer in self.layers]
 
 
+def with_class(h: Tensor, context: Tensor | None, classes: int) -> Tensor:
+    """A network's input, with the one-hot vector of each point's class as further features.
+
+    Of images these are channels, each the same in all pixels. With ``classes`` 0 it is ``h``.
+    """
+    if not classes:
+        return h
+    one_hot = torch.eye(classes, dtype=h.dtype, device=h.device)[context.long()]
+    one_hot = one_hot.reshape(*one_hot.shape, *(1 for _ in h.shape[2:]))
+    return torch.cat([h, one_hot.expand(-1, -1, *h.shape[2:])], 1)
+
+
 class ConvNet(nn.Module):
     """Glow's conditioner: 3×3, 1×1 and 3×3 convolutions with ReLU between (Glow, section 4).
 

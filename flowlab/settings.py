@@ -148,10 +148,26 @@ class MultiScaleSettings(CouplingSettings):
     hidden_channels: int = setting(
         64, "Hidden channels", "Width of the convolutional networks of an image's couplings.",
         group="Images", unit="channels", ge=1, le=1024)
+    conditioning: Literal["everywhere", "top"] = setting(
+        "everywhere", "Class enters", "Where an image's class enters: in every coupling and in the "
+        "prior of every scale, or in the prior of the deepest scale only.", group="Images")
 
     _points_only: ClassVar[tuple[str, ...]] = ("hidden", "activation")
     #: Halvings of height and width, beyond ``levels``.
     _more_halvings: ClassVar[int] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_stored(cls, values: Any, info: ValidationInfo) -> Any:
+        """In JSON of earlier versions, which does not name it, the class entered at the top."""
+        if info.mode == "json" and isinstance(values, dict) and values.get("classes"):
+            return {"conditioning": "top"} | values
+        return values
+
+    @property
+    def coupling_classes(self) -> int:
+        """Number of classes that the couplings and the priors of all scales are given."""
+        return self.classes if self.conditioning == "everywhere" else 0
 
     @field_validator("levels")
     @classmethod

@@ -24,7 +24,9 @@ def multi_scale(settings: "GlowSettings") -> list[Bijection]:
 
     From data to latent, each level squeezes, takes K steps of normalisation, invertible 1×1
     convolution and affine coupling, and (but for the last) splits off half of the channels, whose
-    learned prior is `FactorOut`. The deepest level has a learned prior, one for each class.
+    learned prior is `FactorOut`. The deepest level has a learned prior, one for each class. The
+    class also joins the input of every coupling's network and of every prior, which makes samples
+    show it; with ``conditioning="top"`` it does not, as in Glow's code.
 
     Departures from the paper: the scale of a coupling is the exponential of a bounded number, as
     in RealNVP, where Glow's code takes a sigmoid; and pixels go through RealNVP's logit first,
@@ -41,6 +43,7 @@ def multi_scale(settings: "GlowSettings") -> list[Bijection]:
     network = partial(ConvNet, hidden_channels=settings.hidden_channels)
     norms = {"actnorm": [ActNorm], "batchnorm": [BatchNorm], "none": []}
     normalisation = norms[settings.normalisation]
+    bound, classes = settings.scale_bound, settings.coupling_classes
     c, h, w = settings.event_shape
     layers: list[Bijection] = []  # in normalising order
     for level in range(settings.levels):
@@ -48,9 +51,9 @@ def multi_scale(settings: "GlowSettings") -> list[Bijection]:
         c, h, w = 4 * c, h // 2, w // 2
         for _ in range(settings.steps):
             layers += at(depth, *(norm((c, 1, 1)) for norm in normalisation), Convolution1x1(c),
-                         ChannelCoupling(c, True, network, settings.scale_bound))
+                         ChannelCoupling(c, True, network, bound, classes))
         if level < settings.levels - 1:
-            layers += at(depth, FactorOut(c))
+            layers += at(depth, FactorOut(c, classes=classes))
             c //= 2
     layers += at(2 * settings.levels - 1, TopPrior((c, h, w), settings.classes))
     return layers[::-1]

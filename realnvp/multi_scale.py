@@ -28,7 +28,8 @@ def multi_scale(settings: "RealNVPSettings") -> list[Bijection]:
 
     Departures from the paper: what is factored out has a learned prior, `FactorOut`, as in Glow
     (it starts as the paper's, a standard normal); and with classes the deepest scale has a prior
-    for each.
+    for each, and the class joins the input of every coupling's network and of every prior (not
+    with ``conditioning="top"``).
 
     Parameters
     ----------
@@ -42,19 +43,21 @@ def multi_scale(settings: "RealNVPSettings") -> list[Bijection]:
                       blocks=settings.blocks)
     norms = {"batchnorm": [BatchNorm], "actnorm": [ActNorm], "none": []}
     normalisation = norms[settings.image_normalisation]
-    bound = settings.scale_bound
+    bound, classes = settings.scale_bound, settings.coupling_classes
     c, h, w = settings.event_shape
     layers: list[Bijection] = []  # in normalising order
     for level in range(settings.levels):
         last = level == settings.levels - 1
         for i in range(4 if last else 3):
-            layers += at(2 * level, CheckerboardCoupling((c, h, w), i % 2 == 1, network, bound),
+            layers += at(2 * level,
+                         CheckerboardCoupling((c, h, w), i % 2 == 1, network, bound, classes),
                          *(norm((c, 1, 1)) for norm in normalisation))
         if not last:
             for i in range(3):
-                layers += at(2 * level + 1, ChannelCoupling(4 * c, i % 2 == 1, network, bound),
+                layers += at(2 * level + 1,
+                             ChannelCoupling(4 * c, i % 2 == 1, network, bound, classes),
                              *(norm((4 * c, 1, 1)) for norm in normalisation))
-            layers += at(2 * level + 1, FactorOut(4 * c))
+            layers += at(2 * level + 1, FactorOut(4 * c, classes=classes))
             c, h, w = 2 * c, h // 2, w // 2
     if settings.classes:
         layers += at(2 * (settings.levels - 1), TopPrior((c, h, w), settings.classes))

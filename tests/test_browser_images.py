@@ -34,7 +34,7 @@ def test_glow_learns_digits_and_a_slider_makes_them_colder(server, page):
     at_rest(page)
     warm = picture(page).get_attribute("src")
     slider = page.get_by_role("slider", name=re.compile("Temperature"))
-    expect(slider).to_have_value("1")
+    expect(slider).to_have_value("0.7")
     slider.focus()
     page.keyboard.press("Home")
     changes(page, warm)

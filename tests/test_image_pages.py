@@ -85,7 +85,11 @@ def test_temperature_class_and_way_change_the_picture():
     app.segmented_control(key="glow.view").set_value(images.SAMPLES)
     run(app)
     assert {"Temperature", "Class"} <= labels(app)
+    assert app.slider(key="glow.img.temperature").value == 0.7
+    assert "At temperature 0.70 the three nearest training images agree" in captions(app)
     app.slider(key="glow.img.temperature").set_value(0.5)
+    run(app)
+    assert "At temperature 0.50 the three" in captions(app)
     app.selectbox(key="glow.img.class").set_value("7")
     app.button(key="glow.newlatents").click()
     run(app)

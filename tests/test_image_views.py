@@ -167,6 +167,37 @@ def test_a_fresh_flow_is_set_from_the_images_and_their_classes():
     assert z.std().item() == pytest.approx(1, abs=0.5)
 
 
+def test_the_live_picture_names_classes_and_temperature_and_says_what_is_recognised():
+    base = [[-1.0, 0.0, 1.0], [0.2, 0.4, 0.2]]
+    names = tuple("0123456789")
+    picture = figures.ImagePicture(np.zeros((2, 8, 8)), 16, base, temperature=0.7, classes=names)
+    empty = [np.zeros((60, 8, 8)), np.zeros((2, 8, 8)), [0.0], [], [], []]
+    picture.update(*empty)
+    assert picture.headline.get_text() == "Samples at temperature 0.7, one class a column"
+    heads = picture.samples.axes.texts
+    assert tuple(head.get_text() for head in heads) == names
+    across = picture.samples.axes.get_xlim()[1]
+    assert [head.get_position()[0] for head in heads] == pytest.approx(
+        [(9 * i + 4) * across / 89 for i in range(10)])
+    picture.update(*empty, recognised=58)
+    assert picture.headline.get_text().endswith("agree for 58 of 60")
+    assert not figures.ImagePicture(np.zeros((2, 8, 8)), 16, base).samples.axes.texts
+
+
+def test_the_camera_of_images_shows_colder_samples_and_counts_them_live():
+    run = train_glow.Run.from_flat({"data": "digits", "classes": 10, **SMALL["glow"]})
+    made = train_glow.MODEL((1, 8, 8), grey_levels=17, classes=10, **SMALL["glow"])
+    taking = camera(run, "dark")
+    taking.initialise(made)
+    taking.take(made, [])
+    drawn = explore_images.samples(made, taking.latents, explore_images.TEMPERATURE,
+                                   taking.sample_context)
+    right = explore_images.recognised(drawn, taking.sample_context, taking.source)
+    title = taking.picture.headline.get_text()
+    assert "temperature 0.7" in title and title.endswith(f"agree for {right} of 60")
+    assert taking.columns() == tuple("0123456789")
+
+
 def test_the_live_picture_wants_what_comes_back_of_its_data():
     base = [[-1.0, 0.0, 1.0], [0.2, 0.4, 0.2]]
     picture = figures.ImagePicture(np.zeros((2, 8, 8)), 16, base)

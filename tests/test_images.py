@@ -1,6 +1,7 @@
 """The invariants of bijections and flows on images, stated once and checked on all of them."""
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from helpers import jacobian_log_det, shake
 from pydantic import ValidationError
+from safetensors.torch import save_file
 
 from flowlab import Flow
 from flowlab.layers import (
@@ -23,11 +25,12 @@ from flowlab.layers import (
     fused_images,
     reshape,
 )
+from flowlab.layers.images import ImageCoupling
 from flowlab.networks import ConvNet, ResidualNet
-from flowlab.settings import describe
-from glow import Glow
+from flowlab.settings import RunSettings, describe
+from glow import Glow, train_glow
 from nice import NICE
-from realnvp import RealNVP
+from realnvp import RealNVP, train_realnvp
 
 C, H, W = SHAPE = (3, 2, 4)
 
@@ -50,6 +53,9 @@ LAYERS = {
     "checkerboard": lambda: CheckerboardCoupling(SHAPE, False, residual),
     "checkerboard-flipped": lambda: CheckerboardCoupling(SHAPE, True, conv),
     "factor-out": lambda: FactorOut(C),
+    "class-channels": lambda: ChannelCoupling(C, True, conv, classes=3),
+    "class-checkerboard": lambda: CheckerboardCoupling(SHAPE, True, residual, classes=3),
+    "class-factor-out": lambda: FactorOut(C, classes=3),
     "prior": lambda: TopPrior(SHAPE),
     "class-prior": lambda: TopPrior(SHAPE, 3),
     "logit": lambda: Logit(5),
@@ -76,7 +82,7 @@ precisions = pytest.mark.parametrize(
 
 
 def classes(layer, batch):
-    if isinstance(layer, TopPrior) and len(layer.table) > 1:
+    if getattr(layer, "classes", 0) or isinstance(layer, TopPrior) and len(layer.table) > 1:
         return torch.arange(batch) % 3
     return torch.arange(batch) % 2 if isinstance(layer, Flow) and layer.settings.classes else None
 
@@ -223,31 +229,64 @@ def test_what_is_factored_out_does_not_change_the_deeper_scales():
     assert (flow.inverse(x)[0] - z).abs()[:, scales == 0].max() > 0.1
 
 
+@pytest.mark.parametrize("conditioning", ["everywhere", "top", None])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_the_fast_path_has_the_values_and_gradients_of_the_layers(dtype, monkeypatch):
-    flow = shake(Glow((1, 8, 8), steps=3, hidden_channels=8), 0.05).to(dtype)
+def test_the_fast_path_has_the_values_and_gradients_of_the_layers(dtype, conditioning, monkeypatch):
+    classes = {} if conditioning is None else {"classes": 3, "conditioning": conditioning}
+    flow = shake(Glow((1, 8, 8), steps=3, hidden_channels=8, **classes), 0.05).to(dtype)
+    context = torch.tensor([0, 2, 1, 2, 2]) if classes else None
     x = torch.randn(5, 1, 8, 8, dtype=dtype, requires_grad=True)
 
     def values():
-        log_prob = flow.log_prob(x)
+        log_prob = flow.log_prob(x, context)
         return [log_prob, *torch.autograd.grad(log_prob.sum(), [x, *flow.parameters()])]
     calls = []
     push = fused_images._push
     monkeypatch.setattr(fused_images, "_push", lambda *a, **k: calls.append(a) or push(*a, **k))
     fast = values()
     with torch.no_grad():
-        torch.testing.assert_close(flow.log_prob(x), fast[0])
+        torch.testing.assert_close(flow.log_prob(x, context), fast[0])
     assert len(calls) == 4  # two levels, with and without gradients
-    gradient, = torch.autograd.grad(flow.log_prob(x).sum(), x, create_graph=True)
+    gradient, = torch.autograd.grad(flow.log_prob(x, context).sum(), x, create_graph=True)
     second, = torch.autograd.grad(gradient.square().sum(), x)
     monkeypatch.setattr(fused_images, "LARGEST", 0)
     scale = 1e-9 if dtype == torch.float64 else 2e-4
     for one, other in zip(fast, values(), strict=True):
         torch.testing.assert_close(one, other, atol=scale * max(1, other.abs().max().item()),
                                    rtol=0)
-    gradient, = torch.autograd.grad(flow.log_prob(x).sum(), x, create_graph=True)
+    gradient, = torch.autograd.grad(flow.log_prob(x, context).sum(), x, create_graph=True)
     slow, = torch.autograd.grad(gradient.square().sum(), x)
     torch.testing.assert_close(second, slow, atol=scale * slow.abs().max().item(), rtol=0)
+
+
+@pytest.mark.parametrize("model", [Glow, RealNVP])
+def test_the_class_reaches_every_coupling_and_every_scale(model):
+    flow = shake(model((1, 8, 8), classes=3, hidden_channels=4), 0.05).double()
+    x = torch.randn(2, 1, 8, 8).double()
+    z, other = (flow.inverse(x, torch.full((2,), k))[0] for k in (0, 1))
+    for scale in range(int(flow.scales().max()) + 1):
+        assert (z - other).abs()[:, flow.scales() == scale].max() > 1e-3
+    layers = [layer for layer in flow.layers if isinstance(layer, ImageCoupling)]
+    assert all(layer.classes == 3 for layer in layers if not isinstance(layer, TopPrior))
+
+
+@pytest.mark.parametrize("model", [Glow, RealNVP])
+def test_a_flow_stored_before_the_class_reached_all_layers_keeps_its_architecture(model, tmp_path):
+    old = shake(model((1, 8, 8), classes=3, hidden_channels=4, conditioning="top"), 0.05)
+    settings = old.settings.model_dump(mode="json", exclude={"conditioning"})
+    save_file(old.state_dict(), tmp_path / "old.safetensors", {
+        "format": "flowlab-1", "model": model.__name__, "settings": json.dumps(settings)})
+    opened = Flow.load(tmp_path / "old.safetensors")
+    assert opened.settings == old.settings
+    x, context = torch.randn(3, 1, 8, 8), torch.arange(3)
+    torch.testing.assert_close(opened.log_prob(x, context), old.eval().log_prob(x, context))
+    run = {"glow": train_glow, "realnvp": train_realnvp}[model.__name__.lower()].Run
+    stored = run.from_flat({"data": "digits", "classes": 10}).model_dump(mode="json")
+    del stored["flow"]["conditioning"]
+    assert RunSettings.read(json.dumps(stored)).texts()["conditioning"] == "top"
+    stored["flow"]["classes"] = 0  # where nothing depends on it, nothing is said
+    assert "conditioning" not in RunSettings.read(json.dumps(stored)).texts()
+    assert run.from_texts({"classes": "10"}).flow.conditioning == "everywhere"  # a link trains anew
 
 
 @pytest.mark.parametrize("make", [

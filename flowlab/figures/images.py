@@ -11,7 +11,7 @@ from .canvas import panel, write
 from .curves import Curves
 from .moving import Picture
 from .style import Theme
-from .tiles import ink, lay, tiles, whole
+from .tiles import gap, ink, lay, tiles, whole
 
 COLUMNS, ROWS = 10, 6  # of the samples
 BACK = 3  # rows below: data, what comes back, and the error
@@ -19,6 +19,7 @@ ENLARGED = 100_000  # times that the error is shown larger than it is
 REACH = 5.0  # standard deviations of the base that the latents' histogram shows
 BINS = 50
 SAMPLES = (126, 46, 872, 524)  # pixels: left, top, width, height
+HEADLINE = 16  # pixels from the top to the middle of the samples' title
 BENEATH = (126, 630, 872, 264)
 CURVES = (1072, 46, 508, 392)
 LATENTS = (1072, 540, 508, 354)
@@ -26,7 +27,7 @@ TITLE = "Bits per dimension"
 
 
 class ImagePicture(Picture):
-    r"""Samples at fixed latents, reconstructions, bits per dimension, and the latents' histogram.
+    r"""Samples of fixed latents, reconstructions, bits per dimension, and the latents' histogram.
 
     Pixels are real numbers and shown as the whole grey level below them.
 
@@ -39,8 +40,10 @@ class ImagePicture(Picture):
     base : array_like
         Shape (2, m): places in the latent space, and the base distribution's density of one
         coordinate there.
-    by_class : bool
-        Whether each column of samples has its own class, which the title then says.
+    temperature : float
+        Factor on the latents of the samples, which their title says.
+    classes : sequence of str
+        The class of each column of samples, written above it; empty where there are no classes.
     theme : {"light", "dark"}
         Appearance.
 
@@ -52,21 +55,33 @@ class ImagePicture(Picture):
     b'\x89PNG'
     """
 
-    def __init__(self, data, highest: float, base, *, by_class=False, theme="light"):
+    def __init__(self, data, highest: float, base, *, temperature=1.0, classes=(), theme="light"):
         colours = style.theme(theme)
         shades = ink(colours)
         super().__init__(style.LIVE_SIZE, theme, shades)
         self.use(shades, colours.errors())
         self.data = np.asarray(data, dtype=float)
         self.highest = highest
-        title = "Samples at fixed latents" + (", one class a column" if by_class else "")
-        self.samples = tiles(self.figure, SAMPLES, colours, title, shades, (0, highest))
+        self.samples = tiles(self.figure, SAMPLES, colours, "", shades, (0, highest))
+        self.title = f"Samples at temperature {temperature:g}"
+        if classes:
+            self.title += ", one class a column"
+        left, top, width, _ = SAMPLES
+        across, down = style.LIVE_SIZE
+        self.headline = write(self.figure, (left + width / 2) / across, 1 - HEADLINE / down,
+                              self.title, colours.text, size=style.TITLE_SIZE, ha="center",
+                              va="center")
+        side = self.data.shape[2]
+        for i, name in enumerate(classes):
+            write(self.samples.axes, i * (side + gap(side)) + side / 2, 1.005, name, colours.muted,
+                  transform=self.samples.axes.get_xaxis_transform(), ha="center", va="bottom")
         self._beneath(shades)
         axes = panel(self.figure, CURVES, colours, TITLE)
         self.curves = Curves(axes, colours)
         places, density = np.asarray(base, dtype=float)
         self.histogram = _against(self.figure, places, density, colours)
-        self.moving = [self.samples, self.back, self.error, self.caption, *self.histogram,
+        self.moving = [self.samples, self.headline, self.back, self.error, self.caption,
+                       *self.histogram,
                        *self.curves.artists()]
 
     def _beneath(self, shades) -> None:
@@ -89,7 +104,7 @@ class ImagePicture(Picture):
         self.caption = write(self.figure, (left + width / 2) / across, 1 - (top - 24) / down, "",
                              self.theme.text, size=style.TITLE_SIZE, ha="center", va="center")
 
-    def update(self, samples, back, latents, epochs, train, test) -> None:
+    def update(self, samples, back, latents, epochs, train, test, *, recognised=None) -> None:
         """Show the model as it is now.
 
         Parameters
@@ -102,6 +117,8 @@ class ImagePicture(Picture):
             Coordinates of the latents of some images, any shape.
         epochs, train, test : array_like
             Shape (k,); the losses so far in bits per dimension, not-a-number where unknown.
+        recognised : int, optional
+            How many of the samples look most like training images of their class.
 
         Raises
         ------
@@ -113,6 +130,9 @@ class ImagePicture(Picture):
             raise ValueError(f"What comes back must have the data's shape {self.data.shape}; "
                              f"got {back.shape}.")
         lay(self.samples, whole(samples), COLUMNS, ROWS)
+        if recognised is not None:
+            self.headline.set_text(f"{self.title}; the three nearest training images agree for "
+                                   f"{recognised} of {len(samples)}")
         lay(self.back, whole(back), COLUMNS, 1)
         error = back - self.data
         lay(self.error, np.nan_to_num(error, nan=np.nan) * ENLARGED, COLUMNS, 1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.bijection import Bijection
-from flowlab.networks import MLP
+from flowlab.networks import MLP, with_class
 
 
 class Coupling(Bijection):
@@ -47,10 +47,7 @@ class Coupling(Bijection):
 
     def condition(self, kept: Tensor, context: Tensor | None) -> Tensor:
         """The network's input: the kept half, with the class where there is one."""
-        if context is None:
-            return kept
-        one_hot = torch.eye(self.classes, dtype=kept.dtype, device=kept.device)[context.long()]
-        return torch.cat([kept, one_hot], 1)
+        return with_class(kept, context, self.classes)
 
     def merge(self, kept: Tensor, changed: Tensor) -> Tensor:
         """Both halves back in their places."""

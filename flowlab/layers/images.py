@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from flowlab.bijection import Bijection
 from flowlab.layers.linear import Linear
-from flowlab.networks import ZeroConv
+from flowlab.networks import ZeroConv, with_class
 
 #: Makes a network from its numbers of input and output channels.
 Network = Callable[[int, int], nn.Module]
@@ -28,6 +28,7 @@ class ImageCoupling(Bijection):
     """
 
     bound: float
+    classes = 0  # whose one-hot vector joins the network's input, as channels
 
     def scale_and_shift(self, out: Tensor) -> tuple[Tensor, Tensor]:
         r"""Log-scale :math:`s = c \tanh(\hat s / c)` and shift, from the network's output."""
@@ -48,13 +49,16 @@ class ChannelCoupling(ImageCoupling):
         Makes the conditioner from its numbers of input and output channels.
     bound : float
         Of the log-scale, in nats.
+    classes : int
+        Number of classes whose one-hot vector joins the network's input, as channels.
     """
 
-    def __init__(self, channels: int, flip: bool, network: Network, bound: float = 2.0) -> None:
+    def __init__(self, channels: int, flip: bool, network: Network, bound: float = 2.0,
+                 classes: int = 0) -> None:
         super().__init__()
-        self.flip, self.cut, self.bound = flip, channels // 2, bound
+        self.flip, self.cut, self.bound, self.classes = flip, channels // 2, bound, classes
         kept = channels - self.cut if flip else self.cut
-        self.network = network(kept, 2 * (channels - kept))
+        self.network = network(kept + classes, 2 * (channels - kept))
 
     def halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What is kept, and what changes."""
@@ -65,15 +69,19 @@ class ChannelCoupling(ImageCoupling):
         """Both halves back in their places."""
         return torch.cat([changed, kept] if self.flip else [kept, changed], 1)
 
+    def conditions(self, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Log-scale and shift of the half that changes."""
+        return self.scale_and_shift(self.network(with_class(kept, context, self.classes)))
+
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         kept, changed = self.halves(z)
-        log_scale, shift = self.scale_and_shift(self.network(kept))
+        log_scale, shift = self.conditions(kept, context)
         return (self.merge(kept, changed * log_scale.exp() + shift),
                 log_scale.flatten(1).sum(1))
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         kept, changed = self.halves(x)
-        log_scale, shift = self.scale_and_shift(self.network(kept))
+        log_scale, shift = self.conditions(kept, context)
         return (self.merge(kept, (changed - shift) * (-log_scale).exp()),
                 -log_scale.flatten(1).sum(1))
 
@@ -89,35 +97,38 @@ class CheckerboardCoupling(ImageCoupling):
         ``(channels, height, width)``.
     flip : bool
         Which fields change: those where row plus column is odd, or with ``flip`` even.
-    network, bound
+    network, bound, classes
         As for `ChannelCoupling`.
     """
 
-    def __init__(self, shape: Sequence[int], flip: bool, network: Network,
-                 bound: float = 2.0) -> None:
+    def __init__(self, shape: Sequence[int], flip: bool, network: Network, bound: float = 2.0,
+                 classes: int = 0) -> None:
         super().__init__()
         channels, height, width = shape
         fields = (torch.arange(height)[:, None] + torch.arange(width)) % 2
-        self.bound = bound
+        self.bound, self.classes = bound, classes
         self.register_buffer("mask", (fields == int(flip)).float(), persistent=False)
-        self.network = network(channels, 2 * channels)
+        self.network = network(channels + classes, 2 * channels)
 
-    def conditions(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def conditions(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """Log-scale and shift, both 0 on the fields that are kept."""
-        log_scale, shift = self.scale_and_shift(self.network(x * self.mask))
+        kept = with_class(x * self.mask, context, self.classes)
+        log_scale, shift = self.scale_and_shift(self.network(kept))
         return log_scale * (1 - self.mask), shift * (1 - self.mask)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        log_scale, shift = self.conditions(z)
+        log_scale, shift = self.conditions(z, context)
         return z * log_scale.exp() + shift, log_scale.flatten(1).sum(1)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        log_scale, shift = self.conditions(x)
+        log_scale, shift = self.conditions(x, context)
         return (x - shift) * (-log_scale).exp(), -log_scale.flatten(1).sum(1)
 
 
 class FactorOut(ChannelCoupling):
     r"""The learned prior of what a split factors out, given what goes on (Glow, section 3).
+
+    With classes it is given the class as well.
 
     Glow's code gives the factored-out half :math:`b` the prior
     :math:`\mathcal N(b; \mu(a), e^{2s(a)})`, with :math:`\mu` and :math:`s` from a convolution
@@ -126,13 +137,12 @@ class FactorOut(ChannelCoupling):
 
     Parameters
     ----------
-    channels : int
-    bound : float
-        Of the log-scale, in nats.
+    channels, bound, classes
+        As for `ChannelCoupling`.
     """
 
-    def __init__(self, channels: int, bound: float = 2.0) -> None:
-        super().__init__(channels, False, ZeroConv, bound)
+    def __init__(self, channels: int, bound: float = 2.0, classes: int = 0) -> None:
+        super().__init__(channels, False, ZeroConv, bound, classes)
 
 
 class TopPrior(ImageCoupling):

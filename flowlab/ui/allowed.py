@@ -13,7 +13,8 @@ LONGEST = 1000  # characters of a setting in a URL
 #: Settings that no page has a control for.
 NEVER = ("event_shape", "device", "precision", "grey_levels", "image_side")
 #: Settings without a control where the data are points.
-HIDDEN = (*NEVER, "classes", "levels", "hidden_channels", "blocks", "image_normalisation", "logit")
+HIDDEN = (*NEVER, "classes", "conditioning", "levels", "hidden_channels", "blocks",
+          "image_normalisation", "logit")
 
 
 def _without_control(run: type[RunSettings], data: str) -> tuple[str, ...]:
@@ -34,7 +35,7 @@ def hidden(run: type[RunSettings], data: str) -> tuple[str, ...]:
     """
     if not is_image_set(data):
         return HIDDEN
-    classes = () if source(data).classes else ("classes",)
+    classes = () if source(data).classes else ("classes", "conditioning")
     return (*NEVER, *classes, *run.points_only())
 
 

@@ -353,7 +353,7 @@ def _shipped_frame(name: str, _recipe: ModuleType, appearance: str) -> Frame:
 
 def _alt(status: Status, numbers: dict | None, subject: Subject) -> str:
     if images.images_of(subject) is not None:
-        return ("Samples of the flow at fixed latents, test images and what comes back of them, "
+        return ("Samples of the flow at temperature 0.7, test images and what comes back of them, "
                 "bits per dimension by epoch, and the latents of test images.")
     if numbers is None:
         return "Data, an untrained flow's samples, and both densities."

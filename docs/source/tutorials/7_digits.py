@@ -35,7 +35,7 @@ print(test[0, 0, 2].tolist(), [round(value, 2) for value in x[0, 0, 2].tolist()]
 # -----
 #
 # Two levels: half of the latents hold details, the other half goes through all layers. With
-# ``classes`` the deepest level has a prior for each digit.
+# ``classes`` every coupling and every prior is given the class of the digit.
 
 torch.manual_seed(0)
 flow = Glow(event_shape=digits.event_shape, grey_levels=digits.grey_levels, classes=10, levels=2,
