@@ -103,6 +103,7 @@ def test_a_file_that_is_no_drawing_gets_a_sentence(change):
         read_drawing(file.getvalue())
 
 
+@pytest.mark.nightly
 def test_the_default_training_finds_eyes_and_mouth():
     settings = train_realnvp.Run.from_flat({"data": store.keep(face())})
     assert settings.training.points == 20_000  # all of them drawn from the density

@@ -180,7 +180,7 @@ def test_the_live_picture_names_classes_and_temperature_and_says_what_is_recogni
     assert [head.get_position()[0] for head in heads] == pytest.approx(
         [(9 * i + 4) * across / 89 for i in range(10)])
     picture.update(*empty, recognised=58)
-    assert picture.headline.get_text().endswith("agree for 58 of 60")
+    assert picture.headline.get_text().endswith("0.7: 58 of 60 look like their class")
     assert not figures.ImagePicture(np.zeros((2, 8, 8)), 16, base).samples.axes.texts
 
 
@@ -194,7 +194,7 @@ def test_the_camera_of_images_shows_colder_samples_and_counts_them_live():
                                    taking.sample_context)
     right = explore_images.recognised(drawn, taking.sample_context, taking.source)
     title = taking.picture.headline.get_text()
-    assert "temperature 0.7" in title and title.endswith(f"agree for {right} of 60")
+    assert "temperature 0.7" in title and title.endswith(f"{right} of 60 look like their class")
     assert taking.columns() == tuple("0123456789")
 
 

@@ -64,12 +64,11 @@ class ImagePicture(Picture):
         self.highest = highest
         self.samples = tiles(self.figure, SAMPLES, colours, "", shades, (0, highest))
         self.title = f"Samples at temperature {temperature:g}"
-        if classes:
-            self.title += ", one class a column"
         left, top, width, _ = SAMPLES
         across, down = style.LIVE_SIZE
         self.headline = write(self.figure, (left + width / 2) / across, 1 - HEADLINE / down,
-                              self.title, colours.text, size=style.TITLE_SIZE, ha="center",
+                              self.title + (", one class a column" if classes else ""),
+                              colours.text, size=style.TITLE_SIZE, ha="center",
                               va="center")
         side = self.data.shape[2]
         for i, name in enumerate(classes):
@@ -131,8 +130,8 @@ class ImagePicture(Picture):
                              f"got {back.shape}.")
         lay(self.samples, whole(samples), COLUMNS, ROWS)
         if recognised is not None:
-            self.headline.set_text(f"{self.title}; the three nearest training images agree for "
-                                   f"{recognised} of {len(samples)}")
+            self.headline.set_text(
+                f"{self.title}: {recognised} of {len(samples)} look like their class")
         lay(self.back, whole(back), COLUMNS, 1)
         error = back - self.data
         lay(self.error, np.nan_to_num(error, nan=np.nan) * ENLARGED, COLUMNS, 1)
