@@ -148,7 +148,8 @@ class LivePicture(Picture):
 
     def name_axes(self, names: Sequence[str]) -> None:
         """Write the names of the two coordinates, where they have any, into the data's panels."""
-        for data in (self.data, self.true_density):
+        below = self.over.artists["data"] if self.truth is None else self.true_density
+        for data in (self.data, below):
             name_axes(data.axes, names, self.theme)
 
     def _plane(self, corner, title, labels=""):
