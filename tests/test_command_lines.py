@@ -110,7 +110,7 @@ def test_few_own_points_get_epochs_enough_unless_they_are_given(options, rows, e
     file, seen = tmp_path / "a.csv", []
     file.write_text("x,y\n" + "\n".join(f"{i % 17},{i % 13}" for i in range(rows)))
 
-    def train(settings, resume):
+    def train(settings, **_):
         seen.append(settings.training.epochs)
         yield from ()
 
