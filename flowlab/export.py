@@ -3,6 +3,7 @@
 Functions of a run's settings and frames; each returns the content of one file.
 """
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -29,17 +30,21 @@ ENCODING = 120  # seconds that an encoder may take
 Epochs = Sequence[tuple[int, float, float]]
 
 
-def file_name(settings: RunSettings, what: str) -> str:
+def file_name(settings: RunSettings, what: str, run: str = "") -> str:
     """A name that says what is in the file, of letters, digits, dots, dashes and underscores.
+
+    Files of different runs have different names: each has the beginning of its run's id, or where
+    there is none yet that of the hash of its settings.
 
     Examples
     --------
     >>> from nice.train_nice import Run
-    >>> file_name(Run(), "training.gif")
-    'nice-moons-seed0-training.gif'
+    >>> file_name(Run(), "training.gif", "3f9c2a71d0b84e65")
+    'nice-moons-3f9c2a-seed0-training.gif'
     """
     data = re.sub(r"[^A-Za-z0-9_-]+", "-", settings.source.data)[:40]
-    return f"{settings.model}-{data}-seed{settings.training.seed}-{what}"
+    which = run or hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
+    return f"{settings.model}-{data}-{which[:6]}-seed{settings.training.seed}-{what}"
 
 
 def trained(recipe: ModuleType, settings: RunSettings, frame: Frame) -> Flow:
@@ -150,8 +155,8 @@ def weights(recipe: ModuleType, settings: RunSettings, frame: Frame, history: Ep
         return path.read_bytes()
 
 
-def loading(recipe: ModuleType, settings: RunSettings) -> str:
-    """The code that loads the weights and uses them."""
+def loading(recipe: ModuleType, settings: RunSettings, run: str = "") -> str:
+    """The code that loads the weights of a run and uses them."""
     model = recipe.MODEL
     context = ", context=0" if settings.flow.classes else ""
     classes = ", torch.zeros(1000, dtype=int)" if context else ""
@@ -159,7 +164,7 @@ def loading(recipe: ModuleType, settings: RunSettings) -> str:
     return f'''\
 {imports}from {model.__module__.split(".")[0]} import {model.__name__}
 
-flow = {model.__name__}.load("{file_name(settings, "weights.safetensors")}")
+flow = {model.__name__}.load("{file_name(settings, "weights.safetensors", run)}")
 points = flow.sample(1000{context})
 print(flow.log_prob(points{classes}).mean())
 '''

@@ -240,7 +240,7 @@ class TrainingSettings(Settings):
         "shortened to this norm. 0 means no limit.", group="Training", ge=0, le=1e6)
     weight_decay: float = setting(
         0.0, "Weight decay", "Pull of the weights towards zero (decoupled, as in AdamW).",
-        group="Training", ge=0, le=1.0)
+        group="Training", log=True, ge=0, le=1.0)
     averaging: int = setting(
         200, "Weight averaging", "The flow that is measured, shown and saved has the average of "
         "the weights over about this many steps, which is steadier than the last ones; 1 means no "

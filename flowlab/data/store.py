@@ -58,7 +58,7 @@ def keep(array: np.ndarray, columns: tuple[str, ...] = ()) -> str:
         If the folder cannot be written.
     """
     array = np.ascontiguousarray(array)
-    name = _name(array)
+    name = name_of(array)
     try:
         folder().mkdir(mode=0o700, parents=True, exist_ok=True)
         with (files.replacing(folder() / f"{name}.npy") as path,  # another process may be reading
@@ -90,7 +90,7 @@ def load(name: str) -> np.ndarray:
         if path.stat().st_size > MAX_FILE:
             raise ValueError("too large to be one of ours")
         array = np.load(path, allow_pickle=False)
-        if _name(array) != name:
+        if name_of(array) != name:
             raise ValueError("not what was kept")
         os.utime(path)  # what is used stays longest
     except (OSError, ValueError, EOFError) as error:
@@ -110,7 +110,8 @@ def columns_of(name: str) -> tuple[str, ...]:
     return tuple(names) if good else ()
 
 
-def _name(array: np.ndarray) -> str:
+def name_of(array: np.ndarray) -> str:
+    """Return the name that the store gives an array, made from its content."""
     kind = f"{array.dtype.str} {array.shape}".encode()
     return "own-" + hashlib.sha256(kind + array.tobytes()).hexdigest()[:16]
 

@@ -107,9 +107,12 @@ def check(settings: RunSettings) -> None:
         _check_images(settings, truth)
         return
     try:
-        target(truth.name, noise=settings.source.noise)
+        truth = target(truth.name, noise=settings.source.noise)
     except ValueError as error:
         raise Unfit("noise", str(error)) from error
+    if settings.training.objective == "reverse" and not truth.full_support:
+        raise Unfit("objective", "objective: reverse KL needs a known density that is nowhere "
+                    "zero, which these data do not have.")
 
 
 def _check_images(settings: RunSettings, images: Images) -> None:

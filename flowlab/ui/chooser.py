@@ -147,6 +147,7 @@ def _background(name: str, appearance: str) -> str:
 
 
 def _empty_tile(prefix: str) -> None:
-    """As large as a tile, so that nothing moves when own data come."""
-    with st.container(key=f"thumb-none-{prefix}", gap=None, border=True):
-        st.space("stretch")
+    """As large as a tile, so that nothing moves when own data come; it opens their dialog."""
+    with st.container(key=f"thumb-none-{prefix}", gap=None):
+        st.button("Add own data", key=f"{prefix}.add", icon=":material/add:", width="stretch",
+                  on_click=own_data.open_dialog, args=(prefix,), help="Draw or upload own data.")

@@ -199,21 +199,22 @@ def _take(comparison: Comparison, contest: Contest | None) -> None:
     view = st.session_state[f"{NAME}.view"]
     appearance = theme()
     ready = contest is not None
+    which = contest.id[:6] if ready else "none"
     files = [
-        ("CSV", "comparison.csv", "text/csv", lambda: contest.table().csv().encode(),
+        ("CSV", "csv", "text/csv", lambda: contest.table().csv().encode(),
          "The table with all digits: mean, standard error and number of seeds."),
-        ("LaTeX", "comparison.tex", "text/plain", lambda: contest.table().latex().encode(),
+        ("LaTeX", "tex", "text/plain", lambda: contest.table().latex().encode(),
          "The table for a paper; it needs the package booktabs."),
-        ("SVG", "comparison.svg", "image/svg+xml",
+        ("SVG", "svg", "image/svg+xml",
          lambda: contests.file(contest, "svg", view, appearance),
          "The picture, drawn with lines: it can be enlarged and edited."),
-        ("PDF", "comparison.pdf", "application/pdf",
+        ("PDF", "pdf", "application/pdf",
          lambda: contests.file(contest, "pdf", view, appearance), "The picture for a paper."),
     ]
     with st.container(horizontal=True, gap="small"):
-        for label, name, mime, make, text in files:
-            st.download_button(label, make, name, mime, key=f"{NAME}.take.{label}",
-                               on_click="ignore", disabled=not ready,
+        for label, ending, mime, make, text in files:
+            st.download_button(label, make, f"comparison-{which}.{ending}", mime,
+                               key=f"{NAME}.take.{label}", on_click="ignore", disabled=not ready,
                                help=text if ready else "There is something to take once a "
                                "comparison has begun.")
     with st.expander("What the columns mean, and the same without a browser",

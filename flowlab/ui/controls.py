@@ -18,6 +18,7 @@ from flowlab.ui.allowed import NEVER, hidden, read, source
 GROUPS = ("Data", "Model", "Images", "Network", "Training")
 WIDTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
 DECADE = (1.0, 2.0, 3.0, 5.0)
+LEAST = 1e-5  # above 0, of a control with equal ratios that begins at 0
 
 
 def load(run: type[RunSettings], prefix: str, texts: dict[str, str]) -> list[str]:
@@ -122,6 +123,8 @@ def show(run: type[RunSettings], prefix: str, choose_data: Any, hide: tuple[str,
                     _classes(prefix, source(data), locked)
                 elif name == "levels":
                     _levels(run, prefix, field, source(data), locked)
+                elif name == "objective":
+                    _objective(run, prefix, field, locked)
                 else:
                     _control(field, f"{prefix}.{name}", locked)
 
@@ -143,6 +146,8 @@ def _state(run: type[RunSettings], prefix: str, name: str) -> Any:
     if name == "levels":
         options = _fitting(run.parts()["flow"], source(data))
         return _most(options, st.session_state[f"{prefix}.levels"])
+    if name == "objective" and not _known(run, prefix):
+        return "forward"
     if name == "noise":
         truth = target(data)
         value = st.session_state.get(noise_key(prefix, data), truth.noise)
@@ -151,9 +156,10 @@ def _state(run: type[RunSettings], prefix: str, name: str) -> Any:
 
 
 def steps(low: float, high: float, value: float) -> list[float]:
-    """1, 2, 3 and 5 of every decade between two bounds, and ``value`` itself."""
+    """1, 2, 3 and 5 of every decade between two bounds, and ``value`` itself; 0 where it is one."""
     decades = (float(f"{d:g}e{e}") for e in range(-9, 9) for d in DECADE)
-    return sorted({value, *(x for x in decades if low <= x <= high)})
+    zero = {0.0} if low == 0 else set()
+    return sorted({value, *zero, *(x for x in decades if (low or LEAST) <= x <= high)})
 
 
 def _control(field: FieldInfo, key: str, disabled: bool) -> Any:
@@ -202,6 +208,23 @@ def _levels(run: type[RunSettings], prefix: str, field: FieldInfo, images: Image
     st.session_state[key] = _most(options, st.session_state[key])
     st.select_slider(field.title, options, key=key, help=field.description,
                      persist_state="session", disabled=disabled or len(options) < 2)
+
+
+def _known(run: type[RunSettings], prefix: str) -> bool:
+    """Whether the data have a known density that is nowhere zero, as reverse KL needs."""
+    return target(st.session_state[f"{prefix}.data"],
+                  noise=_state(run, prefix, "noise")).full_support
+
+
+def _objective(run: type[RunSettings], prefix: str, field: FieldInfo, disabled: bool) -> None:
+    key = f"{prefix}.objective"
+    if _known(run, prefix):
+        _control(field, key, disabled)
+        return
+    st.session_state[key] = "forward"
+    st.selectbox(field.title, get_args(field.annotation), format_func=words, key=key, disabled=True,
+                 help="Reverse KL needs a known density that is nowhere zero, which these data do "
+                 "not have.")
 
 
 def _most(options: list[int], asked: int) -> int:

@@ -18,7 +18,7 @@ NOT_YET = "There is something to take once a training has begun."
 def show(view: View) -> None:
     """The buttons and the code; a file is made when its button is pressed, not before."""
     settings = view.run.settings if view.run else view.settings
-    shown, here = view.shown(), lab()
+    shown, here, run_id = view.shown(), lab(), view.run.id if view.run else ""
     before = view.frames() if view.run is None else []
 
     def frames() -> list[Frame]:  # a run's as they are when a button is pressed: none is held here
@@ -55,14 +55,14 @@ def show(view: View) -> None:
     for column, (label, about, what, mime, make, can, text) in zip(
             st.columns(len(files)), files, strict=True):
         column.download_button(
-            label, make, export.file_name(settings, what), mime, key=f"{view.name}.take.{what}",
-            on_click="ignore", disabled=not can, width="stretch",
+            label, make, export.file_name(settings, what, run_id), mime,
+            key=f"{view.name}.take.{what}", on_click="ignore", disabled=not can, width="stretch",
             help=text if can else NOT_YET)
         column.caption(about, text_alignment="center")
     load, repeat = st.columns(2)
     with load:
         st.markdown("**Load the weights**")
-        copyable(export.loading(view.recipe, settings))
+        copyable(export.loading(view.recipe, settings, run_id))
     with repeat:
         st.markdown("**Repeat the run**, in the project's folder")
         copyable(export.python(view.recipe, settings))

@@ -174,7 +174,7 @@ def _table(runs: Sequence[Kept]) -> list[int]:
     # Other rows are another table: what was chosen is chosen by its place.
     key = f"runs.table.{hash(tuple(run.id for run in runs))}"
     return st.dataframe(rows, column_config=columns, hide_index=True, on_select="rerun",
-                        selection_mode="multi-row", row_height=58, key=key,
+                        selection_mode="multi-row", row_height=58, key=key, placeholder="–",
                         height=min(620, 38 + 58 * max(len(runs), 1)),
                         alt="All runs that are kept").selection.rows
 
@@ -243,8 +243,10 @@ def _close() -> None:
 
 def _rename(runs: Sequence[Kept]) -> None:
     run, = runs
-    name = st.text_input("Name", run.name, NAME, key="runs.newname")
-    if st.button("Save", type="primary", key="runs.save"):
+    with st.form("runs.form", border=False):  # Enter saves
+        name = st.text_input("Name", run.name, NAME, key="runs.newname")
+        saved = st.form_submit_button("Save", type="primary", key="runs.save")
+    if saved:
         try:
             lab().rename(run.id, name, visitor())
         except ValueError as error:

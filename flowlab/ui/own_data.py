@@ -94,7 +94,8 @@ def _content(prefix: str) -> None:
         use = st.button("Use these data", type="primary", icon=":material/check:", width="stretch",
                         disabled=found is None, key="own.use",
                         help="Train on them: they become the page's distribution.")
-        st.download_button("Keep a copy", _npy(found[0]) if copied else b"", "points.npy",
+        st.download_button("Keep a copy", _npy(found[0]) if copied else b"",
+                           f"{store.name_of(found[0]) if copied else 'points'}.npy",
                            on_click="ignore", disabled=not copied, icon=":material/download:",
                            width="stretch", key="own.copy",
                            help="The points or strokes as a NumPy file: uploaded to another Flow "

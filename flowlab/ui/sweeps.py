@@ -1,5 +1,6 @@
 """A sweep in the app: which settings, how far it is, and its picture."""
 
+import hashlib
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, get_args, get_origin
@@ -85,7 +86,7 @@ def _form(recipes: Mapping[str, ModuleType]) -> Sweep:
         left, right = st.columns(2)
         chosen = left.selectbox(
             label, options, options.index(first[place]), key=f"sweeps.{name}.{place}",
-            format_func=lambda n: fields[n].title if n in fields else "None", **keep,
+            format_func=lambda n: fields[n].title if n in fields else NONE, **keep,
             help="What changes from run to run." if place == 0 else
             "With two settings, all pairs are trained and the picture is a map.")
         if chosen == NONE:
@@ -131,13 +132,18 @@ def _follow(sweep: Sweep) -> None:
                  head.index("test_nll_nats"), head.index("seconds")]
         titles = COLUMNS | {n: title(sweep.recipe.Run, n) for n in sweep.settings.sweep}
         st.dataframe({titles[head[i]]: [_number(row[i]) for row in rows] for i in shown},
-                     hide_index=True,
-                     height=360, alt="The runs of the sweep")
-        st.download_button("Table (CSV)", text, "sweep.csv", "text/csv", on_click="ignore",
+                     hide_index=True, placeholder=NONE, height=360, alt="The runs of the sweep")
+        st.download_button("Table (CSV)", text, _file_name(sweep), "text/csv", on_click="ignore",
                            icon=":material/download:", key="sweeps.csv")
         st.page_link("history.py", label="All runs", icon=":material/history:")
     if _active(sweep) != st.session_state["sweeps.active"]:
         st.rerun()  # the buttons, and how often to look, depend on it
+
+
+def _file_name(sweep: Sweep) -> str:
+    """A name that only the table of a sweep of these settings has."""
+    which = hashlib.sha256(sweep.settings.toml().encode()).hexdigest()
+    return f"sweep-{sweep.settings.model}-{sweep.settings.settings['data']}-{which[:6]}.csv"
 
 
 def _start(sweep: Sweep) -> None:
