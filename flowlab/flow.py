@@ -139,7 +139,7 @@ class Flow(Bijection):
         """
         x = self._points(x)
         reach = torch.linalg.vector_norm(x.detach(), math.inf, tuple(range(1, x.ndim)))
-        finite = reach.isfinite()
+        finite = reach < math.inf  # neither infinite nor NaN
         x = torch.where(finite.view(-1, *[1] * (x.ndim - 1)), x, 0)
         z, log_det = self.inverse(x, context)
         log_prob = LOG_PROB[self.settings.base](z) + log_det
