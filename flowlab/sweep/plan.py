@@ -26,7 +26,8 @@ MOST = 2000  # runs of a sweep
 LARGEST = 100_000  # bytes of a sweep's file
 
 
-def _value(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """A number, text, truth value or list of whole numbers, as Python has them."""
     value = plain(value)
     if isinstance(value, list | tuple):
         if value and all(type(part) is int for part in value):
@@ -39,7 +40,7 @@ def _value(value: Any) -> Any:
 
 
 #: A value of a setting.
-Value = Annotated[Any, AfterValidator(_value)]
+Value = Annotated[Any, AfterValidator(plain_value)]
 
 
 class Range(Settings):
