@@ -1,5 +1,6 @@
-"""The frames of a run that are kept: a bounded number, spread over the whole training."""
+"""The frames of a run that are kept: a bounded number, the closer together the earlier."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,8 +15,9 @@ FEWEST = 8  # frames that stay however large they are
 def thinned(frames: Sequence[Frame], most: int = MOST, room: int = ROOM) -> list[Frame]:
     """Drop frames, one at a time the one whose neighbours are nearest, until the rest fits.
 
-    So those kept are spread over the whole training. The first and the newest stay, and so does
-    every epoch's loss: a frame takes over what those dropped before it have told.
+    Near is meant in the square roots of their steps, so the distances between those kept grow with
+    the root of the step: a flow changes most in its first epochs. The first and the newest stay,
+    and so does every epoch's loss: a frame takes over what those dropped before it have told.
 
     Parameters
     ----------
@@ -57,8 +59,9 @@ def dispensable(steps: Sequence[int], sizes: Sequence[int], most: int, room: int
         How many may stay, their bytes together, and how many stay however large they are.
     """
     left, size, out = list(range(len(steps))), sum(sizes), []
+    roots = [math.sqrt(step) for step in steps]
     while len(left) > 2 and (len(left) > most or (len(left) > fewest and size > room)):
-        k = min(range(1, len(left) - 1), key=lambda k: steps[left[k + 1]] - steps[left[k - 1]])
+        k = min(range(1, len(left) - 1), key=lambda k: roots[left[k + 1]] - roots[left[k - 1]])
         size -= sizes[left[k]]
         out.append(left.pop(k))
     return out

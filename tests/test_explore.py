@@ -206,6 +206,8 @@ def test_frames_are_thinned_to_a_bound_and_no_epoch_is_lost():
     assert len(kept) == 40 and [row[0] for row in history(kept)] == list(range(1000))
     gaps = np.diff([frame.numbers["step"] for frame in kept])
     assert gaps.max() <= 5 * 4 * 1000 / 40  # spread over the whole
+    early, late = gaps[:10].mean(), gaps[-10:].mean()
+    assert early < late / 3  # the first epochs can be scrubbed
     assert thinned(frames(12), most=40) == frames(12)
 
 

@@ -232,7 +232,7 @@ def _time_slider(subject: Subject, index: int) -> None:
     slide.slider("Moment of the training", 0.0, 100.0, value, 0.5, key=key, format="%.0f %%",
                  disabled=on or len(frames) < 2, on_change=_scrub, args=(name,),
                  help="100 % is the newest moment, and follows a training under way. Up to 100 "
-                 "moments are kept, spread over the whole training.")
+                 "moments are kept, most of them early, when the flow changes most.")
     speed.selectbox("Speed", SPEEDS, SPEEDS.index(1.0), key=f"{name}.speed",
                     persist_state="session", format_func=lambda x: f"× {x:g}",
                     help="Of replaying the training, and of playing the layers.")
