@@ -30,6 +30,9 @@ __all__ = ["SCHEDULES", "Progress", "Snapshot", "TrainingSettings", "train"]
 
 #: Points on which the inverse error is measured after every epoch.
 INVERSE_POINTS = 256
+BETAS = 0.9, 0.999  # of Adam
+#: Batches on which Adam's moments are estimated where a training goes on from weights alone.
+MOMENTS = 50
 #: Share of a one-cycle schedule that is warm-up.
 WARM_UP = 0.1
 
@@ -160,6 +163,8 @@ class _Trainer:
         try:
             if settings.patience and self.stale and self._outcome() != "running":
                 yield self._with_the_best(math.nan)  # resumed at its end
+            if self.decays and self.step == self.begun:
+                self._estimate_moments()
             while self._outcome() == "running":
                 losses = []
                 self._swap()
@@ -194,6 +199,25 @@ class _Trainer:
                 yield from self._after_epoch(loss)
         finally:
             self._hand_back()
+
+    def _estimate_moments(self) -> None:
+        """Give Adam its moments at the weights that a training goes on from.
+
+        Without them its first steps have the size of the learning rate along every weight, however
+        small the gradient, and undo some of what was learned.
+        """
+        self.flow.train()
+        order = torch.arange(len(self.parts.train_x), device=self.flow.device)
+        for batch in order.tensor_split(self.batches)[:min(MOMENTS, self.step)]:
+            gradient = self._loss_and_gradient(batch)[1]
+            norm = math.sqrt(torch.dot(gradient, gradient).item())
+            if not math.isfinite(norm):
+                return
+            if 0 < self.settings.clip < norm:
+                gradient *= self.settings.clip / norm
+            self.first.lerp_(gradient, 1 - BETAS[0])
+            self.second.lerp_(gradient.square(), 1 - BETAS[1])
+            self.begun -= 1
 
     def _step(self, batch: Tensor, index: int) -> float | None:
         """Take one optimiser step, with the batch of this index in its epoch.
@@ -233,7 +257,7 @@ class _Trainer:
         count = torch.tensor(self.step - self.begun + 1.0, device=self.weights.device)
         torch._fused_adamw_(
             [self.weights], [gradient], [self.first], [self.second], [], [count],
-            lr=self.rate, beta1=0.9, beta2=0.999, weight_decay=self.settings.weight_decay,
+            lr=self.rate, beta1=BETAS[0], beta2=BETAS[1], weight_decay=self.settings.weight_decay,
             eps=1e-8, amsgrad=False, maximize=False)
 
     @torch.no_grad()

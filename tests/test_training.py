@@ -266,3 +266,14 @@ def test_denormals_are_left_out_in_steps_only():
             pass
         assert (tiny * 1.0).item() == 0
     assert (tiny * 1.0).item() > 0
+
+
+@pytest.mark.parametrize(("data", "rate"), [("banana", 0.02), ("gaussian", 0.01)])
+def test_a_training_that_goes_on_from_weights_loses_little_of_what_was_learned(data, rate):
+    run = train_realnvp.Run.from_flat({
+        "data": data, "learning_rate": rate, "epochs": 12, "points": 4000, "hidden": (32, 32),
+        "couplings": 2 if data == "banana" else 4})
+    *_, end = train_realnvp.train(run)
+    more = train_realnvp.Run.from_flat({**run.flat(), "epochs": 24})
+    resume = Snapshot.fresh(end.flow, rate, 12)
+    assert next(train_realnvp.train(more, resume=resume)).kl < 1.15 * end.kl
