@@ -11,7 +11,7 @@ TORCH := $(shell grep '^torch==' requirements.txt)
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .PHONY: help install run test nightly fuzz lint docs pictures lock licences audit benchmark
-.PHONY: benchmark-images benchmark-live load-test clean
+.PHONY: lessons benchmark-images benchmark-live load-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make licences list what all packages say of their licences"
 	@echo "make audit    look the locked packages up among known vulnerabilities"
 	@echo "make pictures train the shipped flows and draw their moving pictures anew (minutes)"
+	@echo "make lessons  train every lesson and write the numbers that their texts say (minutes)"
 	@echo "make benchmark measure the lab beside six other libraries (hours; --only in benchmarks/run.py)"
 	@echo "make benchmark-images  Glow on digits beside normflows (a quarter of an hour)"
 	@echo "make benchmark-live  what watching a training costs (two minutes)"
@@ -133,6 +134,11 @@ docs: $(STAMP)
 
 pictures: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python pictures.py
+
+# The numbers in the lessons' texts; ONLY="mixing base" for some of them.
+ONLY ?=
+lessons: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python lessons.py $(ONLY)
 
 clean:
 	rm -rf docs/build docs/source/generated build *.egg-info .pytest_cache .ruff_cache .hypothesis

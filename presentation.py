@@ -210,7 +210,7 @@ def three_models() -> None:
                          key=f"begin.{name}", help="Start a training of its own with the settings "
                          "at their defaults, and watch it on the model's page."):
                 begin(name)
-            st.page_link(f"{name}/page.py", label=f"Look at {title} first", width="stretch",
+            st.page_link(f"{name}/page.py", label="Open its page", width="stretch",
                          query_params=addresses.of(name))
             st.caption(paper)
 
@@ -247,7 +247,7 @@ MODELS = {
     "glow": (
         "Each step normalises, **mixes by a learned matrix**, then stretches and moves.",
         "Learns along which directions to act; ActNorm gives every step a good start.",
-        "More layers to compute; in the plane, with only two coordinates to mix, it gains least.",
+        "More layers to compute; with many steps and only two coordinates to mix it gains little.",
         "D. P. Kingma, P. Dhariwal, 2018: [arXiv 1807.03039](https://arxiv.org/abs/1807.03039)"),
 }
 
@@ -256,7 +256,7 @@ STYLE = """<style>
 .st-key-presentation [data-testid="stMarkdownContainer"] li { font-size: 1.1rem; }
 .st-key-presentation .katex-display { padding-block: 0.4rem; font-size: 1.1em; }
 .st-key-presentation [data-testid="stCaptionContainer"] p { font-size: 0.95rem; }
-.st-key-presentation [data-testid="stPageLink"] a {
+.st-key-presentation .stButton button {
   border: 2px solid var(--st-primary-color, #0b68a8); border-radius: 8px; }
 </style>"""
 

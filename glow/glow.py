@@ -1,6 +1,6 @@
 """Glow, arXiv 1807.03039."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from flowlab.bijection import Bijection
 from flowlab.flow import Flow
@@ -19,6 +19,10 @@ class GlowSettings(MultiScaleSettings):
     normalisation: Literal["actnorm", "batchnorm", "none"] = setting(
         "actnorm", "Normalisation", "First layer of a step: ActNorm starts from the data and is "
         "then learned; batch normalisation follows moving averages.", group="Model")
+    mixing: Literal["learned", "fixed"] = setting(
+        "learned", "Mixing", "What lets every coordinate be changed: a matrix that each step "
+        "learns; or none, and the couplings change the two halves in turn, as in RealNVP.",
+        group="Model")
     scale_bound: float = setting(
         2.0, "Log-scale bound", "The most that one coupling can stretch or shrink, as a natural "
         "logarithm.", group="Model", unit="nats", ge=0.1, le=10)
@@ -26,13 +30,16 @@ class GlowSettings(MultiScaleSettings):
         True, "Logit", "Whether pixels with grey levels go through a logit first, so that samples "
         "keep to the range of pixels.", group="Images")
 
+    _points_only: ClassVar[tuple[str, ...]] = (*MultiScaleSettings._points_only, "mixing")
+
 
 class Glow(Flow):
     r"""Steps of normalisation, invertible linear map and affine coupling (Glow, section 3).
 
     In the normalising direction a step is ActNorm, then the 1×1 convolution in its PLU form, then
     the coupling. The linear map replaces RealNVP's fixed alternation of halves: every step learns
-    which directions to mix. For images see `glow.multi_scale.multi_scale`.
+    which directions to mix (``mixing="fixed"`` puts the alternation back). For images see
+    `glow.multi_scale.multi_scale`.
 
     Parameters
     ----------
@@ -55,9 +62,11 @@ class Glow(Flow):
             return multi_scale(settings)
         features, = settings.event_shape
         norm = {"actnorm": [ActNorm], "batchnorm": [BatchNorm], "none": []}[settings.normalisation]
+        learned = settings.mixing == "learned"
         layers: list[Bijection] = []
-        for _ in range(settings.steps):
-            layers += [AffineCoupling(features, False, settings.hidden, settings.activation,
-                                      settings.classes, settings.scale_bound),
-                       Linear(features), *(layer(settings.event_shape) for layer in norm)]
+        for i in range(settings.steps):
+            layers += [AffineCoupling(features, i % 2 == 1 and not learned, settings.hidden,
+                                      settings.activation, settings.classes, settings.scale_bound),
+                       *([Linear(features)] if learned else []),
+                       *(layer(settings.event_shape) for layer in norm)]
         return layers

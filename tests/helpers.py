@@ -40,6 +40,7 @@ FLOWS = {
     "realnvp-batchnorm": (MODELS["realnvp"], {"normalisation": "batchnorm"}),
     "realnvp-fixed": (MODELS["realnvp"], {"masks": "fixed"}),
     "realnvp-logistic": (MODELS["realnvp"], {"base": "logistic", "activation": "tanh"}),
+    "glow-fixed": (MODELS["glow"], {"mixing": "fixed"}),
     "glow-batchnorm": (MODELS["glow"], {"normalisation": "batchnorm"}),
     "glow-none": (MODELS["glow"], {"normalisation": "none", "activation": "elu"}),
 }

@@ -32,7 +32,10 @@ NAMES = [
     "cosine",
     "uniform_square",
 ]
-NOISY = [name for name in NAMES if target(name).noise_range is not None]
+#: Made for lessons, and not among those to choose from.
+LESSONS = ["stripes"]
+EVERY = [*NAMES, *LESSONS]
+NOISY = [name for name in EVERY if target(name).noise_range is not None]
 SHARP = ["checkerboard", "uniform_square"]
 
 
@@ -45,7 +48,7 @@ def noises(name):
     return [t.noise, 0.5 * (low + t.noise) if t.noise > 0 else 0.05, high]
 
 
-EVERY_NOISE = [(name, noise) for name in NAMES for noise in noises(name)]
+EVERY_NOISE = [(name, noise) for name in EVERY for noise in noises(name)]
 
 
 def plane(t):
@@ -73,10 +76,10 @@ NARROW = [name for name in NAMES if name not in ("gaussian", "banana", "cosine",
 
 def test_the_sixteen_names():
     assert targets() == tuple(NAMES)
-    assert all(target(name).name == name for name in NAMES)
+    assert all(target(name).name == name for name in EVERY)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_what_a_target_says_of_itself(name):
     t = target(name)
     assert isinstance(t, Target)
@@ -93,7 +96,7 @@ def test_what_a_target_says_of_itself(name):
     assert repr(t).startswith(f"target('{name}'")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_samples(name):
     t = target(name)
     x = t.sample(500, seed=3)
@@ -104,7 +107,7 @@ def test_samples(name):
     assert t.sample(1).shape == (1, 2)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_samples_leave_the_global_random_states_alone(name):
     torch.manual_seed(7)
     np.random.seed(7)
@@ -117,7 +120,7 @@ def test_samples_leave_the_global_random_states_alone(name):
     assert torch.equal(first, target(name).sample(10)), "the global seed must not matter"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_few_samples_are_as_spread_as_many(name):
     """scikit-learn's grids start at fixed points; a single sample must not be one of those."""
     t = target(name)
@@ -175,7 +178,7 @@ def chi_square_p_value(t, points, grid_points, area, cells=20):
     return chi2.sf(float(statistic), int(keep.sum()) - 1)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_samples_fill_the_cells_as_the_density_says(name):
     t = target(name)
     cells = 18 if name == "checkerboard" else 20
@@ -271,7 +274,7 @@ def test_the_entropy_is_computed_once(monkeypatch):
     assert target("moons") is target("moons", target("moons").noise)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_float32_agrees_with_float64(name):
     for noise in noises(name):
         t = target(name, noise)
@@ -281,7 +284,7 @@ def test_float32_agrees_with_float64(name):
         torch.testing.assert_close(single.double(), double, rtol=1e-4, atol=2e-4)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_shapes_and_types(name):
     t = target(name)
     x = t.sample(24)
@@ -296,7 +299,7 @@ def test_shapes_and_types(name):
     assert t.log_prob(x[:0]).shape == (0,)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_constants_follow_the_points_to_their_device(name):
     """The meta device, there on every machine, refuses to mix with tensors of another."""
     for noise in noises(name):
@@ -304,7 +307,7 @@ def test_constants_follow_the_points_to_their_device(name):
         assert target(name, noise).log_prob(x).device == x.device
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_gradient_against_differences(name):
     t = target(name, 0.2 if name in SHARP else None)
     x = t.sample(20, seed=6).double()
@@ -397,7 +400,7 @@ def test_many_points_do_not_need_much_memory(name, monkeypatch):
     torch.testing.assert_close(log_p[-100:], t.log_prob(x[-100:]))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_target_can_travel_to_another_process(name):
     t = target(name)
     copy = pickle.loads(pickle.dumps(t))

@@ -8,7 +8,7 @@ from sklearn.datasets import make_blobs
 from torch import Tensor
 
 from flowlab.data.mixture import log_mixture
-from flowlab.data.quadrature import entropy_near
+from flowlab.data.quadrature import entropy_near, panels
 from flowlab.data.target import Target, gaussian_entropy, square_window
 
 SHUFFLED = 1000  # scikit-learn spreads points evenly; fewer are taken from this many, shuffled
@@ -44,6 +44,49 @@ class Gaussian(Target):
 
     def _entropy(self) -> float:
         return gaussian_entropy(self.LENGTH, self.noise)
+
+
+class Stripes(Target):
+    """``1/3 sum_{c = -2, 0, 2} N(x; R (0, c), R diag(1.5², noise²) R^T)``, ``R`` by 45 degrees."""
+
+    name = "stripes"
+    title = "Tilted stripes"
+    description = "Three parallel stripes at 45 degrees: a lesson on which directions to mix."
+    default_noise = 0.2
+    noise_range = (0.05, 0.5)
+
+    LENGTH = 1.5
+    CENTRES = (-2.0, 0.0, 2.0)
+    ANGLE = math.pi / 4
+
+    def __init__(self, noise: float | None = None) -> None:
+        super().__init__(noise)
+        c, s = math.cos(self.ANGLE), math.sin(self.ANGLE)
+        self._axes = torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
+        self.limits = square_window((0, 0), (0, 0), 3 * self.LENGTH)
+
+    def _draw(self, n: int, seed: int) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        along, across = rng.standard_normal((2, n)) * [[self.LENGTH], [self.noise]]
+        across += rng.choice(self.CENTRES, size=n)
+        return np.column_stack((along, across)) @ self._axes.numpy().T
+
+    def _log_density(self, x: Tensor) -> Tensor:
+        along, across = (x @ self._axes.to(x)).unbind(1)
+        return (self._log_across(across) - 0.5 * (along / self.LENGTH).square()
+                - math.log(self.LENGTH * math.sqrt(2 * math.pi)))
+
+    def _log_across(self, across: Tensor) -> Tensor:
+        """Return the log-density across the stripes."""
+        distances = (across[:, None] - across.new_tensor(self.CENTRES)) / self.noise
+        return (-0.5 * distances.square()).logsumexp(1) - math.log(
+            len(self.CENTRES) * self.noise * math.sqrt(2 * math.pi))
+
+    def _entropy(self) -> float:
+        ends = max(self.CENTRES) + 8 * self.noise
+        across, weights = map(torch.from_numpy, panels(np.linspace(-ends, ends, 161)))
+        log_p = self._log_across(across)
+        return gaussian_entropy(self.LENGTH) - float((weights * log_p.exp() * log_p).sum())
 
 
 class Blobs(Target):

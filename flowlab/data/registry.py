@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from flowlab.data.boards import Checkerboard, UniformSquare
 from flowlab.data.curves import Moons, SCurve, Spiral, SwissRoll, TwoSpirals
-from flowlab.data.gaussians import EightGaussians, Gaussian, GridGaussians
+from flowlab.data.gaussians import EightGaussians, Gaussian, GridGaussians, Stripes
 from flowlab.data.own import Points, own
 from flowlab.data.pinwheel import Pinwheel
 from flowlab.data.rings import Circles, Rings
@@ -34,10 +34,12 @@ _TARGETS: dict[str, type[Target]] = {
         UniformSquare,
     )
 }
+#: Made for one lesson: known by name, and not among those to choose from.
+_LESSONS: dict[str, type[Target]] = {Stripes.name: Stripes}
 
 
 def targets() -> tuple[str, ...]:
-    """Return the names of all targets.
+    """Return the names of all targets to choose from.
 
     Returns
     -------
@@ -85,12 +87,13 @@ def target(name: str, noise: float | None = None) -> Target | Points:
         if noise is not None:
             raise ValueError("Own data have no noise level; leave the noise out.")
         return own(name)
-    if not isinstance(name, str) or name not in _TARGETS:
+    known = _TARGETS | _LESSONS
+    if not isinstance(name, str) or name not in known:
         raise ValueError(f"There is no target {shown(repr(name), 60)}; choose one of: "
                          f"{', '.join(_TARGETS)}.")
-    return _build(name, _TARGETS[name].check_noise(noise))
+    return _build(known[name], known[name].check_noise(noise))
 
 
 @lru_cache(maxsize=256)
-def _build(name: str, noise: float | None) -> Target:
-    return _TARGETS[name](noise)
+def _build(kind: type[Target], noise: float | None) -> Target:
+    return kind(noise)

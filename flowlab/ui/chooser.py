@@ -39,9 +39,12 @@ def choose(prefix: str) -> None:
         own = chosen.name
     album = chosen.name if _is_album(chosen) else own_data.newest_images()
     mine = [name for name in (own, album) if name]
-    _pictures(prefix, [*targets(), *images(), *mine], {chosen.name})
+    points = [*targets()]
+    if chosen.name not in {*points, *images(), *mine}:  # a lesson's, for as long as it is chosen
+        points.append(chosen.name)
+    _pictures(prefix, [*points, *images(), *mine], {chosen.name})
     with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
-        for name in targets():
+        for name in points:
             _tile(prefix, name)
     left, right = st.columns([1, 3], gap="xxsmall", vertical_alignment="center")
     with left:

@@ -1,4 +1,4 @@
-"""Links that open the app in a given state.
+"""Links that open the app in a given state, and the numbers that its lessons reach there.
 
 They are made from the settings by the app's own code, and read by it: what a page would complain
 about fails the build, so that a link cannot go stale.
@@ -8,12 +8,13 @@ from urllib.parse import urlencode
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from docutils.parsers.rst.states import Inliner
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from flowlab.ui import allowed, experiments, links, rivals
-from flowlab.ui.presets import BY_NAME, PRESETS
+from flowlab.ui.presets import BY_NAME, PRESETS, measured
 from models import RECIPES
 
 TOLD = ("hide", "lock", "title", "task")
@@ -115,9 +116,19 @@ class Experiments(SphinxDirective):
         return shown
 
 
+def number(role: str, raw: str, text: str, line: int, inliner: Inliner, options: dict | None = None,
+           content: list[str] | None = None) -> tuple[list[nodes.Node], list]:
+    """``:measured:`volume nice.kl .2f```: a lesson's number, and how it is written."""
+    lesson, name, style = text.split()
+    training, _, key = name.partition(".")
+    value = measured()[lesson][training]["numbers"][key]
+    return [nodes.Text(f"{value:{style}}")], []
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Add the directives, and the setting where the app is."""
     app.add_config_value("flowlab_app", "http://localhost:8501", "env")
     app.add_directive("app-link", AppLink)
     app.add_directive("experiments", Experiments)
+    app.add_role("measured", number)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
