@@ -135,6 +135,12 @@ class Progress:
         return bits_per_dimension(self.test_nll, self.flow.event_shape)
 
 
+def counts(numbers: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Completed epochs, completed batches of the next one, and the batches of an epoch."""
+    batches = numbers["steps"] // numbers["epochs"]
+    return numbers["epoch"], numbers["step"] - numbers["epoch"] * batches, batches
+
+
 def best_possible(numbers: Mapping[str, Any]) -> float | None:
     """The NLL of a run's test points under their true density; None where nobody knows it.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flowlab.live import Frame
 
-MOST = 100  # frames: one for each percent of a slider
+MOST = 100  # frames
 ROOM = 40_000_000  # bytes
 FEWEST = 8  # frames that stay however large they are
 

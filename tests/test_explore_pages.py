@@ -1,6 +1,7 @@
 """Exploring on the pages, by Streamlit's own test harness."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from limited import limited
 from test_pages import page, run, status, until
 
 from flowlab.explain import LOG_DET
-from flowlab.ui import inside
+from flowlab.ui import explore, inside
 from flowlab.ui.lab import lab
 from models import RECIPES
 
@@ -32,7 +33,7 @@ def values(app):
 
 
 def moment(app):
-    return next(s for s in app.slider if s.label == "Moment of the training")
+    return next(s for s in app.select_slider if s.label == "Moment of the training")
 
 
 def epoch(app):
@@ -43,13 +44,16 @@ def test_scrubbing_shows_an_earlier_moment_and_its_numbers():
     app = trained()
     assert epoch(app) == "epoch **12** of 12"
     newest = values(app)
-    moment(app).set_value(0.0)
+    frames = lab().frames(lab().find(app.session_state["realnvp.run"]))
+    assert len(moment(app).options) == len(frames) and moment(app).options[-1] == "newest"
+    assert all(re.fullmatch(r"epoch \d+(, batch \d+)?", name) for name in moment(app).options[:-1])
+    moment(app).set_value(frames[0].numbers["step"])
     run(app)
     first = lab().frames(lab().find(app.session_state["realnvp.run"]))[0]
     assert epoch(app) == f"epoch **{first.numbers['epoch']}** of 12"
     assert values(app)["Test NLL"] == f"{first.numbers['test_nll']:.3f} nats"
     assert values(app)["Test NLL"] != newest["Test NLL"] and "Finished" in status(app)
-    moment(app).set_value(100.0)
+    moment(app).set_value(explore.NEWEST)
     run(app)
     assert values(app) == newest
 
@@ -131,7 +135,7 @@ def test_a_fresh_flow_that_is_larger_than_allowed_is_not_built(monkeypatch):
     assert not app.error
 
 
-def test_layers_are_asked_of_a_training_under_way():
+def test_layers_and_an_early_moment_of_a_training_under_way():
     app = run(page("nice", epochs="9000", points="400", hidden="8,8", couplings="2"))
     app.button(key="nice.train").click()
     run(app)
@@ -145,6 +149,12 @@ def test_layers_are_asked_of_a_training_under_way():
         if lab().last(followed).layers == ("error", "grid", "samples"):
             break
     assert lab().last(followed).layers == ("error", "grid", "samples")
+    assert moment(app).value == explore.NEWEST  # though there are more moments by now
+    first = lab().frames(followed)[0].numbers["step"]
+    moment(app).set_value(first)
+    for _ in range(3):
+        run(app)
+        assert moment(app).value == app.session_state["nice.shown"]["step"] == first
     app.button(key="nice.stop").click()
     run(app)
     until(app, "Stopped")

@@ -13,8 +13,9 @@ from flowlab.figures import LAYERS, SHOWN
 from flowlab.figures.style import LIVE_SIZE
 from flowlab.limits import Exceeded
 from flowlab.live import Frame
+from flowlab.progress import counts
 from flowlab.recipe import source_of
-from flowlab.reel import history, nearest
+from flowlab.reel import MOST, history, nearest
 from flowlab.stills import Still, Undrawn
 from flowlab.ui import image, images, inside
 from flowlab.ui.inside import Subject
@@ -30,6 +31,7 @@ WAITING = "The picture is being drawn."
 REPLAY = 12.0  # seconds that a training takes to replay at speed 1
 LAYER = 1.2  # seconds from one layer to the next at speed 1
 CONTROLS = ("view", "layers", "place.", "x1.", "x2.", "img.")
+NEWEST = -1  # the moment's slider there follows a training under way; elsewhere it is at a step
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
 HELP = {"data": "data points over the samples", "samples": "points drawn from the model",
         "density": "the learned density by colour", "contours": "lines of equal learned density",
@@ -110,24 +112,29 @@ def moment(subject: Subject) -> int:
         st.session_state[f"{name}.scrubbed"] = subject.key
         if st.session_state.get(f"{name}.playing") == "training":
             _hold(name)
-        _put(name, "moment", 100.0)
+        _put(name, "moment", NEWEST)
         st.session_state.pop(f"{name}.pin", None)
     last = max(len(frames) - 1, 0)
     if st.session_state.get(f"{name}.playing") == "training":
         share = st.session_state[f"{name}.played"] + 100 * _elapsed(name) / REPLAY
         st.session_state[f"{name}.played"] = min(share, 100.0)
+        index = round(share / 100 * last)
+        st.session_state[f"{name}.reached"] = _moments(frames)[index]
         if share < 100:
-            return round(share / 100 * last)
+            return index
         _hold(name)
-    share = _got(name, "moment")
-    if share >= 100 or not frames:
+    step = _got(name, "moment")
+    if step == NEWEST or not frames:
         return last
-    pin = st.session_state.get(f"{name}.pin")
-    if pin is not None:  # a training goes on, and what was scrubbed to stays
-        return nearest(frames, pin)
-    index = round(share / 100 * last)
-    st.session_state[f"{name}.pin"] = frames[index].numbers["step"]
+    index = nearest(frames, st.session_state.setdefault(f"{name}.pin", step))
+    if _moments(frames)[index] != step:  # that frame is kept no longer
+        _put(name, "moment", _moments(frames)[index])
     return index
+
+
+def _moments(frames: list[Frame]) -> list[int]:
+    """The steps of the frames, and for the last one `NEWEST`."""
+    return [*(frame.numbers["step"] for frame in frames[:-1]), NEWEST]
 
 
 def picture(subject: Subject, index: int, alt: str, starting: bool = False) -> None:
@@ -220,23 +227,32 @@ def _time_slider(subject: Subject, index: int) -> None:
     name, frames = subject.name, subject.frames
     on = st.session_state.get(f"{name}.playing") == "training"
     play, slide, where, speed = st.columns([1.6, 4.6, 1.6, 1.6], vertical_alignment="bottom")
+    last = len(frames) - 1
     play.button("Hold" if on else "Replay", key=f"{name}.replay", width="stretch",
                 icon=":material/pause_circle:" if on else ":material/replay:",
-                disabled=len(frames) < 2, on_click=_toggle, args=(name, "training"),
+                disabled=last < 1, on_click=_toggle,
+                args=(name, "training", 0.0 if index >= last else 100 * index / last),
                 help="Show the training again from where the slider is; at its end, from the "
                 "start.")
     key, value = _key(name, "moment"), _default(name, "moment")
     if on:  # what the browser last heard of it must not count as the viewer's wish
-        key, value = f"{name}.replayed", None
-        st.session_state[key] = st.session_state[f"{name}.played"]
-    slide.slider("Moment of the training", 0.0, 100.0, value, 0.5, key=key, format="%.0f %%",
-                 disabled=on or len(frames) < 2, on_change=_scrub, args=(name,),
-                 help="100 % is the newest moment, and follows a training under way. Up to 100 "
-                 "moments are kept, most of them early, when the flow changes most.")
+        key, value = f"{name}.replayed", NEWEST
+        st.session_state[key] = st.session_state[f"{name}.reached"]
+    names = {NEWEST: "newest"} | {frame.numbers["step"]: _name(frame) for frame in frames[:-1]}
+    slide.select_slider("Moment of the training", list(dict.fromkeys(_moments(frames))), value,
+                        names.get, key=key, disabled=on or last < 1, on_change=_scrub,
+                        args=(name,), help="At its right end it follows a training under way. Up "
+                        f"to {MOST} moments are kept, most of them early, when the flow changes "
+                        "most.")
     speed.selectbox("Speed", SPEEDS, SPEEDS.index(1.0), key=f"{name}.speed",
                     persist_state="session", format_func=lambda x: f"× {x:g}",
                     help="Of replaying the training, and of playing the layers.")
     where.markdown(_when(frames, index))
+
+
+def _name(frame: Frame) -> str:
+    epoch, batch, _ = counts(frame.numbers)
+    return f"epoch {epoch}, batch {batch}" if batch else f"epoch {epoch}"
 
 
 def _when(frames: list[Frame], index: int) -> str:
@@ -266,7 +282,7 @@ def _flow_slider(subject: Subject) -> int:
     play, slide = st.columns([1.6, 7.8], vertical_alignment="bottom")
     play.button("Hold" if on else "Play", key=f"{name}.layerplay", width="stretch",
                 icon=":material/pause_circle:" if on else ":material/animation:",
-                on_click=_toggle, args=(name, "flow", key, count),
+                on_click=_toggle, args=(name, "flow", 0.0, key, count),
                 help="Move from latent space to data, layer by layer.")
     if on:
         key = f"{name}.passed"
@@ -303,15 +319,15 @@ def _elapsed(name: str) -> float:
     return min(now - before, 1.0) * st.session_state.get(f"{name}.speed", 1.0)
 
 
-def _toggle(name: str, what: str, key: str = "", count: int = 0) -> None:
+def _toggle(name: str, what: str, share: float = 0.0, key: str = "", count: int = 0) -> None:
     if st.session_state.get(f"{name}.playing") == what:
         _hold(name)
         return
     st.session_state[f"{name}.playing"] = what
     st.session_state[f"{name}.ticked"] = time.monotonic()
     if what == "training":
-        share = _got(name, "moment")
-        st.session_state[f"{name}.played"] = 0.0 if share >= 100 else share
+        st.session_state[f"{name}.played"] = share
+        st.session_state[f"{name}.reached"] = _got(name, "moment")
     else:
         place = st.session_state[key]
         st.session_state[f"{name}.way"] = 0.0 if place >= count else float(place)
@@ -326,7 +342,7 @@ def _hold(name: str) -> None:
     """Stop what plays, and leave its slider where it got to."""
     what = st.session_state.pop(f"{name}.playing", None)
     if what == "training":
-        _put(name, "moment", round(2 * st.session_state[f"{name}.played"]) / 2)
+        _put(name, "moment", st.session_state[f"{name}.reached"])
         st.session_state.pop(f"{name}.pin", None)
     elif what == "flow":
         st.session_state[st.session_state[f"{name}.rests"]] = int(st.session_state[f"{name}.way"])

@@ -25,6 +25,7 @@ def show(numbers: dict | None, begun: bool, images: Images | None, active: bool)
         Whether the run may still change.
     """
     rate = numbers["step"] / numbers["seconds"] if begun and numbers["seconds"] else None
+    rate = rate or None  # it diverged in its first epoch, and has the weights from before it
     left = (numbers["steps"] - numbers["step"]) / rate if rate else None
     if left and not active:  # it ended before its last epoch
         left = None

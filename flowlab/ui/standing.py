@@ -5,6 +5,7 @@ import streamlit as st
 from flowlab.jobs import Status
 from flowlab.jobs.waiting import sentence
 from flowlab.live import Frame
+from flowlab.progress import counts
 from flowlab.ui.lab import lab, owner
 from flowlab.ui.plain import plain
 from flowlab.ui.rights import FOREIGN
@@ -38,9 +39,9 @@ def show(status: Status, frame: Frame | None, foreign: bool, stale: str = "") ->
         text = (f"A flow trained before, for {numbers['epoch']} epochs: look at it, **Continue** "
                 "to train on, or **Train** a fresh one.")
     elif numbers and not text:
-        batches = numbers["steps"] // numbers["epochs"]
-        batch = numbers["step"] - numbers["epoch"] * batches
-        text = (f"Epoch **{numbers['epoch']}** of {numbers['epochs']}, batch {batch} of {batches}"
+        epoch, batch, batches = counts(numbers)
+        text = (f"Epoch **{epoch}** of {numbers['epochs']}"
+                + (f", batch {batch} of {batches}" if batch or status.active else "")
                 + (", compiled" if numbers.get("compiled") else ""))
     elif not text:
         text = "The flow before its first step. Press **Train**, or change anything at the left."
