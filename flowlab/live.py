@@ -304,7 +304,7 @@ class Film:
         if save:
             self.next_snapshot = begun + WEIGHTS_EVERY
         small = sum(p.nbytes for p in progress.flow.parameters()) <= SMALL_FLOW
-        png, numbers = b"", _numbers(progress)
+        png, numbers = b"", numbers_of(progress)
         if self.live or (last and picture):
             png = self._borrowed().take(progress.flow, self.history, numbers)
         packed = progress.flow.packed() if keep or (self.live and small) else b""
@@ -327,7 +327,8 @@ class Film:
         return time.perf_counter() - self.start
 
 
-def _numbers(progress: Progress) -> dict[str, Any]:
+def numbers_of(progress: Progress) -> dict[str, Any]:
+    """What a frame has of it."""
     return {f.name: getattr(progress, f.name) for f in fields(progress)
             if f.name not in ("flow", "recent")}
 

@@ -16,9 +16,10 @@ from torch import Tensor
 from flowlab.cameras import Camera, History
 from flowlab.flow import Flow
 from flowlab.jobs.engine import Engine, UnknownRun
-from flowlab.live import borrow, give_back
-from flowlab.recipe import build
+from flowlab.live import borrow, give_back, numbers_of
+from flowlab.recipe import build, source_of
 from flowlab.settings import RunSettings
+from flowlab.training import untrained
 
 KEPT = 64  # pictures; each may take 200 kB
 RETRY = 30.0  # seconds until what could not be drawn is tried again
@@ -59,14 +60,17 @@ class Still:
 def flow_of(model: type[Flow], settings: RunSettings, weights: dict[str, Tensor] | None,
             camera: Camera) -> Flow:
     """The flow with these weights, or a fresh one set by the camera's data; to look at only."""
-    on_cpu = settings.model_copy(
-        update={"training": settings.training.model_copy(update={"device": "cpu"})})
-    flow = build(model, on_cpu)
+    flow = build(model, _on_cpu(settings))
     if weights is None:
         camera.initialise(flow)
     else:
         flow.load_state_dict(weights)
     return flow.requires_grad_(False).eval()
+
+
+def _on_cpu(settings: RunSettings) -> RunSettings:
+    return settings.model_copy(
+        update={"training": settings.training.model_copy(update={"device": "cpu"})})
 
 
 def draw(still: Still) -> Generator[None, None, bytes]:
@@ -79,7 +83,15 @@ def draw(still: Still) -> Generator[None, None, bytes]:
     return png
 
 
-draw.quiet = True  # no run of anybody's
+def measure(still: Still) -> Generator[None, None, dict[str, Any]]:
+    """The numbers of the fresh flow, as its training knows them before its first step: a job."""
+    yield
+    settings = _on_cpu(still.settings)
+    return numbers_of(untrained(build(still.model, settings), source_of(settings.source),
+                                settings.training))
+
+
+draw.quiet = measure.quiet = True  # no run of anybody's
 
 
 class Studio:
@@ -93,10 +105,10 @@ class Studio:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._drawn: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._drawn: OrderedDict[Hashable, Any] = OrderedDict()
         self._failed: OrderedDict[Hashable, tuple[float, str]] = OrderedDict()
         self._jobs: dict[Hashable, str] = {}
-        self._wanted: dict[str, Hashable] = {}  # by whom: nobody looks at two pictures at once
+        self._wanted: dict[tuple, Hashable] = {}  # by whom: nobody looks at two pictures at once
         self._lock = threading.Lock()
 
     def picture(self, key: Hashable, still: Callable[[], Still], owner: str,
@@ -126,8 +138,13 @@ class Studio:
             png, _ = self._ask(key, still, owner)
         return png
 
-    def _ask(self, key: Hashable, still: Callable[[], Still],
-             owner: str) -> tuple[bytes | None, str]:
+    def numbers(self, key: Hashable, still: Callable[[], Still],
+                owner: str) -> dict[str, Any] | None:
+        """Those of the fresh flow, see `measure`, as `picture` has the picture; None until then."""
+        return self._ask(("numbers", key), still, owner, measure)[0]
+
+    def _ask(self, key: Hashable, still: Callable[[], Still], owner: str,
+             job: Callable = draw) -> tuple[Any, str]:
         with self._lock:
             self._collect()
             if key in self._drawn:
@@ -135,12 +152,12 @@ class Studio:
                 return self._drawn[key], ""
             if key in self._failed:
                 raise Undrawn(self._failed[key][1])
-            self._wanted[owner] = key
+            self._wanted[owner, job] = key
             if key not in self._jobs:
-                self._jobs[key] = self.engine.submit(draw, still(), owner)
-            for other, job in self._jobs.items():
-                if other not in self._wanted.values() and self.engine.status(job).position:
-                    self.engine.control(job, "stop")
+                self._jobs[key] = self.engine.submit(job, still(), owner)
+            for other, run_id in self._jobs.items():
+                if other not in self._wanted.values() and self.engine.status(run_id).position:
+                    self.engine.control(run_id, "stop")
             return None, self._jobs[key]
 
     def _collect(self) -> None:

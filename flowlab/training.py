@@ -26,7 +26,7 @@ from flowlab.parts import REVERSE_NOISE, SOME, Parts, generator
 from flowlab.progress import Progress, Recent
 from flowlab.settings import TrainingSettings
 
-__all__ = ["SCHEDULES", "Progress", "Snapshot", "TrainingSettings", "train"]
+__all__ = ["SCHEDULES", "Progress", "Snapshot", "TrainingSettings", "train", "untrained"]
 
 #: Points on which the inverse error is measured after every epoch.
 INVERSE_POINTS = 256
@@ -90,6 +90,13 @@ def train(flow: Flow, source: Any, settings: TrainingSettings, *,
     finally:
         with _gradients():
             run.close()
+
+
+def untrained(flow: Flow, source: Any, settings: TrainingSettings) -> Progress:
+    """Where a training of a fresh flow stands before its first step; arguments are `train`'s."""
+    with _gradients():
+        settings = settings.model_copy(update={"compiled": False})
+        return _Trainer(flow, source, settings, None)._progress(math.nan, 0)
 
 
 @contextmanager

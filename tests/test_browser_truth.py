@@ -106,6 +106,7 @@ def test_other_data_show_their_fresh_flow_and_the_last_run_is_one_click_away(ser
     assert "run=" not in page.url
     at_rest(page)
     expect(picture(page)).to_have_attribute("alt", re.compile("untrained flow"))
+    expect(page.get_by_test_id("stMetricValue").nth(1)).to_have_text(re.compile("nats"))
     says(page, "Two moons, and goes on")
     button(page, "Back to the last run").click()
     page.wait_for_url(under_way)

@@ -167,6 +167,23 @@ def test_a_flow_trained_before_is_shown_and_trained_on(name):
     assert second.id != first.id and second.continued
 
 
+def test_an_untrained_flow_has_the_numbers_that_its_training_begins_with():
+    app = run(page("nice", **SMALL | {"data": "circles"}))
+    for _ in range(600):
+        shown = {m.label: m.value for m in app.metric}
+        if shown["Test NLL"] != "–":
+            break
+        time.sleep(0.1)
+        run(app)
+    assert shown["Speed"] == shown["Time left"] == "–"
+    app.button(key="nice.train").click()
+    run(app)
+    until(app, "Finished")
+    begun = lab().frames(lab().find(app.session_state["nice.run"]))[0].numbers
+    assert shown["Test NLL"] == f"{begun['start_test_nll']:.3f} nats"
+    assert shown["Train NLL"] == f"{begun['start_train_nll']:.3f} nats"
+
+
 def test_step_on_a_fresh_page_trains_one_batch():
     app = run(page("nice", **SMALL))
     app.button(key="nice.step").click()

@@ -13,7 +13,7 @@ from flowlab.figures import SHOWN
 from flowlab.jobs import Local
 from flowlab.parts import Parts
 from flowlab.recipe import build, source_of
-from flowlab.stills import RETRY, Still, Studio, Undrawn, draw, flow_of
+from flowlab.stills import RETRY, Still, Studio, Undrawn, draw, flow_of, measure
 from realnvp import RealNVP, train_realnvp
 
 
@@ -29,8 +29,8 @@ def drawn(asked):
     return fresh.take(flow_of(asked.model, asked.settings, asked.weights, fresh), asked.history)
 
 
-def played(asked):
-    generator = draw(asked)
+def played(asked, job=draw):
+    generator = job(asked)
     assert next(generator) is None
     with pytest.raises(StopIteration) as end:
         next(generator)
@@ -79,6 +79,22 @@ def test_pictures_are_drawn_kept_dropped_and_tried_again(monkeypatch):
             ask("bad", "ann")
         monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + RETRY)
         assert ask("bad", "ann", 60) == drawn(still())
+
+
+@pytest.mark.parametrize("flat", [{"data": "moons"}, {"data": "table", "precision": "float64"},
+                                  {"data": "digits", "classes": 10},
+                                  {"data": "eight_gaussians", "objective": "reverse"}])
+def test_a_fresh_flow_is_measured_as_its_training_begins(flat):
+    if flat["data"] == "table":
+        rng = np.random.default_rng(0)
+        flat = flat | {"data": store.keep(rng.normal(size=(500, 3)).astype(np.float32))}
+    asked = still(3, **flat)
+    numbers = played(asked, measure)
+    first = next(train_realnvp.train(asked.settings, every="batch"))
+    assert numbers["step"] == numbers["epoch"] == 0 and numbers["steps"] == first.steps
+    for name in ("train_nll", "test_nll"):
+        assert numbers[name] == getattr(first, f"start_{name}")
+    assert (numbers["kl"] is None) == (first.kl is None)
 
 
 def test_a_lost_drawing_process_is_replaced(monkeypatch):

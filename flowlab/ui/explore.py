@@ -218,8 +218,27 @@ def training_picture(subject: Subject, index: int, patience: float) -> bytes | N
     # A run that waits looks like the fresh flow that the page has shown before it.
     about = subject.key if subject.frames else (subject.name, inside.fresh_key(subject.settings))
     key = about, subject.step(place), shown, appearance
-    page = st.session_state.setdefault("studio", secrets.token_hex(8))  # a visitor has many
-    return lab().studio.picture(key, still, page, patience)
+    return lab().studio.picture(key, still, _studio(), patience)
+
+
+def fresh_numbers(subject: Subject) -> dict | None:
+    """Those of the fresh flow, as its training would begin with them.
+
+    None until they are known; empty where they cannot be.
+    """
+    if _refusal(subject):
+        return {}
+    key = subject.name, inside.fresh_key(subject.settings)
+    try:
+        return lab().studio.numbers(
+            key, lambda: Still(subject.model, subject.settings, theme(), (), None, []), _studio())
+    except Undrawn:
+        return {}
+
+
+def _studio() -> str:
+    """Who asks for pictures: a visitor has many pages."""
+    return st.session_state.setdefault("studio", secrets.token_hex(8))
 
 
 def _time_slider(subject: Subject, index: int) -> None:

@@ -1,8 +1,9 @@
 """Train, watch and steer: the buttons, and the view that follows a run."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -315,16 +316,38 @@ def _live(view: View, plays: bool, waits: bool) -> None:
     numbers = frames[index].numbers if frames else None
     view.shown().update(key=subject.key, step=subject.step(index if frames else -1), theme=theme(),
                         layers=explore.layers(view.name))
-    metrics.show(numbers, begun, images.images_of(subject), status.active)
+    cells = st.container()
     explore.choices(subject)
     with st.container(key=f"{view.name}-{'old-' if view.differs else ''}picture"):
         starting = status.state == "running" and not frames
         explore.picture(subject, index, _alt(status, numbers, subject), starting)
+    with cells:  # after the picture, so that it is drawn before a fresh flow is measured
+        _numbers(subject, numbers, begun, status.active,
+                 view.run is not None and view.run.continued)
     explore.controls(subject, index)
     state = st.session_state[f"{view.name}.state"]
     moved = not plays and not status.active and view.offer() != view.shown()["offer"]
     if status.state != state or plays != explore.playing(view.name) or moved:
         st.rerun()  # buttons, and how often to look, depend on the state
+
+
+def _numbers(subject: Subject, numbers: dict | None, begun: bool, active: bool,
+             continued: bool) -> None:
+    """The row of numbers; before the first frame those of the fresh flow, once they are known."""
+    if numbers is None and not continued:
+        numbers = explore.fresh_numbers(subject)
+        if numbers is None:
+            st.fragment(_measured, run_every=explore.LOOK)(subject, count())
+            return
+    with st.container():  # as a fragment has one
+        metrics.show(numbers or None, begun, images.images_of(subject), active)
+
+
+def _measured(subject: Subject, looks: Iterator[int]) -> None:
+    numbers = explore.fresh_numbers(subject)
+    if next(looks) and numbers is not None:
+        st.rerun()  # which leaves this fragment out, and so ends its looks
+    metrics.show(numbers or None, False, images.images_of(subject), False)
 
 
 def _dress(run: Run, layers: tuple[str, ...]) -> None:
