@@ -44,8 +44,15 @@ def place(nodeid: str) -> tuple[int, str]:
     return len(FIRST), file
 
 
-def pytest_collection_modifyitems(items):
-    """Put what takes long first, so that all processes end at about the same time."""
+def pytest_collection_modifyitems(config, items):
+    """Put what takes long first, so that all processes end at about the same time.
+
+    Tests that train for minutes run only where they are asked for.
+    """
+    if "nightly" not in config.option.markexpr:
+        nightly = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=nightly)
+        items[:] = [item for item in items if item not in nightly]
     items.sort(key=lambda item: place(item.nodeid)[0])
 
 
