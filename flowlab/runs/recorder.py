@@ -209,7 +209,9 @@ class Recorder:
         if not status.active:
             outcome, reason = _outcome(status, run.frames)
             self._writer.end(run_id, outcome, reason, run.steered)
-            status = replace(status, state=outcome, message=reason)
+            # The engine's word, such as that a machine was lost, stands before the training's.
+            words = dict.fromkeys(filter(None, (status.message, reason)))
+            status = replace(status, state=outcome, message=" ".join(words))
         run.status = status
 
 
