@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import FuncNorm, PowerNorm
+from matplotlib.colors import Colormap, FuncNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
@@ -80,15 +80,7 @@ def density_image(axes: Axes, grid, limits, theme: Theme, highest: float) -> Axe
     matplotlib.image.AxesImage
         Its `set_data` takes another grid from `clean_grid`.
     """
-    return axes.imshow(
-        clean_grid(grid),
-        extent=limits,
-        origin="lower",
-        aspect="auto",
-        interpolation="bilinear",
-        cmap=theme.densities(),
-        norm=PowerNorm(GAMMA, 0, highest),
-    )
+    return _image(axes, grid, limits, theme.densities(), PowerNorm(GAMMA, 0, highest))
 
 
 def error_image(axes: Axes, grid, limits, theme: Theme, highest: float) -> AxesImage:
@@ -96,15 +88,14 @@ def error_image(axes: Axes, grid, limits, theme: Theme, highest: float) -> AxesI
 
     So errors of one per cent of `highest` are seen. The arguments are those of `density_image`.
     """
-    return axes.imshow(
-        clean_grid(grid),
-        extent=limits,
-        origin="lower",
-        aspect="auto",
-        interpolation="bilinear",
-        cmap=theme.errors(),
-        norm=FuncNorm((_signed_root, _signed_square), -highest, highest),
-    )
+    return _image(axes, grid, limits, theme.errors(),
+                  FuncNorm((_signed_root, _signed_square), -highest, highest))
+
+
+def _image(axes: Axes, grid, limits, colours: Colormap, norm: Normalize) -> AxesImage:
+    """Show a grid that spans a window."""
+    return axes.imshow(clean_grid(grid), extent=limits, origin="lower", aspect="auto",
+                       interpolation="bilinear", cmap=colours, norm=norm)
 
 
 def _signed_root(values) -> np.ndarray:
