@@ -4,10 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from flowlab.ui import menu
-from flowlab.ui.lab import lab
-from flowlab.ui.operating import about
-from flowlab.ui.visitor import welcome
+from flowlab.ui.app import menu
+from flowlab.ui.app.lab import lab
+from flowlab.ui.app.operating import about
+from flowlab.ui.app.visitor import welcome
 
 HERE = Path(__file__).parent
 

@@ -1,6 +1,6 @@
 """The page that compares models side by side on the same data."""
 
-from flowlab.ui import comparing
+from flowlab.ui.compare import page
 from models import RECIPES
 
-comparing.show(RECIPES)
+page.show(RECIPES)

@@ -1,5 +1,5 @@
 """The page of all runs that are kept."""
 
-from flowlab.ui import history
+from flowlab.ui import runs
 
-history.show()
+runs.show()

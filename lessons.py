@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from flowlab.flow import Flow
-from flowlab.recipe import source_of
-from flowlab.ui.lessons import FILE, TEMPLATES, Preset
+from flowlab.training.recipe import source_of
+from flowlab.ui.controls.lessons import FILE, TEMPLATES, Preset
 from models import RECIPES
 
 SAMPLES, SEED = 20_000, 0

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from flowlab import shipped, tiles
-from flowlab.cameras import PlaneCamera
-from flowlab.explain import Journey, sampling
+from flowlab.analysis.equations import Journey, sampling
 from flowlab.figures import TransportPicture
 from flowlab.figures.style import THEMES
+from flowlab.live import pretrained, thumbnails
+from flowlab.live.cameras import PlaneCamera
+from flowlab.live.pretrained import Shipped
 from flowlab.settings import RunSettings, TrainingSettings
-from flowlab.shipped import Shipped
 from models import RECIPES
 
 ROOT = Path(__file__).parent
@@ -44,13 +44,13 @@ def main() -> None:
     """Train all models and write all files."""
     torch.set_num_threads(1)
     for theme in THEMES:
-        tiles.sheet(theme).save(tiles.path(theme), lossless=True)
+        thumbnails.sheet(theme).save(thumbnails.path(theme), lossless=True)
     for name, recipe in RECIPES.items():
         weights, folder = ROOT / name / "images", ROOT / "static" / name
         weights.mkdir(exist_ok=True)
         folder.mkdir(exist_ok=True)
-        shipped.make(recipe, weights)
-        draw(name, shipped.load(recipe, weights), folder)
+        pretrained.make(recipe, weights)
+        draw(name, pretrained.load(recipe, weights), folder)
         for path in sorted([*weights.iterdir(), *folder.iterdir()]):
             print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
 

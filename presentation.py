@@ -7,8 +7,11 @@ import streamlit as st
 
 import models
 from flowlab.figures import style
-from flowlab.ui import addresses, explainer, image, metrics, training
-from flowlab.ui.lab import lab, theme
+from flowlab.ui import landing
+from flowlab.ui.app import addresses
+from flowlab.ui.app.lab import lab, theme
+from flowlab.ui.elements import image
+from flowlab.ui.model import metrics, training
 
 ROOT = Path(__file__).parent
 #: The flow that RealNVP's page opens with.
@@ -75,14 +78,14 @@ def change_of_variables() -> None:
                 "same with the Jacobian of the inverse, and a plus: its determinant is one over "
                 "this one.")
             strength = st.slider(
-                "How strongly the map stretches the middle", *explainer.STRENGTHS, 3.0, 0.1,
+                "How strongly the map stretches the middle", *landing.STRENGTHS, 3.0, 0.1,
                 key="stretch", persist_state="session",
                 help="The slope of the map at z = 0: at 1 nothing changes, above 1 the middle is "
                 "stretched, below 1 it is squeezed.")
             at = st.slider("The point to follow, z", -2.5, 2.5, 0.3, 0.1, key="follow",
                            persist_state="session", help="A place on the latent axis.")
         with st.container(width=PICTURE):
-            image.show(explainer.line_map(strength, at, theme()),
+            image.show(landing.line_map(strength, at, theme()),
                        f"A normal density under a map with slope {strength:.1f} in the middle, "
                        "and the density that it becomes; strips of equal probability keep their "
                        "colour.")
@@ -103,7 +106,7 @@ def two_directions() -> None:
             help="Forward follows fresh latent points and a square grid of latent space to the "
             "data; inverse follows points and a square grid of the data back.")
         generative = direction.startswith("Forward")
-        way = explainer.journey(WEIGHTS, generative)
+        way = landing.journey(WEIGHTS, generative)
         count = len(way.steps)
         position = st.slider(
             f"Layers passed: 0 is latent space, {count} is data space" if generative else
@@ -112,7 +115,7 @@ def two_directions() -> None:
     passed = math.ceil(position)
     stage = passed if generative else count - passed  # layers between latent space and the points
     layer = max(passed, 1) if generative else min(stage + 1, count)
-    image.show(explainer.transport(WEIGHTS, generative, position, theme()),
+    image.show(landing.transport(WEIGHTS, generative, position, theme()),
                f"{'Latent' if generative else 'Data'} points with {passed} of {count} layers "
                f"{'passed' if generative else 'undone'}, of a RealNVP trained on the moons.")
     step = way.steps[layer - 1]
@@ -165,7 +168,7 @@ def coupling() -> None:
 def maximum_likelihood() -> None:
     """What the training minimises, and what it cannot go below."""
     st.header("4 · Learning: maximum likelihood", anchor="maximum-likelihood")
-    facts = explainer.numbers(str(ROOT / "realnvp/images/start.json"))
+    facts = landing.numbers(str(ROOT / "realnvp/images/start.json"))
     st.markdown(
         "Training changes the networks until the data are as **probable** as can be: it minimises "
         "the average negative log-likelihood (NLL) of the model *q* over data from the true "
@@ -194,7 +197,7 @@ def three_models() -> None:
                 "flows that their pages open with.")
     for column, (name, (sentence, can, cannot, paper)) in zip(
             st.columns(3), MODELS.items(), strict=True):
-        facts = explainer.numbers(str(ROOT / f"{name}/images/start.json"))
+        facts = landing.numbers(str(ROOT / f"{name}/images/start.json"))
         title = models.MODELS[name].__name__
         with column, st.container(border=True, height="stretch"):
             st.subheader(title, anchor=False)

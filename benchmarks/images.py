@@ -56,9 +56,9 @@ def ours(minutes: float, seed: int, logit: bool):
 
     The learning rate follows the lab's default schedule, over the minutes there are.
     """
-    from flowlab.metrics import bits_per_dimension, nll
     from flowlab.settings import TrainingSettings
     from flowlab.training import SCHEDULES
+    from flowlab.training.metrics import bits_per_dimension, nll
     *_, validation, test = data()
     highest = TrainingSettings().learning_rate
     run = training(seed, logit, learning_rate=highest / 10)
@@ -101,9 +101,9 @@ def theirs(minutes: float, seed: int, logit: bool):
     import normflows as nf
     import torch
 
+    from flowlab.bijections import Logit
     from flowlab.data import dequantise
-    from flowlab.layers import Logit
-    from flowlab.metrics import bits_per_dimension
+    from flowlab.training.metrics import bits_per_dimension
     _, training, validation, test = data()
     torch.manual_seed(seed)
     priors, flows, merges = [], [], []

@@ -343,7 +343,7 @@ def worked(log: Path) -> dict[str, float]:
 
 
 def _address(png: bytes) -> bytes:
-    from flowlab.ui.image import address
+    from flowlab.ui.elements.image import address
     return address(png).encode()
 
 

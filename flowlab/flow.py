@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from flowlab import files
-from flowlab.base import LOG_PROB, SAMPLE
-from flowlab.bijection import Bijection
-from flowlab.layers import fused, reshape
-from flowlab.layers.elementwise import Standardise
-from flowlab.layers.images import Logit
+from flowlab.bijections import fused, multiscale
+from flowlab.bijections.base import LOG_PROB, SAMPLE
+from flowlab.bijections.bijection import Bijection
+from flowlab.bijections.elementwise import Standardise
+from flowlab.bijections.images import Logit
 from flowlab.settings import FlowSettings, shown
 
 __all__ = ["Bijection", "Flow", "FlowDistribution"]
@@ -79,7 +79,7 @@ class Flow(Bijection):
         units = Standardise(shape if len(shape) == 1 else (shape[0], 1, 1))
         self.layers = nn.ModuleList([*self.build(self.settings), units, *last])
         self._units = -1 - len(last)
-        self._compose = fused.compose if len(shape) == 1 else reshape.compose
+        self._compose = fused.compose if len(shape) == 1 else multiscale.compose
 
     def build(self, settings: FlowSettings) -> list[Bijection]:
         """The model's layers in generative order; every model writes this one method."""
@@ -184,7 +184,7 @@ class Flow(Bijection):
         z = self._points(z)
         context = self._classes(context, z.shape[0])
         if len(self.event_shape) > 1:
-            return reshape.trace(self.layers, z, context)
+            return multiscale.trace(self.layers, z, context)
         points = [z]
         for layer in self.layers:
             points.append(layer.forward(points[-1], context)[0])
@@ -199,7 +199,7 @@ class Flow(Bijection):
         """
         if len(self.event_shape) == 1:
             return torch.zeros(self.event_shape, dtype=torch.long)
-        return reshape.scales(self.layers, self.event_shape)
+        return multiscale.scales(self.layers, self.event_shape)
 
     def distribution(self, context: Tensor | int | None = None) -> "FlowDistribution":
         """The flow as a ``torch.distributions.Distribution``, for one class where it has classes.
@@ -222,7 +222,7 @@ class Flow(Bijection):
         stride = -(-len(x) // INITIAL_POINTS)
         x, context = x[::stride], None if context is None else context[::stride]
         if len(self.event_shape) > 1:
-            return reshape.initialise(reversed(self.layers), x, context)
+            return multiscale.initialise(reversed(self.layers), x, context)
         waits = [type(layer).initialise is not Bijection.initialise for layer in self.layers]
         if any(waits):  # nearer the base than the last of these there is nothing to set
             for layer in reversed(self.layers[waits.index(True):]):

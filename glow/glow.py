@@ -2,9 +2,9 @@
 
 from typing import ClassVar, Literal
 
-from flowlab.bijection import Bijection
+from flowlab.bijections import ActNorm, AffineCoupling, BatchNorm, Linear
+from flowlab.bijections.bijection import Bijection
 from flowlab.flow import Flow
-from flowlab.layers import ActNorm, AffineCoupling, BatchNorm, Linear
 from flowlab.settings import MultiScaleSettings, setting
 from glow.multi_scale import multi_scale
 

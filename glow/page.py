@@ -1,10 +1,10 @@
 """Glow's page."""
 
-from flowlab.explain import Step
-from flowlab.ui import model_page
+from flowlab.analysis.equations import Step
+from flowlab.ui.model import page
 from glow import train_glow
 
-model_page.show(
+page.show(
     train_glow, "Glow",
     "Each step **normalises, mixes and couples**: ActNorm sets the scale, a learned invertible "
     "matrix mixes the coordinates, an affine coupling stretches and moves one of them.",

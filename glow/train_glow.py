@@ -7,9 +7,9 @@ import sys
 from collections.abc import Generator
 from typing import Literal
 
-from flowlab import cli, recipe
+from flowlab.commands import train as cli
 from flowlab.settings import RunSettings, TrainingSettings
-from flowlab.training import Progress, Snapshot
+from flowlab.training import Progress, Snapshot, recipe
 from glow.glow import Glow, GlowSettings
 
 MODEL = Glow

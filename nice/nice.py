@@ -3,9 +3,9 @@
 import math
 from typing import Literal
 
-from flowlab.bijection import Bijection
+from flowlab.bijections import FLAT, AdditiveCoupling, Scaling, at
+from flowlab.bijections.bijection import Bijection
 from flowlab.flow import Flow
-from flowlab.layers import FLAT, AdditiveCoupling, Scaling, at
 from flowlab.settings import CouplingSettings, setting
 
 

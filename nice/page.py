@@ -1,10 +1,10 @@
 """NICE's page."""
 
-from flowlab.explain import Step
-from flowlab.ui import model_page
+from flowlab.analysis.equations import Step
+from flowlab.ui.model import page
 from nice import train_nice
 
-model_page.show(
+page.show(
     train_nice, "NICE",
     "Each layer moves one coordinate by an amount computed from the other: easy to undo, and "
     "**volume stays what it was**. One scaling stretches each axis by its own factor, the same "

@@ -3,8 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flowlab.bijection import Bijection
-from flowlab.layers import (
+from flowlab.bijections import (
     ActNorm,
     BatchNorm,
     ChannelCoupling,
@@ -13,7 +12,8 @@ from flowlab.layers import (
     TopPrior,
     at,
 )
-from flowlab.networks import ResidualNet
+from flowlab.bijections.bijection import Bijection
+from flowlab.bijections.networks import ResidualNet
 
 if TYPE_CHECKING:
     from realnvp.real_nvp import RealNVPSettings

@@ -1,10 +1,10 @@
 """RealNVP's page."""
 
-from flowlab.explain import Step
-from flowlab.ui import model_page
+from flowlab.analysis.equations import Step
+from flowlab.ui.model import page
 from realnvp import train_realnvp
 
-model_page.show(
+page.show(
     train_realnvp, "RealNVP",
     "Each layer **stretches and moves** one coordinate by amounts computed from the other. So it "
     "can press points together here and spread them there, and density follows.",

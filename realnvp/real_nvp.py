@@ -2,9 +2,9 @@
 
 from typing import ClassVar, Literal
 
-from flowlab.bijection import Bijection
+from flowlab.bijections import AffineCoupling, BatchNorm
+from flowlab.bijections.bijection import Bijection
 from flowlab.flow import Flow
-from flowlab.layers import AffineCoupling, BatchNorm
 from flowlab.settings import MultiScaleSettings, setting
 from realnvp.multi_scale import multi_scale
 

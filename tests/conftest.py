@@ -101,7 +101,7 @@ def pytest_runtest_teardown(item, nextitem):
             nextitem, "fixturenames", ()):
         import streamlit as st
 
-        from flowlab.ui.lab import lab
+        from flowlab.ui.app.lab import lab
         lab().close()
         st.cache_resource.clear()
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlab import Bijection
-from flowlab.layers import (
+from flowlab.bijections import (
     ActNorm,
     AdditiveCoupling,
     AffineCoupling,

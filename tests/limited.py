@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flowlab.limits import PREFIX, limits
+from flowlab.server.limits import PREFIX, limits
 
 
 @contextmanager

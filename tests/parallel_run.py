@@ -9,9 +9,8 @@ from unittest import mock
 import torch
 from safetensors.torch import save_file
 
-from flowlab import parallel
 from flowlab.settings import TrainingSettings
-from flowlab.training import train
+from flowlab.training import distributed, train
 from realnvp import RealNVP
 
 torch.set_num_threads(1)
@@ -19,7 +18,7 @@ torch.manual_seed(0)
 flow = RealNVP(event_shape=(1, 4, 4), hidden_channels=4, blocks=1).double()
 points = torch.randn(27, 1, 4, 4, generator=torch.Generator().manual_seed(1))
 gradients = []
-average = parallel.average
+average = distributed.average
 
 
 def watched(value, own, whole):
@@ -29,7 +28,7 @@ def watched(value, own, whole):
 
 
 settings = TrainingSettings(epochs=2, batch_size=7, test_fraction=0.2)
-with parallel.group("cpu") as rank, mock.patch("flowlab.parallel.average", watched):
+with distributed.group("cpu") as rank, mock.patch("flowlab.training.distributed.average", watched):
     last = list(train(flow, points, settings))[-1]
 if rank == 0:
     save_file({**last.snapshot.weights, "gradient": gradients[0]}, sys.argv[1])

@@ -13,7 +13,7 @@ from ray.cluster_utils import Cluster
 
 from flowlab.jobs import Ray
 from flowlab.runs import Recorder, Store
-from flowlab.sweep import Sweep, SweepSettings
+from flowlab.studies.sweep import Sweep, SweepSettings
 from models import RECIPES
 
 POINTS, STEPS, PAUSE = 8, 10, 0.2

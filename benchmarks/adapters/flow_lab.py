@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from adapters.common import HIDDEN, LAYERS, Torch
-from flowlab.compiling import refusal
 from flowlab.training import TrainingSettings, train
+from flowlab.training.compiling import refusal
 from glow import Glow
 from nice import NICE
 from realnvp import RealNVP

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowlab.data.drawn import CORNER, Drawing
 from flowlab.data.store import columns_of, load
-from flowlab.data.target import Target, check_draw, square_window
+from flowlab.data.targets.target import Target, check_draw, square_window
+from flowlab.data.uploads.drawing import CORNER, Drawing
 
 _SHOWN = (0.2, 99.8)  # percent of the points between these lie in the window
 _UNLIKE = 4.0  # columns whose spreads differ more are shown at different scales

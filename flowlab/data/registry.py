@@ -2,15 +2,15 @@
 
 from functools import lru_cache
 
-from flowlab.data.boards import Checkerboard, UniformSquare
-from flowlab.data.curves import Moons, SCurve, Spiral, SwissRoll, TwoSpirals
-from flowlab.data.gaussians import EightGaussians, Gaussian, GridGaussians, Stripes
 from flowlab.data.own import Points, own
-from flowlab.data.pinwheel import Pinwheel
-from flowlab.data.rings import Circles, Rings
 from flowlab.data.store import is_own
-from flowlab.data.target import Target
-from flowlab.data.warped import Banana, Cosine, Funnel
+from flowlab.data.targets.boards import Checkerboard, UniformSquare
+from flowlab.data.targets.curves import Moons, SCurve, Spiral, SwissRoll, TwoSpirals
+from flowlab.data.targets.gaussians import EightGaussians, Gaussian, GridGaussians, Stripes
+from flowlab.data.targets.pinwheel import Pinwheel
+from flowlab.data.targets.rings import Circles, Rings
+from flowlab.data.targets.target import Target
+from flowlab.data.targets.warped import Banana, Cosine, Funnel
 from flowlab.settings import shown
 
 _TARGETS: dict[str, type[Target]] = {

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from flowlab import files
-from flowlab.limits import MEGA, limits
+from flowlab.server.limits import MEGA, limits
 
 #: Names the folder; by default it is in the user's cache.
 VARIABLE = "FLOWLAB_OWN_DATA"
@@ -43,7 +43,7 @@ def keep(array: np.ndarray, columns: tuple[str, ...] = ()) -> str:
     ----------
     array : numpy.ndarray
         Float32 points, one a row; the uint8 weights of a picture, (rows, columns); uint8 images,
-        (n, height, width); or the corners of a drawing (`flowlab.data.drawn.CORNER`).
+        (n, height, width); or the corners of a drawing (`flowlab.data.uploads.drawing.CORNER`).
     columns : tuple of str
         Names of the columns of points, where they have any.
 

@@ -1,8 +1,11 @@
 """Pictures: numpy arrays in, matplotlib figures of a fixed size out."""
 
-from .canvas import png
-from .curves import loss_curves
-from .image_views import (
+from flowlab.figures.animated import animation
+from flowlab.figures.canvas import png
+from flowlab.figures.change_of_variables import change_of_variables
+from flowlab.figures.comparison import RivalsPicture
+from flowlab.figures.curves import loss_curves
+from flowlab.figures.image_views import (
     image_thumbnail,
     in_between,
     likelihood_histogram,
@@ -10,18 +13,15 @@ from .image_views import (
     samples_and_nearest,
     scale_anew,
 )
-from .images import ImagePicture, first_samples
-from .layers import LAYERS, SHOWN
-from .live import LivePicture, learned_density
-from .moving import animation
-from .pairs import PairPicture
-from .panels import grid_points
-from .rivals import RivalsPicture
-from .small import density_error, density_thumbnail, thumbnail
-from .stretch import change_of_variables
-from .sweeps import heat_map, parallel
-from .through import ThroughPicture
-from .transport import TransportPicture
+from flowlab.figures.images import ImagePicture, first_samples
+from flowlab.figures.inside import ThroughPicture
+from flowlab.figures.overlays import LAYERS, SHOWN
+from flowlab.figures.pairs import PairPicture
+from flowlab.figures.panels import grid_points
+from flowlab.figures.plane import LivePicture, learned_density
+from flowlab.figures.sweeps import heat_map, parallel
+from flowlab.figures.thumbnails import density_error, density_thumbnail, thumbnail
+from flowlab.figures.transport import TransportPicture
 
 __all__ = [
     "LAYERS",

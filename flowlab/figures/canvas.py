@@ -13,8 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from . import style
-from .style import Theme
+from flowlab.figures import style
+from flowlab.figures.style import Theme
 
 
 def blank(size: tuple[int, int], theme: Theme) -> Figure:

@@ -10,9 +10,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import offset_copy
 
-from . import style
-from .canvas import blank, panel, set_title, write
-from .style import Theme
+from flowlab.figures import style
+from flowlab.figures.canvas import blank, panel, set_title, write
+from flowlab.figures.style import Theme
 
 TITLE = "Loss: negative log-likelihood (nats)"
 REVERSE_TITLE = "Loss: reverse KL, KL(q‖p) (nats)"

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from . import style
-from .canvas import blank, panel, write
-from .style import Theme
-from .tiles import ink, lay, tiles, whole
+from flowlab.figures import style
+from flowlab.figures.canvas import blank, panel, write
+from flowlab.figures.mosaic import ink, lay, tiles, whole
+from flowlab.figures.style import Theme
 
 PAIRS = (7, 7)  # samples and their nearest images: columns, rows
 STRIP = 11  # images between two

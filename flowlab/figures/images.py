@@ -6,12 +6,12 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
-from . import style
-from .canvas import panel, write
-from .curves import Curves
-from .moving import Picture
-from .style import Theme
-from .tiles import gap, ink, lay, tiles, whole
+from flowlab.figures import style
+from flowlab.figures.animated import Picture
+from flowlab.figures.canvas import panel, write
+from flowlab.figures.curves import Curves
+from flowlab.figures.mosaic import gap, ink, lay, tiles, whole
+from flowlab.figures.style import Theme
 
 COLUMNS, ROWS = 10, 6  # of the samples
 BACK = 3  # rows below: data, what comes back, and the error

@@ -3,12 +3,12 @@
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from . import style
-from .canvas import panel, shortened, write
-from .curves import TITLE, Curves
-from .live import BELOW, RIGHT, SIDE, TOP
-from .moving import Picture
-from .panels import cloud, data_clouds, frame_limits, latent_circles, move_cloud
+from flowlab.figures import style
+from flowlab.figures.animated import Picture
+from flowlab.figures.canvas import panel, shortened, write
+from flowlab.figures.curves import TITLE, Curves
+from flowlab.figures.panels import cloud, data_clouds, frame_limits, latent_circles, move_cloud
+from flowlab.figures.plane import BELOW, RIGHT, SIDE, TOP
 
 MOST = 4  # coordinates that are shown; the first ones
 EDGE = 66  # pixels left of the pairs: longer numbers than those of a single plane

@@ -12,9 +12,9 @@ from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from . import style
-from .canvas import visible, window, write
-from .style import Theme
+from flowlab.figures import style
+from flowlab.figures.canvas import visible, window, write
+from flowlab.figures.style import Theme
 
 GAMMA = 0.5  # densities are shown by their square root, so that faint bridges and tails are seen
 MARKER = 4.2  # pixels of diameter, for a few thousand points on 400 pixels

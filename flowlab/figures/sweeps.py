@@ -8,9 +8,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from . import style
-from .canvas import blank, panel, write
-from .panels import colour_bar
+from flowlab.figures import style
+from flowlab.figures.canvas import blank, panel, write
+from flowlab.figures.panels import colour_bar
 
 FEW = 8  # different values of a setting up to which each gets a place of its own
 #: The less the better: the best stands out from the ground.

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.collections import LineCollection
 
-from . import style
-from .canvas import panel, write
-from .moving import Picture
+from flowlab.figures import style
+from flowlab.figures.animated import Picture
+from flowlab.figures.canvas import panel, write
 
 SIDE, TOP = 480, 56  # pixels
 LEFTS = (25, 560, 1095)

@@ -7,6 +7,6 @@ trained: a job is any generator function that can be imported.
 
 from flowlab.jobs.engine import ACTIONS, Engine, GoOn, Status, UnknownRun
 from flowlab.jobs.local import Local
-from flowlab.jobs.ray import Ray
+from flowlab.jobs.ray.engine import Ray
 
 __all__ = ["ACTIONS", "Engine", "GoOn", "Local", "Ray", "Status", "UnknownRun"]

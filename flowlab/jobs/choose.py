@@ -4,8 +4,8 @@ import os
 
 from flowlab.jobs.engine import Engine
 from flowlab.jobs.local import Local
-from flowlab.jobs.ray import Ray
-from flowlab.limits import limits
+from flowlab.jobs.ray.engine import Ray
+from flowlab.server.limits import limits
 
 ENGINES = {"local": Local, "ray": Ray}
 
@@ -23,7 +23,8 @@ def engine(preload: tuple[str, ...] = (), workers: int | None = None) -> Engine:
     preload : tuple of str
         Modules that workers import before their first run.
     workers : int or None
-        How many runs go on at once; as many as `flowlab.limits` says, or as cores, by default.
+        How many runs go on at once; as many as `flowlab.server.limits` says, or as cores, by
+        default.
 
     Raises
     ------

@@ -3,8 +3,8 @@
 import atexit
 import os
 
-from flowlab.jobs.desk import Desk, refuse_in_worker
 from flowlab.jobs.pool import Pool
+from flowlab.jobs.queued import Desk, refuse_in_worker
 
 
 def cores() -> int:

@@ -7,11 +7,11 @@ import time
 from collections import Counter
 from multiprocessing.connection import wait
 
-from flowlab.events import event
 from flowlab.jobs.engine import GoOn
-from flowlab.jobs.fair import Queue, Run
 from flowlab.jobs.process import Process, encode, reported
+from flowlab.jobs.queue import Queue, Run
 from flowlab.jobs.request import pickled
+from flowlab.server.log import event
 
 TICK = 0.1  # seconds between looks at deadlines and at processes that died without a word
 STILLBORN = 3  # workers in a row that die while they start, before giving up
@@ -36,7 +36,7 @@ class Pool:
     setup : tuple
         Further arguments of `Process`.
     seconds : float or None
-        As in `flowlab.jobs.fair.Queue`.
+        As in `flowlab.jobs.queue.Queue`.
     turn : float or None
         Seconds after which a run leaves its worker where another owner's waits.
     """

@@ -10,7 +10,7 @@ from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
 
-from flowlab.jobs.fair import Run
+from flowlab.jobs.queue import Run
 
 WORKER = Path(__file__).with_name("worker.py")
 MARK = "FLOWLAB_WORKER"  # set in the environment of every worker

@@ -5,10 +5,10 @@ for the disk; `pack` and `unpack` make one file of a run, and a run of a file.
 """
 
 from flowlab.runs.bundle import pack, unpack
-from flowlab.runs.kept import Epoch, Kept
+from flowlab.runs.direct import keep
 from flowlab.runs.recorder import Recorder
+from flowlab.runs.run import Epoch, Kept
 from flowlab.runs.store import Store
-from flowlab.runs.unwatched import keep
 from flowlab.runs.writer import Writer
 
 __all__ = ["Epoch", "Kept", "Recorder", "Store", "Writer", "keep", "pack", "unpack"]

@@ -18,14 +18,14 @@ from typing import Annotated, Any, Literal, Self
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from flowlab.data import zips
+from flowlab import zips
 from flowlab.figures import LAYERS, SHOWN
 from flowlab.files import FULL, is_full, is_newer
 from flowlab.files import read as read_tensors
 from flowlab.flow import FORMAT as FLOW_FORMAT
 from flowlab.flow import Flow
 from flowlab.live import Frame, Held
-from flowlab.reel import order, shared
+from flowlab.live.thinning import order, shared
 from flowlab.runs.database import FORMAT
 from flowlab.runs.store import NAME, Store
 from flowlab.settings import RunSettings, describe

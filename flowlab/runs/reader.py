@@ -14,9 +14,9 @@ from flowlab import files
 from flowlab.flow import FORMAT as FLOW_FORMAT
 from flowlab.flow import Flow
 from flowlab.live import Frame
-from flowlab.reel import order, shared
+from flowlab.live.thinning import order, shared
 from flowlab.runs.database import Database, default_folder
-from flowlab.runs.kept import Epoch, Kept
+from flowlab.runs.run import Epoch, Kept
 from flowlab.training import Snapshot
 
 PNG_END = b"IEND\xaeB`\x82"
@@ -108,7 +108,7 @@ class Reader:
 
     def moments(self, run_id: str, least: int = 0
                 ) -> tuple[list[sqlite3.Row], list[dict[str, Any]]]:
-        """The rows of a run's moments, sorted as `flowlab.reel.order` says, and their numbers.
+        """The rows of a run's moments, in `flowlab.live.thinning.order`, and their numbers.
 
         Those whose files have fewer than `least` bytes are left out.
         """

@@ -8,7 +8,7 @@ from typing import Any
 
 from flowlab.jobs import Engine, Status
 from flowlab.live import Frame
-from flowlab.reel import history, order, thinned
+from flowlab.live.thinning import history, order, thinned
 from flowlab.runs.store import Store
 from flowlab.runs.writer import Writer
 from flowlab.settings import RunSettings

@@ -15,12 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from flowlab import files
-from flowlab.events import event
-from flowlab.limits import MEGA, limits
 from flowlab.live import Frame
-from flowlab.reel import FEWEST, MOST, ROOM, dispensable
-from flowlab.runs.kept import COMPLETE, OWNER, epochs_of, strict_json, versions
+from flowlab.live.thinning import FEWEST, MOST, ROOM, dispensable
 from flowlab.runs.reader import Reader, file_of
+from flowlab.runs.run import COMPLETE, OWNER, epochs_of, strict_json, versions
+from flowlab.server.limits import MEGA, limits
+from flowlab.server.log import event
 from flowlab.settings import RunSettings
 
 BUDGET = 2_000_000_000  # bytes of all runs, where nothing else was chosen

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
-from flowlab.events import event
 from flowlab.files import is_full
 from flowlab.live import Frame, Held
-from flowlab.runs.kept import BEAT
+from flowlab.runs.run import BEAT
 from flowlab.runs.store import Store
+from flowlab.server.log import event
 from flowlab.settings import RunSettings
 
 NO_ROOM = ("The disk is full, or was for a while: not all pictures and weights of this run are "

@@ -10,15 +10,15 @@ from pydantic.fields import FieldInfo
 
 from flowlab.data import target, targets
 from flowlab.figures import png
-from flowlab.sweep import Sweep, SweepSettings
-from flowlab.sweep.work import MEASURES, counts, title
-from flowlab.ui import image
-from flowlab.ui.allowed import HIDDEN
-from flowlab.ui.copying import copyable
-from flowlab.ui.experiments import TITLES
-from flowlab.ui.lab import lab, owner, theme
-from flowlab.ui.plain import plain
-from flowlab.ui.visitor import visitor
+from flowlab.studies.sweep import Sweep, SweepSettings
+from flowlab.studies.sweep.work import MEASURES, counts, title
+from flowlab.ui.app.lab import lab, owner, theme
+from flowlab.ui.app.visitor import visitor
+from flowlab.ui.controls.experiments import TITLES
+from flowlab.ui.controls.validation import HIDDEN
+from flowlab.ui.elements import image
+from flowlab.ui.elements.copy import copyable
+from flowlab.ui.elements.escape import plain
 
 LOOK = 1.0  # seconds between two looks while a sweep is under way
 NONE = "–"

@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save
 
-from flowlab.checkpoint import FORMAT as CHECKPOINT
 from flowlab.flow import FORMAT as FLOW
 from flowlab.flow import Flow
 from flowlab.training import Snapshot
+from flowlab.training.checkpoint import FORMAT as CHECKPOINT
 from models import RECIPES
 
 ROWS = "\n".join(f"{i}.5,{i * i % 7},{-i}e-1" for i in range(14))

@@ -19,17 +19,18 @@ import numpy as np
 import runs_helpers as made
 import torch
 
-from flowlab.checkpoint import Snapshot
-from flowlab.data.albums import read_images
-from flowlab.data.drawn import Drawing, drawn
-from flowlab.data.grey import read_picture
-from flowlab.data.tables import is_stack, read_npy, read_text
+from flowlab.data.uploads.albums import read_images
+from flowlab.data.uploads.drawing import Drawing, drawn
+from flowlab.data.uploads.picture import read_picture
+from flowlab.data.uploads.table import is_stack, read_npy, read_text
 from flowlab.flow import Flow
 from flowlab.runs import Store, pack, unpack
 from flowlab.settings import RunSettings
-from flowlab.sweep import SweepSettings
-from flowlab.sweep.plan import points as points_of
-from flowlab.ui import allowed, finished, links, rivals
+from flowlab.studies.sweep import SweepSettings
+from flowlab.studies.sweep.plan import points as points_of
+from flowlab.training.checkpoint import Snapshot
+from flowlab.ui.compare import controls, runs
+from flowlab.ui.controls import links, validation
 from fuzz import corpus, mutate
 from models import RECIPES
 
@@ -109,7 +110,7 @@ class _Lab:
 
 def feed_address(address: tuple[str, dict[str, str]]) -> bool:
     page, texts = address
-    finished.lab = _lab
+    runs.lab = _lab
     lesson, complaints = links.read({n: t for n, t in texts.items() if n in links.PARAMETERS},
                                     ("masks",))
     assert len(lesson.title) <= links.TITLE and len(lesson.task) <= links.TASK
@@ -117,12 +118,12 @@ def feed_address(address: tuple[str, dict[str, str]]) -> bool:
     if "run" in texts:
         store().get(texts["run"])
     if page == "compare":
-        comparison, more = rivals.read(told, RECIPES)
-        again, none = rivals.read(comparison.texts(), RECIPES)
+        comparison, more = controls.read(told, RECIPES)
+        again, none = controls.read(comparison.texts(), RECIPES)
         assert again.model_dump(exclude={"models"}) == comparison.model_dump(exclude={"models"})
     else:
-        settings, more = allowed.read(RECIPES[page].Run, told)
-        again, none = allowed.read(RECIPES[page].Run, settings.texts())
+        settings, more = validation.read(RECIPES[page].Run, told)
+        again, none = validation.read(RECIPES[page].Run, settings.texts())
         assert again == settings
     assert none == [], none
     if complaints + more:

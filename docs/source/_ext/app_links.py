@@ -13,8 +13,9 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from flowlab.ui import allowed, experiments, links, rivals
-from flowlab.ui.presets import BY_NAME, PRESETS, measured
+from flowlab.ui.compare import controls
+from flowlab.ui.controls import experiments, links, validation
+from flowlab.ui.controls.presets import BY_NAME, PRESETS, measured
 from models import RECIPES
 
 TOLD = ("hide", "lock", "title", "task")
@@ -30,7 +31,7 @@ def query(page: str, settings: dict[str, str], told: dict[str, str]) -> str:
     settings : dict of str
         As `RunSettings.from_texts` or `Comparison` reads them.
     told : dict of str
-        What a teacher adds, as `flowlab.ui.links.read` reads it.
+        What a teacher adds, as `flowlab.ui.controls.links.read` reads it.
 
     Raises
     ------
@@ -38,11 +39,11 @@ def query(page: str, settings: dict[str, str], told: dict[str, str]) -> str:
         With the page's complaints.
     """
     if page == "compare":
-        comparison, complaints = rivals.read(settings, RECIPES)
+        comparison, complaints = controls.read(settings, RECIPES)
         text = "?" + urlencode(comparison.texts(), safe=",:;=")
         complaints += [f"The page Compare knows no {name}." for name in told]
     else:
-        run, complaints = allowed.read(RECIPES[page].Run, settings)
+        run, complaints = validation.read(RECIPES[page].Run, settings)
         lesson, more = links.read(told, experiments.names(page))
         complaints += more
         text = links.address(run, lesson)

@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import nested_parse_with_titles
 
-from flowlab import cli
+from flowlab.commands import train
 from flowlab.settings import Settings
 
 WIDTH = 88  # columns of a command's help
@@ -123,8 +123,8 @@ class CommandHelp(SphinxDirective):
         name = self.arguments[0]
         recipe = import_module(name)
         self.env.note_dependency(recipe.__file__)
-        self.env.note_dependency(cli.__file__)
-        parser = recipe.parser() if hasattr(recipe, "parser") else cli.parser(recipe.Run, name)
+        self.env.note_dependency(train.__file__)
+        parser = recipe.parser() if hasattr(recipe, "parser") else train.parser(recipe.Run, name)
         parser.formatter_class = partial(argparse.HelpFormatter, width=WIDTH)
         text = parser.format_help()
         return [nodes.literal_block(text, text, language="text")]

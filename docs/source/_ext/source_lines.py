@@ -28,7 +28,7 @@ class Equation(SphinxDirective):
         .. equation::
            :name: affine
            :paper: RealNVP, eq. 5
-           :code: flowlab.layers.coupling.Coupling.forward
+           :code: flowlab.bijections.coupling.Coupling.forward
            :line: changed * log_scale.exp() + shift
 
            x_b = z_b \odot e^{s(z_a)} + t(z_a)

@@ -10,9 +10,9 @@ page takes one out of a trained flow, and checks everything the theory says of i
 import torch
 from matplotlib.figure import Figure
 
+from flowlab.bijections import AffineCoupling
 from flowlab.data import target
 from flowlab.figures import style
-from flowlab.layers import AffineCoupling
 from flowlab.training import TrainingSettings, train
 from realnvp import RealNVP
 

@@ -9,9 +9,9 @@ on images a 1×1 convolution. This page opens it.
 import torch
 from matplotlib.figure import Figure
 
+from flowlab.bijections import Linear
 from flowlab.data import target
 from flowlab.figures import style
-from flowlab.layers import Linear
 from flowlab.training import TrainingSettings, train
 from glow import Glow
 

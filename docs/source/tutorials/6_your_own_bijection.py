@@ -11,9 +11,9 @@ import torch
 from matplotlib.figure import Figure
 
 from flowlab import Bijection, Flow
+from flowlab.bijections import AffineCoupling
 from flowlab.data import target
 from flowlab.figures import grid_points, style
-from flowlab.layers import AffineCoupling
 from flowlab.settings import CouplingSettings
 from flowlab.training import TrainingSettings, train
 

@@ -6,10 +6,10 @@ Which model is better? One training of each gives two numbers, and one of them i
 page asks whether the difference means anything.
 """
 
-from flowlab.comparison import Comparison, finish, plan, table
-from flowlab.comparison.trial import GRID
 from flowlab.data import target
 from flowlab.figures import RivalsPicture, grid_points
+from flowlab.studies.comparison import Comparison, finish, plan, table
+from flowlab.studies.comparison.trial import GRID
 from models import RECIPES
 
 # %%
@@ -30,10 +30,10 @@ comparison = Comparison.model_validate({
 labels = comparison.labels({"nice": "NICE"})
 
 # %%
-# `flowlab.comparison.plan.plan` makes one training for each model, distribution and seed. A seed
-# changes everything that is left to chance: which points are drawn, where the weights start, the
-# order of the batches. All models with the same seed get the same points and are tested on the same
-# 10,000 fresh ones.
+# `flowlab.studies.comparison.plan.plan` makes one training for each model, distribution and seed. A
+# seed changes everything that is left to chance: which points are drawn, where the weights start,
+# the order of the batches. All models with the same seed get the same points and are tested on the
+# same 10,000 fresh ones.
 
 trials = plan(comparison, RECIPES)
 print(len(trials), "trainings, the first one:", trials[0].settings.training)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from flowlab.figures import heat_map
-from flowlab.sweep import SweepSettings, points
+from flowlab.studies.sweep import SweepSettings, points
 from models import RECIPES
 
 # %%

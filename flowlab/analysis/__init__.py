@@ -1,0 +1,1 @@
+"""What pictures are computed from: arrays of a flow, its densities, its layers."""

@@ -1,0 +1,196 @@
+"""What a flow on images makes of latents and of images, as arrays.
+
+Pixels are real numbers in grey levels: a whole number and the noise of `dequantise` upon it. All
+functions leave the flow as it is and track no gradients; classes are given as `Flow` takes them.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from sklearn.neighbors import KNeighborsClassifier
+from torch import Tensor
+
+from flowlab.data import Images, dequantise
+from flowlab.flow import Flow
+from flowlab.training.metrics import bits_per_dimension
+
+COUNT = 150  # images of each kind whose likelihood is measured
+#: The temperature at which samples are shown where no other is asked for (Glow, section 6).
+TEMPERATURE = 0.7
+NEIGHBOURS = 3
+LEARNED = 5000  # training images that a sample is compared with, at most
+TOGETHER = 1000  # images that are carried together; more would only take more memory
+
+
+@torch.no_grad()
+def samples(flow: Flow, latents: Tensor, temperature: float, context: Tensor | None = None
+            ) -> np.ndarray:
+    """Images from latents times the temperature, (n, height, width)."""
+    return _shown(flow.forward(temperature * latents, context)[0])
+
+
+def nearest(images: np.ndarray, pixels: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """The training image nearest to each image, by the root mean square over pixels.
+
+    Parameters
+    ----------
+    images : numpy.ndarray, shape (n, height, width)
+        Whole grey levels.
+    pixels : Tensor, shape (m, 1, height, width)
+        The training images.
+
+    Returns
+    -------
+    found : numpy.ndarray, shape (n, height, width)
+    distance : numpy.ndarray, shape (n,)
+        In grey levels.
+    """
+    ours, theirs = (torch.as_tensor(x).flatten(1).float() for x in (images, pixels))
+    distance, index = torch.cdist(ours, theirs).min(dim=1)
+    return _shown(pixels[index]), (distance / ours.shape[1] ** 0.5).numpy()
+
+
+def recognised(samples: np.ndarray, classes: Tensor, images: Images) -> int:
+    """How many samples look most like training images of the class asked for.
+
+    A classifier of three nearest neighbours decides, by the distance over all pixels.
+
+    Parameters
+    ----------
+    samples : numpy.ndarray, shape (n, height, width)
+        Pixels in grey levels.
+    classes : Tensor, shape (n,)
+        The class that was asked for of each.
+    images : Images
+        What the flow learned.
+    """
+    levels = np.clip(np.floor(np.nan_to_num(samples)), 0, images.grey_levels - 1)
+    found = _classifier(images).predict(levels.reshape(len(levels), -1))
+    return int((found == classes.cpu().numpy()).sum())
+
+
+@lru_cache(maxsize=4)
+def _classifier(images: Images) -> KNeighborsClassifier:
+    pixels, labels = images.part(test=False)
+    return KNeighborsClassifier(NEIGHBOURS).fit(
+        pixels[:LEARNED].flatten(1).numpy(), labels[:LEARNED].numpy())
+
+
+@torch.no_grad()
+def between(flow: Flow, ends: Tensor, places: Tensor, classes: Tensor | None = None) -> np.ndarray:
+    r"""Images on the straight line between two images' latents.
+
+    .. math:: x(t) = f\bigl((1 - t)\, f^{-1}(x_0) + t\, f^{-1}(x_1)\bigr)
+
+    (Glow, section 6). With classes, the first image's holds up to the middle, then the second's.
+
+    Parameters
+    ----------
+    flow : Flow
+    ends : Tensor, shape ``(2, *event_shape)``
+    places : Tensor, shape (n,)
+        t, from 0 to 1.
+    classes : Tensor, shape (2,), optional
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, height, width).
+    """
+    z, _ = flow.inverse(ends, classes)
+    t = places.to(z.dtype)[:, None, None, None]
+    context = None if classes is None else classes[(places > 0.5).long()]
+    return _shown(flow.forward((1 - t) * z[:1] + t * z[1:], context)[0])
+
+
+@torch.no_grad()
+def resampled(flow: Flow, x: Tensor, scale: int, draws: int, context: Tensor | None = None,
+              seed: int = 0) -> np.ndarray:
+    """Images whose latents of one scale are drawn anew, all others kept.
+
+    Parameters
+    ----------
+    flow : Flow
+    x : Tensor, shape ``(n, *event_shape)``
+    scale : int
+        As in `Flow.scales`: 0 is factored out first.
+    draws : int
+        How many times.
+    context : Tensor, shape (n,), optional
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (draws, n, height, width).
+    """
+    z, _ = flow.inverse(x, context)
+    anew = (flow.scales() == scale).to(z.device)
+    noise = torch.Generator(z.device).manual_seed(seed)
+    return np.stack([_shown(flow.forward(torch.where(
+        anew, flow.base_sample(len(x), noise), z), context)[0]) for _ in range(draws)])
+
+
+@dataclass(frozen=True)
+class Likelihoods:
+    """Bits per dimension of images that the flow was made for, and of others.
+
+    Attributes
+    ----------
+    bits : dict of str to numpy.ndarray
+        Of each kind of images, shape (n,); the test images first.
+    examples : dict of str to numpy.ndarray
+        The first images of each kind, whole grey levels, shape (n, height, width).
+    """
+
+    bits: dict[str, np.ndarray]
+    examples: dict[str, np.ndarray]
+
+
+def likelihoods(flow: Flow, images: Images, seed: int = 0, examples: int = 10) -> Likelihoods:
+    """What the flow thinks of test images, and of three kinds that look like none of them.
+
+    Constant images have one grey level each; in images of noise every pixel has any grey level
+    with the same probability; shuffled ones are test images with their pixels in another order.
+    """
+    random = torch.Generator().manual_seed(seed)
+    test = images.part(test=True)[0][:COUNT]
+    levels, shape = images.grey_levels, (len(test), *images.event_shape)
+    grey = torch.arange(len(test)) * levels // len(test)
+    order = torch.randperm(test[0].numel(), generator=random)
+    kinds = {
+        "test images": test,
+        "shuffled pixels": test.flatten(1)[:, order].reshape(shape),
+        "constant images": grey.to(torch.uint8)[:, None, None, None].expand(shape),
+        "noise": torch.randint(levels, shape, generator=random, dtype=torch.uint8),
+    }
+    bits, shown = {}, {}
+    for name, pixels in kinds.items():
+        x = dequantise(pixels, random).to(flow.device, flow.dtype)
+        bits[name] = -bits_per_dimension(log_prob(flow, x), flow.event_shape).cpu().numpy()
+        shown[name] = _shown(pixels[::-(-len(pixels) // examples)])
+    return Likelihoods(bits, shown)
+
+
+@torch.no_grad()
+def log_prob(flow: Flow, x: Tensor) -> Tensor:
+    r"""Log-density of images whose class is not known, shape (n,), in nats.
+
+    .. math:: \log p(x) = \log \frac1K \sum_{k=1}^K p(x \mid k)
+
+    with all K classes equally frequent; without classes it is `Flow.log_prob`.
+    """
+    classes = flow.settings.classes
+    contexts = [None] if classes == 0 else [
+        torch.full((TOGETHER,), k, device=x.device) for k in range(classes)]
+    parts = [torch.stack([flow.log_prob(part, None if c is None else c[:len(part)])
+                          for c in contexts]) for part in x.split(TOGETHER)]
+    return torch.cat(parts, dim=1).logsumexp(0) - np.log(len(contexts))
+
+
+def _shown(x: Tensor) -> np.ndarray:
+    """The images' only channel, as the picture takes it."""
+    return x[:, 0].cpu().numpy()

@@ -1,0 +1,240 @@
+"""What happens inside a flow, as arrays: between its layers, and at one point.
+
+Latent space is stage 0, and stage k is what the first k layers make of it; the last stage is the
+data's plane. All functions leave the flow as it is and track no gradients.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowlab.bijections.base import LOG_PROB
+from flowlab.flow import Flow
+
+LINES = 33  # of the grid of the latent plane, each way
+#: How far that grid reaches, for each base distribution: three standard deviations.
+REACH = {"normal": 3.0, "logistic": 5.4}
+
+
+def ways(flow: Flow, z: Tensor) -> np.ndarray:
+    """The ways of latent points through all layers.
+
+    Parameters
+    ----------
+    flow : Flow
+    z : Tensor, shape (n, 2)
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (layers + 1, n, 2), latent first.
+    """
+    with torch.no_grad():
+        return torch.stack(flow.trace(z)).cpu().numpy()
+
+
+def latent_grid(flow: Flow) -> np.ndarray:
+    """A square grid of the latent plane at every stage, (layers + 1, `LINES`, `LINES`, 2)."""
+    reach = REACH[flow.settings.base]
+    side = torch.linspace(-reach, reach, LINES, dtype=flow.dtype, device=flow.device)
+    return ways(flow, torch.cartesian_prod(side, side)).reshape(-1, LINES, LINES, 2)
+
+
+@torch.no_grad()
+def lift(flow: Flow, y: Tensor, stage: int) -> Tensor:
+    """Carry points of a stage to the data: through the layers after it.
+
+    Parameters
+    ----------
+    flow : Flow
+    y : Tensor, shape (n, 2)
+    stage : int
+        From 0 (latent) to the number of layers (data).
+    """
+    for layer in flow.layers[_checked(flow, stage):]:
+        y, _ = layer.forward(y)
+    return y
+
+
+@torch.no_grad()
+def pull(flow: Flow, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Pull data points back through all layers.
+
+    Parameters
+    ----------
+    flow : Flow
+    x : Tensor, shape (n, 2)
+
+    Returns
+    -------
+    stages : numpy.ndarray, shape (layers + 1, n, 2)
+        Where the points are, latent first, data last.
+    log_dets : numpy.ndarray, shape (layers, n)
+        log abs det of every layer in the generative direction, in nats.
+    """
+    stages, log_dets = [x], []
+    for layer in reversed(flow.layers):
+        z, log_det = layer.inverse(stages[-1])
+        stages.append(z)
+        log_dets.append(-log_det)
+    return (torch.stack(stages[::-1]).cpu().numpy(), torch.stack(log_dets[::-1]).cpu().numpy())
+
+
+@torch.no_grad()
+def density_at(flow: Flow, y: Tensor, stage: int) -> Tensor:
+    r"""The density that the first ``stage`` layers make of the base distribution.
+
+    .. math:: \log p_k(y) = \log p_Z(z) - \sum_{i=1}^{k} \log\left|\det
+              \frac{\partial f_i}{\partial y_{i-1}}\right|, \qquad
+              z = f_1^{-1} \circ \dots \circ f_k^{-1}(y)
+
+    Parameters
+    ----------
+    flow : Flow
+    y : Tensor, shape (n, 2)
+        Points of that stage.
+    stage : int
+        From 0 (latent) to the number of layers (data).
+
+    Returns
+    -------
+    Tensor, shape (n,)
+        In 1 / area.
+    """
+    total = torch.zeros(len(y), dtype=y.dtype, device=y.device)
+    for layer in reversed(flow.layers[:_checked(flow, stage)]):
+        y, log_det = layer.inverse(y)
+        total = total + log_det
+    return (LOG_PROB[flow.settings.base](y) + total).exp()
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A flow between its layers: points and a grid at every stage, and what each layer does.
+
+    Attributes
+    ----------
+    samples : numpy.ndarray, shape (layers + 1, n, 2)
+        Latent points on their way to the data.
+    data : numpy.ndarray, shape (layers + 1, m, 2)
+        Data points on their way to the latent space, told latent first too.
+    grid : numpy.ndarray, shape (layers + 1, rows, columns, 2)
+        As from `latent_grid`.
+    log_dets : numpy.ndarray, shape (layers,)
+        Mean over the samples of every layer's log abs det, generative direction, in nats.
+    log_density : numpy.ndarray, shape (layers + 1,)
+        Mean over the samples of the log-density at every stage, in nats.
+    """
+
+    samples: np.ndarray
+    data: np.ndarray
+    grid: np.ndarray
+    log_dets: np.ndarray
+    log_density: np.ndarray
+
+
+@torch.no_grad()
+def passage(flow: Flow, z: Tensor, x: Tensor) -> Passage:
+    """Carry latent points ``z`` (n, 2) and data points ``x`` (m, 2) through the flow."""
+    stages, log_dets = [z], []
+    for layer in flow.layers:
+        y, log_det = layer.forward(stages[-1])
+        stages.append(y)
+        log_dets.append(log_det.mean().item())
+    start = LOG_PROB[flow.settings.base](z).mean().item()
+    return Passage(torch.stack(stages).cpu().numpy(), pull(flow, x)[0], latent_grid(flow),
+                   np.array(log_dets), start - np.cumsum([0.0, *log_dets]))
+
+
+@dataclass(frozen=True)
+class Probe:
+    r"""One point of the data, seen through the flow.
+
+    Attributes
+    ----------
+    path : numpy.ndarray, shape (layers + 1, 2)
+        Where it is at every stage; its latent first, itself last.
+    jacobians : numpy.ndarray, shape (layers + 1, 2, 2)
+        ∂y_k/∂z at every stage k: the unit matrix first, the whole flow's Jacobian last.
+    log_dets : numpy.ndarray, shape (layers,)
+        log abs det of every layer there, generative direction, in nats.
+    log_base : float
+        Log-density of the latent in the base distribution, in nats.
+    """
+
+    path: np.ndarray
+    jacobians: np.ndarray
+    log_dets: np.ndarray
+    log_base: float
+
+    @property
+    def log_det(self) -> float:
+        """log abs det ∂x/∂z of the whole flow, in nats: the sum of the layers'."""
+        return float(self.log_dets.sum())
+
+    @property
+    def log_prob(self) -> float:
+        """Log-density of the point under the flow, in nats."""
+        return self.log_base - self.log_det
+
+    @property
+    def log_density(self) -> np.ndarray:
+        """The log-density at every stage on its way, shape (layers + 1,), in nats."""
+        return self.log_base - np.cumsum([0.0, *self.log_dets])
+
+
+def probe(flow: Flow, point: tuple[float, float]) -> Probe:
+    """Look at one point of the data's plane.
+
+    Parameters
+    ----------
+    flow : Flow
+        On points of the plane.
+    point : tuple of float
+
+    Raises
+    ------
+    ValueError
+        If the point is not two finite numbers, or the flow cannot bring it back to the latent
+        space in its precision.
+    """
+    x = torch.tensor([point], dtype=flow.dtype, device=flow.device)
+    if x.shape != (1, 2) or not x.isfinite().all():
+        raise ValueError(f"A point to look at is two finite numbers; got {point!r}.")
+    stages, log_dets = pull(flow, x)
+    with torch.no_grad():
+        log_base = LOG_PROB[flow.settings.base](torch.as_tensor(stages[0])).item()
+    if not all(np.isfinite(values).all() for values in (stages, log_dets, log_base)):
+        raise ValueError("This point is too far out for the flow: choose one nearer the data.")
+    jacobians = [torch.eye(2, dtype=flow.dtype, device=flow.device)]
+    for layer, y in zip(flow.layers, torch.as_tensor(stages[:-1]).to(flow.device), strict=True):
+        jacobian = torch.autograd.functional.jacobian(
+            lambda v, layer=layer: layer.forward(v)[0].sum(0), y).squeeze(1)
+        jacobians.append(jacobian @ jacobians[-1])
+    return Probe(stages[:, 0], torch.stack(jacobians).cpu().numpy(), log_dets[:, 0], log_base)
+
+
+def ellipse(centre: np.ndarray, jacobian: np.ndarray, radius: float, points: int = 73
+            ) -> np.ndarray:
+    """What a small circle around the latent becomes, to first order: an outline (points, 2).
+
+    Parameters
+    ----------
+    centre : array_like, shape (2,)
+    jacobian : array_like, shape (2, 2)
+    radius : float
+        Of the circle, in latent units.
+    points : int
+        Of the outline, the last one on the first.
+    """
+    angle = np.linspace(0, 2 * np.pi, points)
+    return np.asarray(centre) + radius * np.stack([np.cos(angle), np.sin(angle)], 1) @ np.asarray(
+        jacobian).T
+
+
+def _checked(flow: Flow, stage: int) -> int:
+    if not 0 <= stage <= len(flow.layers):
+        raise ValueError(f"The stage must be from 0 to {len(flow.layers)}; got {stage}.")
+    return stage

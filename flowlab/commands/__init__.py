@@ -1,0 +1,1 @@
+"""The command lines: training, sweeps, comparisons."""

@@ -1,0 +1,108 @@
+"""The command line: ``python -m flowlab.comparison --models "nice;realnvp" --data moons``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import ValidationError
+from tqdm import tqdm
+
+from flowlab.commands import outputs, train
+from flowlab.commands.stopping import INTERRUPTED, Stopping
+from flowlab.commands.train import fail
+from flowlab.data.uploads.files import is_file
+from flowlab.files import trouble, write
+from flowlab.jobs.choose import engine
+from flowlab.runs import Store
+from flowlab.settings import describe
+from flowlab.studies.comparison.contest import Contest
+from flowlab.studies.comparison.plan import Comparison
+
+
+def parser() -> argparse.ArgumentParser:
+    """One option for each setting of a comparison."""
+    p = argparse.ArgumentParser(
+        prog="python -m flowlab.comparison", description="Compare models without a browser: the "
+        "same settings and seeds give the same numbers as the page, timings excepted.")
+    p.add_argument("link", nargs="?", default="", help="the address of a comparison's page, whose "
+                   "settings are taken over; options go first")
+    p.add_argument("--csv", type=Path, metavar="FILE", help="write the table here")
+    p.add_argument("--latex", type=Path, metavar="FILE", help="write the table here, for LaTeX")
+    p.add_argument("--workers", type=int, metavar="N", help="trainings at a time; as many as cores "
+                   "by default")
+    p.add_argument("--recipes", default="models", metavar="MODULE", help="where the models are: a "
+                   "module with RECIPES. Default: models.")
+    train.add_leave_out(p)
+    for name, field in Comparison.model_fields.items():
+        p.add_argument(f"--{name}", default=argparse.SUPPRESS, metavar=train.metavar(field),
+                       help=train.help_text(field))
+    return p
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the comparison with a progress bar and print its table; returns the exit status."""
+    options = vars(parser().parse_args(arguments))
+    link, csv, latex, workers, recipes = (
+        options.pop(name) for name in ("link", "csv", "latex", "workers", "recipes"))
+    leave_out = options.pop("leave_out")
+    told = dict(parse_qsl(urlsplit(link).query)) if "?" in link else {}
+    told.pop("run", None)
+    recipes = import_module(recipes).RECIPES
+    try:
+        options = {"models": ";".join(recipes), **told, **options}
+        names = [name.strip() for name in options.get("data", "moons").split(",")]
+        outputs.check({"--csv": csv, "--latex": latex}, [Path(n) for n in names if is_file(n)])
+        options["data"] = ",".join(train.kept_file(name, leave_out) if is_file(name) else name
+                                   for name in names)
+        comparison = Comparison.model_validate(options)
+        store = Store()
+        with (engine(("flowlab.studies.comparison.trial",), workers) as runner,
+              Stopping() as stopping):
+            contest = Contest(runner, comparison, recipes, store).train()
+            with tqdm(total=len(contest.heats), unit="training") as bar:
+                contest.wait(told=lambda c: _follow(c, bar, stopping))
+            return report(contest, csv, latex, stopping)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except ValidationError as error:
+        return fail(describe(error))
+    except OSError as error:
+        return fail(trouble(error))
+    except ValueError as error:
+        return fail(str(error))
+
+
+def _follow(contest: Contest, bar: tqdm, stopping: Stopping) -> None:
+    """Move the progress bar, and stop all trainings when a signal has come."""
+    if stopping.signal:
+        contest.stop()
+    bar.update(contest.done - bar.n)
+
+
+def report(contest: Contest, csv: Path | None, latex: Path | None, stopping: Stopping) -> int:
+    """Print the table of what was measured and write the files; the exit status."""
+    results, kept = contest.table(), True
+    print(f"Kept: the page Compare opens it with ?run={contest.id}", file=sys.stderr)
+    if stopping.signal:
+        print(f"Stopped by {stopping.name}: this is what was measured before; the page Compare "
+              "trains what is missing.", file=sys.stderr)
+    print(results.text(), end="")
+    for sentence in contest.problems():
+        print(sentence)
+    for path, text in ((csv, results.csv), (latex, results.latex)):
+        if path:
+            content = text().encode()
+            done, there = outputs.deliver(partial(write, content=content), path)
+            print(f"table {done}")
+            kept = kept and there
+    if stopping.signal:
+        return stopping.status
+    return 0 if kept and len(contest.results()) == len(contest.heats) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

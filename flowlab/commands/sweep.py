@@ -1,0 +1,147 @@
+"""The command line of sweeps: ``python -m flowlab.sweep sweep.toml``.
+
+What is trained already is taken from the store of runs, so a sweep that was stopped goes on where
+it was. Models are those of the program's own ``models`` module.
+"""
+
+import argparse
+import importlib
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from flowlab.commands import outputs
+from flowlab.commands import train as cli
+from flowlab.commands.stopping import INTERRUPTED, Stopping
+from flowlab.commands.train import fail
+from flowlab.data.uploads.files import DEFAULT_SIDE, is_file
+from flowlab.figures import png
+from flowlab.files import trouble, write
+from flowlab.jobs.choose import engine
+from flowlab.runs import Recorder, Store
+from flowlab.studies.sweep.plan import SweepSettings
+from flowlab.studies.sweep.work import Sweep, counts
+
+LOOK = 0.3  # seconds between two looks
+PRELOAD = ("models", "flowlab.live")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    p = argparse.ArgumentParser(
+        prog="python -m flowlab.sweep", description="Train a model with many settings, as a TOML "
+        "file says. Points that are trained already are not trained again; stop it with Ctrl-C.")
+    p.add_argument("sweep", type=Path, metavar="TOML", help="the sweep: model, settings and sweep")
+    p.add_argument("--table", type=Path, metavar="CSV", help="write the table here; by default "
+                   "beside the sweep, with the ending .csv")
+    p.add_argument("--picture", type=Path, metavar="PNG", help="write the picture here; by default "
+                   "beside the sweep, with the ending .png")
+    p.add_argument("--workers", type=int, metavar="N", help="how many runs go on at once; by "
+                   "default as many as there are cores")
+    cli.add_leave_out(p)
+    p.add_argument("--dry", action="store_true", help="only say what there is to train")
+    return p
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do a sweep; returns 0, or 1 where a point failed or is left, or 2 for a wrong option."""
+    options = parser().parse_args(arguments)
+    recipes = importlib.import_module("models").RECIPES
+    table = options.table or options.sweep.with_suffix(".csv")
+    picture = options.picture or options.sweep.with_suffix(".png")
+    try:
+        settings = SweepSettings.read(options.sweep)
+        outputs.check({"--table": table, "--picture": picture},
+                      [options.sweep, *map(Path, _files(settings))])
+        settings = _with_files(settings, options.leave_out)
+        if settings.model not in recipes:
+            raise ValueError(f"There is no model {settings.model!r}: choose one of "
+                             f"{', '.join(recipes)}.")
+        sweep = Sweep(settings, recipes[settings.model], Store())
+        sweep.check()
+        done = counts(sweep.state())["complete"]
+        print(f"{len(sweep.points)} runs, {done} of them trained already.")
+        with Stopping() as stopping:
+            if not options.dry:
+                train(sweep, options.workers, stopping)
+            status = report(sweep, table, picture)
+            return stopping.status if stopping.signal else status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:
+        return fail(trouble(error))
+    except ValueError as error:
+        return fail(str(error))
+
+
+def _files(settings: SweepSettings) -> list[str]:
+    """The files that the sweep names as data."""
+    swept = settings.sweep.get("data", ())
+    named = [settings.settings.get("data"), *(swept if isinstance(swept, tuple) else ())]
+    return [name for name in named if isinstance(name, str) and is_file(name)]
+
+
+def _with_files(settings: SweepSettings, leave_out: str) -> SweepSettings:
+    """The sweep with the names of kept data in place of files."""
+    side = settings.settings.get("image_side", DEFAULT_SIDE)
+    side = side if type(side) is int else DEFAULT_SIDE
+    names = {path: cli.kept_file(path, leave_out, side) for path in dict.fromkeys(_files(settings))}
+    common, swept = dict(settings.settings), dict(settings.sweep)
+    if "data" in common:
+        common["data"] = names.get(common["data"], common["data"])
+    if isinstance(swept.get("data"), tuple):
+        swept["data"] = tuple(names.get(name, name) for name in swept["data"])
+    return settings.model_copy(update={"settings": common, "sweep": swept})
+
+
+def train(sweep: Sweep, workers: int | None, stopping: Stopping) -> None:
+    """Train what is left, with a progress bar, until the end or until a signal comes."""
+    with engine(PRELOAD, workers) as runner:
+        recorder = Recorder(runner, sweep.store)
+        left = sweep.start(recorder)
+        try:
+            with tqdm(total=len(left), unit="run", dynamic_ncols=True) as bar:
+                while left and not stopping.signal:
+                    time.sleep(LOOK)
+                    over = [run_id for run_id in left if recorder.done(run_id)]
+                    for run_id in over:
+                        recorder.forget(run_id)
+                        left.remove(run_id)
+                    bar.update(len(over))
+            if left:
+                print("Stopping: what is trained stays, and the same command goes on from here.")
+                recorder.stop(left)
+        finally:
+            recorder.close()
+
+
+def report(sweep: Sweep, table: Path, picture: Path) -> int:
+    """Write the table and the picture, and say where they are; the exit status."""
+    content = sweep.table().encode()
+    done, kept = outputs.deliver(partial(write, content=content), table)
+    where = [f"table {done}"]
+    figure = sweep.figure()
+    if figure is not None:
+        done, there = outputs.deliver(partial(write, content=png(figure)), picture)
+        where.append(f"picture {done}")
+        kept = kept and there
+    state = sweep.state()
+    complete = counts(state)["complete"]
+    print(f"{complete} of {len(state)} runs are trained: {', '.join(where)}")
+    for trained in state:
+        if trained.run is not None and trained.run.outcome == "failed":
+            print(f"{trained.run.name}: {trained.run.reason}")
+    measure = sweep.settings.measure
+    known = [(t.measure(measure), t.run) for t in state if t.measure(measure) is not None]
+    if known:
+        score, run = min(known, key=lambda pair: pair[0])
+        print(f"best {measure}: {score:.4f} nats, {run.name} (run {run.id})")
+    return 0 if complete == len(state) and kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,259 @@
+"""Command lines of the recipes: every setting is an option, made from the settings themselves."""
+
+import argparse
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from tqdm import tqdm
+
+from flowlab import runs
+from flowlab.commands import outputs
+from flowlab.commands.stopping import INTERRUPTED, Stopping
+from flowlab.data import store
+from flowlab.data.uploads import leaving
+from flowlab.data.uploads.files import DEFAULT_SIDE, is_file, keep_file
+from flowlab.files import read_text, trouble
+from flowlab.settings import RunSettings, describe
+from flowlab.training import Progress, Snapshot, distributed, epochs
+from flowlab.training.recipe import source_of
+
+
+def parser(run: type[RunSettings], name: str) -> argparse.ArgumentParser:
+    """An argument parser with one option for each setting of ``run``, grouped as on the page."""
+    p = argparse.ArgumentParser(
+        prog=f"python -m {name}", description=f"Train {run.model_fields['model'].default} without "
+        "a browser. Every option can also come from a run's JSON, by --settings.")
+    p.add_argument("--settings", type=Path, metavar="JSON", help="read settings from this file; "
+                   "options given beside it go first")
+    p.add_argument("--save", type=Path, metavar="FILE", help="write the trained flow here "
+                   "(safetensors)")
+    p.add_argument("--checkpoint", type=Path, metavar="FILE", help="write a checkpoint here after "
+                   "every epoch, and resume from it when it is there")
+    p.add_argument("--no-keep", dest="keep", action="store_false", help="do not keep the run "
+                   "among the others, where the app's list of runs shows it")
+    add_leave_out(p)
+    groups: dict[str, Any] = {}
+    for part in run.parts().values():
+        for field_name, field in part.model_fields.items():
+            heading = field.json_schema_extra["group"]
+            group = groups.setdefault(heading, p.add_argument_group(heading))
+            group.add_argument(f"--{field_name.replace('_', '-')}", dest=field_name,
+                               default=argparse.SUPPRESS, metavar=metavar(field),
+                               help=help_text(field))
+    return p
+
+
+def main(run: type[RunSettings], train: Callable[..., Generator[Progress]], name: str,
+         arguments: Sequence[str] | None = None) -> int:
+    """Train from the command line with a progress bar; returns the exit status."""
+    options = vars(parser(run, name).parse_args(arguments))
+    files = {key: options.pop(key) for key in ("settings", "save", "checkpoint")}
+    keep, leave_out = options.pop("keep"), options.pop("leave_out")
+    try:
+        data = options.get("data", "")
+        outputs.check({"--save": files["save"], "--checkpoint": files["checkpoint"]},
+                      [files["settings"], Path(data) if is_file(data) else None])
+        _keep_file(options, leave_out)
+        settings = _settings(run, options, files["settings"])
+        resume = None
+        if files["checkpoint"] and files["checkpoint"].is_file():
+            resume = Snapshot.load(files["checkpoint"])
+        with distributed.group(settings.training.device) as rank:
+            progresses = train(settings, every="batch", resume=resume)
+            if keep and rank == 0:
+                progresses = runs.keep(progresses, settings, continued=resume is not None)
+            with Stopping() as stopping:
+                return _Command(settings, files, rank, stopping).run(progresses)
+    except KeyboardInterrupt:
+        print("Stopped before the training began: there is nothing to save.")
+        return INTERRUPTED
+    except ValidationError as error:
+        return fail(describe(error))
+    except OSError as error:
+        return fail(trouble(error))
+    except ValueError as error:
+        return fail(str(error))
+
+
+def _settings(run: type[RunSettings], options: dict[str, str], file: Path | None) -> RunSettings:
+    """The settings of the options, and below them those of a file."""
+    settings = run.from_texts(options)
+    if file is None:
+        chosen = "epochs" in options or not store.is_own(settings.source.data)
+        return settings if chosen else _long_enough(settings)
+    text = read_text(file)
+    if not text.strip():
+        raise ValueError(f"{file} is empty: it should hold the JSON of a run's settings.")
+    try:
+        saved = run.model_validate_json(text)
+    except ValidationError as error:
+        raise ValueError(f"{file}: {describe(error)}") from error
+    given = {key: value for key, value in settings.flat().items() if key in options}
+    return run.from_flat({**saved.flat(), **given})
+
+
+def _keep_file(options: dict[str, str], leave_out: str) -> None:
+    """Where ``--data`` names a file, keep what it holds, and train on that."""
+    if not is_file(options.get("data", "")):
+        return
+    path, side = options["data"], options.get("image_side", str(DEFAULT_SIDE))
+    if not side.isdecimal():
+        raise ValueError(f"image_side is {side!r}, but it should be a whole number.")
+    options["data"] = kept_file(path, leave_out, int(side))
+
+
+def add_leave_out(p: argparse.ArgumentParser) -> None:
+    """Add the option that says what to leave out of a table."""
+    p.add_argument("--leave-out", default=",".join(leaving.DEFAULT), metavar="KIND[,KIND…]",
+                   help="what to leave out of a file with a table: index (a first column without "
+                   "a name that counts the rows), gaps (rows without a value), outliers (rows that "
+                   "stretch the scale), or nothing. Default: index.")
+
+
+def kept_file(path: str, leave_out: str, side: int = DEFAULT_SIDE) -> str:
+    """Keep what a file holds, print what there is to say about it, and return its name."""
+    name, sentences = keep_file(path, side, leave_out)
+    for sentence in sentences:
+        print(sentence)
+    return name
+
+
+def _long_enough(settings: RunSettings) -> RunSettings:
+    """The run with as many epochs as its own points need, which is printed."""
+    source = source_of(settings.source)
+    wanted = epochs.default(source, settings.training)
+    if wanted == settings.training.epochs:
+        return settings
+    settings = settings.from_flat(settings.flat() | {"epochs": wanted})
+    print(epochs.sentence(source, settings.training))
+    return settings
+
+
+class _Command:
+    """One training of the command line, which keeps what there is however it ends."""
+
+    def __init__(self, settings: RunSettings, files: dict[str, Path | None], rank: int,
+                 stopping: Stopping) -> None:
+        self.epochs, self.rank, self.stopping = settings.training.epochs, rank, stopping
+        # The first process speaks and writes for all.
+        self.save, self.checkpoint = ((files[name] if rank == 0 else None)
+                                      for name in ("save", "checkpoint"))
+        self.progress: Progress | None = None
+        self.unsaved: Snapshot | None = None  # the newest, where the checkpoint cannot be written
+
+    def run(self, progresses: Generator[Progress]) -> int:
+        """Train; the exit status."""
+        interrupted = False
+        try:
+            with closing(progresses):  # then the flow is as it was measured, also within an epoch
+                interrupted = self._pull(progresses)
+        except KeyboardInterrupt:
+            interrupted = True
+        except Exception:
+            self._keep("Failed")
+            raise
+        if self.progress is None and not interrupted:
+            return fail(f"The checkpoint has all {self.epochs} epochs already, or stopped early: "
+                        "ask for more with --epochs, or with --patience.")
+        if interrupted:
+            self._keep(f"Stopped by {self.stopping.name}")
+            return self.stopping.status
+        if self.rank == 0:
+            self._report()
+        kept = self._keep("")
+        return 1 if self.progress.outcome == "diverged" or not kept else 0
+
+    def _pull(self, progresses: Generator[Progress]) -> bool:
+        """Go on to the end, or until a signal comes; whether one came."""
+        bar = tqdm(total=self.epochs, unit="epoch", dynamic_ncols=True, disable=self.rank > 0)
+        with bar:
+            for self.progress in progresses:
+                if self.progress.snapshot is not None:
+                    bar.update(self.progress.epoch - bar.n)
+                    bar.set_postfix(_numbers(self.progress))
+                    self._snapshot(self.progress.snapshot)
+                if self.stopping.signal and self.progress.outcome == "running":
+                    return True
+        return False
+
+    def _snapshot(self, snapshot: Snapshot) -> None:
+        """Write the checkpoint; a full disk does not end the training."""
+        if self.checkpoint is None:
+            return
+        try:
+            snapshot.save(self.checkpoint)
+            self.unsaved = None
+        except OSError as error:
+            if self.unsaved is None:
+                tqdm.write(f"The checkpoint {self.checkpoint} cannot be written "
+                           f"({error.strerror}): the training goes on.", file=sys.stderr)
+            self.unsaved = snapshot
+
+    def _keep(self, how: str) -> bool:
+        """Save what there is, and say so in a line; whether it is where it was asked for."""
+        progress, kept = self.progress, True
+        where = []
+        if progress is None:
+            where.append("there is nothing to save")
+        elif self.save is not None:
+            done, kept = outputs.deliver(progress.flow.save, self.save)
+            where.append(done)
+        if self.unsaved is not None:
+            done, there = outputs.deliver(self.unsaved.save, self.checkpoint)
+            where.append(f"checkpoint {done}")
+            kept = kept and there
+        if how and progress is not None:
+            how += f" after {progress.epoch} of {self.epochs} epochs and {progress.step:,} steps"
+        if (how or where) and self.rank == 0:
+            print(": ".join(filter(None, (how, "; ".join(where)))))
+        return kept
+
+    def _report(self) -> None:
+        progress = self.progress
+        print(f"{progress.outcome} after epoch {progress.epoch} and {progress.seconds:.1f} s: "
+              f"test NLL {progress.test_nll:.4f} nats"
+              + (f", {progress.test_bits:.4f} bits per dimension" if _on_images(progress) else "")
+              + ("" if progress.kl is None else f", KL to the truth {progress.kl:.4f} nats"))
+        if progress.reason:
+            print(progress.reason)
+
+
+def _numbers(progress: Progress) -> dict[str, str]:
+    """What stands behind the progress bar."""
+    if _on_images(progress):
+        return {"train": f"{progress.train_bits:.3f}", "test": f"{progress.test_bits:.3f} bits/dim"}
+    return {"test_nll": f"{progress.test_nll:.3f} nats",
+            "kl": "unknown" if progress.kl is None else f"{progress.kl:.3f} nats"}
+
+
+def _on_images(progress: Progress) -> bool:
+    return progress.flow.settings.is_image
+
+
+def fail(sentence: str) -> int:
+    """Print what is wrong; the exit status."""
+    print(f"error: {sentence}", file=sys.stderr)
+    return 2
+
+
+def metavar(field: FieldInfo) -> str:
+    """What stands for a setting's value in the help of a command."""
+    if get_origin(field.annotation) is Literal:
+        return "|".join(map(str, get_args(field.annotation)))
+    if get_origin(field.annotation) is tuple:
+        return "N[,N…]"
+    return {int: "N", str: "NAME"}.get(field.annotation, "X")
+
+
+def help_text(field: FieldInfo) -> str:
+    """A setting's description, unit and default for the help of a command."""
+    unit = field.json_schema_extra["unit"]
+    default = field.default
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    text = field.description + (f" In {unit}." if unit else "")
+    return (text + ("" if default is None else f" Default: {shown}.")).replace("%", "%%")

@@ -1,0 +1,1 @@
+"""Readers of uploaded tables, pictures, images, drawings. Nothing is believed unchecked."""

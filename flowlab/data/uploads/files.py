@@ -1,0 +1,153 @@
+"""A user's file of any kind, by its name's ending."""
+
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from flowlab import zips
+from flowlab.data import store
+from flowlab.data.uploads import albums, leaving
+from flowlab.data.uploads.drawing import CORNER, read_drawing
+from flowlab.data.uploads.picture import read_picture
+from flowlab.data.uploads.table import Table, dimensions, is_of, is_stack, read_npy, read_text
+from flowlab.settings import shown
+
+TABLES = ("csv", "tsv", "txt", "npy", "npz")
+PICTURES = ("png", "jpg", "jpeg")
+DEFAULT_SIDE = 16  # pixels
+MAX_ARRAYS = 100  # in an NPZ
+HEADER = 2000  # bytes of an array that say its shape
+
+
+def ending(name: str) -> str:
+    """The ending of a file's name, in small letters and without its dot."""
+    return PurePath(name).suffix.lower().removeprefix(".")
+
+
+def read_table(content: bytes, kind: str) -> Table:
+    """Read a table from bytes; ``kind`` is the ending of its file's name.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, when that cannot be done.
+    """
+    return read_npy(content) if kind == "npy" else read_text(content)
+
+
+def opened(content: bytes, name: str) -> tuple[bytes, str, tuple[str, ...]]:
+    """Return a file's content, its kind by the name's ending, and sentences on what was chosen.
+
+    Of an NPZ, which is a zip of arrays, it is the one array that has the dimensions of points or
+    images, as an NPY.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, for an NPZ without such an array, or with several.
+    """
+    kind = ending(name)
+    if kind != "npz":
+        return content, kind, ()
+    broken = "The NPZ file is damaged: save it again with numpy.savez."
+    with zips.opened(content, MAX_ARRAYS, broken, "The NPZ file holds too many arrays: save one "
+                     "with numpy.save.") as archive:
+        arrays = {shown(e.filename.removesuffix(".npy")): e for e in archive.infolist()}
+        fit = [n for n, e in arrays.items()
+               if dimensions(zips.read(archive, e, HEADER, broken)) in (2, 3, 4)]
+        if len(fit) != 1 and len(arrays) != 1:
+            what = f"several ({shown(', '.join(fit))})" if fit else "none"
+            raise ValueError("The NPZ file should hold one array of points or images, and it holds "
+                             f"{what}: save that array with numpy.save.")
+        chosen = fit[0] if fit else next(iter(arrays))
+        array = zips.read(archive, arrays[chosen], albums.MAX_BYTES + 1, broken)
+    left = [n for n in arrays if n != chosen]
+    return array, "npy", (f"Read the array {chosen}" + (
+        f", and left out {shown(', '.join(left))}." if left else "."),)
+
+
+def is_drawing(content: bytes, kind: str) -> bool:
+    """Whether bytes are a drawing that was made here; ``kind`` is the ending of its file's name."""
+    return kind == "npy" and is_of(content, CORNER)
+
+
+def is_file(data: str) -> bool:
+    """Whether what the command line calls ``data`` is a file, not a distribution."""
+    return ending(data) in (*TABLES, *PICTURES, "zip")
+
+
+def read_file(path: str, side: int = DEFAULT_SIDE) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Read a table, a picture, or images from a file of this machine.
+
+    Parameters
+    ----------
+    path : str
+        A NumPy array (NPY, or alone in an NPZ) of three or four dimensions and a zip hold images.
+    side : int
+        Height and width that images get.
+
+    Returns
+    -------
+    tuple
+        Points, shape (rows, columns), float32; a picture's weights, uint8; images, shape
+        (n, side, side), uint8; or a drawing; and sentences on what was done to them.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, when the file cannot be used.
+    OSError
+        When there is no such file.
+    """
+    array, notes, _ = _read(path, side, leaving.Listed(leaving.DEFAULT))
+    return array, notes
+
+
+def keep_file(path: str, side: int = DEFAULT_SIDE, leave_out: str = ",".join(leaving.DEFAULT)
+              ) -> tuple[str, tuple[str, ...]]:
+    """Read a file as `read_file` does, and keep what it holds.
+
+    Parameters
+    ----------
+    path : str
+    side : int
+    leave_out : str
+        What to leave out of a table, as `flowlab.data.uploads.leaving.listed` reads it.
+
+    Returns
+    -------
+    tuple
+        The name of the data in the store; and sentences on what was done and could be done.
+    """
+    leave = leaving.listed(leave_out)
+    array, notes, names = _read(path, side, leave)
+    name = store.keep(array, names)
+    return name, (f"{path} is kept as {name}, the name it has in links and settings.", *notes,
+                  *leave.offers())
+
+
+def _read(path: str, side: int, leave: leaving.Listed
+          ) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
+    """What a file holds, sentences on it, and the names of its columns."""
+    with Path(path).open("rb") as file:
+        content = file.read(albums.MAX_BYTES + 1)
+    names: tuple[str, ...] = ()
+    try:
+        content, kind, notes = opened(content, path)
+        if kind == "zip" or (kind == "npy" and is_stack(content)):
+            array, more = albums.read_images(content, kind, side)
+        elif kind in PICTURES:
+            array, more = read_picture(content)
+        elif is_drawing(content, kind):
+            array, more = read_drawing(content), ()
+        else:
+            table = leaving.without_index(read_table(content, kind), leave)
+            names = table.names if table.named else ()
+            array, more = leaving.points(table, tuple(range(len(table.names))), leave)
+    except ValueError as error:
+        if "gaps" in leave.others:
+            sentence = str(error).removesuffix(".")
+            raise ValueError(f"{path}: {sentence}, or leave {leave.others['gaps']} out with "
+                             f"{leave.option('gaps')}.") from error
+        raise ValueError(f"{path}: {error}") from error
+    return array, (*notes, *more), names

@@ -1,0 +1,89 @@
+"""What can be left out of a table before it is learned: an index, rows with gaps, outliers."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from flowlab.data.uploads.caveats import caveats
+from flowlab.data.uploads.table import Table
+
+KINDS = ("index", "gaps", "outliers")
+DEFAULT = ("index",)
+#: Whether to leave something out: its kind, and what it is, as it can follow "leave".
+Leave = Callable[[str, str], bool]
+
+
+def without_index(table: Table, leave: Leave) -> Table:
+    """Return the table without the column that counts its rows, where it has one."""
+    if table.index and leave("index", "the first column"):
+        return table.without_index()
+    return table
+
+
+def points(table: Table, columns: tuple[int, ...], leave: Leave
+           ) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the chosen columns of a table as points, and all there is to say about them.
+
+    Raises
+    ------
+    ValueError
+        As `Table.points` does.
+    """
+    gaps = table.gaps(columns)
+    if gaps.any() and leave("gaps", _these(gaps, "row")):
+        table = table.without(gaps, "with gaps")
+    outliers, sentence = table.outliers(columns)
+    if outliers.any() and leave("outliers", _these(outliers, "outlier")):
+        table, sentence = table.without(outliers, "far from all others"), ""
+    found, notes = table.points(columns)
+    said = (sentence,) if sentence else ()
+    return found, (*notes, *said, *caveats(found, tuple(table.names[c] for c in columns)))
+
+
+def _these(rows: np.ndarray, what: str) -> str:
+    count = int(rows.sum())
+    return f"this {what}" if count == 1 else f"these {count:,} {what}s"
+
+
+class Listed:
+    """Leaves out what a list names, and remembers what else there was.
+
+    Parameters
+    ----------
+    kinds : sequence of str
+        Some of `KINDS`.
+    """
+
+    def __init__(self, kinds: tuple[str, ...]) -> None:
+        self.kinds = kinds
+        self.others: dict[str, str] = {}
+
+    def __call__(self, kind: str, what: str) -> bool:
+        if kind not in self.kinds:
+            self.others[kind] = what
+        return kind in self.kinds
+
+    def option(self, kind: str) -> str:
+        """The command line's option that leaves this out too."""
+        return f"--leave-out {','.join((*self.kinds, kind))}"
+
+    def offers(self) -> tuple[str, ...]:
+        """Sentences on what could be left out besides."""
+        return tuple(f"{self.option(kind)} leaves {what} out."
+                     for kind, what in self.others.items())
+
+
+def listed(text: str) -> Listed:
+    """What to leave out, from kinds parted by commas, or ``nothing``.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, for another word.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip() and word.strip() != "nothing"]
+    unknown = next((word for word in words if word not in KINDS), None)
+    if unknown is not None:
+        raise ValueError(f"leave_out is {unknown!r}, but it should be nothing, or some of "
+                         f"{', '.join(KINDS)}.")
+    return Listed(tuple(words))

@@ -1,0 +1,151 @@
+"""Pictures that move: frames that cost little, and frames joined to one moving image."""
+
+import io
+from collections.abc import Iterable
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from PIL import Image
+
+from flowlab.figures import style
+from flowlab.figures.canvas import blank, encode, pixels, vector
+
+GIF_COLOURS = 255  # one of 256 is left for what a frame does not change
+SAMPLED = 5  # frames from which a GIF's colours are taken
+
+
+class Picture:
+    """A figure most of which stands still.
+
+    What stands still is drawn once and kept; a frame restores it and draws the `moving` artists,
+    in their order. That makes a frame several times cheaper than drawing the figure.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Width and height in pixels.
+    theme : str
+        ``"light"`` or ``"dark"``.
+    colours : matplotlib.colors.Colormap
+        The map whose colours the picture uses, for the frames' palette.
+
+    Attributes
+    ----------
+    figure : matplotlib.figure.Figure
+        The whole picture as it stands: also good for SVG.
+    moving : list of matplotlib.artist.Artist
+        What changes from frame to frame.
+    """
+
+    def __init__(self, size: tuple[int, int], theme: str, colours: Colormap):
+        self.theme = style.theme(theme)
+        self.figure = blank(size, self.theme)
+        self.moving: list[Artist] = []
+        self._backdrop = None
+        self.use(colours)
+
+    def use(self, *maps: Colormap) -> None:
+        """Have the colours of these maps in the frames' palette."""
+        self._palette = Image.new("P", (1, 1))
+        self._palette.putpalette(self.theme.palette(*maps).tobytes())
+
+    def redraw(self) -> None:
+        """Draw also what stands still with the next frame."""
+        self._backdrop = None
+
+    def png(self) -> bytes:
+        """Return the picture as it stands as a PNG of 256 colours, the same in every frame."""
+        canvas = self.figure.canvas
+        if self._backdrop is None:
+            self._backdrop = self._still()
+        canvas.restore_region(self._backdrop)
+        for artist in self.moving:
+            self.figure.draw_artist(artist)
+        return encode(pixels(self.figure).quantize(palette=self._palette, dither=Image.Dither.NONE))
+
+    def file(self, kind: str) -> bytes:
+        """Return the picture as it stands as an ``"svg"`` or a ``"pdf"`` file."""
+        return vector(self.figure, kind)
+
+    def _still(self):
+        shown = [artist for artist in self.moving if artist.get_visible()]
+        for artist in shown:
+            artist.set_visible(False)
+        self.figure.canvas.draw()
+        for artist in shown:
+            artist.set_visible(True)
+        return self.figure.canvas.copy_from_bbox(self.figure.bbox)
+
+
+def animation(frames: Iterable[Figure | bytes], *, fps=20.0, hold=0.0, kind="gif",
+              loop=True, size: tuple[int, int] | None = None) -> bytes:
+    """Join `frames` to one moving image.
+
+    Parameters
+    ----------
+    frames : iterable of matplotlib.figure.Figure or bytes
+        Figures, or images as `png` returns them; all of one size.
+    fps : float
+        Frames a second.
+    hold : float
+        Seconds that the last frame stays longer than the others.
+    kind : {"gif", "webp"}
+        The format: every program shows a GIF, a WebP has all colours.
+    loop : bool
+        Whether it starts again at its end.
+    size : tuple of int, optional
+        Width and height in pixels; by default those of the frames.
+
+    Returns
+    -------
+    bytes
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If there is no frame, sizes differ, `kind` is unknown or `fps` is not positive.
+    """
+    if kind not in ("gif", "webp"):
+        raise ValueError(f"The kind of an animation must be 'gif' or 'webp'; got {kind!r}.")
+    if not fps > 0:
+        raise ValueError(f"An animation needs more than 0 frames a second; got {fps}.")
+    images = [_image(frame) for frame in frames] if size is None else [
+        _image(frame).resize(size, Image.Resampling.LANCZOS) for frame in frames]
+    if not images:
+        raise ValueError("An animation needs at least one frame.")
+    if len({image.size for image in images}) > 1:
+        raise ValueError("All frames of an animation must have the same size.")
+    durations = [round(1000 / fps)] * len(images)
+    durations[-1] += round(1000 * hold)
+    options = {"save_all": True, "append_images": images[1:], "duration": durations}
+    if loop:
+        options["loop"] = 0
+    if kind == "gif":
+        images[:] = _one_palette(images)
+        options |= {"append_images": images[1:], "optimize": False}
+    else:
+        options |= {"quality": 85, "method": 2}
+    file = io.BytesIO()
+    images[0].save(file, kind, **options)
+    return file.getvalue()
+
+
+def _image(frame: Figure | bytes) -> Image.Image:
+    if isinstance(frame, Figure):
+        frame.canvas.draw()
+        return pixels(frame)
+    return Image.open(io.BytesIO(frame)).convert("RGB")
+
+
+def _one_palette(images: list[Image.Image]) -> list[Image.Image]:
+    """Give all images the same colours, so that what stands still does not flicker.
+
+    They are those of some images, evenly spread: what is seen only for a while has its own too.
+    """
+    some = [images[round(i)] for i in np.linspace(0, len(images) - 1, SAMPLED)]
+    sheet = Image.fromarray(np.concatenate([np.asarray(image) for image in some]))
+    palette = sheet.quantize(GIF_COLOURS, dither=Image.Dither.NONE)
+    return [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]

@@ -1,0 +1,268 @@
+"""A flow from within: the plane between two layers, and what each layer does to the volume."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+
+from flowlab.figures import style
+from flowlab.figures.animated import Picture
+from flowlab.figures.canvas import panel, window, write
+from flowlab.figures.overlays import SHOWN, Plane, drawable
+from flowlab.figures.panels import clean_grid, colour_bar, frame_limits, over_label
+from flowlab.figures.transport import between
+
+PLANE = (52, 84, 836, 836)  # left, top, width and height in pixels
+BAR = (902, 84, 14, 836)
+VOLUME = (1030, 84, 550, 366)
+DENSITY = (1030, 540, 550, 366)
+LEAST = 0.5  # nats that an axis spans at least
+
+
+class ThroughPicture(Picture):
+    r"""The plane at any place between latent space and data; volume and density on the way.
+
+    Parameters
+    ----------
+    limits : sequence of float
+        The window (xmin, xmax, ymin, ymax), the same for all stages.
+    names : sequence of str
+        What each layer is, latent first.
+    highest : float
+        The density at the end of the colour scale, in 1 / area.
+    known : bool
+        Whether that is the highest true density, and not guessed from data.
+    theme : {"light", "dark"}
+        Appearance.
+
+    Examples
+    --------
+    >>> picture = ThroughPicture((-3, 3, -3, 3), ["scale", "shift"], 0.2)
+    >>> picture.show(("samples",))
+    >>> picture.move(0.5, samples=[[[0, 1]], [[0, 2]], [[1, 2]]], log_dets=[0.7, 0.0],
+    ...              log_density=[-1.8, -2.5, -2.5])
+    >>> picture.png()[:4]
+    b'\x89PNG'
+    """
+
+    def __init__(self, limits, names: Sequence[str], highest: float, *, known=True,
+                 theme="light"):
+        super().__init__(style.LIVE_SIZE, theme, style.theme(theme).densities())
+        self.names = list(names)
+        axes = panel(self.figure, PLANE, self.theme)
+        frame_limits(axes, window(limits))
+        self.plane = Plane(axes, ("density", "error", "grid", "contours", "data", "samples",
+                                  "paths"), self.theme, highest)
+        self.bars = {name: colour_bar(self.figure, BAR, self.plane.artists[name], self.theme, title)
+                     for name, title in (("density", "density, √ scale"),
+                                         ("error", "error, √ scale"))}
+        across, down = style.LIVE_SIZE
+        over_label(self.figure, BAR[0] / across, 1 - 946 / down, self.theme, known, ha="left")
+        self.title = write(self.figure, PLANE[0] / across, 1 - 34 / down, "", self.theme.text,
+                           size=style.TITLE_SIZE)
+        halo = [withStroke(linewidth=5, foreground=self.theme.surface)]
+        line = {"color": self.theme.text, "solid_joinstyle": "round", "path_effects": halo}
+        (self.path,) = axes.plot([], [], "-", marker=".", markersize=9, linewidth=1.4, **line)
+        (self.outline,) = axes.plot([], [], "-", linewidth=2.4, **line)
+        (self.point,) = axes.plot([], [], "o", markersize=9, color=self.theme.text,
+                                  markeredgecolor=self.theme.surface, markeredgewidth=2)
+        self.volume = _Volume(panel(
+            self.figure, VOLUME, self.theme, "Volume: log|det ∂x/∂z| of each layer (nats)"), self)
+        self.density = _Density(panel(
+            self.figure, DENSITY, self.theme, "Log-density on the way (nats)"), self)
+        self.moving = [*self.plane.moving(), self.path, self.outline, self.point, self.title,
+                       *self.volume.moving, *self.density.moving]
+        self.show(SHOWN)
+
+    def show(self, layers: Collection[str]) -> None:
+        """Show these of `flowlab.figures.LAYERS`; the error takes the place of the density."""
+        self.layers = tuple(layers)
+        self.plane.show([name for name in layers if name != "density" or "error" not in layers])
+        maps = (self.theme.densities(), self.theme.errors())
+        self.use(*maps if "error" in layers else maps[:1])
+        for name, parts in self.bars.items():
+            for part in parts:
+                part.set_visible((name == "error") == ("error" in layers))
+        self.redraw()
+
+    def move(self, position: float, *, samples, log_dets, log_density, data=None, grid=None,
+             density=None, error=None, followed: int = 24, probe=None, outline=None,
+             probe_log_dets=None, probe_log_density=None) -> None:
+        """Show the plane at `position`: 0 is latent, 1 after the first layer, and so on.
+
+        Parameters
+        ----------
+        position : float
+            Between two layers points move on straight lines; outside is the nearest end.
+        samples, data : array_like
+            Shape (layers + 1, n, 2), points at every stage.
+        log_dets : array_like
+            Shape (layers,), the mean log abs det of every layer, in nats.
+        log_density : array_like
+            Shape (layers + 1,), the mean log-density at every stage, in nats.
+        grid : array_like, optional
+            Shape (layers + 1, rows, columns, 2).
+        density, error : array_like, optional
+            Shape (rows, columns), what to show at this position; without it, nothing.
+        followed : int
+            How many samples have their paths drawn.
+        probe : array_like, optional
+            Shape (layers + 1, 2), one point on its way.
+        outline : array_like, optional
+            Shape (k, 2), drawn around that point.
+        probe_log_dets, probe_log_density : array_like, optional
+            As those above, at that point.
+        """
+        layers = len(self.names)
+        position = float(np.clip(position, 0, layers))
+        samples = np.asarray(samples, dtype=float)
+        nothing = np.ma.masked_all((1, 1))
+        self.plane.update(
+            samples=between(samples, position),
+            data=None if data is None else between(np.asarray(data, dtype=float), position),
+            grid=None if grid is None else between(np.asarray(grid, dtype=float), position),
+            paths=_until(samples[:, :followed], position),
+            density=[[0.0]] if density is None else density)
+        self.plane.artists["error"].set_data(nothing if error is None else clean_grid(error))
+        self.title.set_text(self.where(position))
+        path = np.empty((0, 2)) if probe is None else _until(np.asarray(probe), position)
+        self.path.set_data(*drawable(path).T)
+        self.point.set_data(*drawable(path[-1:]).T)
+        outline = np.empty((0, 2)) if outline is None else outline
+        self.outline.set_data(*drawable(outline).T)
+        moved = self.volume.update(position, log_dets, probe_log_dets)
+        moved |= self.density.update(position, log_density, probe_log_density)
+        if moved:
+            self.redraw()
+
+    @staticmethod
+    def coordinates(across: float, down: float, limits) -> tuple[float, float] | None:
+        """The point of the plane at a place of the picture; None outside the plane.
+
+        Parameters
+        ----------
+        across, down : float
+            From the upper left corner, as shares of the picture's width and height.
+        limits : sequence of float
+            The plane's window (xmin, xmax, ymin, ymax).
+        """
+        left, top, width, height = PLANE
+        u = (across * style.LIVE_SIZE[0] - left) / width
+        v = 1 - (down * style.LIVE_SIZE[1] - top) / height
+        if not (0 <= u <= 1 and 0 <= v <= 1):
+            return None
+        xmin, xmax, ymin, ymax = limits
+        return xmin + u * (xmax - xmin), ymin + v * (ymax - ymin)
+
+    def where(self, position: float) -> str:
+        """What the plane is at a position, in words."""
+        layers = len(self.names)
+        if position <= 0:
+            return "Latent space: before the layers"
+        layer = min(int(np.ceil(position)), layers)
+        if position < layer:
+            return f"In layer {layer} of {layers}: {self.names[layer - 1]}"
+        end = "Data space: after" if layer == layers else "After"
+        return f"{end} layer {layer} of {layers}: {self.names[layer - 1]}"
+
+
+class _Volume:
+    """Bars of log-determinants, the layer under way marked."""
+
+    def __init__(self, axes, picture: ThroughPicture):
+        self.axes, theme, layers = axes, picture.theme, len(picture.names)
+        _frame(axes, theme, (0.4, layers + 0.6))
+        axes.set_xlabel("layer", color=theme.muted, fontsize=style.LABEL_SIZE,
+                        fontfamily=style.FONT, labelpad=2)
+        width = axes.bbox.width * 72 / style.DPI / (layers + 0.2)
+        self.mark = axes.axvspan(0, 1, color=theme.line, alpha=0.55, linewidth=0, visible=False)
+        axes.axhline(0, color=theme.muted, linewidth=1)
+        self.mean = LineCollection([], colors=theme.model, linewidths=0.42 * width)
+        self.probe = LineCollection([], colors=theme.text, linewidths=0.2 * width)
+        for bars in (self.mean, self.probe):
+            bars.set_capstyle("butt")
+            axes.add_collection(bars, autolim=False)
+        self.captions = _captions(axes, theme)
+        self.moving = [self.mark, self.mean, self.probe, *self.captions]
+
+    def update(self, position, mean, probe) -> bool:
+        mean = drawable(mean)
+        self.mean.set_segments([[(k - 0.12, 0), (k - 0.12, v)] for k, v in enumerate(mean, 1)])
+        points = [] if probe is None else drawable(probe)
+        self.probe.set_segments([[(k + 0.24, 0), (k + 0.24, v)] for k, v in enumerate(points, 1)])
+        layer = int(np.ceil(position))
+        self.mark.set_visible(layer > 0)
+        self.mark.set_x(layer - 0.5)
+        _tell(self.captions, "sum, mean of the samples", mean.sum(), "sum, at the point",
+              None if probe is None else points.sum())
+        return _span(self.axes, np.concatenate([mean, points, [0.0]]))
+
+
+class _Density:
+    """The log-density from stage to stage."""
+
+    def __init__(self, axes, picture: ThroughPicture):
+        self.axes, theme, layers = axes, picture.theme, len(picture.names)
+        _frame(axes, theme, (-0.3, layers + 0.3))
+        options = {"marker": "o", "markersize": 5, "linewidth": 2.2}
+        axes.set_xlabel("layers passed", color=theme.muted, fontsize=style.LABEL_SIZE,
+                        fontfamily=style.FONT, labelpad=2)
+        self.line = axes.axvline(0, color=theme.muted, linewidth=1.5, dashes=(4, 3))
+        (self.mean,) = axes.plot([], [], color=theme.model, **options)
+        (self.probe,) = axes.plot([], [], color=theme.text, **options)
+        self.captions = _captions(axes, theme)
+        self.moving = [self.line, self.mean, self.probe, *self.captions]
+
+    def update(self, position, mean, probe) -> bool:
+        mean = drawable(mean)
+        points = np.array([]) if probe is None else drawable(probe)
+        self.mean.set_data(np.arange(len(mean)), mean)
+        self.probe.set_data(np.arange(len(points)), points)
+        self.line.set_xdata([position, position])
+        _tell(self.captions, "data, mean of the samples", mean[-1], "data, at the point",
+              None if probe is None else points[-1])
+        return _span(self.axes, np.concatenate([mean, points]))
+
+
+def _frame(axes, theme, across):
+    axes.set_xlim(*across)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.grid(axis="y", color=theme.line, linewidth=0.8, alpha=0.6)
+    axes.set_axisbelow(True)
+
+
+def _captions(axes, theme) -> list:
+    return [write(axes, 0.985, y, "", colour, transform=axes.transAxes, ha="right", va="top")
+            for y, colour in ((0.97, theme.model), (0.885, theme.text))]
+
+
+def _tell(captions, first: str, value: float, second: str, other: float | None) -> None:
+    captions[0].set_text(f"{first} {signed(value)}")
+    captions[1].set_text("" if other is None else f"{second} {signed(other)}")
+
+
+def signed(value: float) -> str:
+    """Two decimals with a sign, a true minus."""
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _span(axes, values) -> bool:
+    """Give the axis a span of round numbers that holds all values, and room for the captions."""
+    values = values[np.isfinite(values)]
+    low, high = (values.min(), values.max()) if len(values) else (0.0, 0.0)
+    span = max(high - low, LEAST)
+    step = 2.0 ** np.ceil(np.log2(span / 6))
+    limits = (step * (np.floor(low / step) - 0.5),
+              step * (np.ceil((high + 0.28 * span) / step) + 0.5))
+    moved = limits != axes.get_ylim()
+    if moved:
+        axes.set_ylim(*limits)
+    return moved
+
+
+def _until(stages: np.ndarray, position: float) -> np.ndarray:
+    """The stages passed and the place reached: (k, …)."""
+    return np.concatenate([stages[:int(position) + 1], between(stages, position)[None]])

@@ -1,0 +1,182 @@
+"""The layers of a picture of the plane: each can be shown or hidden, all share one window.
+
+Colours and scales never depend on what is shown or on the frame, so that pictures can be compared.
+"""
+
+from collections.abc import Collection, Iterable
+
+import numpy as np
+from contourpy import contour_generator
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+
+from flowlab.figures.canvas import set_title, write
+from flowlab.figures.panels import GAMMA, clean_grid, cloud, density_image, error_image, move_cloud
+from flowlab.figures.style import Theme
+
+#: What can be shown, bottom to top, and its name for people.
+LAYERS = {
+    "density": "density",
+    "error": "learned − true",
+    "grid": "grid",
+    "contours": "contours",
+    "data": "data",
+    "samples": "samples",
+    "paths": "paths",
+}
+SHOWN = ("density", "samples")  # at first, in the order of LAYERS
+LEVELS = 5  # contours; they cut the colour scale into equal parts
+LEGEND_GAP = 14  # pixels between two words of the legend
+
+
+class Plane:
+    """Layers on one pair of axes.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where; its limits are the window.
+    names : collection of str
+        The layers it has, of `LAYERS`.
+    theme : Theme
+        Colours.
+    highest : float
+        The density at the end of the colour scale, in 1 / area.
+    titles : dict of str to str, optional
+        Title of the panel for a layer that is shown alone; otherwise the legend is its title.
+
+    Raises
+    ------
+    ValueError
+        For a layer that is not in `LAYERS`.
+
+    Attributes
+    ----------
+    artists : dict of str to matplotlib.artist.Artist
+        One for each layer, in drawing order.
+    legend : list of matplotlib.text.Text
+        The names of the layers shown, in their colours, above the panel.
+    """
+
+    def __init__(self, axes: Axes, names: Collection[str], theme: Theme, highest: float,
+                 titles: dict[str, str] | None = None):
+        known(names)
+        self.axes, self.theme, self.highest = axes, theme, highest
+        self.limits = (*axes.get_xlim(), *axes.get_ylim())
+        self.colours = {"density": theme.muted, "error": theme.muted, "grid": theme.muted,
+                        "contours": theme.text, "data": theme.data, "samples": theme.model,
+                        "paths": theme.test}
+        self.artists = {name: self._artist(name) for name in LAYERS if name in names}
+        self.legend = [write(axes, 0, 1 + 12 / axes.bbox.height, "", self.colours[name],
+                             transform=axes.transAxes, va="baseline")
+                       for name in self.artists]
+        self.titles = {} if titles is None else titles
+        self.shown: tuple[str, ...] = ()
+
+    def moving(self) -> list:
+        """Return what changes from frame to frame, in drawing order."""
+        return [*self.artists.values(), *self.axes.spines.values(), *self.legend]
+
+    def show(self, names: Collection[str]) -> None:
+        """Show the layers `names` and hide the others; those it does not have are passed over."""
+        known(names)
+        self.shown = tuple(name for name in self.artists if name in names)
+        for name, artist in self.artists.items():
+            artist.set_visible(name in self.shown)
+        alone = self.titles.get(self.shown[0], "") if len(self.shown) == 1 else ""
+        set_title(self.axes, alone, self.theme)
+        left = 0.0
+        for name, word in zip(self.artists, self.legend, strict=True):
+            listed = name in self.shown and not alone
+            word.set_text(f"{_SIGNS[name]} {LAYERS[name]}" if listed else "")
+            word.set_x(left / self.axes.bbox.width)
+            if listed:
+                left += word.get_window_extent().width + LEGEND_GAP
+
+    def update(self, *, data=None, samples=None, density=None, error=None, grid=None,
+               paths=None) -> None:
+        """Give layers new contents; what is None, or a layer it does not have, stays as it was.
+
+        Parameters
+        ----------
+        data, samples : array_like
+            Shape (n, 2).
+        density : array_like
+            Shape (rows, columns) as in `grid_points`, in 1 / area; contours follow it.
+        error : array_like
+            The same shape, learned minus true density.
+        grid : array_like
+            Shape (rows, columns, 2): where the crossings of the grid's lines are.
+        paths : array_like
+            Shape (stages, n, 2): n points on their way.
+        """
+        for name, points in (("data", data), ("samples", samples)):
+            if points is not None and name in self.artists:
+                move_cloud(self.artists[name], points)
+        for name, image in (("density", density), ("error", error)):
+            if image is not None and name in self.artists:
+                self.artists[name].set_data(clean_grid(image))
+        if density is not None and "contours" in self.shown:
+            self.artists["contours"].set_segments(
+                contour_lines(density, self.limits, self.highest))
+        if grid is not None and "grid" in self.artists:
+            grid = drawable(grid)
+            self.artists["grid"].set_segments([*grid, *grid.swapaxes(0, 1)])
+        if paths is not None and "paths" in self.artists:
+            self.artists["paths"].set_segments(list(drawable(paths).swapaxes(0, 1)))
+
+    def _artist(self, name: str):
+        if name in ("data", "samples"):
+            return cloud(self.axes, [], self.colours[name])
+        if name == "density":
+            return density_image(self.axes, [[0.0]], self.limits, self.theme, self.highest)
+        if name == "error":
+            return error_image(self.axes, [[0.0]], self.limits, self.theme, self.highest)
+        width, alpha = {"grid": (0.9, 0.7), "contours": (1.3, 0.9), "paths": (1.3, 0.75)}[name]
+        return self.axes.add_collection(
+            LineCollection([], colors=self.colours[name], linewidths=width, alpha=alpha),
+            autolim=False)
+
+
+_SIGNS = {"density": "▦", "error": "◩", "grid": "#", "contours": "○", "data": "●", "samples": "●",
+          "paths": "━"}
+
+
+def known(names: Iterable[str]) -> None:
+    """Raise ValueError where one of `names` is no layer."""
+    for name in names:
+        if name not in LAYERS:
+            raise ValueError(f"There is no layer {name!r}; choose from {', '.join(LAYERS)}.")
+
+
+def contour_lines(density, limits, highest: float) -> list[np.ndarray]:
+    """Return the contours of a density as lines, each (n, 2).
+
+    The levels are the same in every frame: they cut the colour scale, which ends at `highest`,
+    into `LEVELS` + 1 equal parts.
+
+    Parameters
+    ----------
+    density : array_like
+        Shape (rows, columns) as in `grid_points`, in 1 / area.
+    limits : sequence of float
+        The window (xmin, xmax, ymin, ymax) that the grid spans.
+    highest : float
+        The density at the end of the scale.
+    """
+    density = np.clip(np.nan_to_num(np.asarray(density, dtype=float)), 0, 1e30)
+    rows, columns = density.shape
+    if min(rows, columns) < 2:
+        return []
+    xmin, xmax, ymin, ymax = limits
+    x = xmin + (xmax - xmin) * (np.arange(columns) + 0.5) / columns
+    y = ymin + (ymax - ymin) * (np.arange(rows) + 0.5) / rows
+    contours = contour_generator(x, y, density)
+    shares = np.arange(1, LEVELS + 1) / (LEVELS + 1)
+    return [line for share in shares for line in contours.lines(highest * share ** (1 / GAMMA))]
+
+
+def drawable(points) -> np.ndarray:
+    """Return `points` as float64; far outside they are cut off, or matplotlib overflows."""
+    points = np.asarray(points, dtype=float)
+    return np.where(np.isfinite(points), np.clip(points, -1e6, 1e6), np.nan)

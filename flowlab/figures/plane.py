@@ -1,0 +1,226 @@
+"""The live picture: what a model has learned so far, in six panels."""
+
+import io
+from collections.abc import Collection, Sequence
+
+from PIL import Image
+
+from flowlab.figures import style
+from flowlab.figures.animated import Picture
+from flowlab.figures.canvas import name_axes, panel, set_title, window
+from flowlab.figures.curves import TITLE, Curves
+from flowlab.figures.overlays import SHOWN, Plane
+from flowlab.figures.panels import (
+    clean_grid,
+    cloud,
+    colour_bar,
+    data_clouds,
+    data_title,
+    density_image,
+    frame_limits,
+    highest_density,
+    latent_circles,
+    move_cloud,
+    over_label,
+)
+
+SIDE, LEFT, GAP = 392, 52, 28  # pixels: a square panel, its margin, the space between two
+TOP, BELOW = 46, 516  # upper edges of the two rows
+RIGHT = (1008, 572)  # left edge and width of the right column
+POINTS = ("grid", "contours", "data", "samples", "paths")  # layers of the upper panel
+FIELD = ("density", "error", "contours")  # layers of the lower panel
+
+
+class LivePicture(Picture):
+    r"""Data beside samples, true density beside the learned one, latent cloud, and loss.
+
+    What does not change while a model learns is drawn once. Both densities share one colour scale,
+    which is the same in every frame.
+
+    Parameters
+    ----------
+    limits : sequence of float
+        The window (xmin, xmax, ymin, ymax) of the data's plane; best a square.
+    data : array_like
+        Shape (n, 2), data points to show.
+    test : array_like
+        Shape (m, 2), points of the test set to show as rings; then `data` are the training set.
+    true_density : array_like, optional
+        Shape (rows, columns) as in `grid_points`, in 1 / area. Without it the panel shows samples
+        over the data points.
+    best : float, optional
+        The best possible loss in nats: the mean of −log p over the test points.
+    sigma : float
+        Standard deviation of the base distribution: 1 for a normal one, π/√3 for a logistic one.
+    highest : float, optional
+        The density at the end of the colour scale; by default the highest true density.
+    theme : {"light", "dark"}
+        Appearance.
+
+    Examples
+    --------
+    >>> picture = LivePicture((-2, 2, -2, 2), [[0.0, 1.0]], best=1.1)
+    >>> picture.update([[0.1, 0.9]], [[0.2, 0.1]], [[0.0, 0.0]], [0], [2.8], [2.9])
+    >>> picture.png()[:4]
+    b'\x89PNG'
+    """
+
+    def __init__(self, limits, data, true_density=None, *, test=(), best=None, sigma=1.0,
+                 highest=None, theme="light"):
+        super().__init__(style.LIVE_SIZE, theme, style.theme(theme).densities())
+        self.limits = window(limits)
+        if highest is None:
+            highest = highest_density(true_density, data, self.limits)
+        second = LEFT + SIDE + GAP
+        self._plane((LEFT, TOP), "Data", labels="y")
+        self.data, self.test = data_clouds(self.figure.axes[-1], self.theme)
+        axes = self._plane((second, TOP), "")
+        self.points = Plane(axes, POINTS, self.theme, highest,
+                            {"samples": "Samples from the model", "data": "Data"})
+        self.samples = self.points.artists["samples"]
+        known = true_density is not None
+        self.truth = clean_grid(true_density) if known else None
+        axes = self._plane((LEFT, BELOW), "True density" if known else "", labels="xy")
+        if known:
+            self.true_density = density_image(axes, true_density, self.limits, self.theme, highest)
+        else:  # each name in the colour of its points
+            self.over = Plane(axes, ("data", "samples"), self.theme, highest)
+            self.over.show(self.over.artists)
+        axes = self._plane((second, BELOW), "", labels="x")
+        self.field = Plane(axes, FIELD, self.theme, highest,
+                           {"density": "Learned density", "error": "Learned minus true density"})
+        self.density = self.field.artists["density"]
+        bar = (second + SIDE + 14, BELOW, 16, SIDE)
+        self.bars = {name: colour_bar(self.figure, bar, self.field.artists[name], self.theme, title)
+                     for name, title in (("density", "density, √ scale"),
+                                         ("error", "error, √ scale"))}
+        across, down = style.LIVE_SIZE
+        over_label(self.figure, (bar[0] + bar[2]) / across, 1 - (BELOW + SIDE + 37) / down,
+                   self.theme, known)
+        axes = panel(self.figure, (RIGHT[0], TOP, RIGHT[1], SIDE), self.theme,
+                     "Data carried to the latent space")
+        circles = latent_circles(axes, sigma, self.theme)
+        self.latents = cloud(axes, [], self.theme.data, alpha=0.4)
+        axes = panel(self.figure, (RIGHT[0], BELOW, RIGHT[1], SIDE), self.theme, TITLE)
+        self.curves = Curves(axes, self.theme, best)
+        self.moving = [self.data, self.test, *self.data.axes.spines.values()]
+        if not known:
+            self.moving += self.over.moving()
+        self.moving += [*self.points.moving(), *self.field.moving(), self.latents, *circles]
+        self.moving += self.curves.artists()
+        self.show_data(data, test)
+        self.show(SHOWN)
+
+    def show(self, layers: Collection[str]) -> None:
+        """Show these layers in the two panels of the model, from the next `update` on.
+
+        Points, grid and paths are in the upper one, density and error in the lower one, contours
+        in both; the error takes the place of the density.
+
+        Raises
+        ------
+        ValueError
+            For a name that is not in `flowlab.figures.LAYERS`.
+        """
+        self.layers = tuple(layers)
+        wrong = "error" in layers and self.truth is not None
+        self.points.show(layers)
+        self.field.show([name for name in layers
+                         if name != ("density" if wrong else "error")])
+        for name, parts in self.bars.items():
+            for part in parts:
+                part.set_visible((name == "error") == wrong)
+        both = (self.theme.densities(), self.theme.errors())
+        self.use(*both if wrong else both[:1])
+        self.redraw()
+
+    def show_data(self, data, test=()) -> None:
+        """Show other data points, of shape (n, 2), from the next picture on; `test` as rings."""
+        move_cloud(self.data, data)
+        move_cloud(self.test, test)
+        title = data_title(len(test) > 0)
+        if title != self.data.axes.get_title():
+            set_title(self.data.axes, title, self.theme)
+            self.redraw()
+        self.points.update(data=data)
+        if self.truth is None:
+            self.over.update(data=data)
+
+    def name_axes(self, names: Sequence[str]) -> None:
+        """Write the names of the two coordinates, where they have any, into the data's panels."""
+        below = self.over.artists["data"] if self.truth is None else self.true_density
+        for data in (self.data, below):
+            name_axes(data.axes, names, self.theme)
+
+    def _plane(self, corner, title, labels=""):
+        axes = panel(self.figure, (*corner, SIDE, SIDE), self.theme, title)
+        axes.tick_params(labelbottom="x" in labels, labelleft="y" in labels)
+        frame_limits(axes, self.limits)
+        return axes
+
+    def show_reverse(self, reverse: bool) -> None:
+        """Show the reverse KL in place of the NLL, or not, from the next picture on."""
+        if self.curves.show_reverse(reverse):
+            self.redraw()
+
+    def show_best(self, best) -> None:
+        """Show another best possible loss, in nats, or None, from the next picture on."""
+        if self.curves.show_best(best):
+            self.redraw()
+
+    def update(self, samples, density, latents, epochs, train, test, *, grid=None,
+               paths=None) -> None:
+        """Show the model as it is now.
+
+        Parameters
+        ----------
+        samples : array_like
+            Shape (n, 2), drawn from the model.
+        density : array_like or None
+            Shape (rows, columns) as in `grid_points`, the learned density in 1 / area; None keeps
+            the one shown.
+        latents : array_like
+            Shape (m, 2), data points carried to the latent space.
+        epochs, train, test : array_like
+            Shape (k,); the losses so far in nats, not-a-number where unknown.
+        grid, paths : array_like, optional
+            A grid of the latent plane carried to the data, and the ways of single points; as in
+            `Plane.update`.
+
+        Raises
+        ------
+        ValueError
+            If an array has another shape.
+        """
+        self.points.update(samples=samples, density=density, grid=grid, paths=paths)
+        if self.truth is None:
+            self.over.update(samples=samples)
+        if density is not None:
+            density = clean_grid(density)
+            error = None if self.truth is None else density - self.truth
+            self.field.update(density=density, error=error)
+        move_cloud(self.latents, latents)
+        if self.curves.update(epochs, train, test):
+            self.redraw()
+
+
+def learned_density(picture: bytes, side: int = 72) -> bytes:
+    """Return the panel of the learned density of a live picture (PNG), small, as JPEG.
+
+    Of a picture of another size it is the whole.
+
+    Parameters
+    ----------
+    picture : bytes
+        From `LivePicture`.
+    side : int
+        Pixels of the result's side.
+    """
+    with Image.open(io.BytesIO(picture)) as image:
+        if image.size == style.LIVE_SIZE:
+            left = LEFT + SIDE + GAP
+            image = image.crop((left, BELOW, left + SIDE, BELOW + SIDE))
+        small = image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    small.save(file, "jpeg", quality=85)
+    return file.getvalue()

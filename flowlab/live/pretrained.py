@@ -1,0 +1,73 @@
+"""The trained flow that a model's page opens with, so that there is something to see at once.
+
+``make pictures`` trains it, with the model's default settings; two small files keep it beside the
+model: the flow, and the numbers of its training.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from flowlab.flow import Flow
+from flowlab.live.cameras import camera
+from flowlab.live.watch import Frame, Held, Request, watch
+from flowlab.settings import RunSettings
+from flowlab.training.recipe import build
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A training that was done before.
+
+    Attributes
+    ----------
+    settings : RunSettings
+    flow : Flow
+        As it was at the end, in evaluation mode.
+    numbers : dict
+        Those of the last `Frame`.
+    history : tuple of (int, float, float)
+        Epoch, training NLL and test NLL of every epoch.
+    """
+
+    settings: RunSettings
+    flow: Flow
+    numbers: dict[str, Any]
+    history: tuple[tuple[int, float, float], ...]
+
+    def fits(self, settings: RunSettings) -> bool:
+        """Whether it is a flow of these settings, trained on their distribution."""
+        return self.settings.flow == settings.flow and self.settings.source == settings.source
+
+    def frame(self, theme: str, layers: tuple[str, ...]) -> Frame:
+        """The end of the training as a viewer of it would have seen it."""
+        png = camera(self.settings, theme, layers).take(
+            self.flow, list(self.history), self.numbers)
+        return Frame(self.numbers, self.history, Held(png, self.flow.packed()), theme, layers)
+
+
+def make(recipe: ModuleType, folder: Path) -> None:
+    """Train a model with its default settings and write both files into ``folder``."""
+    settings = recipe.Run()
+    frames = [frame for frame in watch(Request(recipe.train, settings)) if frame is not None]
+    flow = build(recipe.MODEL, settings)
+    flow.load_state_dict(frames[-1].weights)
+    flow.save(folder / "start.safetensors")
+    (folder / "start.json").write_text(json.dumps({
+        "settings": settings.model_dump(mode="json"), "numbers": frames[-1].numbers,
+        "history": [[n, round(train, 4), round(test, 4)]
+                    for frame in frames for n, train, test in frame.epochs]}) + "\n", "utf-8")
+
+
+def load(recipe: ModuleType, folder: Path) -> Shipped | None:
+    """What `make` wrote; None where there is nothing that this version can use."""
+    try:
+        told = json.loads((folder / "start.json").read_text("utf-8"))
+        settings = recipe.Run.model_validate(told["settings"])
+        flow = recipe.MODEL.load(folder / "start.safetensors")
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    history = tuple((n, train, test) for n, train, test in told["history"])
+    return Shipped(settings, flow, told["numbers"], history)

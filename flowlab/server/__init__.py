@@ -1,0 +1,1 @@
+"""For whoever runs a server: limits, admission, the log, and counters."""

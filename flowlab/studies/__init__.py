@@ -1,0 +1,1 @@
+"""Many runs together: sweeps over settings, and comparisons of models."""

@@ -1,0 +1,170 @@
+"""Comparisons on disk: what is compared, and one file for every training that is over.
+
+Each has a folder beside those of the runs, with ``comparison.json``, and with
+``<entry>-<distribution>-<seed>.npz`` for measures, curve, and the last density and samples. A file
+is written whole or not at all; so a program that is killed loses only what was still training.
+"""
+
+import io
+import json
+import shutil
+import zipfile
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, TypeAdapter
+
+from flowlab import files
+from flowlab.settings import Settings
+from flowlab.studies.comparison.finished import Entrant
+from flowlab.studies.comparison.plan import MOST as MOST_ENTRIES
+from flowlab.studies.comparison.plan import Comparison
+from flowlab.studies.comparison.table import measures
+from flowlab.studies.comparison.trial import GRID, SHOWN, Look, Result
+
+FOLDER = "kept.comparisons"  # no run can be called so: runs' ids have no dot
+MOST = 200  # comparisons; the oldest go first
+LARGEST = 20_000_000  # bytes of a file, and of what it holds
+
+Key = tuple[int, str, int]
+_RESULT = TypeAdapter(Result)
+
+
+class Header(Settings):
+    """What ``comparison.json`` says."""
+
+    format: Literal["flowlab-comparison-1"] = "flowlab-comparison-1"
+    comparison: Comparison
+    labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_ENTRIES)]
+    runs: tuple[Entrant, ...] = ()
+    visitor: str = ""
+
+
+class Record(NamedTuple):
+    """A finished training: result, curve, last look; see `flowlab.studies.comparison.trial`."""
+
+    result: Result
+    curve: list[tuple[int, float, float]]
+    look: Look
+
+
+class Archive:
+    """All kept comparisons; several programs and threads may use one folder at once.
+
+    Parameters
+    ----------
+    runs : pathlib.Path
+        The folder of the runs.
+    """
+
+    def __init__(self, runs: Path) -> None:
+        self.folder = runs / FOLDER
+
+    def begin(self, name: str, header: Header) -> None:
+        """Keep what is compared, under a new id.
+
+        Raises
+        ------
+        OSError
+            When the folder cannot be written.
+        """
+        folder = self._path(name)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.write(folder / "comparison.json", header.model_dump_json().encode())
+        kept = sorted(self.folder.iterdir(), key=lambda path: path.stat().st_mtime)
+        for old in kept[:-MOST]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def read(self, name: str) -> Header | None:
+        """What is compared under this id; None where there is none.
+
+        Raises
+        ------
+        ValueError
+            With one sentence, when the file is damaged or of another version, or for what can be
+            no id.
+        """
+        path = self._path(name) / "comparison.json"
+        try:
+            return Header.model_validate_json(_content(path))
+        except FileNotFoundError:
+            return None
+        except (ValueError, OSError) as error:
+            raise ValueError("What is kept of this comparison cannot be read by this version, or "
+                             "is damaged: press Compare to begin a new one.") from error
+
+    def keep(self, name: str, key: Key, record: Record) -> None:
+        """Keep a training that is over, ``key`` its entry, distribution and seed.
+
+        Raises
+        ------
+        OSError
+            When it cannot be written.
+        """
+        look = record.look
+        told = json.dumps({"result": asdict(record.result), "spent": look.spent}, allow_nan=False)
+        arrays = {"told": np.frombuffer(told.encode(), np.uint8),
+                  "curve": np.array(record.curve, float).reshape(-1, 3),
+                  **{part: array for part in ("density", "samples")
+                     if (array := getattr(look, part)) is not None}}
+        file = io.BytesIO()
+        np.savez_compressed(file, **arrays)
+        files.write(self._file(name, key), file.getvalue())
+
+    def load(self, name: str, key: Key) -> Record | None:
+        """What `keep` kept; None where there is nothing.
+
+        Raises
+        ------
+        ValueError
+            With one sentence, when the file is damaged.
+        """
+        try:
+            return _record(_content(self._file(name, key)))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError, OSError, EOFError, NotImplementedError,
+                zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError("What was kept of it is damaged; train what is missing.") from error
+
+    def _path(self, name: str) -> Path:
+        """A comparison's folder; ids come from links, and must not lead anywhere else."""
+        if not (name.isascii() and name.isalnum() and len(name) <= 64):
+            raise ValueError("A comparison's id is made of letters and digits: use the link as it "
+                             "was.")
+        return self.folder / name
+
+    def _file(self, name: str, key: Key) -> Path:
+        entry, data, seed = key
+        return self._path(name) / f"{entry}-{data}-{seed}.npz"
+
+
+def _content(path: Path) -> bytes:
+    if path.stat().st_size > LARGEST:
+        raise ValueError("too large")
+    return path.read_bytes()
+
+
+def _record(content: bytes) -> Record:
+    """A record from a file's bytes; any of several errors where it is none."""
+    with zipfile.ZipFile(io.BytesIO(content)) as members:
+        if sum(member.file_size for member in members.infolist()) > LARGEST:
+            raise ValueError("too large")
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        told = json.loads(arrays["told"].tobytes())
+        curve = arrays["curve"]
+        density, samples = (arrays[part] if part in arrays else None
+                            for part in ("density", "samples"))
+    result = _RESULT.validate_python(told["result"])
+    # A measure that came with a later version is one that this training does not have.
+    result = Result(result.outcome, result.reason, result.step, result.seconds,
+                    {m.name: result.values.get(m.name) for m in measures()})
+    for array, shape in ((curve, (len(curve), 3)), (density, (GRID, GRID)), (samples, (SHOWN, 2))):
+        if array is not None and (array.shape != shape or array.dtype.kind != "f"):
+            raise ValueError("not the arrays that are expected")
+    look = Look(min(max(float(told["spent"]), 0.0), 1.0), (), density, samples)
+    return Record(result, [(int(step), seconds, value) for step, seconds, value in curve.tolist()],
+                  look)

@@ -1,0 +1,286 @@
+"""What is compared: models, distributions, an equal budget; and the trainings that it takes."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Literal
+from urllib.parse import quote, unquote
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+
+from flowlab.data import target
+from flowlab.settings import RunSettings, Settings, describe, setting
+from flowlab.studies.comparison.sizes import fitted
+from flowlab.training import SCHEDULES, Progress
+
+#: Settings that the comparison decides for all its models, or that it is not about.
+COMMON = ("data", "noise", "points", "test_fraction", "seed", "epochs", "event_shape", "classes",
+          "device")
+MOST = 6  # models and runs in one comparison: more cannot be told apart by colour
+NONE = "none"  # what a link says where only finished runs are compared
+DISTRIBUTIONS = 8
+LABEL = 24  # characters
+LONGEST = 10_000  # epochs that a training may have
+LEAST = 100  # parameters that models may be asked to have
+#: Least and largest amount of each budget.
+LIMITS = {"epochs": (1, LONGEST), "steps": (1, 100_000), "seconds": (0.1, 600)}
+
+
+class Entry(Settings):
+    """One model in a comparison, with what differs from its defaults."""
+
+    model: str = Field(min_length=1, max_length=32)
+    label: str = Field("", max_length=LABEL)
+    settings: dict[str, str] = {}
+
+    @field_validator("label")
+    @classmethod
+    def _one_line(cls, label: str) -> str:
+        return "".join(filter(str.isprintable, label)).strip()
+
+    @field_validator("settings")
+    @classmethod
+    def _own(cls, settings: dict[str, str]) -> dict[str, str]:
+        for name in settings:
+            if name in COMMON:
+                raise ValueError(f"{name} is the same for all models: leave it out")
+        return settings
+
+    def text(self) -> str:
+        """The entry as a link has it, ``realnvp:couplings=4:label=small``."""
+        pairs = {**self.settings, **({"label": self.label} if self.label else {})}
+        return ":".join([self.model, *(f"{k}={quote(v, safe=',. ')}" for k, v in pairs.items())])
+
+    @classmethod
+    def from_text(cls, text: str) -> "Entry":
+        """The entry that `text` wrote."""
+        model, *pairs = text.split(":")
+        settings = {}
+        for pair in pairs:
+            name, _, value = pair.partition("=")
+            settings[name.strip()] = unquote(value)
+        return cls(model=model.strip(), label=settings.pop("label", ""), settings=settings)
+
+
+class Comparison(Settings):
+    """Everything that makes one comparison; as texts, what a link and a command line say."""
+
+    models: tuple[Entry, ...] = setting(
+        (), "Models", "What is compared: models with semicolons between them, each with settings "
+        "of its own where it has any, such as nice;realnvp:couplings=4:label=small.",
+        group="Compare")
+    runs: tuple[str, ...] = setting(
+        (), "Finished runs", "Runs that are kept and finished, by their ids with commas between "
+        "them: they are measured beside the models, and not trained again. With models=none there "
+        "are only they.", group="Compare")
+    data: tuple[str, ...] = setting(
+        ("moons",), "Distributions", "What they all learn.", group="Compare")
+    budget: Literal["epochs", "steps", "seconds"] = setting(
+        "epochs", "Equal", "What all models get the same amount of: passes over the points, "
+        "optimiser steps, or seconds of training.", group="Budget")
+    amount: float = setting(
+        20.0, "Amount", "How much of it each model gets.", group="Budget", gt=0, le=100_000)
+    parameters: int = setting(
+        0, "Parameters", "Make all models this large, by the width of their networks; 0 leaves "
+        "them as they are.", group="Budget", ge=0, le=10_000_000)
+    seeds: int = setting(
+        1, "Seeds", "How often each training is repeated, with other points, another start and "
+        "another order: only then can chance be told from a difference.", group="Budget", ge=1,
+        le=10)
+    points: int = setting(
+        5_000, "Points", "How many points are drawn for each training; a fifth is kept aside.",
+        group="Budget", unit="points", ge=50, le=200_000)
+    level: float = setting(
+        0.1, "Level", "The KL whose first reaching is timed.", group="Budget", unit="nats",
+        ge=0.001, le=10)
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _read_models(cls, models: object) -> object:
+        if isinstance(models, str):
+            if models.strip() == NONE:
+                return ()
+            return tuple(Entry.from_text(part) for part in models.split(";") if part.strip())
+        return models
+
+    @field_validator("data", "runs", mode="before")
+    @classmethod
+    def _read_names(cls, names: object) -> object:
+        return tuple(filter(None, names.split(","))) if isinstance(names, str) else names
+
+    @field_validator("models")
+    @classmethod
+    def _few_models(cls, models: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        if len(models) > MOST:
+            raise ValueError(f"compare up to {MOST} models at a time")
+        return models
+
+    @field_validator("runs")
+    @classmethod
+    def _few_runs(cls, runs: tuple[str, ...]) -> tuple[str, ...]:
+        if len(runs) > MOST or len(set(runs)) < len(runs) or not all(
+                run.isascii() and run.isalnum() and len(run) <= 64 for run in runs):
+            raise ValueError(f"give the ids of up to {MOST} different runs")
+        return runs
+
+    @field_validator("data")
+    @classmethod
+    def _few_distributions(cls, data: tuple[str, ...]) -> tuple[str, ...]:
+        if not 1 <= len(data) <= DISTRIBUTIONS or len(set(data)) < len(data):
+            raise ValueError(f"choose from one to {DISTRIBUTIONS} different distributions")
+        return data
+
+    @field_validator("amount")
+    @classmethod
+    def _possible(cls, amount: float, known: ValidationInfo) -> float:
+        low, high = LIMITS.get(known.data.get("budget"), (0, math.inf))
+        if not low <= amount <= high:
+            raise ValueError(f"give from {low:g} to {high:,} {known.data['budget']}")
+        return amount
+
+    @field_validator("parameters")
+    @classmethod
+    def _some(cls, parameters: int) -> int:
+        if 0 < parameters < LEAST:
+            raise ValueError(f"give at least {LEAST}, or 0 to leave the models as they are")
+        return parameters
+
+    def texts(self) -> dict[str, str]:
+        """What differs from the defaults, as text; pydantic reads it again."""
+        written = {"models": ";".join(entry.text() for entry in self.models),
+                   "data": ",".join(self.data), "amount": f"{self.amount:g}",
+                   "runs": ",".join(self.runs)}
+        texts = {name: written.get(name, str(getattr(self, name)))
+                 for name, field in type(self).model_fields.items()
+                 if getattr(self, name) != field.default}
+        return texts if self.models or not self.runs else {"models": NONE} | texts
+
+    def labels(self, titles: Mapping[str, str] | None = None, runs: Sequence[str] = ()
+               ) -> tuple[str, ...]:
+        """A different name for each entry: its own, or the model's, numbered where it must be.
+
+        The names of the finished runs follow, numbered likewise.
+        """
+        names = [entry.label or (titles or {}).get(entry.model, entry.model)
+                 for entry in self.models] + list(runs)
+        return tuple(name if names.count(name) == 1 else f"{name} ({names[:i + 1].count(name)})"
+                     for i, name in enumerate(names))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a comparison.
+
+    Attributes
+    ----------
+    entry : int
+        Index of the model among the comparison's.
+    data : str
+        The distribution.
+    seed : int
+    train : callable
+        The recipe's ``train``.
+    settings : RunSettings
+        Of the run.
+    budget : str
+        ``"epochs"``, ``"steps"`` or ``"seconds"``.
+    amount : float
+        How much of it.
+    level : float
+        KL in nats whose first reaching is timed.
+    pictures : bool
+        Whether densities and samples are looked at while it trains.
+    """
+
+    entry: int
+    data: str
+    seed: int
+    train: Callable[..., Iterator[Progress]]
+    settings: RunSettings
+    budget: str = "epochs"
+    amount: float = 20.0
+    level: float = 0.1
+    pictures: bool = True
+
+    @property
+    def label(self) -> str:
+        """The model's name, for the log."""
+        return self.settings.model
+
+    def start(self) -> RunSettings:
+        """What the training is started with.
+
+        A budget of steps or seconds needs a schedule that ends with it. So the training's own is
+        constant, and `rate` is sent in before every batch.
+        """
+        if self.budget == "epochs":
+            return self.settings
+        changes = {"schedule": "constant", "epochs": LONGEST, "learning_rate": self._rate(0.0)}
+        return type(self.settings).from_flat(self.settings.flat() | changes)
+
+    def spent(self, progress: Progress) -> float:
+        """Share of the budget that is used up, from 0 to 1."""
+        done = {"epochs": progress.step / progress.steps, "steps": progress.step / self.amount,
+                "seconds": progress.seconds / self.amount}
+        return min(done[self.budget], 1.0)
+
+    def rate(self, progress: Progress) -> float | None:
+        """Learning rate to send in before the next batch; None leaves it to the training."""
+        return None if self.budget == "epochs" else self._rate(self.spent(progress))
+
+    def _rate(self, share: float) -> float:
+        training = self.settings.training
+        return max(training.learning_rate * SCHEDULES[training.schedule](share), 1e-6)
+
+
+def plan(comparison: Comparison, recipes: Mapping[str, ModuleType]) -> list[Trial]:
+    """The trainings that a comparison takes, all of the first seed before those of the second.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    recipes : mapping of str to module
+        The recipes by the models' names, as ``models.RECIPES``.
+
+    Raises
+    ------
+    ValueError
+        With one sentence that says what to change.
+    """
+    if not comparison.models and not comparison.runs:
+        raise ValueError("Nothing to compare: choose at least one model.")
+    runs = [settings_of(entry, comparison, recipes) for entry in comparison.models]
+    for name in comparison.data:
+        if getattr(target(name), "columns", 2) != 2:
+            raise ValueError("These own data have more than two columns; a comparison is about "
+                             "points of the plane.")
+    return [Trial(entry, data, seed, recipes[comparison.models[entry].model].train,
+                  type(run).from_flat(run.flat() | {"data": data, "seed": seed}),
+                  comparison.budget, comparison.amount, comparison.level, pictures=seed == 0)
+            for seed in range(comparison.seeds) for data in comparison.data
+            for entry, run in enumerate(runs)]
+
+
+def settings_of(entry: Entry, comparison: Comparison, recipes: Mapping[str, ModuleType]
+                ) -> RunSettings:
+    """An entry's settings in a comparison, the distribution and the seed at their defaults.
+
+    Raises
+    ------
+    ValueError
+        With one sentence that says what to change.
+    """
+    if entry.model not in recipes:
+        raise ValueError(f"There is no model {entry.model!r}: choose from {', '.join(recipes)}.")
+    recipe = recipes[entry.model]
+    epochs = round(comparison.amount) if comparison.budget == "epochs" else LONGEST
+    common = {"points": str(comparison.points), "epochs": str(epochs)}
+    try:
+        run = recipe.Run.from_texts(entry.settings | common)
+    except ValidationError as error:
+        raise ValueError(f"{recipe.MODEL.__name__}: {describe(error)}") from error
+    if comparison.parameters:
+        flow = dict(run.flow) | {"hidden": fitted(recipe.MODEL, run.flow, comparison.parameters)}
+        run = recipe.Run.from_flat(run.flat() | flow)
+    return run

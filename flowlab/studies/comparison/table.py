@@ -1,0 +1,269 @@
+"""Means over seeds, what is best beyond chance, and the table of it all."""
+
+import csv
+import io
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy.stats import t as student
+
+from flowlab.data import target
+from flowlab.studies.comparison.plan import Comparison
+from flowlab.studies.comparison.trial import DRAWN, Result
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One column.
+
+    Attributes
+    ----------
+    name : str
+    title : str
+        What the column's head says, unit included.
+    help : str
+        One sentence for students.
+    better : str
+        ``"low"``, ``"high"``, or nothing where neither is better in itself.
+    style : str
+        How a value is written, as a format specification.
+    """
+
+    name: str
+    title: str
+    help: str
+    better: str = "low"
+    style: str = ".3f"
+
+
+def measures(level: float = 0.1) -> tuple[Measure, ...]:
+    """The columns, for a comparison that times the first reaching of a KL of ``level``."""
+    return (
+        Measure("kl", "KL to the truth (nats)", "How far the learned density is from the true one, "
+                "on 10,000 fresh points; 0 is perfect. It is an estimate, so very near 0 it can "
+                "come out below."),
+        Measure("nll", "Test NLL (nats)", "Negative log-likelihood of the same points: the KL plus "
+                "their mean −log p under the true density, which is the entropy of the data up to "
+                "the chance of these points."),
+        Measure("bits", "Bits/dim", "The same in bits per dimension: divided by D ln 2."),
+        Measure("energy", "Energy distance", "How different the samples are from the data: 0 where "
+                "nothing tells them apart. Of 2,000 points each; unbiased, so it scatters around "
+                "0.",
+                style=".4f"),
+        Measure("modes", "Modes found", "Share of the separate heaps of data that get at least a "
+                "fifth of the samples they should; only where the heaps are known.", "high", ".0%"),
+        Measure("reached", f"Seconds to KL {level:g}", f"Training time until the KL was first at "
+                f"{level:g} nats or less after an epoch, on the run's own test points; a dash "
+                "where it never was.", style=".2f"),
+        Measure("speed", "Steps/s", "Optimiser steps a second while it trained, with whatever else "
+                "the machine did.", "high", ",.0f"),
+        Measure("sampling", f"ms for {DRAWN:,} samples", "Median time to draw them.", style=",.0f"),
+        Measure("inverse", "Inverse error", "The largest distance between a point and what comes "
+                "back from the latent space, in data units: rounding, harmless below 0.001, and "
+                "therefore never marked as best.", "", ".0e"),
+        Measure("parameters", "Parameters", "Numbers that the training sets.", "", ",.0f"),
+    )
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A measure over seeds.
+
+    Attributes
+    ----------
+    values : tuple of float
+        One for each seed that has one.
+    of : int
+        Seeds there are.
+    """
+
+    values: tuple[float, ...]
+    of: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether every seed has a value, and there is one."""
+        return len(self.values) == self.of > 0
+
+    @property
+    def mean(self) -> float:
+        """Mean over the seeds; not a number without any."""
+        return statistics.fmean(self.values) if self.values else math.nan
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean; not a number with fewer than two seeds."""
+        if len(self.values) < 2:
+            return math.nan
+        return statistics.stdev(self.values) / math.sqrt(len(self.values))
+
+    def write(self, style: str) -> str:
+        """Mean ± standard error, or how many seeds have a value where some have none."""
+        if not self.values:
+            return "–"
+        text = format(self.mean, style)
+        if len(set(self.values)) > 1:
+            text += f" ± {format(self.error, style)}"
+        if not self.whole:
+            text += f" ({len(self.values)} of {self.of})"
+        return text.replace("-", "\N{MINUS SIGN}")
+
+
+def surely_less(one: Statistic, other: Statistic) -> bool:
+    """Whether the mean of ``one`` is lower by more than the seeds' noise.
+
+    Welch's test, two-sided: the difference of the means has to exceed its standard error times
+    Student's t for `CONFIDENCE`, at the degrees of freedom of Welch and Satterthwaite. With fewer
+    than two seeds nothing is sure.
+    """
+    if not (one.whole and other.whole) or min(len(one.values), len(other.values)) < 2:
+        return False
+    difference = other.mean - one.mean
+    a, b = one.error ** 2, other.error ** 2
+    if a + b == 0:
+        return difference > 0
+    freedom = (a + b) ** 2 / (a ** 2 / (len(one.values) - 1) + b ** 2 / (len(other.values) - 1))
+    return difference > math.sqrt(a + b) * student.ppf((1 + CONFIDENCE) / 2, freedom)
+
+
+def best(column: Sequence[Statistic], better: str) -> int | None:
+    """Index of the one that is better than every other beyond the seeds' noise, if there is one."""
+    if better == "high":
+        column = [Statistic(tuple(-value for value in s.values), s.of) for s in column]
+    for i, one in enumerate(column):
+        others = [other for j, other in enumerate(column) if j != i]
+        if better and others and all(surely_less(one, other) for other in others):
+            return i
+    return None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model, or a finished run, on a distribution.
+
+    Attributes
+    ----------
+    data, label : str
+    entry : int
+        Index of the model in the comparison.
+    statistics : dict of str to Statistic
+        By the measures' names.
+    best : frozenset of str
+        Names of the measures in which it is best of the models on this distribution.
+    elsewhere : str
+        The distribution that a finished run was trained on, where it is another: then it has no
+        measures here.
+    """
+
+    data: str
+    label: str
+    entry: int
+    statistics: Mapping[str, Statistic]
+    best: frozenset[str]
+    elsewhere: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """All rows; `columns` are the measures that any of the distributions has."""
+
+    columns: tuple[Measure, ...]
+    rows: tuple[Row, ...]
+
+    def csv(self) -> str:
+        """A line for each row, the numbers unrounded: mean, standard error, seeds, whether best."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        head = [f"{m.name}{part}" for m in self.columns for part in ("", "_se", "_n", "_best")]
+        writer.writerow(["distribution", "model", *head])
+        for row in self.rows:
+            cells = [cell for m in self.columns for cell in (
+                _number(row.statistics[m.name].mean), _number(row.statistics[m.name].error),
+                len(row.statistics[m.name].values), int(m.name in row.best))]
+            writer.writerow([row.data, row.label, *cells])
+        return file.getvalue()
+
+    def latex(self) -> str:
+        """A ``tabular`` for the booktabs package, the best in bold."""
+        head = " & ".join(["Distribution", "Model", *(_latex(m.title) for m in self.columns)])
+        lines = [rf"\begin{{tabular}}{{ll{'r' * len(self.columns)}}}", r"\toprule", head + r" \\"]
+        last = None
+        for row in self.rows:
+            if row.data != last:
+                lines.append(r"\midrule")
+            cells = [_latex(row.data) if row.data != last else "", _latex(row.label)]
+            last = row.data
+            for m in self.columns:
+                text = _latex(row.statistics[m.name].write(m.style))
+                cells.append(rf"\textbf{{{text}}}" if m.name in row.best else text)
+            lines.append(" & ".join(cells) + r" \\")
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+    def text(self) -> str:
+        """The table for a terminal; a star marks the best."""
+        cells = [["distribution", "model", *(m.title for m in self.columns)]]
+        cells += [[row.data, row.label, *(
+            row.statistics[m.name].write(m.style) + (" *" if m.name in row.best else "")
+            for m in self.columns)] for row in self.rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True))
+                         .rstrip() for line in cells) + "\n"
+
+
+def table(comparison: Comparison, results: Mapping[tuple[int, str, int], Result],
+          labels: Sequence[str] | None = None, runs: Sequence[str] = ()) -> Table:
+    """The table of what is measured so far.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    results : mapping
+        From entry, distribution and seed to the result.
+    labels : sequence of str, optional
+        The names of models and finished runs for people.
+    runs : sequence of str, optional
+        The distribution of each finished run. A run is one training, with a budget of its own: it
+        is measured, but takes no part in who is best.
+    """
+    labels = comparison.labels() if labels is None else labels
+    every = measures(comparison.level)
+    models, rows = len(comparison.models), []
+    for data in comparison.data:
+        some = []
+        for entry in range(len(labels)):
+            found = [results[key] for seed in range(comparison.seeds)
+                     if (key := (entry, data, seed)) in results]
+            some.append({m.name: Statistic(tuple(r.values[m.name] for r in found
+                                                 if r.values[m.name] is not None), len(found))
+                         for m in every})
+        # The best is of all seeds: before they are in, nobody is.
+        whole = all(s["nll"].of == comparison.seeds for s in some[:models])
+        winners = {m.name: best([s[m.name] for s in some[:models]], m.better)
+                   for m in every if whole}
+        elsewhere = [""] * models + [own if own != data else "" for own in runs]
+        rows += [Row(data, label, entry, some[entry], frozenset(
+            name for name, winner in winners.items() if winner == entry), elsewhere[entry])
+            for entry, label in enumerate(labels)]
+    truths = [target(name) for name in comparison.data]
+    absent = set()
+    if all(truth.entropy is None for truth in truths):
+        absent |= {"kl", "reached"}
+    if all(truth.modes is None for truth in truths):
+        absent.add("modes")
+    return Table(tuple(m for m in every if m.name not in absent), tuple(rows))
+
+
+def _number(value: float) -> str:
+    return repr(value) if math.isfinite(value) else ""
+
+
+def _latex(text: str) -> str:
+    """The text with what LaTeX would take for commands escaped."""
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+               **{c: "\\" + c for c in "&%$#_{}"}, "±": r"$\pm$", "\N{MINUS SIGN}": "$-$",
+               "–": "--"}
+    return "".join(special.get(c, c) for c in text)

@@ -1,0 +1,223 @@
+"""One training of a comparison: looked at while it goes on, measured when it is over."""
+
+import math
+import statistics
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowlab.data import target
+from flowlab.data.own import Points
+from flowlab.data.targets.target import Target
+from flowlab.figures import grid_points
+from flowlab.flow import Flow
+from flowlab.studies.comparison.plan import LONGEST, Trial
+from flowlab.training import Progress, TrainingSettings
+from flowlab.training.metrics import (
+    bits_per_dimension,
+    energy_distance,
+    inverse_error,
+    mode_coverage,
+    nll,
+)
+from flowlab.training.split import split
+
+GRID = 80  # cells along a side of a density's picture
+SHOWN = 500  # samples in a look
+EVERY = 0.4  # seconds between two looks
+TEST = 10_000  # fresh points that a trained flow is measured on
+DRAWN = 10_000  # samples whose drawing is timed
+PAIRED = 2_000  # points of each kind for the energy distance
+REPEATS = 3  # drawings, of which the median counts
+FRESH = 2**31  # what is added to a seed, so that the test points are new
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is seen of a training at one moment.
+
+    Attributes
+    ----------
+    spent : float
+        Share of the budget used up.
+    curve : tuple of (int, float, float)
+        Steps, seconds of training, and KL in nats (where nobody knows it, the test NLL) of the
+        epochs since the look before.
+    density : numpy.ndarray or None
+        Shape (GRID, GRID) as in `flowlab.figures.grid_points`, float32, in 1 / area.
+    samples : numpy.ndarray or None
+        Shape (SHOWN, 2), float32.
+    """
+
+    spent: float
+    curve: tuple[tuple[int, float, float], ...]
+    density: np.ndarray | None = field(repr=False, default=None)
+    samples: np.ndarray | None = field(repr=False, default=None)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a training ended.
+
+    Attributes
+    ----------
+    outcome, reason : str
+        As in `flowlab.training.Progress`.
+    step : int
+        Optimiser steps taken.
+    seconds : float
+        Spent on training.
+    values : dict of str to float or None
+        The measures by name, of `flowlab.studies.comparison.table.measures`; None where one has no
+        meaning.
+    """
+
+    outcome: str
+    reason: str
+    step: int
+    seconds: float
+    values: dict[str, float | None]
+
+
+def run(trial: Trial) -> Generator[Look | None, None, Result]:
+    """Train with the trial's budget; a `Look` now and then, None in between, at last the result.
+
+    The flow that is looked at and measured has the average of the recent weights; so there is
+    something to see after an epoch, and no look within one.
+    """
+    watch = _Watch(trial)
+    training = trial.train(trial.start(), every="batch")
+    try:
+        progress = next(training)
+        while progress.outcome == "running" and trial.spent(progress) < 1:
+            yield watch.look(progress) if progress.snapshot is not None else None
+            progress = training.send(trial.rate(progress))
+    finally:
+        training.close()  # within an epoch, this too gives the flow its average weights
+    yield watch.look(progress, last=True)
+    return watch.result(progress)
+
+
+def finish(trial: Trial) -> tuple[list[Look], Result]:
+    """Run a trial here and now: all its looks, and its result."""
+    looks: list[Look] = []
+    going = run(trial)
+    while True:
+        try:
+            look = next(going)
+        except StopIteration as end:
+            return looks, end.value
+        if look is not None:
+            looks.append(look)
+
+
+class _Watch:
+    """Looks at one training; the points and latents it uses stay the same throughout."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+        self.truth = target(trial.data)
+        self.grid = torch.as_tensor(grid_points(self.truth.limits, GRID))
+        self.curve: list[tuple[int, float, float]] = []
+        self.sent = 0
+        self.next = 0.0
+
+    def look(self, progress: Progress, last: bool = False) -> Look | None:
+        """Note where the training is; a look where one is due."""
+        known = progress.kl is not None
+        value = progress.kl if known else progress.test_nll
+        new = not self.curve or progress.step > self.curve[-1][0]  # its end may be an earlier flow
+        if progress.recent is not None and new and math.isfinite(value):
+            self.curve.append((progress.step, progress.seconds, value))
+        now = time.perf_counter()
+        if now < self.next and not last:
+            return None
+        self.next = now + EVERY
+        shown = pictures(progress.flow.eval(), self.grid) if self.trial.pictures else (None, None)
+        look = Look(self.trial.spent(progress), tuple(self.curve[self.sent:]), *shown)
+        self.sent = len(self.curve)
+        return look
+
+    def result(self, progress: Progress) -> Result:
+        """All measures of the trained flow."""
+        flow, trial = progress.flow.eval(), self.trial
+        test = fresh_points(trial.settings.training, self.truth, trial.seed)
+        outcome, reason = progress.outcome, progress.reason
+        if outcome == "finished" and trial.spent(progress) < 1:
+            reason = f"It ended after {LONGEST:,} epochs, before its budget was used up."
+        return Result("finished" if outcome == "running" else outcome, reason, progress.step,
+                      progress.seconds, measure(flow, self.truth, test, trial.seed) | pace(
+                          self.curve, progress.step, progress.seconds,
+                          trial.level if isinstance(self.truth, Target) else None))
+
+
+@torch.no_grad()
+def pictures(flow: Flow, grid: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Density and samples of a flow in evaluation mode, as a `Look` has them."""
+    z = flow.base_sample(SHOWN, torch.Generator(flow.device).manual_seed(0))
+    density = flow.log_prob(grid.to(flow.device, flow.dtype)).exp()
+    return (density.reshape(GRID, GRID).float().cpu().numpy(),
+            flow.forward(z)[0].float().cpu().numpy())
+
+
+@torch.no_grad()
+def measure(flow: Flow, truth: Target | Points, test: Tensor, seed: int
+            ) -> dict[str, float | None]:
+    """The measures of a trained flow, in evaluation mode, on test points of shape (n, 2)."""
+    x = test.to(flow.device, flow.dtype)
+    test_nll = nll(flow, x)
+    known = isinstance(truth, Target)
+    samples, milliseconds = _drawn(flow, seed)
+    modes = truth.modes
+    finite = bool(torch.isfinite(samples).all())
+    return _finite({
+        "kl": test_nll + truth.log_prob(test).double().mean().item() if known else None,
+        "nll": test_nll,
+        "bits": bits_per_dimension(test_nll, flow.event_shape),
+        "parameters": float(sum(p.numel() for p in flow.parameters())),
+        "inverse": inverse_error(flow, x),
+        "sampling": milliseconds,
+        "modes": mode_coverage(samples, test, modes) if modes is not None and finite else None,
+        "energy": energy_distance(samples[:PAIRED], test[:PAIRED]) if finite else None,
+    })
+
+
+def pace(curve: Sequence[tuple[int, float, float]], step: int, seconds: float,
+         level: float | None) -> dict[str, float | None]:
+    """Steps a second, and the seconds until a curve was first at a level or below."""
+    reached = None if level is None else next((t for _, t, kl in curve if kl <= level), None)
+    return _finite({"speed": step / seconds if seconds else None, "reached": reached})
+
+
+def fresh_points(settings: TrainingSettings, truth: Target | Points, seed: int) -> Tensor:
+    """Points that no flow of this seed was trained on, the same for all of them.
+
+    Of a known distribution they are drawn fresh; of a user's own points they are those that were
+    kept aside.
+    """
+    if isinstance(truth, Target):
+        return truth.sample(TEST, seed=FRESH + seed)
+    points = truth.sample(settings.points, seed=settings.seed)
+    return points[split(len(points), settings)[0]]
+
+
+def _drawn(flow: Flow, seed: int) -> tuple[Tensor, float]:
+    """Samples, float32, and the milliseconds that it took to draw them."""
+    generator = torch.Generator(flow.device).manual_seed(seed)
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        samples = flow.sample(DRAWN, generator=generator)
+        if samples.is_cuda:
+            torch.cuda.synchronize()
+        times.append(1000 * (time.perf_counter() - start))
+    return samples.float().cpu(), statistics.median(times)
+
+
+def _finite(values: dict[str, float | None]) -> dict[str, float | None]:
+    return {name: value if value is not None and math.isfinite(value) else None
+            for name, value in values.items()}

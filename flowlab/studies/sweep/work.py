@@ -1,0 +1,183 @@
+"""Does a sweep: submits what is not trained yet, and puts together what is."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from flowlab import figures
+from flowlab.jobs.choose import is_local
+from flowlab.live import Request, watch
+from flowlab.runs import Kept, Recorder, Store
+from flowlab.settings import RunSettings
+from flowlab.studies.sweep.plan import Point, SweepSettings, points
+from flowlab.training import recipe
+from flowlab.training.distributed import check_device
+
+MEASURES = {"kl": "KL to the truth (nats)", "test_nll": "Test NLL (nats)"}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A point of a sweep and the run that the store has of it, or None."""
+
+    point: Point
+    run: Kept | None
+
+    def measure(self, name: str) -> float | None:
+        """The run's number of this name, where it came to its end."""
+        return self.run.numbers.get(name) if self.run is not None and self.run.complete else None
+
+
+class Sweep:
+    """A sweep whose runs are in a store.
+
+    Parameters
+    ----------
+    settings : SweepSettings
+    recipe : module
+        The model's recipe: ``Run`` and ``train``.
+    store : Store
+    visitor : str
+        Whose it is: nobody else's runs are taken for its own.
+
+    Raises
+    ------
+    ValueError
+        As `flowlab.studies.sweep.plan.points`.
+    """
+
+    def __init__(self, settings: SweepSettings, recipe: ModuleType, store: Store,
+                 visitor: str = "") -> None:
+        self.settings, self.recipe, self.store, self.visitor = settings, recipe, store, visitor
+        self.group = "sweep:" + hashlib.sha256("\n".join(filter(None, (
+            settings.name, settings.model, visitor))).encode()).hexdigest()[:16]
+        self.points = points(settings, recipe.Run)
+
+    def check(self) -> None:
+        """See that a training can take every point.
+
+        Raises
+        ------
+        ValueError
+            With one sentence on the first that none can.
+        """
+        for point in self.points:
+            try:
+                recipe.check(point.settings)
+                if is_local():
+                    check_device(point.settings.training.device)
+            except ValueError as error:
+                raise ValueError(f"No training can take {self._name(point)}: {error}") from error
+
+    def state(self) -> list[Trained]:
+        """Every point with the best that the store has of it: a complete run before another."""
+        runs: dict[str, Kept] = {}
+        for run in self.store.runs(group=self.group):
+            known = runs.get(run.text)
+            if known is None or (run.complete, run.active) > (known.complete, known.active):
+                runs[run.text] = run
+        return [Trained(point, runs.get(point.settings.model_dump_json()))
+                for point in self.points]
+
+    def left(self) -> list[Trained]:
+        """The points that are not trained, and that nobody is at."""
+        return [t for t in self.state() if t.run is None or not (t.run.complete or t.run.active)]
+
+    def start(self, recorder: Recorder, owner: str = "sweep") -> list[str]:
+        """Submit every point that is not trained, and that nobody is at; their runs' ids.
+
+        A run that was broken off goes on from its last checkpoint where it has one, else afresh.
+
+        Raises
+        ------
+        ValueError
+            As `check`, before any is submitted.
+        """
+        self.check()
+        ids = []
+        for point, run in ((t.point, t.run) for t in self.left()):
+            resume = self.store.snapshot(run.id) if run is not None else None
+            if resume is not None and resume.epoch >= point.settings.training.epochs:
+                resume = None  # killed between its end and the note of it
+            job = recorder.engine.submit(watch, Request(
+                self.recipe.train, point.settings, resume=resume, pictures="end"), owner)
+            ids.append(recorder.follow(
+                job, point.settings, run_id=run.id if run is not None else job, film=False,
+                origin="sweep", group=self.group, name=self._name(point),
+                visitor=self.visitor))
+        return ids
+
+    def table(self) -> str:
+        """All points as CSV, with the numbers of those that are trained."""
+        file = io.StringIO()
+        rows = csv.writer(file, lineterminator="\n")
+        names = list(self.settings.sweep)
+        numbers = ("epoch", "step", "seconds", "train_nll", "test_nll", "kl", "inverse_error")
+        rows.writerow([*names, "seed", "outcome", "epochs", "steps", "seconds", "train_nll_nats",
+                       "test_nll_nats", "kl_nats", "inverse_error", "run"])
+        for trained in self.state():
+            point, run = trained.point, trained.run
+            told = run.numbers if run is not None else {}
+            rows.writerow([*(text(point.values[name]) for name in names), point.seed,
+                           run.outcome if run is not None else "not trained",
+                           *(told.get(name) for name in numbers),
+                           run.id if run is not None else ""])
+        return file.getvalue()
+
+    def figure(self, theme: str = "light") -> Figure | None:
+        """The picture: a heat map of two settings in a grid, else parallel coordinates.
+
+        Means over the seeds; None while nothing is trained.
+        """
+        scores: dict[tuple, list[float]] = {}
+        for trained in self.state():
+            score = trained.measure(self.settings.measure)
+            if score is not None:
+                scores.setdefault(tuple(trained.point.values.values()), []).append(score)
+        if not scores:
+            return None
+        what, names = MEASURES[self.settings.measure], [
+            title(self.recipe.Run, name) for name in self.settings.sweep]
+        means = {values: float(np.mean(found)) for values, found in scores.items()}
+        if len(names) != 2 or self.settings.search == "random":
+            return figures.parallel(names, [list(column) for column in zip(*means, strict=True)],
+                                    list(means.values()), what, theme=theme)
+        rows, columns = ([*dict.fromkeys(point.values[name] for point in self.points)]
+                         for name in self.settings.sweep)
+        grid = np.full((len(rows), len(columns)), np.nan)
+        for (row, column), mean in means.items():
+            grid[rows.index(row), columns.index(column)] = mean
+        return figures.heat_map(grid, [text(r) for r in rows], [text(c) for c in columns], names,
+                                what, theme=theme)
+
+    def _name(self, point: Point) -> str:
+        return f"{self.settings.name}: " + ", ".join(
+            [*(f"{name} {text(value)}" for name, value in point.values.items()),
+             *([f"seed {point.seed}"] if self.settings.seeds > 1 else [])])
+
+
+def text(value: Any) -> str:
+    """A setting's value as people and tables have it."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def counts(state: Sequence[Trained]) -> dict[str, int]:
+    """How many points are complete, under way, and left."""
+    done = sum(t.run is not None and t.run.complete for t in state)
+    active = sum(t.run is not None and t.run.outcome == "running" for t in state)
+    return {"complete": done, "running": active, "left": len(state) - done - active}
+
+
+def title(run: type[RunSettings], name: str) -> str:
+    """What a setting is called on pages."""
+    fields = {n: f for part in run.parts().values() for n, f in part.model_fields.items()}
+    return fields[name].title

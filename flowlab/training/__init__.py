@@ -1,0 +1,8 @@
+"""Maximum likelihood (and reverse KL) with Adam: trainer, data, numbers, checkpoints."""
+
+from flowlab.settings import TrainingSettings
+from flowlab.training.checkpoint import Snapshot
+from flowlab.training.progress import Progress
+from flowlab.training.trainer import SCHEDULES, train
+
+__all__ = ["SCHEDULES", "Progress", "Snapshot", "TrainingSettings", "train"]

@@ -1,0 +1,249 @@
+"""The two parts of what a training sees: points to train on, and points kept aside to test on."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowlab.bijections.elementwise import RESOLVED
+from flowlab.data.images import Images, dequantise
+from flowlab.data.uploads.caveats import caveats
+from flowlab.flow import Flow
+from flowlab.settings import FlowSettings, TrainingSettings
+
+#: Training points that say enough where not all are needed.
+SOME = 4096
+#: Training points on which the NLL is measured, at least.
+LEAST = 500
+#: Indices of the noise that measuring takes, away from those of epochs and steps.
+TEST_NOISE, TRAIN_NOISE, REVERSE_NOISE = 2**40, 2**40 + 1, 2**40 + 2
+
+
+def generator(seed: int, index: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Randomness of its own for every seed and every epoch or step."""
+    return torch.Generator(device).manual_seed((seed * 1_000_003 + index) % 2**63)
+
+
+def split(count: int, settings: TrainingSettings) -> tuple[Tensor, Tensor]:
+    """Which of ``count`` points are kept aside to test on, and which are trained on: two indices.
+
+    The seed decides, so all flows that are trained with it are tested on the same points.
+    """
+    order = torch.randperm(count, generator=generator(settings.seed, -1))
+    cut = test_count(count, settings)
+    return order[:cut], order[cut:]
+
+
+def test_count(count: int, settings: TrainingSettings) -> int:
+    """How many of ``count`` points the test set has."""
+    return min(max(1, round(settings.test_fraction * count)), count - 1)
+
+
+def check(flow: FlowSettings, source: Any, training: TrainingSettings) -> None:
+    """See that a source can train a flow of these settings.
+
+    Raises
+    ------
+    ValueError
+        With one sentence that says what to change.
+    """
+    shape = getattr(source, "event_shape", None)
+    if shape is not None and shape != flow.event_shape:
+        what = "images have" if isinstance(source, Images) else "points have"
+        raise ValueError(f"The {what} the shape {shape} and the flow {flow.event_shape}: set "
+                         "event_shape to that of the data.")
+    classes = getattr(source, "classes", 0)
+    if flow.classes and hasattr(source, "sample"):
+        raise ValueError(f"The points have no classes and the flow {flow.classes}: set classes to "
+                         "0.")
+    if flow.classes and isinstance(source, Images) and not 1 <= classes <= flow.classes:
+        raise ValueError(f"The images have {classes} classes and the flow {flow.classes}: set "
+                         f"classes to {classes}.")
+    target = source if hasattr(source, "log_prob") else None
+    if training.objective == "reverse" and not getattr(target, "full_support", False):
+        raise ValueError("Reverse KL needs a known density that is nowhere zero: choose another"
+                         " distribution, give it noise, or train with the forward objective.")
+
+
+class Parts:
+    """Both parts, on a flow's device and in its type; images to train on stay bytes.
+
+    Parameters
+    ----------
+    flow : Flow
+    source : Target, Images, Tensor, or pair of Tensors
+        As `flowlab.training.train` takes it.
+    settings : TrainingSettings
+
+    Attributes
+    ----------
+    train_x, test_x : Tensor, shape ``(n, *event_shape)``
+    train_context, test_context : Tensor, shape (n,), or None
+        Their classes.
+    pixels : bool
+        Whether they are images, which get noise whenever they are used.
+    concern : str
+        One sentence on points whose density has no maximum, or nothing.
+
+    Raises
+    ------
+    ValueError
+        When the source does not fit the flow.
+    """
+
+    def __init__(self, flow: Flow, source: Any, settings: TrainingSettings) -> None:
+        self.seed, self.device, self.dtype = settings.seed, flow.device, flow.dtype
+        self.concern = ""
+        self.pixels = isinstance(source, Images)
+        check(flow.settings, source, settings)
+        if self.pixels:
+            self._take_images(flow, source)
+        else:
+            self._take_points(flow, source, settings)
+
+    def batch(self, index: Tensor, noise: torch.Generator | None) -> Tensor:
+        """The training points of a batch; images with fresh noise."""
+        x = self.train_x[index]
+        return dequantise(x, noise, self.dtype) if self.pixels else x
+
+    def measured(self) -> tuple[Tensor, Tensor | None]:
+        """The part of the training points on which the NLL is measured; and their classes."""
+        count = min(SOME, max(LEAST, len(self.test_x)))
+        x, context = self.some()
+        return x[:count], None if context is None else context[:count]
+
+    def some(self) -> tuple[Tensor, Tensor | None]:
+        """All training points, or of images the first ones with their noise; and their classes."""
+        if not self.pixels:
+            return self.train_x, self.train_context
+        noise = generator(self.seed, TRAIN_NOISE, self.device)
+        context = self.train_context
+        return (dequantise(self.train_x[:SOME], noise, self.dtype),
+                None if context is None else context[:SOME])
+
+    def _take_points(self, flow: Flow, source: Any, settings: TrainingSettings) -> None:
+        labels = None
+        if hasattr(source, "sample"):
+            x = source.sample(settings.points, seed=settings.seed)
+        elif _is_pair(source, flow):
+            x, labels = source
+        else:
+            x = source
+        x = _numbers(x, "points").detach()
+        if x.ndim == 0 or len(x) < 2 or tuple(x.shape[1:]) != flow.event_shape:
+            raise ValueError(f"Expected at least 2 points of shape {flow.event_shape} to "
+                             f"train on; got {tuple(x.shape)}.")
+        if not bool(torch.isfinite(x).all()):
+            raise ValueError("The points hold NaN or infinity: remove those rows.")
+        if not hasattr(source, "log_prob"):
+            _check_spread(x, self.dtype)
+            if x.ndim == 2:
+                names = getattr(source, "names", ()) or tuple(
+                    str(i + 1) for i in range(x.shape[1]))
+                self.concern = next(iter(caveats(x.cpu().numpy(), names)), "")
+        context = _classes(labels, len(x), flow.settings.classes)
+        test, train = split(len(x), settings)
+        x = x.to(self.dtype)
+        self.train_x, self.test_x = (x[i.to(x.device)].to(self.device) for i in (train, test))
+        self.train_context, self.test_context = (
+            None if context is None else context[i].to(self.device) for i in (train, test))
+
+    def _take_images(self, flow: Flow, images: Images) -> None:
+        """The images' own two parts; those to test on always have the same noise."""
+        (x, labels), (test_x, test_labels) = images.part(False), images.part(True)
+        if flow.settings.classes:
+            _classes(images.labels, len(images), flow.settings.classes)
+        self.train_x = x.to(self.device)
+        self.test_x = dequantise(test_x.to(self.device),
+                                 generator(self.seed, TEST_NOISE, self.device), self.dtype)
+        self.train_context, self.test_context = (
+            labels.to(self.device) if flow.settings.classes else None
+            for labels in (labels, test_labels))
+
+
+def _is_pair(source: Any, flow: Flow) -> bool:
+    """Whether it is points and their classes, and not two points or images."""
+    if not isinstance(source, (tuple, list)) or len(source) != 2:
+        return False
+    try:
+        return np.ndim(source[0]) == 1 + len(flow.event_shape)
+    except ValueError:  # rows of unequal length
+        return isinstance(source, tuple)
+
+
+def _numbers(values: Any, what: str) -> Tensor:
+    """A tensor, an array, or lists of real numbers as a tensor.
+
+    Raises
+    ------
+    ValueError
+        When they are something else.
+    """
+    try:
+        if not isinstance(values, Tensor):
+            array = np.asarray(values)
+            if array.dtype.kind not in "fiub":
+                raise TypeError("no numbers")
+            # Arrays may be read backwards, or not to be written to; tensors know neither.
+            values = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C"))
+        if values.is_complex():
+            raise TypeError("complex numbers")
+        # Of a source made in inference mode autograd would want to know nothing.
+        return values.clone() if values.is_inference() else values
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"Give the {what} as a tensor, an array or rows of real numbers; "
+                         f"got {type(values).__name__}.") from error
+
+
+def _check_spread(x: Tensor, dtype: torch.dtype) -> None:
+    """Raise ValueError where a column, or a channel, has no spread that ``dtype`` resolves."""
+    limits, name = torch.finfo(dtype), str(dtype).removeprefix("torch.")
+    other = "subtract an offset from it" + (
+        "" if dtype == torch.float64 else ", or set precision to float64 (and keep the points in "
+        "it)") + "; leave it out if it only holds rounding errors."
+    for i, column in enumerate(x.double().unbind(1), 1):
+        low, high = column.aminmax()
+        what = "Column" if x.ndim == 2 else "Channel"
+        if max(-low, high) > limits.max:
+            raise ValueError(f"{what} {i} has numbers too large for {name}: change its unit.")
+        if low == high:
+            continue
+        mean = column.mean().item()
+        spread = (column - mean).square().mean().sqrt().item()
+        if spread <= RESOLVED * limits.eps * abs(mean):
+            raise ValueError(f"{what} {i} varies by only {spread:.2g} around {mean:.6g}, which "
+                             f"{name} cannot resolve: {other}")
+        if spread < limits.tiny / limits.eps:
+            raise ValueError(f"{what} {i} varies by only {spread:.2g}, which is too small for "
+                             f"{name}: change its unit.")
+
+
+def _classes(labels: Any, count: int, classes: int) -> Tensor | None:
+    """The classes of ``count`` points as int64, for a flow with so many; None where it has none.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, when they do not fit.
+    """
+    if (labels is None) != (classes == 0):
+        raise ValueError("The points have classes and the flow has none: set its classes, or leave "
+                         "them out." if classes == 0 else
+                         f"The flow has {classes} classes: give a pair, points and their classes, "
+                         "or set classes to 0.")
+    if labels is None:
+        return None
+    labels = _numbers(labels, "classes")
+    if labels.dtype.is_floating_point or labels.shape != (count,):
+        raise ValueError(f"Expected classes as integers of shape ({count},); got {labels.dtype} "
+                         f"of shape {tuple(labels.shape)}: convert them, such as with .long().")
+    labels = labels.cpu().long()
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise ValueError(f"The points have classes from {low} to {high}, and the flow {classes}, "
+                         f"from 0 to {classes - 1}: number them from 0, and set classes to fit.")
+    if 2 * classes > count:
+        raise ValueError(f"{count} points are too few for {classes} classes: set classes to the "
+                         "number there are, with two points for each at least.")
+    return labels

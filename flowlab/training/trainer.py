@@ -1,0 +1,452 @@
+"""Maximum likelihood (and reverse KL) with Adam, as a plain generator.
+
+Nothing here knows of pages, processes or threads: closing the generator stops a training, and not
+pulling it pauses it.
+"""
+
+import math
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.utils import vector_to_parameters
+
+from flowlab.bijections import BatchNorm
+from flowlab.bijections.base import LOG_PROB
+from flowlab.flow import Flow
+from flowlab.settings import TrainingSettings
+from flowlab.training import distributed
+from flowlab.training.checkpoint import Snapshot, about
+from flowlab.training.compiling import Compiler, joined
+from flowlab.training.denormals import without_denormals
+from flowlab.training.metrics import inverse_error, nll, relative_inverse_error
+from flowlab.training.progress import Progress, Recent
+from flowlab.training.split import REVERSE_NOISE, SOME, Parts, generator
+
+__all__ = ["SCHEDULES", "Progress", "Snapshot", "TrainingSettings", "train", "untrained"]
+
+#: Points on which the inverse error is measured after every epoch.
+INVERSE_POINTS = 256
+BETAS = 0.9, 0.999  # of Adam
+#: Batches on which Adam's moments are estimated where a training goes on from weights alone.
+MOMENTS = 50
+#: Share of a one-cycle schedule that is warm-up.
+WARM_UP = 0.1
+
+
+def train(flow: Flow, source: Any, settings: TrainingSettings, *,
+          every: Literal["epoch", "batch"] = "epoch",
+          resume: Snapshot | None = None) -> Generator[Progress, float | None, None]:
+    r"""Fit a flow to a source of points.
+
+    The forward objective is maximum likelihood, :math:`-\frac1n\sum_i \log q(x_i)`, which is the
+    KL from target to flow up to the target's entropy; the reverse objective is
+    :math:`E_{z}[\log q(f(z)) - \log p(f(z))]`, the KL from flow to target.
+
+    Parameters
+    ----------
+    flow : Flow
+        Trained in place. A fresh one is first initialised from the training points.
+    source : Target, Images, Tensor, or pair of Tensors
+        A target of `flowlab.data`; or its images, which get fresh uniform noise at every step and
+        are measured with the same noise each time; or points ``(n, *event_shape)``; or points and
+        their classes ``(n,)``, integers from 0. Tensors may be arrays or lists as well.
+    settings : TrainingSettings
+        With ``device="cuda"`` or ``precision="float64"`` the flow is moved there; their defaults
+        leave it as it is.
+    every : "epoch" or "batch"
+        How often to yield.
+    resume : Snapshot, optional
+        Go on from here, with the numbers an unbroken run would have had; settings that were changed
+        meanwhile count from here on.
+
+    Yields
+    ------
+    Progress
+        After every epoch, or after every batch. A learning rate sent into the generator replaces
+        the schedule's highest one from the next step on.
+
+    Raises
+    ------
+    ValueError
+        When the source does not fit the flow, or the objective needs a density it lacks.
+    """
+    with _gradients():
+        trainer = _Trainer(flow, source, settings, resume)
+        run = trainer.run()
+    try:
+        while True:
+            with _gradients():
+                progress = next(run, None)
+            if progress is None:
+                return
+            if every == "batch" or progress.snapshot is not None:
+                sent = yield progress
+                if sent is not None:
+                    trainer.learning_rate = TrainingSettings(learning_rate=sent).learning_rate
+    finally:
+        with _gradients():
+            run.close()
+
+
+def untrained(flow: Flow, source: Any, settings: TrainingSettings) -> Progress:
+    """Where a training of a fresh flow stands before its first step; arguments are `train`'s."""
+    with _gradients():
+        settings = settings.model_copy(update={"compiled": False})
+        return _Trainer(flow, source, settings, None)._progress(math.nan, 0)
+
+
+@contextmanager
+def _gradients() -> Iterator[None]:
+    """Gradients, also for one who trains under ``torch.no_grad`` or ``torch.inference_mode``."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+class _Trainer:
+    """One training: its data, its optimiser, and where it stands."""
+
+    def __init__(self, flow: Flow, source: Any, settings: TrainingSettings,
+                 resume: Snapshot | None) -> None:
+        self.flow, self.settings = flow, settings
+        distributed.check_device(settings.device)
+        self.parameters = [p for p in flow.parameters() if p.requires_grad]
+        if not self.parameters:
+            raise ValueError("All layers of the flow are frozen: set requires_grad_(True) on those "
+                             "to train.")
+        if any(p.is_inference() for p in self.parameters):
+            raise ValueError("The flow was made under torch.inference_mode, which allows no "
+                             "gradients: make it outside.")
+        if settings.device == "cuda":
+            flow.cuda()
+        if settings.precision == "float64":
+            flow.double()
+        self.target = source if hasattr(source, "log_prob") else None
+        self.parts = Parts(flow, source, settings)
+        #: The lowest mean NLL on the test points that a flow can have but by chance.
+        self.best_nll = None
+        if self.target is not None:
+            self.best_nll = -self.target.log_prob(self.parts.test_x).double().mean().item()
+        if resume is None:
+            flow.initialise(*self.parts.some())
+        else:
+            resume.check(flow)
+            flow.load_state_dict(resume.weights)
+        self.statistics = [value for layer in flow.modules() if isinstance(layer, BatchNorm)
+                           for value in (layer.mean, layer.variance)]
+        self.weights = _flatten(self.parameters)
+        #: Adam's first and second moments of the gradient.
+        self.first, self.second = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        #: What the flow does not hold at present: within an epoch the averages of the weights and
+        #: of the statistics of batch normalisation, between epochs the optimiser's own.
+        self.averaged = [self.weights, *self.statistics]
+        self.aside = [value.clone() for value in self.averaged]
+        self.learning_rate = self.rate = settings.learning_rate
+        self.epoch = self.step = self.begun = self.stale = self.best_epoch = 0
+        self.decays = False
+        self.seconds, self.best = 0.0, math.inf
+        self.best_weights: dict[str, Tensor] | None = None
+        self.reverse_kl: dict[int, float] = {}  # of every epoch, where that is what is minimised
+        self.batches = math.ceil(len(self.parts.train_x) / settings.batch_size)
+        self.recent = Recent()
+        if resume is not None:
+            self._restore(resume)
+        self.compiler = None
+        if settings.compiled:
+            largest = math.ceil(len(self.parts.train_x) / self.batches)
+            self.compiler = Compiler(flow, largest, settings.objective)
+        self._measure()
+        self.start = getattr(resume, "start", None) or (self.epoch, self.train_nll, self.test_nll)
+        if resume is not None and settings.patience and self.best_weights is None:
+            self._note_best()  # a checkpoint of a training that did not promise the best weights
+        self.last_good = self._snapshot()
+
+    def run(self) -> Iterator[Progress]:
+        """Train to the end; yield after every batch, with a snapshot after the last of an epoch."""
+        settings = self.settings
+        try:
+            if settings.patience and self.stale and self._outcome() != "running":
+                yield self._with_the_best(math.nan)  # resumed at its end
+            if self.decays and self.step == self.begun:
+                self._estimate_moments()
+            while self._outcome() == "running":
+                losses = []
+                self._swap()
+                order = torch.randperm(len(self.parts.train_x), generator=generator(
+                    settings.seed, self.epoch)).to(self.flow.device)
+                try:
+                    for batch in order.tensor_split(self.batches):
+                        start = time.perf_counter()
+                        if not self.flow.training:
+                            self.flow.train()
+                        with without_denormals():
+                            loss = self._step(batch, len(losses))
+                        self.seconds += time.perf_counter() - start
+                        if loss is None:
+                            break
+                        losses.append(loss)
+                        if len(losses) < self.batches:
+                            yield self._progress(loss, self.batches - len(losses))
+                finally:
+                    self._swap()  # the average again, also for one who stops within an epoch
+                if loss is None:
+                    yield self._diverged(math.nan, "The loss or its gradient became infinite or "
+                                         "not a number")
+                    return
+                start = time.perf_counter()
+                self.epoch += 1
+                self._measure()
+                self.seconds += time.perf_counter() - start
+                if not math.isfinite(self.test_nll):
+                    yield self._diverged(loss, "The test NLL became infinite or not a number")
+                    return
+                yield from self._after_epoch(loss)
+        finally:
+            self._hand_back()
+
+    def _estimate_moments(self) -> None:
+        """Give Adam its moments at the weights that a training goes on from.
+
+        Without them its first steps have the size of the learning rate along every weight, however
+        small the gradient, and undo some of what was learned.
+        """
+        self.flow.train()
+        order = torch.arange(len(self.parts.train_x), device=self.flow.device)
+        for batch in order.tensor_split(self.batches)[:min(MOMENTS, self.step)]:
+            gradient = self._loss_and_gradient(batch)[1]
+            norm = math.sqrt(torch.dot(gradient, gradient).item())
+            if not math.isfinite(norm):
+                return
+            if 0 < self.settings.clip < norm:
+                gradient *= self.settings.clip / norm
+            self.first.lerp_(gradient, 1 - BETAS[0])
+            self.second.lerp_(gradient.square(), 1 - BETAS[1])
+            self.begun -= 1
+
+    def _step(self, batch: Tensor, index: int) -> float | None:
+        """Take one optimiser step, with the batch of this index in its epoch.
+
+        Returns the loss, or None without a step where anything is not finite.
+        """
+        if self.compiler is not None and self.compiler.ready():
+            loss, gradient = self.compiler.loss_and_gradient(self.weights, *self._points(batch))
+        else:
+            loss, gradient = self._loss_and_gradient(batch)
+        norm = math.sqrt(torch.dot(gradient, gradient).item())
+        value = loss.item()
+        if not (math.isfinite(value) and math.isfinite(norm)):
+            return None
+        if 0 < self.settings.clip < norm:
+            gradient *= self.settings.clip / norm
+        self._adam(gradient, (self.epoch * self.batches + index)
+                   / (self.batches * self.settings.epochs))
+        self.flow.commit()
+        for moving in self.statistics:  # about the mean before, so averages are those of the batch
+            distributed.average(moving, len(distributed.share(batch)), len(batch))
+        self.step += 1
+        # Over the first steps the average reaches back a tenth of the way, not yet its full length.
+        share = max(1 / self.settings.averaging, 1 / (1 + 0.1 * self.step))
+        for average, own in zip(self.aside, self.averaged, strict=True):
+            average.lerp_(own, share)
+        return value
+
+    def _adam(self, gradient: Tensor, done: float) -> None:
+        """Adam (arXiv 1412.6980, algorithm 1) in one operation, with decoupled weight decay.
+
+        ``done`` is the share of the training that lies behind.
+        """
+        if self.decays and self.settings.schedule == "one_cycle":
+            done = max(done, WARM_UP)
+        self.rate = self.learning_rate * SCHEDULES[self.settings.schedule](done)
+        count = torch.tensor(self.step - self.begun + 1.0, device=self.weights.device)
+        torch._fused_adamw_(
+            [self.weights], [gradient], [self.first], [self.second], [], [count],
+            lr=self.rate, beta1=BETAS[0], beta2=BETAS[1], weight_decay=self.settings.weight_decay,
+            eps=1e-8, amsgrad=False, maximize=False)
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        """Exchange the averages and the optimiser's own."""
+        for held, aside in zip(self.averaged, self.aside, strict=True):
+            value = held.clone()
+            held.copy_(aside)
+            aside.copy_(value)
+
+    def _loss_and_gradient(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """The objective and its gradient on the whole batch."""
+        loss = self._loss(batch)
+        gradient = joined(torch.autograd.grad(loss, self.parameters))
+        own, whole = len(distributed.share(batch)), len(batch)
+        return (distributed.average(loss.detach(), own, whole),
+                distributed.average(gradient, own, whole))
+
+    def _loss(self, batch: Tensor) -> Tensor:
+        """The objective on this process's share of a batch, whose noise is drawn as a whole."""
+        if self.settings.objective == "forward":
+            return -self.flow.log_prob(*self._points(batch)).mean()
+        return self._reverse_kl(distributed.share(self.flow.base_sample(len(batch), self._noise())))
+
+    def _reverse_kl(self, z: Tensor) -> Tensor:
+        """The KL from the flow to the target, estimated at these latents."""
+        x, log_det = self.flow.forward(z)
+        log_q = LOG_PROB[self.flow.settings.base](z) - log_det
+        return (log_q - self.target.log_prob(x)).mean()
+
+    def _points(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Of a batch this process's share: points, images with their noise, and classes."""
+        x = self.parts.batch(batch, self._noise() if self.parts.pixels else None)
+        context = self.parts.train_context
+        return distributed.share(x), None if context is None else context[distributed.share(batch)]
+
+    def _noise(self) -> torch.Generator:
+        return generator(self.settings.seed, -2 - self.step, self.flow.device)
+
+    def _measure(self) -> None:
+        """NLL on both parts, KL and inverse error, all of the averaged flow."""
+        self.flow.eval()
+        test_x, test_context = self.parts.test_x, self.parts.test_context
+        self.test_nll = nll(self.flow, test_x, test_context)
+        self.train_nll = nll(self.flow, *self.parts.measured())
+        self.kl = None if self.best_nll is None else self.test_nll - self.best_nll
+        context = None if test_context is None else test_context[:INVERSE_POINTS]
+        points = self.flow, test_x[:INVERSE_POINTS], context
+        self.inverse_error = inverse_error(*points)
+        if self.settings.objective == "reverse" and self.epoch not in self.reverse_kl:
+            z = self.flow.base_sample(SOME, generator(self.settings.seed, REVERSE_NOISE,
+                                                      self.flow.device))
+            with torch.no_grad():
+                value = self._reverse_kl(z).item()
+            if math.isfinite(value):
+                self.reverse_kl[self.epoch] = value
+        self.off = relative_inverse_error(*points)
+
+    def _after_epoch(self, loss: float) -> Iterator[Progress]:
+        """The epoch's progress; where the training ends, that of the flow it hands back."""
+        self.stale += 1
+        if self.test_nll < self.best:
+            self._note_best()
+        self.last_good = self._snapshot()
+        outcome, reason = self._outcome(), self._concern()
+        if outcome != "running" and self.settings.patience and self.stale:
+            yield self._progress(loss, 0, "running", reason, self.last_good)
+            yield self._with_the_best(loss)
+            return
+        if outcome == "finished":
+            reason = reason or (self.compiler.trouble if self.compiler else "")
+        yield self._progress(loss, 0, outcome, reason, self.last_good)
+
+    def _outcome(self) -> str:
+        if 0 < self.settings.patience <= self.stale:
+            return "early stop"
+        return "finished" if self.epoch >= self.settings.epochs else "running"
+
+    def _with_the_best(self, loss: float) -> Progress:
+        """The end of a training that hands back an earlier epoch's weights."""
+        self._hand_back()
+        self._measure()
+        outcome = self._outcome()
+        end = "stopped, with" if outcome == "early stop" else "these are"
+        return self._progress(loss, 0, outcome, (
+            f"The test NLL has not fallen for {self.stale} epoch{'s'[:self.stale > 1]}: {end} the "
+            f"weights of epoch {self.best_epoch}."), self.last_good)
+
+    def _note_best(self) -> None:
+        """The flow is the best so far."""
+        self.stale, self.best, self.best_epoch = 0, self.test_nll, self.epoch
+        self.best_weights = self._state() if self.settings.patience else None
+
+    def _hand_back(self) -> None:
+        """Give the flow the weights that the training promises: with early stop the best."""
+        if self.settings.patience and self.best_weights is not None:
+            self.flow.load_state_dict(self.best_weights)
+
+    def _concern(self) -> str:
+        """One sentence on what looks wrong though the loss is finite, or nothing."""
+        if self.off > 1e-2:
+            return (f"The inverse is off by {self.off:.1g} of the data's standard deviation: the "
+                    "flow stretches too much for its precision; lower the learning rate or the "
+                    "log-scale bound.")
+        if (self.settings.objective == "forward" and self.test_nll > self.best + 0.5
+                and self.test_nll > self.train_nll + 0.5):
+            return ("The test NLL is rising while the training NLL falls: the flow is overfitting; "
+                    "use more points, a smaller network, weight decay or early stop.")
+        return self.parts.concern
+
+    def _diverged(self, loss: float, what: str) -> Progress:
+        self._restore(self.last_good)
+        self._hand_back()
+        self._measure()
+        epoch = self.best_epoch if self.settings.patience else self.epoch
+        return self._progress(loss, 0, "diverged", (
+            f"{what}: stopped, with the weights of epoch {epoch}. Lower the learning rate, "
+            "or clip the gradient at a smaller norm."), self.last_good)
+
+    def _progress(self, loss: float, left: int, outcome: str = "running", reason: str = "",
+                  snapshot: Snapshot | None = None) -> Progress:
+        """Where it stands, with so many batches of this epoch left."""
+        begun = self.epoch + (left > 0)
+        steps = self.step + left + self.batches * (self.settings.epochs - begun)
+        return Progress(
+            self.epoch, self.settings.epochs, self.step, steps,
+            self.seconds, self.rate, self.train_nll, self.test_nll, loss,
+            self.kl, self.best_nll, self.inverse_error, outcome, reason, self.flow,
+            None if snapshot is None else self.recent.add(snapshot),
+            self.compiler is not None and self.compiler.working, *self.start,
+            reverse_kl=tuple(self.reverse_kl.items()))
+
+    def _state(self) -> dict[str, Tensor]:
+        return {k: v.detach().cpu().clone() for k, v in self.flow.state_dict().items()}
+
+    def _snapshot(self) -> Snapshot:
+        weights, *statistics = self.aside
+        is_best = self.best_weights is not None and self.stale == 0
+        return Snapshot(
+            weights=self.best_weights if is_best else self._state(),
+            optimiser=torch.stack([weights, self.first, self.second]).cpu(),
+            epoch=self.epoch, step=self.step, stale=self.stale, best=self.best,
+            seconds=self.seconds, learning_rate=self.learning_rate, best_epoch=self.best_epoch,
+            begun=self.begun, decays=self.decays, set_rate=self.settings.learning_rate,
+            start=self.start, statistics=joined(statistics).cpu() if statistics else None,
+            best_weights=self.best_weights, flow=about(self.flow),
+            reverse_kl=tuple(self.reverse_kl.items()))
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        self.flow.load_state_dict(snapshot.weights)
+        weights, *statistics = self.aside
+        if snapshot.optimiser.shape[1] != len(weights):
+            raise ValueError("The checkpoint is of a training with other layers frozen: freeze the "
+                             "same ones, or train again from the start.")
+        for own, kept in zip((weights, self.first, self.second), snapshot.optimiser, strict=True):
+            own.copy_(kept)
+        if statistics and snapshot.statistics is not None:
+            vector = snapshot.statistics.to(weights)
+            vector_to_parameters(vector, statistics)
+        self.epoch, self.step, self.stale = snapshot.epoch, snapshot.step, snapshot.stale
+        self.begun, self.decays = snapshot.begun, snapshot.decays
+        if snapshot.epoch and not snapshot.step:
+            self.step = self.begun = snapshot.epoch * self.batches
+        self.best, self.best_epoch = snapshot.best, snapshot.best_epoch
+        self.best_weights = snapshot.best_weights
+        self.reverse_kl = dict(snapshot.reverse_kl)
+        self.seconds = max(self.seconds, snapshot.seconds)
+        if snapshot.set_rate is None or snapshot.set_rate == self.settings.learning_rate:
+            self.learning_rate = snapshot.learning_rate
+
+
+#: Learning rate as a share of its highest value, against the share ``t`` of the training done.
+SCHEDULES = {
+    "constant": lambda t: 1.0,
+    "cosine": lambda t: 0.5 * (1 + math.cos(math.pi * t)),
+    "one_cycle": lambda t: (0.1 + 0.9 * t / WARM_UP if t < WARM_UP else
+                            0.5 * (1 + math.cos(math.pi * (t - WARM_UP) / (1 - WARM_UP)))),
+}
+
+
+def _flatten(parameters: list[torch.nn.Parameter]) -> Tensor:
+    """One flat tensor whose slices the parameters become, so that Adam is one operation."""
+    flat = joined(parameters)
+    vector_to_parameters(flat, parameters)
+    return flat

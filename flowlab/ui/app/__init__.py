@@ -1,0 +1,1 @@
+"""What all pages share: the lab, the visitor, and what an operator sees."""

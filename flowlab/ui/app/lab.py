@@ -1,0 +1,313 @@
+"""The lab of this server process: one engine, and the runs that viewers can come back to.
+
+Streamlit's scripts come and go with every click; what must outlive them is here.
+"""
+
+import atexit
+import math
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+import streamlit as st
+
+from flowlab.figures import SHOWN
+from flowlab.jobs import Local, Status, UnknownRun
+from flowlab.jobs.choose import engine
+from flowlab.jobs.waiting import expected_wait
+from flowlab.live import Frame, Request, watch
+from flowlab.live.drawing import Studio
+from flowlab.runs import Kept, Recorder, Store
+from flowlab.server import log
+from flowlab.server.limits import limits
+from flowlab.server.memory import settle
+from flowlab.server.rights import ROOM, Door, must_own, owns
+from flowlab.server.status import EVERY, remove
+from flowlab.settings import RunSettings
+from flowlab.training import Snapshot
+from flowlab.ui.app import operating
+from flowlab.ui.app.run import Run
+from flowlab.ui.app.visitor import visitor
+
+PRELOAD = ("models", "flowlab.live", "flowlab.live.warm_up")
+DRAWING, HASTE = ("models", "flowlab.live.drawing", "flowlab.live.warm_up"), 3
+SLOWEST = 20.0  # seconds that a single picture may take: all wait for one that is slow
+KEPT = 16  # runs that are over and stay in memory; those seen least lately go first
+RECENT = 20  # finished runs that say, with those under way, how long a run takes
+
+
+class Lab:
+    """Submits, finds and steers runs, and keeps them; safe to use from several sessions at once.
+
+    Attributes
+    ----------
+    engine : Engine
+    store : Store
+        All runs on disk.
+    recorder : Recorder
+        Writes this lab's runs to the store.
+    door : Door
+        Lets trainings in, as the operator's limits allow.
+    studio : Studio
+        Draws single pictures, in a process that stands back less than trainings.
+    """
+
+    def __init__(self) -> None:
+        log.start()  # first, for a wrong variable must not leave workers behind
+        self.store = Store()  # nor a folder that cannot be used
+        self.store.tidy()
+        self.engine = engine(preload=PRELOAD)
+        self.studio = Studio(Local(1, DRAWING, grace=2, seconds=SLOWEST, nice=HASTE))
+        self.recorder = Recorder(self.engine, self.store)
+        self.door = Door(self.engine, self.store)
+        self._runs: dict[str, Run] = {}
+        self._lock = threading.Lock()
+        operating.started(self.engine)
+        self._refresher = operating.Refresher(self.engine, self.store)
+        atexit.register(remove, self.store.folder)
+        threading.Thread(target=self._stop_unwatched, daemon=True).start()
+        settle()
+
+    def close(self) -> None:
+        """End all worker processes."""
+        self.engine.close()
+        self.studio.engine.close()
+
+    def submit(self, train: Callable, settings: RunSettings, theme: str, owner: str,
+               first: str = "", resume: Snapshot | None = None,
+               layers: tuple[str, ...] = SHOWN, visitor: str = "",
+               history: tuple[tuple[int, float, float, float], ...] = ()) -> str:
+        """Queue a training, paused after its first batch with ``first="step"``; the run's id.
+
+        With ``resume`` it goes on from there, for as many epochs more as the settings say, and
+        from the ``history`` before it; otherwise it starts with a fresh flow.
+
+        Raises
+        ------
+        flowlab.server.limits.Exceeded
+            As `flowlab.server.rights.Door.admitted`.
+        """
+        request = Request(train, settings, theme, layers, resume, history=history,
+                          since=resume.epoch if resume else 0)
+        continued = resume is not None
+        with self.door.admitted([settings], owner):
+            run_id = self.engine.submit(watch, request, owner, first)
+        with self._lock:
+            self._runs[run_id] = Run(run_id, settings, theme, layers, continued=continued,
+                                     visitor=visitor)
+            self.recorder.follow(run_id, settings, origin="page", continued=continued,
+                                 visitor=visitor)
+            self._forget_oldest()
+        return run_id
+
+    def runs(self, visitor: str) -> list[Kept]:
+        """The runs on disk that a visitor lists, newest first."""
+        if not limits().shared:
+            return self.store.runs()
+        return self.store.runs(visitor=visitor) if visitor else []
+
+    def find(self, run_id: str | None) -> Run | None:
+        """The run with this id; None where there is none (any more).
+
+        Raises
+        ------
+        ValueError
+            For a run on disk that this version cannot read.
+        """
+        run = self._runs.get(run_id or "")
+        if run is None or run.kept is not None and (
+                run.kept.active or run.pruned != self.store.pruned):
+            run = self._open(run_id or "")
+        if run is not None:
+            run.seen = time.monotonic()
+        return run
+
+    def _open(self, run_id: str) -> Run | None:
+        """A run from disk; one that is under way elsewhere is read again where there is news."""
+        pruned = self.store.pruned
+        kept, before = self.store.get(run_id), self._runs.get(run_id)
+        if kept is None or (before is not None and before.kept == kept):
+            return before if kept is not None else None
+        run = Run(run_id, kept.settings, "", frames=self.store.frames(run_id),
+                  continued=kept.continued, steered=kept.steered, kept=kept, pruned=pruned,
+                  visitor=kept.visitor)
+        with self._lock:
+            self._runs[run_id] = run
+            if before is not None:
+                before.frames = []
+            self._forget_oldest()
+        return run
+
+    def rename(self, run_id: str, name: str, visitor: str = "") -> None:
+        """As `flowlab.runs.Store.rename`, for a run of the visitor's."""
+        must_own(self._kept(run_id), visitor)
+        self.store.rename(run_id, name)
+
+    def pin(self, run_id: str, pinned: bool, visitor: str = "") -> None:
+        """As `flowlab.runs.Store.pin`, for a run of the visitor's."""
+        must_own(self._kept(run_id), visitor)
+        self.store.pin(run_id, pinned)
+
+    def set_room(self, value: int) -> None:
+        """Bytes that all runs together may take.
+
+        Raises
+        ------
+        ValueError
+            Where that is not for visitors to say, or too little.
+        """
+        if limits().shared:
+            raise ValueError(ROOM)
+        self.store.budget = value
+
+    def _kept(self, run_id: str) -> Kept:
+        kept = self.store.get(run_id)
+        if kept is None:
+            raise ValueError("This run is not kept (any more): look at the list again.")
+        return kept
+
+    def delete(self, run_id: str, visitor: str = "") -> None:
+        """Delete a run of the visitor's that is over, from memory and from disk.
+
+        Raises
+        ------
+        ValueError
+            If it is under way, or another's.
+        """
+        run, kept = self._runs.get(run_id), self.store.get(run_id)
+        for thing in filter(None, (run, kept)):
+            must_own(thing, visitor)
+        if kept is not None and kept.active or run is not None and self.status(run).active:
+            raise ValueError("This run is under way: stop it before you delete it.")
+        with self._lock:
+            if run_id in self._runs:
+                self._forget(run_id)
+        self.store.delete(run_id)
+
+    def status(self, run: Run) -> Status:
+        """Where the run stands."""
+        if run.followed and (status := self.recorder.status(run.id)) is not None:
+            said = (status.message, self.recorder.trouble(run.id))
+            return replace(status, message=" ".join(filter(None, said)))
+        if run.over is not None:
+            return run.over
+        return run.told(self.store.damaged.get(run.id, ""))
+
+    def expected_wait(self, position: int, owner: str) -> float | None:
+        """Seconds until an owner's run at a place in the queue starts; None where unknown."""
+        states = {}
+        for job in self.engine.runs():
+            with suppress(UnknownRun):  # it has just left memory
+                states[job] = self.engine.status(job)
+        told = self.recorder.newest()
+        took = [told[job]["seconds"] for job, status in states.items()
+                if job in told and status.state == "finished"][-RECENT:]
+        left = {job: _left(told.get(job)) for job, status in states.items()
+                if status.state == "running"}
+        took += [told[job]["seconds"] + rest for job, rest in left.items() if rest is not None]
+        turn = self.engine.turn or math.inf
+        keep = {*self.engine.runs(owner)}  # one's own make no room, nor do a comparison's
+        left = {job: rest and min(rest, turn) if job in self._runs and job not in keep else rest
+                for job, rest in left.items()}
+        return expected_wait(position, list(left.values()),
+                             min(median(took), turn) if took else None)
+
+    def wait(self, run: Run, seconds: float) -> None:
+        """Wait for the first frame of a run, or its end, for no more than so many seconds."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            status = self.status(run)
+            if status.events or not status.active:
+                return
+            time.sleep(0.01)
+
+    def last(self, run: Run) -> Frame | None:
+        """The newest frame; for a run that was stopped, the one taken when it stopped."""
+        frames = self.frames(run)
+        return frames[-1] if frames else None
+
+    def control(self, run: Run, action: str, value: Any = None, visitor: str = "") -> None:
+        """Steer a run, as `flowlab.jobs.Engine.control`; one that is only on disk is over.
+
+        Raises
+        ------
+        NotYours
+            If it is another visitor's.
+        """
+        must_own(run, visitor)
+        self._control(run, action, value)
+
+    def _control(self, run: Run, action: str, value: Any = None) -> None:
+        if not run.followed:
+            return
+        if action == "send" and "learning_rate" in value:
+            run.steered = True
+            self.recorder.steer(run.id)
+        with suppress(UnknownRun):  # it was over, and leaves memory just now
+            self.engine.control(run.id, action, value)
+
+    def frames(self, run: Run) -> list[Frame]:
+        """The frames there are, oldest first."""
+        if run.followed:
+            return self.recorder.frames(run.id)
+        now = self.find(run.id)  # from disk again, where it has left memory
+        return [] if now is None else now.frames
+
+    def dress(self, run: Run, theme: str, layers: tuple[str, ...], visitor: str = "") -> None:
+        """Have the run's pictures in its owner's appearance and layers from now on."""
+        if owns(run, visitor) and (run.theme, run.layers) != (theme, layers):
+            changes = {} if run.theme == theme else {"theme": theme}
+            run.theme, run.layers = theme, layers
+            self._control(run, "send", {**changes, "layers": layers})
+
+    def _forget_oldest(self) -> None:
+        over = sorted((run for run in self._runs.values() if not self.status(run).active),
+                      key=lambda run: run.seen)
+        for run in over[:max(0, len(over) - KEPT)]:
+            self._forget(run.id)
+
+    def _forget(self, run_id: str) -> None:
+        """Let a run that is over go from memory."""
+        run = self._runs.pop(run_id)
+        run.over, run.frames = self.status(run), []
+        if run.kept is None:
+            self.recorder.forget(run_id)
+
+    def _stop_unwatched(self) -> None:
+        """Every few seconds, also refresh the operator's counters."""
+        while True:
+            self._refresher.write()
+            time.sleep(EVERY)
+            with self._lock:
+                runs = list(self._runs.values())
+            for run in runs:
+                if time.monotonic() - run.seen > limits().grace and self.status(run).active:
+                    self._control(run, "stop")
+
+
+def _left(numbers: dict[str, Any] | None) -> float | None:
+    """Seconds that a run still needs, at the speed it has had."""
+    if not numbers or not numbers["step"]:
+        return None
+    return (numbers["steps"] - numbers["step"]) * numbers["seconds"] / numbers["step"]
+
+
+@st.cache_resource(show_spinner=False)
+def lab() -> Lab:
+    """The one lab of this process; made, with its workers, when the first page opens."""
+    return Lab()
+
+
+def owner() -> str:
+    """Name the visitor, or the session, so that the queue is fair between people."""
+    return visitor() or st.session_state.setdefault("owner", secrets.token_hex(8))
+
+
+def theme() -> str:
+    """The viewer's appearance, ``"light"`` or ``"dark"``."""
+    return "dark" if st.context.theme.type == "dark" else "light"

@@ -1,0 +1,234 @@
+"""The page on which models are compared: one press, then the view that follows all trainings."""
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+
+import streamlit as st
+
+from flowlab.figures.comparison import VIEWS
+from flowlab.server.rights import FOREIGN, NotYours, owns
+from flowlab.studies.comparison import Comparison, Contest, plan, table
+from flowlab.studies.comparison.contest import MISSING
+from flowlab.studies.comparison.finished import Entrant, entrants, reviews
+from flowlab.ui.app import addresses
+from flowlab.ui.app.lab import lab, owner, theme
+from flowlab.ui.app.visitor import visitor
+from flowlab.ui.compare import controls, pictures
+from flowlab.ui.compare import table as scoreboard
+from flowlab.ui.compare.controls import NAME
+from flowlab.ui.compare.pictures import contests as registry
+from flowlab.ui.elements import image
+from flowlab.ui.elements.copy import copyable
+from flowlab.ui.elements.escape import plain
+
+POLL = 1.0  # seconds between two looks at a comparison under way
+
+Recipes = Mapping[str, ModuleType]
+
+
+def show(recipes: Recipes) -> None:
+    """Draw the page.
+
+    Parameters
+    ----------
+    recipes : mapping of str to module
+        The recipes by the models' names, as ``models.RECIPES``.
+    """
+    texts = addresses.news(NAME)
+    complaints = [] if texts is None else _open(recipes, texts)
+    complaints += filter(None, [st.session_state.pop(f"{NAME}.refused", None)])
+    with st.sidebar:
+        comparison = controls.show(recipes)
+    runs = entrants(comparison.runs, lab().store)
+    contest = registry().find(st.session_state.get(f"{NAME}.run"), recipes)
+    st.session_state.setdefault(f"{NAME}.moves", False)
+    addresses.write(NAME, controls.texts(comparison, recipes)
+                    | ({"run": contest.id} if contest else {}),
+                    followed=None if complaints else texts)
+    with st.container(key=f"page-{NAME}"):
+        st.header("Compare", anchor=False)
+        st.markdown("The same points, the same budget, the same test for every model: what remains "
+                    "is the difference between the models, and chance. **Several seeds** tell the "
+                    "two apart.")
+        for sentence in complaints:
+            st.error(plain(sentence), icon=":material/error:")
+        _buttons(comparison, runs, contest, recipes)
+        _live(contest, comparison, runs, recipes)
+        _take(comparison if contest is None else contest.comparison, contest)
+
+
+def _open(recipes: Recipes, texts: dict[str, str]) -> list[str]:
+    """Become what an address says: a comparison with its settings; what could not be used."""
+    complaints = []
+    contest, run = None, texts.get("run")
+    try:
+        contest = registry().find(run, recipes)
+        if contest is None and run:
+            complaints.append("The comparison in this link is no longer on this server: press "
+                              "Compare to repeat it with the same settings.")
+    except ValueError as error:
+        complaints.append(str(error))
+    st.session_state[f"{NAME}.run"] = contest.id if contest else None
+    if contest is not None:
+        controls.put(contest.comparison, recipes)
+        return complaints
+    return complaints + controls.load(recipes, {n: t for n, t in texts.items() if n != "run"})
+
+
+def _buttons(comparison: Comparison, runs: Sequence[Entrant], contest: Contest | None,
+             recipes: Recipes) -> None:
+    foreign = contest is not None and not owns(contest, visitor())
+    active = contest is not None and contest.active and not foreign
+    unfit = ""
+    try:
+        trainings = f"{len(plan(comparison, recipes))} trainings"
+        if measured := len(reviews(comparison, runs)):
+            trainings += f", {measured} finished run{'s' * (measured > 1)}"
+        about = trainings + ". " + controls.sizes(comparison, recipes)
+    except ValueError as error:
+        about = unfit = str(error)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button("Compare", type="primary", icon=":material/play_arrow:", key=f"{NAME}.start",
+                  disabled=active or bool(unfit), on_click=_start, args=(comparison, recipes),
+                  help="Train all models with the settings at the left, on every distribution and "
+                  "with every seed.")
+        st.button("Stop", icon=":material/stop:", key=f"{NAME}.stop", disabled=not active,
+                  on_click=_stop, args=(contest,),
+                  help=FOREIGN if foreign else "End all trainings; what was measured stays.")
+        st.segmented_control("Pictures", list(VIEWS), format_func=str.capitalize,
+                             default=VIEWS[0], required=True, key=f"{NAME}.view",
+                             label_visibility="collapsed", persist_state="session",
+                             help="What the squares show: the learned density, or samples.")
+        if contest is not None and contest.missing and not foreign:
+            st.button("Train what is missing", icon=":material/resume:", key=f"{NAME}.missing",
+                      on_click=_train, args=(contest,), help="Train what has no result yet in the "
+                      "comparison that is shown; what is measured stays.")
+        if unfit:
+            st.markdown(f":red-badge[Cannot be] {plain(unfit)}")
+        else:
+            st.caption(about)
+
+
+def _start(comparison: Comparison, recipes: Recipes) -> None:
+    try:
+        contest = registry().start(comparison, recipes, owner(), visitor())
+    except ValueError as error:
+        st.session_state[f"{NAME}.refused"] = str(error)
+        return
+    st.session_state[f"{NAME}.run"] = contest.id
+
+
+def _train(contest: Contest) -> None:
+    try:
+        registry().train(contest, owner(), visitor())
+    except (ValueError, NotYours) as error:
+        st.session_state[f"{NAME}.refused"] = str(error)
+
+
+def _stop(contest: Contest) -> None:
+    try:
+        registry().stop(contest, visitor())
+    except NotYours as error:
+        st.session_state[f"{NAME}.refused"] = str(error)
+
+
+def _live(contest: Contest | None, comparison: Comparison, runs: Sequence[Entrant],
+          recipes: Recipes) -> None:
+    """Status, pictures and table, redrawn by themselves while a training may change."""
+    every = POLL if st.session_state[f"{NAME}.moves"] else None
+    st.fragment(_look, run_every=every)(contest, comparison, runs, recipes)
+
+
+def _look(contest: Contest | None, comparison: Comparison, runs: Sequence[Entrant],
+          recipes: Recipes) -> None:
+    view = st.session_state[f"{NAME}.view"]
+    fresh = True
+    if contest is None:
+        labels = comparison.labels({n: r.MODEL.__name__ for n, r in recipes.items()},
+                                   [run.name for run in runs])
+        st.markdown(":gray-badge[Ready] Press **Compare**, or change anything at the left.")
+        st.progress(0.0)
+        png, numbers = (pictures.preview(comparison, labels, theme()),
+                        table(comparison, {}, labels, [run.data for run in runs]))
+    else:
+        contest.seen = time.monotonic()
+        contest.poll()
+        _state(contest)
+        (png, fresh), numbers = pictures.drawn(contest, view, theme()), contest.table()
+        comparison, labels = contest.comparison, contest.labels
+    with st.container(key=f"{NAME}-panels"):
+        image.show(png, _alt(contest, labels))
+    scoreboard.show(numbers, comparison)
+    if contest is not None:
+        for sentence in contest.problems():
+            st.warning(plain(sentence), icon=":material/warning:")
+    moves = not fresh or contest is not None and contest.active
+    if moves != st.session_state[f"{NAME}.moves"]:
+        st.session_state[f"{NAME}.moves"] = moves
+        st.rerun()  # buttons, and how often to look, depend on it
+
+
+def _state(contest: Contest) -> None:
+    """One line and a bar: how far all trainings are."""
+    what = "trainings and finished runs" if contest.runs else "trainings"
+    total, running = len(contest.heats), sum(h.status.state == "running" for h in contest.heats)
+    spent = sum(1.0 if h.result else h.look.spent if h.look else 0.0
+                for h in contest.heats) / total
+    if contest.active:
+        text = f"**{contest.done}** of {total} {what} done, {running} under way."
+        if not lab().engine.ready:
+            text = "The lab's workers are still starting: a moment."
+        st.markdown(f":blue-badge[Comparing] {text}")
+    elif len(contest.results()) == total:
+        st.markdown(f":green-badge[Finished] All **{total}** {what} are done.")
+    else:
+        state = ("Not finished" if any(h.status.state == MISSING for h in contest.heats)
+                 else "Stopped")
+        st.markdown(f":gray-badge[{state}] **{len(contest.results())}** of {total} {what} "
+                    "are measured.")
+    st.progress(min(spent, 1.0))
+
+
+def _alt(contest: Contest | None, labels: Sequence[str]) -> str:
+    done = "before any training" if contest is None else f"{contest.done} trainings done"
+    return (f"True densities beside those that {', '.join(labels)} have learned, and their KL "
+            f"against steps and against seconds; {done}.")
+
+
+def _take(comparison: Comparison, contest: Contest | None) -> None:
+    """The files of the comparison, and the command that repeats it."""
+    view = st.session_state[f"{NAME}.view"]
+    appearance = theme()
+    ready = contest is not None
+    which = contest.id[:6] if ready else "none"
+    files = [
+        ("CSV", "csv", "text/csv", lambda: contest.table().csv().encode(),
+         "The table with all digits: mean, standard error and number of seeds."),
+        ("LaTeX", "tex", "text/plain", lambda: contest.table().latex().encode(),
+         "The table for a paper; it needs the package booktabs."),
+        ("SVG", "svg", "image/svg+xml",
+         lambda: pictures.file(contest, "svg", view, appearance),
+         "The picture, drawn with lines: it can be enlarged and edited."),
+        ("PDF", "pdf", "application/pdf",
+         lambda: pictures.file(contest, "pdf", view, appearance), "The picture for a paper."),
+    ]
+    with st.container(horizontal=True, gap="small"):
+        for label, ending, mime, make, text in files:
+            st.download_button(label, make, f"comparison-{which}.{ending}", mime,
+                               key=f"{NAME}.take.{label}", on_click="ignore", disabled=not ready,
+                               help=text if ready else "There is something to take once a "
+                               "comparison has begun.")
+    with st.expander("What the columns mean, and the same without a browser",
+                     key=f"{NAME}.more"):
+        numbers = table(comparison, {}, comparison.labels())
+        st.markdown("\n".join(f"- **{m.title}.** {m.help}" for m in numbers.columns))
+        st.markdown("In the project's folder, with the same numbers, timings excepted:")
+        copyable(command(comparison))
+
+
+def command(comparison: Comparison) -> str:
+    """The same comparison from a shell, to which nothing in it means anything."""
+    options = (f"--{name}={text}" for name, text in comparison.texts().items())
+    return shlex.join(["python", "-m", "flowlab.comparison", *options])

@@ -1,0 +1,1 @@
+"""Controls of settings and data, and the links that carry them."""

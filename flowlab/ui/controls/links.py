@@ -1,0 +1,148 @@
+"""Links: the settings of a page, and what a teacher adds to them.
+
+A teacher's link hides or locks groups of controls and carries a title and a task. These are plain
+text: cleaned here, cut to a length, and drawn by ``st.text``, which knows no markup.
+"""
+
+import unicodedata
+from dataclasses import dataclass, fields
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from flowlab.settings import RunSettings
+from flowlab.ui.controls.settings import GROUPS
+from flowlab.ui.elements.copy import copyable
+
+TITLE, TASK = 80, 600  # characters at most
+NAMES = tuple(group.lower() for group in GROUPS)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a link says besides the settings.
+
+    Attributes
+    ----------
+    hide, lock : tuple of str
+        Groups of controls that are not shown, and that are shown but cannot be changed.
+    title, task : str
+        Plain text above the page.
+    preset : str
+        The experiment that is explained above the page.
+    """
+
+    hide: tuple[str, ...] = ()
+    lock: tuple[str, ...] = ()
+    title: str = ""
+    task: str = ""
+    preset: str = ""
+
+    def texts(self) -> dict[str, str]:
+        """What differs from an empty lesson, as a URL has it."""
+        values = {name: getattr(self, name) for name in PARAMETERS}
+        return {name: ",".join(value) if isinstance(value, tuple) else value
+                for name, value in values.items() if value}
+
+
+#: The names in a URL that are no settings.
+PARAMETERS = tuple(field.name for field in fields(Lesson))
+
+
+def read(texts: dict[str, str], presets: tuple[str, ...] = ()) -> tuple[Lesson, list[str]]:
+    """The lesson in a URL's texts, and one sentence for each that could not be used whole."""
+    values: dict[str, object] = {}
+    complaints = []
+    for name, limit in (("title", TITLE), ("task", TASK)):
+        text = plain(texts.get(name, ""))
+        if len(text) > limit:
+            complaints.append(f"{name}: the text in this link is cut after {limit} characters.")
+        values[name] = text[:limit]
+    for name in ("hide", "lock"):
+        asked = [part.strip().lower() for part in texts.get(name, "").split(",") if part.strip()]
+        values[name] = tuple(group for group in NAMES if group in asked)
+        if set(asked) - set(NAMES):
+            complaints.append(f"{name}: the groups of controls are {', '.join(NAMES)}; the link "
+                              "names another.")
+    if preset := texts.get("preset", ""):
+        if preset in presets:
+            values["preset"] = preset
+        else:
+            complaints.append("preset: there is no experiment of this name on this page.")
+    return Lesson(**values), complaints
+
+
+def plain(text: str) -> str:
+    """The text without control characters and without what turns its direction; lines stay."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    kept = ("".join(c for c in line if not unicodedata.category(c).startswith("C"))
+            for line in lines)
+    return "\n".join(kept).strip()
+
+
+def load(prefix: str, presets: tuple[str, ...], texts: dict[str, str]) -> list[str]:
+    """Follow what an address says besides the settings.
+
+    Returns
+    -------
+    list of str
+        One sentence for each thing that could not be used.
+    """
+    new, complaints = read(texts, presets)
+    if new != lesson(prefix):
+        for field in ("hide", "lock", "title", "task"):  # they show the link's own again
+            st.session_state.pop(f"{prefix}.share.{field}", None)
+    teach(prefix, new)
+    return complaints
+
+
+def lesson(prefix: str) -> Lesson:
+    """What the page's link says besides the settings."""
+    return st.session_state.get(f"{prefix}.lesson", Lesson())
+
+
+def teach(prefix: str, new: Lesson) -> None:
+    """Make this the page's lesson."""
+    st.session_state[f"{prefix}.lesson"] = new
+
+
+def banner(told: Lesson) -> None:
+    """The teacher's title and task, as plain text."""
+    if told.title or told.task:
+        with st.container(key="lesson", border=True, gap="xxsmall"):
+            if told.title:
+                with st.container(key="lesson-title"):
+                    st.text(told.title)
+            if told.task:
+                st.text(told.task)
+
+
+def share(settings: RunSettings, prefix: str) -> None:
+    """A button that opens the page's link, and what a teacher may add to it."""
+    told = lesson(prefix)
+    with st.popover("Share", icon=":material/link:", width="stretch",
+                    help="A link to this page as it stands, also for a class."):
+        st.markdown("The same settings and seed: the same run, on any machine with the same "
+                    "versions.")
+        link = st.container(gap="xsmall")
+        st.markdown("**For a class**")
+        groups = {"options": NAMES, "format_func": str.capitalize, "selection_mode": "multi",
+                  "persist_state": "session"}
+        hide = st.pills("Hide controls", default=told.hide, key=f"{prefix}.share.hide",
+                        help="Groups of controls that the link's page does not show.", **groups)
+        lock = st.pills("Lock controls", default=told.lock, key=f"{prefix}.share.lock",
+                        help="Groups that are shown, but cannot be changed.", **groups)
+        title = st.text_input("Title", told.title, TITLE, key=f"{prefix}.share.title",
+                              help="Plain text, shown above the page.", persist_state="session")
+        task = st.text_area("Task", told.task, max_chars=TASK, key=f"{prefix}.share.task",
+                            help="Plain text, shown under the title.", persist_state="session")
+        new = Lesson(tuple(hide), tuple(lock), plain(title), plain(task), told.preset)
+        with link:
+            copyable(address(settings, new), "Copy link")
+
+
+def address(settings: RunSettings, told: Lesson) -> str:
+    """The link to the page with these settings."""
+    query = urlencode(settings.texts() | told.texts(), safe=",")
+    url = (st.context.url or "").partition("?")[0]
+    return f"{url}?{query}" if query else url

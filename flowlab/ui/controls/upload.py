@@ -1,0 +1,285 @@
+"""A user's own data: drawn on a board, from a file, or pasted; looked at before it is used."""
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import streamlit as st
+import torch
+
+from flowlab.data import Drawing, Picture, Points, Target, image_set, store, target
+from flowlab.data.uploads import leaving
+from flowlab.data.uploads.albums import SIDES, read_images
+from flowlab.data.uploads.drawing import CORNER, drawn, read_drawing
+from flowlab.data.uploads.files import (
+    DEFAULT_SIDE,
+    PICTURES,
+    TABLES,
+    is_drawing,
+    opened,
+    read_table,
+)
+from flowlab.data.uploads.picture import SIDE, read_picture
+from flowlab.data.uploads.table import MAX_COLUMNS, MAX_ROWS, Table, is_stack, read_text
+from flowlab.figures import density_thumbnail, grid_points, image_thumbnail, png, thumbnail
+from flowlab.server.limits import limits
+from flowlab.ui.app.lab import theme
+from flowlab.ui.app.operating import refused
+from flowlab.ui.elements import image
+from flowlab.ui.elements.escape import plain
+from flowlab.ui.model import images
+
+WAYS = {"draw": "Draw", "file": "Upload a file", "paste": "Paste coordinates"}
+OPEN = "own.open"  # the page whose dialog is open
+NEWEST = "own.newest"  # the own data that this session used last
+NEWEST_IMAGES = "own.newest_images"
+SIDE_STEP = 4  # pixels; flows on images halve their sides
+STROKES = "own.strokes"
+DENSE = {"automatic": "Automatic", "dark": "Where it is dark", "bright": "Where it is bright"}
+GRID = 160
+_HERE = Path(__file__).parent
+
+#: What can be left out of a table: what it is, and why.
+LEAVE = {"index": "It has no name and only counts the rows.", "gaps": "They have gaps.",
+         "outliers": "They stretch the scale, so that the flow sees little of all others."}
+
+
+class Found(NamedTuple):
+    """What was given: points, a picture or images; sentences on it; and the columns' names."""
+
+    array: np.ndarray
+    notes: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+
+def open_dialog(prefix: str) -> None:
+    """Have the page open the dialog when it is drawn next."""
+    st.session_state[OPEN] = prefix
+
+
+def newest() -> str | None:
+    """The own data that this session used last, while they are kept."""
+    name = st.session_state.get(NEWEST)
+    try:
+        return name and target(name).name
+    except ValueError:
+        return None
+
+
+def newest_images() -> str | None:
+    """The own images that this session used last, while they are kept."""
+    name = st.session_state.get(NEWEST_IMAGES)
+    try:
+        return name and image_set(name).name
+    except ValueError:
+        return None
+
+
+def dialog(prefix: str) -> None:
+    """Show the dialog while it is open; what it makes becomes the page's distribution."""
+    if st.session_state.get(OPEN) == prefix:
+        st.dialog("Your own data", width="medium", on_dismiss=_close)(_content)(prefix)
+
+
+def _close() -> None:
+    st.session_state[OPEN] = None
+
+
+def _content(prefix: str) -> None:
+    way = st.segmented_control("Where from", list(WAYS), format_func=WAYS.get, default="draw",
+                               key="own.way", required=True, label_visibility="collapsed")
+    with st.container(key="own-body"):
+        left, right = st.columns([3, 2], gap="medium")
+    try:
+        with left:
+            found = {"draw": _draw, "file": _file, "paste": _paste}[way]()
+        problem = None
+    except ValueError as error:
+        found, problem = None, str(error)
+        refused(f"own data, {way}", problem)
+    copied = found is not None and found[0].dtype in (np.float32, CORNER)
+    with right:  # buttons first, where they stay whatever is below
+        use = st.button("Use these data", type="primary", icon=":material/check:", width="stretch",
+                        disabled=found is None, key="own.use",
+                        help="Train on them: they become the page's distribution.")
+        st.download_button("Keep a copy", _npy(found[0]) if copied else b"",
+                           f"{store.name_of(found[0]) if copied else 'points'}.npy",
+                           on_click="ignore", disabled=not copied, icon=":material/download:",
+                           width="stretch", key="own.copy",
+                           help="The points or strokes as a NumPy file: uploaded to another Flow "
+                           "Lab, they get the same name there, so that links and settings hold.")
+        _look(found, problem)
+    if use and found is not None:
+        _use(prefix, found)
+
+
+def _use(prefix: str, found: Found) -> None:
+    array = found.array
+    try:
+        name = store.keep(array, found.names)
+    except ValueError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    if array.ndim == 3:
+        st.session_state[NEWEST_IMAGES] = name
+        images.start(prefix, name)
+    else:
+        st.session_state[NEWEST] = name
+        images.leave(prefix, name)
+    _close()
+    st.rerun()
+
+
+def _draw() -> Found | None:
+    st.session_state.setdefault(STROKES, [])
+    board = st.components.v2.component(
+        "flow_lab_board", html=_text("board.html"), css=_text("board.css"), js=_text("board.js"))
+    result = board(key="own.board", data={"strokes": st.session_state[STROKES]},
+                   on_strokes_change=lambda: None)
+    if result.strokes is not None:
+        st.session_state[STROKES] = result.strokes
+    strokes = st.session_state[STROKES]
+    return Found(drawn(strokes), ()) if strokes else None
+
+
+def _file() -> Found | None:
+    file = st.file_uploader(
+        "Points, a picture, or images", type=[*TABLES, *PICTURES, "zip"], key="own.file",
+        max_upload_size=largest(),
+        help=f"Points: CSV or NPY with two or more columns of numbers (at most {MAX_ROWS:,} rows "
+        f"and {MAX_COLUMNS} columns). A picture: PNG or JPEG, taken as a density in grey; larger "
+        f"ones are made {SIDE} pixels wide or high. Images: a zip of PNG or JPEG pictures, or an "
+        "NPY of three dimensions, or of four in colour; all become grey squares of one size. An "
+        "NPZ is read where it holds one such array.")
+    if file is None:
+        return None
+    limits().refuse("max_upload", file.size / 1e6, f"This file has {file.size / 1e6:.1f} MB",
+                    "give a smaller one")
+    content, kind, notes = opened(file.getvalue(), file.name)
+    found = _read_file(content, kind)
+    return found._replace(notes=(*notes, *found.notes))
+
+
+def _read_file(content: bytes, kind: str) -> Found:
+    """What a file of that kind holds; where it leaves a choice there are controls."""
+    if kind == "zip" or (kind == "npy" and is_stack(content)):
+        side = st.slider("Side of the images (pixels)", *SIDES, DEFAULT_SIDE, SIDE_STEP,
+                         key="own.side", help="Height and width that all get. Small ones are "
+                         "learned in minutes, large ones take hours.")
+        return Found(*_album(content, kind, side))
+    if kind in PICTURES:
+        dense = st.selectbox("Density is high", list(DENSE), format_func=DENSE.get, key="own.dense",
+                             help="Automatic: dark or bright, whichever covers less.")
+        return Found(*read_picture(content, dense))
+    if is_drawing(content, kind):
+        return Found(read_drawing(content), ())
+    return _columns(_read(content, kind))
+
+
+def _paste() -> Found | None:
+    text = st.text_area("Coordinates", height=300, key="own.text", placeholder="0.5, 1.2\n0.7, 1.1",
+                        help="One point a line: x and y, parted by a comma, a tab or spaces.")
+    return _columns(read_text(text.encode())) if text.strip() else None
+
+
+def _columns(table: Table) -> Found:
+    """What of a table is learned: which columns, and without which rows."""
+    table = leaving.without_index(table, _leave)
+    columns = _chosen(table)
+    points, notes = leaving.points(table, columns, _leave)
+    return Found(points, notes, tuple(table.names[c] for c in columns) if table.named else ())
+
+
+def _leave(kind: str, what: str) -> bool:
+    """Ask whether to leave something out of a table."""
+    return st.checkbox(f"Leave {what} out", value=kind in leaving.DEFAULT, key=f"own.leave.{kind}",
+                       help=LEAVE[kind])
+
+
+def _chosen(table: Table) -> tuple[int, ...]:
+    """Where there are more than two columns, let two be chosen, or take all."""
+    count = len(table.names)
+    if count <= 2:
+        return tuple(range(count))
+    every = st.segmented_control(
+        "Columns", ("Two of them", "All"), default="Two of them", key="own.columns", required=True,
+        help="Two are points of the plane, with every picture there is. All are learned together; "
+        "pictures then show each pair of the first four.")
+    if every == "All":
+        return tuple(range(count))
+    across, up = st.columns(2)
+    common = {"options": range(count), "format_func": lambda i: table.names[i]}
+    return (across.selectbox("Column for x", index=0, key=f"own.x.{count}", **common),
+            up.selectbox("Column for y", index=1, key=f"own.y.{count}", **common))
+
+
+@st.cache_data(show_spinner="Reading the file", max_entries=4)
+def _read(content: bytes, kind: str) -> Table:
+    return read_table(content, kind)
+
+
+@st.cache_data(show_spinner="Reading the images", max_entries=4)
+def _album(content: bytes, kind: str, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    return read_images(content, kind, side)
+
+
+def _look(found: Found | None, problem: str | None) -> None:
+    """The data as they will be learned, or what is wrong with them."""
+    if problem is not None:
+        st.error(plain(problem), icon=":material/error:")
+    elif found is None:
+        st.info("Nothing yet: what you give shows up here before it is used.",
+                icon=":material/visibility:")
+    else:
+        picture, facts = _seen(found.array, theme(), found.names)
+        image.show(picture, facts, 240)
+        st.caption(plain(facts))
+        for note in found.notes:
+            st.caption(plain(note))
+
+
+def _seen(array: np.ndarray, appearance: str, names: tuple[str, ...]) -> tuple[bytes, str]:
+    if array.ndim == 3:
+        return (png(image_thumbnail(array, 255, theme=appearance)),
+                f"{len(array):,} images of {array.shape[1]} × {array.shape[2]} pixels; the first "
+                "nine.")
+    if array.dtype == CORNER:
+        truth = Drawing(array)
+        count = f"{truth.strokes:,} {'stroke' if truth.strokes == 1 else 'strokes'}"
+        return _density(truth, appearance), (
+            f"A drawing of {count}, as a density, from which points are drawn.")
+    if array.dtype == np.uint8:
+        truth = Picture(array)
+        rows, columns = array.shape
+        return _density(truth, appearance), (
+            f"A density of {columns} × {rows} pixels; entropy {truth.entropy:.3f} nats.")
+    truth = Points(array, "")
+    low, high = array.min(axis=0), array.max(axis=0)
+    x, y = (names or ("x", "y"))[:2]
+    more = "" if truth.columns == 2 else f" of {truth.columns} numbers, of which two are shown"
+    return (png(thumbnail(truth.sample(1500)[:, :2].numpy(), truth.limits, theme=appearance)),
+            f"{len(array):,} points{more}; {x} from {low[0]:.3g} to {high[0]:.3g}, "
+            f"{y} from {low[1]:.3g} to {high[1]:.3g}.")
+
+
+def _density(truth: Target, appearance: str) -> bytes:
+    grid = torch.as_tensor(grid_points(truth.limits, GRID))
+    density = truth.log_prob(grid).exp().reshape(GRID, GRID).numpy()
+    return png(density_thumbnail(density, truth.limits, theme=appearance))
+
+
+def _npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
+def largest() -> int:
+    """Megabytes of an upload at most: the limit here, and what Streamlit would take."""
+    return min(limits().max_upload, st.get_option("server.maxUploadSize"))
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _text(name: str) -> str:
+    return (_HERE / name).read_text("utf-8")

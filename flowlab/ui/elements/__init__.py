@@ -1,0 +1,1 @@
+"""Small elements of pages."""

@@ -1,0 +1,271 @@
+"""Images on a model's page: where to start from, and what a flow on them can do."""
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+import torch
+
+from flowlab import figures
+from flowlab.analysis import images as explore_images
+from flowlab.data import Images, dequantise
+from flowlab.figures.image_views import EXAMPLES, PAIRS, STRIP
+from flowlab.settings import SourceSettings
+from flowlab.training.recipe import source_of
+from flowlab.ui.app.lab import theme
+from flowlab.ui.controls import epochs
+from flowlab.ui.elements import image
+from flowlab.ui.model import inside
+from flowlab.ui.model.inside import Subject
+
+SAMPLES, BETWEEN, SCALES, LIKELIHOOD = "Samples", "Between two", "Scales", "Likelihood"
+VIEWS = (SAMPLES, BETWEEN, SCALES, LIKELIHOOD)
+HELP = ("What the training has reached; samples at any temperature beside the training images "
+        "nearest to them; the way between two images through latent space; what each scale of "
+        "the latents holds; and what the flow thinks of other images.")
+MIXED = "All in turn"
+DRAWS = 5
+RATED = 300  # samples whose class is looked at
+NOISE = 0  # seed of the noise upon the images that are shown
+#: What the controls are set to when images are chosen. On digits with classes that gives about
+#: 2.63, 1.94 and 2.00 bits per dimension on test images; of samples at temperature 0.7 97 % or more
+#: look like their class. Glow takes half a minute on one thread.
+STARTS: dict[str, dict[str, Any]] = {
+    "nice": {"epochs": 80, "batch_size": 128, "learning_rate": 1e-2, "couplings": 8, "depth": 2,
+             "width": 256},
+    "realnvp": {"epochs": 30, "batch_size": 128, "hidden_channels": 32},
+    "glow": {"epochs": 30, "batch_size": 128, "steps": 8},
+}
+
+
+def start(prefix: str, data: str) -> None:
+    """Make images the page's data; from points, with the settings that suit images."""
+    state = st.session_state
+    if f"{prefix}.points.before" not in state:
+        state[f"{prefix}.points.before"] = {
+            name: state[f"{prefix}.{name}"] for name in STARTS[prefix]}
+        for name, value in STARTS[prefix].items():
+            state[f"{prefix}.{name}"] = value
+        state[f"{prefix}.conditional"] = True
+    state[f"{prefix}.data"] = data
+
+
+def leave(prefix: str, data: str) -> None:
+    """Make points the page's data; from images, with the settings from before them."""
+    before = st.session_state.pop(f"{prefix}.points.before", {})
+    for name, value in before.items():
+        st.session_state[f"{prefix}.{name}"] = value
+    st.session_state[f"{prefix}.data"] = data
+    epochs.fit(prefix, data)
+
+
+def images_of(subject: Subject) -> Images | None:
+    """The images that the subject is about; None where it is about points."""
+    return named(subject.settings.source.data)
+
+
+def named(data: str) -> Images | None:
+    """The images of this name; None for points."""
+    source = source_of(SourceSettings(data=data))
+    return source if isinstance(source, Images) else None
+
+
+def _get(name: str, control: str, value: Any) -> Any:
+    return st.session_state.setdefault(f"{name}.img.{control}", value)
+
+
+def picture(subject: Subject, index: int) -> None:
+    """The picture of the view chosen, of the live picture's size."""
+    view = st.session_state[f"{subject.name}.view"]
+    place = subject.weighty(index)
+    png = _drawn(subject.key, subject.step(place), view, _chosen(subject, view), theme(), subject,
+                 place)
+    image.show(png, {SAMPLES: "Samples, and the training images nearest to them.",
+                     BETWEEN: "Images on the way between two, through latent space and mixed.",
+                     SCALES: "Test images, and the same with one scale's latents drawn anew.",
+                     LIKELIHOOD: "Histograms of bits per dimension of test images and others."
+                     }[view])
+
+
+def _chosen(subject: Subject, view: str) -> tuple:
+    """What the view's controls say, within what the images and the flow allow."""
+    name, images = subject.name, images_of(subject)
+    if view == SAMPLES:
+        label = _get(name, "class", MIXED)
+        return (_get(name, "temperature", explore_images.TEMPERATURE), _get(name, "latents", 0),
+                label if subject.settings.flow.classes else MIXED)
+    if view == BETWEEN:
+        last = len(images.part(test=True)[0]) - 1
+        return (min(_get(name, "first", 0), last), min(_get(name, "second", 5), last),
+                _get(name, "way", 0.5))
+    if view == SCALES:
+        return _get(name, "scale", 0), _get(name, "anew", 0)
+    return ()
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _drawn(key: str, step: int, view: str, chosen: tuple, appearance: str, _subject: Subject,
+           _index: int) -> bytes:
+    flow, images = inside.flow_at(_subject, _index), images_of(_subject)
+    highest = images.grey_levels - 1
+    if view == SAMPLES:
+        temperature, seed, label = chosen
+        count = PAIRS[0] * PAIRS[1]
+        z = flow.base_sample(count, torch.Generator().manual_seed(seed))
+        drawn = explore_images.samples(flow, z, temperature, _context(flow, count, label))
+        found, distance = explore_images.nearest(np.clip(np.floor(drawn), 0, highest),
+                                                 images.part(test=False)[0])
+        return figures.png(figures.samples_and_nearest(
+            drawn, found, distance, highest, title=f"Samples at temperature {temperature:.2f}",
+            theme=appearance))
+    if view == BETWEEN:
+        return figures.png(_between(flow, images, chosen, appearance))
+    if view == SCALES:
+        scale, seed = chosen
+        x, labels = _test(flow, images, range(EXAMPLES))
+        entries = flow.scales().flatten().bincount().tolist()
+        scale = min(scale, len(entries) - 1)
+        drawn = explore_images.resampled(flow, x, scale, DRAWS, labels, seed)
+        return figures.png(figures.scale_anew(x[:, 0].numpy(), drawn, entries, scale, highest,
+                                              theme=appearance))
+    seen = _likelihoods(key, step, flow, images)
+    return figures.png(figures.likelihood_histogram(seen.bits, seen.examples, highest,
+                                                    theme=appearance))
+
+
+def _between(flow: Any, images: Images, chosen: tuple, appearance: str) -> Any:
+    first, second, way = chosen
+    x, labels = _test(flow, images, (first, second))
+    places = torch.cat([torch.linspace(0, 1, STRIP), torch.tensor([way])])
+    strip = explore_images.between(flow, x, places, labels)
+    ends, share = x[:, 0].numpy(), places[:, None, None].numpy()
+    blend = (1 - share) * ends[0] + share * ends[1]
+    return figures.in_between(strip[:-1], blend[:-1], np.stack([strip[-1], blend[-1]]), ends, way,
+                              images.grey_levels - 1, theme=appearance)
+
+
+def _test(flow: Any, images: Images, which: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Some test images as the flow takes them, and their classes where it has classes."""
+    pixels, labels = images.part(test=True)
+    which = [i for i in which if i < len(pixels)]
+    x = dequantise(pixels[which], torch.Generator().manual_seed(NOISE), flow.dtype)
+    return x, labels[which] if flow.settings.classes else None
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _likelihoods(key: str, step: int, _flow: Any, _images: Images) -> explore_images.Likelihoods:
+    return explore_images.likelihoods(_flow, _images)
+
+
+def controls(subject: Subject, index: int) -> None:
+    """The controls of the view chosen, and what to see in it."""
+    view = st.session_state[f"{subject.name}.view"]
+    {SAMPLES: _samples, BETWEEN: _way, SCALES: _scales, LIKELIHOOD: _lesson}[view](subject, index)
+
+
+def _samples(subject: Subject, index: int) -> None:
+    name, classes = subject.name, subject.settings.flow.classes
+    heat, label, anew = st.columns([4, 2, 2], vertical_alignment="bottom")
+    heat.slider("Temperature", 0.0, 1.5, step=0.05, key=f"{name}.img.temperature",
+                persist_state="session",
+                help="Factor on the latents before they go through the flow: below 1 the samples "
+                "are plainer and more alike, at 0 there is only one for each class.")
+    label.selectbox("Class", [MIXED, *map(str, range(classes))], disabled=not classes,
+                    key=f"{name}.img.class" if classes else f"{name}.img.noclass",
+                    persist_state="session",
+                    help="Of all samples." if classes else "This flow was not told the classes: "
+                    "switch on *Learn each class* at the left, where the images have some, and "
+                    "train again.")
+    anew.button("New latents", icon=":material/casino:", key=f"{name}.newlatents",
+                width="stretch", on_click=_next, args=(name, "latents"),
+                help="Draw other latents from the base distribution.")
+    if classes:
+        temperature, _, label = _chosen(subject, SAMPLES)
+        place = subject.weighty(index)
+        right = _recognised(subject.key, subject.step(place), temperature, label, subject, place)
+        st.caption(f"At temperature {temperature:.2f} the three nearest training images agree on "
+                   f"the class asked for in **{right / RATED:.0%}** of {RATED} samples of this "
+                   "flow.")
+    st.caption("A flow that had learned its training images by heart would repeat them: then the "
+               "pictures at the right would be the same as those at the left.")
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _recognised(key: str, step: int, temperature: float, label: str, _subject: Subject,
+                _index: int) -> int:
+    flow, images = inside.flow_at(_subject, _index), images_of(_subject)
+    context = _context(flow, RATED, label)
+    z = flow.base_sample(RATED, torch.Generator().manual_seed(NOISE))
+    return explore_images.recognised(
+        explore_images.samples(flow, z, temperature, context), context, images)
+
+
+def _context(flow: Any, count: int, label: str) -> torch.Tensor | None:
+    """The classes of so many samples: all in turn, or one; None where the flow has none."""
+    classes = flow.settings.classes
+    if not classes:
+        return None
+    return torch.arange(count) % classes if label == MIXED else torch.full((count,), int(label))
+
+
+def _way(subject: Subject, index: int) -> None:
+    name = subject.name
+    last = len(images_of(subject).part(test=True)[0]) - 1
+    _chosen(subject, BETWEEN)
+    for control in ("first", "second"):  # another set may have fewer
+        st.session_state[f"{name}.img.{control}"] = min(
+            st.session_state[f"{name}.img.{control}"], last)
+    first, way, second = st.columns([1.3, 4, 1.3], vertical_alignment="bottom")
+    for column, control in ((first, "first"), (second, "second")):
+        column.number_input(f"{control.capitalize()} image", 0, last, step=1,
+                            key=f"{name}.img.{control}", persist_state="session",
+                            help="Number of a test image: the flow never trained on it.")
+    way.slider("Way from the first to the second", 0.0, 1.0, step=0.05, key=f"{name}.img.way",
+               persist_state="session",
+               help="Share of the straight line between the two latents.")
+    told = "Through latent space one image turns into the other; mixed pixels show both at once."
+    if subject.settings.flow.classes:
+        told += " The flow is told the first image's class up to the middle, then the second's."
+    st.caption(told)
+
+
+def _scales(subject: Subject, index: int) -> None:
+    name = subject.name
+    count = int(inside.flow_at(subject, index).scales().max()) + 1
+    state = st.session_state
+    state[f"{name}.img.scale"] = min(state.get(f"{name}.img.scale", 0), count - 1)
+    choose, anew = st.columns([6, 2], vertical_alignment="bottom")
+    labels = {0: "Finest" if count > 1 else "All latents", count - 1: "Coarsest"} | {
+        k: f"Scale {k + 1}" for k in range(1, count - 1)}
+    if count == 1:
+        labels[0] = "All latents"
+    choose.segmented_control("Scale to draw anew", range(count), format_func=labels.get,
+                             key=f"{name}.img.scale", required=True, persist_state="session",
+                             help="The finest latents leave the flow first; the coarsest go "
+                             "through all of its layers.")
+    anew.button("Draw again", icon=":material/casino:", key=f"{name}.drawagain", width="stretch",
+                on_click=_next, args=(name, "anew"), help="Other latents for that scale.")
+    st.caption("Keep all other latents, and see what changes: that is what the scale holds."
+               if count > 1 else "This flow has one scale only, so drawing it anew leaves nothing "
+               "of the images. RealNVP and Glow factor latents out, scale by scale.")
+
+
+def _lesson(subject: Subject, index: int) -> None:
+    place = subject.weighty(index)
+    flow, images = inside.flow_at(subject, place), images_of(subject)
+    bits = _likelihoods(subject.key, subject.step(place), flow, images).bits
+    test = bits["test images"]
+    sentences = []
+    for kind in ("constant images", "noise"):
+        share = float((test > np.nanmin(bits[kind])).mean())
+        sentences.append(f"**{share:.0%}** of the test images are *less* likely than the likeliest "
+                         f"of the {kind}")
+    st.caption(f"{'; '.join(sentences)}. A likelihood says how dense the model is at one image, "
+               "not whether the image is of the kind it learned: an image that is easy to predict, "
+               "such as an empty one, can get more than any that shows something. So a high "
+               "likelihood does not prove that an image belongs. Bits of the images here are of "
+               "one draw of noise each; where a flow learns classes, of any class.")
+
+
+def _next(name: str, control: str) -> None:
+    st.session_state[f"{name}.img.{control}"] = st.session_state.get(f"{name}.img.{control}", 0) + 1

@@ -1,0 +1,81 @@
+"""The row of numbers above a run's picture, each with what it means."""
+
+import math
+
+import streamlit as st
+
+from flowlab.data import Images
+from flowlab.training.metrics import bits_per_dimension
+
+MINUTE = 60
+
+
+def show(numbers: dict | None, begun: bool, images: Images | None, active: bool) -> None:
+    """Draw them.
+
+    Parameters
+    ----------
+    numbers : dict or None
+        Of a frame; None before the first.
+    begun : bool
+        Whether they are of a run, and not of the flow that the page opens with.
+    images : Images or None
+        What the flow learns, where it is images.
+    active : bool
+        Whether the run may still change.
+    """
+    rate = numbers["step"] / numbers["seconds"] if begun and numbers["seconds"] else None
+    rate = rate or None  # it diverged in its first epoch, and has the weights from before it
+    left = (numbers["steps"] - numbers["step"]) / rate if rate else None
+    if left and not active:  # it ended before its last epoch
+        left = None
+    kl = numbers["kl"] if numbers else None
+    shown = _bits(numbers, images) if images is not None else [
+        ("KL to the truth", number(kl, "nats"), "How far the learned density is from the true one:"
+         " the mean of log p − log q over test points. 0 nats would be perfect."),
+        ("Test NLL", number(numbers and numbers["test_nll"], "nats"), "Negative log-likelihood of "
+         "points the flow never trained on, the mean in nats. It can be negative, since densities "
+         "can exceed 1; divided by D ln 2 it is in bits per dimension. The best possible value is "
+         "the dashed line in the plot, the same points\' NLL under their true density."),
+        ("Train NLL", number(numbers and numbers["train_nll"], "nats"), "The same of "
+         "points that the flow was trained on, a fixed part of them."),
+    ]
+    shown += [
+        ("Inverse error", "–" if not numbers else f"{numbers['inverse_error']:.0e}", "The largest "
+         "distance between a test point and what comes back after going to the latent space and "
+         "back, in data units. Exact arithmetic would give 0."),
+        ("Speed", "–" if rate is None else f"{rate:,.0f} steps/s", "Optimiser steps a second, "
+         "pictures not counted."),
+        ("Time left", "–" if left is None else _duration(left), "At this speed, until the last "
+         "epoch."),
+    ]
+    for column, (label, value, help_text) in zip(st.columns(len(shown)), shown, strict=True):
+        column.metric(label, value, help=help_text)
+
+
+def _bits(numbers: dict | None, images: Images) -> list[tuple[str, str, str]]:
+    """The first metrics of a flow on images."""
+    def bits(name: str) -> str:
+        return number(numbers and bits_per_dimension(numbers[name], images.event_shape), "bits")
+
+    return [
+        ("Test bits/dim", bits("test_nll"), "Bits per dimension on images the flow never trained "
+         "on: what it would take to write down one pixel with this model. It is an upper bound on "
+         "the bits of the model of whole grey levels; lower is better. An image without any "
+         f"pattern takes {math.log2(images.grey_levels):.2f}."),
+        ("Train bits/dim", bits("train_nll"), "The same on a fixed part of the images that the "
+         "flow was trained on. Far below the test value, the flow learns by heart."),
+        ("Test NLL", number(numbers and numbers["test_nll"], "nats"), "Negative log-likelihood of "
+         "a whole test image, the mean in nats; bits per dimension are this, divided by the number "
+         "of pixels times ln 2."),
+    ]
+
+
+def number(value: float | None, unit: str) -> str:
+    """The value with its unit, or a dash."""
+    return "–" if value is None else f"{value:.3f} {unit}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), MINUTE)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,52 @@
+"""Where a run stands, in one line: its state as a badge, and what there is to say about it."""
+
+import streamlit as st
+
+from flowlab.jobs import Status
+from flowlab.jobs.waiting import sentence
+from flowlab.live import Frame
+from flowlab.server.rights import FOREIGN
+from flowlab.training.progress import counts
+from flowlab.ui.app.lab import lab, owner
+from flowlab.ui.app.run import GONE
+from flowlab.ui.elements.escape import plain
+
+BADGES = {"ready": ("Ready", "gray"), "queued": ("In the queue", "orange"),
+          "running": ("Training", "blue"), "paused": ("Paused", "orange"),
+          "finished": ("Finished", "green"), "stopped": ("Stopped", "gray"),
+          "early stop": ("Stopped early", "green"), "diverged": ("Diverged", "red"),
+          "failed": ("Failed", "red"), "lost": ("Lost", "red"),
+          "interrupted": ("Interrupted", "orange"), "elsewhere": ("Training elsewhere", "blue")}
+
+
+def show(status: Status, frame: Frame | None, foreign: bool, stale: str = "") -> None:
+    """One line: the state as a badge, and what there is to say about it.
+
+    Where the results are `stale`, that is what there is to say (Markdown).
+    """
+    numbers = frame.numbers if frame else {}
+    label, colour = BADGES[status.state]
+    text = plain(status.message or numbers.get("reason", "")).replace(plain(GONE), GONE)
+    if stale:
+        text = stale
+    elif status.state == "queued":
+        asker = "" if foreign else owner()
+        text = (sentence(status.position, lab().expected_wait(status.position, asker))
+                if lab().engine.ready else "The lab's workers are still starting: a moment.")
+        if numbers:
+            text += f" Then it goes on after epoch {numbers['epoch']}: others have their turn now."
+    elif numbers and status.state == "ready":
+        text = (f"A flow trained before, for {numbers['epoch']} epochs: look at it, **Continue** "
+                "to train on, or **Train** a fresh one.")
+    elif numbers and not text:
+        epoch, batch, batches = counts(numbers)
+        text = (f"Epoch **{epoch}** of {numbers['epochs']}"
+                + (f", batch {batch} of {batches}" if batch or status.active else "")
+                + (", compiled" if numbers.get("compiled") else ""))
+    elif not text:
+        text = "The flow before its first step. Press **Train**, or change anything at the left."
+        if status.active:
+            text = "Starting."
+    whose = ":violet-badge[Another visitor's] " if foreign else ""
+    st.markdown(f":{colour}-badge[{label}] {whose}{text}",
+                help=f"{FOREIGN} **Continue** makes a run of your own of it." if foreign else None)

@@ -1,0 +1,296 @@
+"""The list of all runs that are kept: to find, open, name, give away and delete them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import streamlit as st
+
+from flowlab.data import target
+from flowlab.data.images import TITLES as IMAGES
+from flowlab.data.images import is_image_set
+from flowlab.figures import first_samples, learned_density
+from flowlab.runs import Kept, pack, unpack
+from flowlab.runs.store import LEAST_BUDGET, NAME
+from flowlab.server.limits import limits
+from flowlab.server.rights import ROOM
+from flowlab.ui.app.lab import lab
+from flowlab.ui.app.operating import refused
+from flowlab.ui.app.visitor import visitor
+from flowlab.ui.controls import validation
+from flowlab.ui.controls.experiments import TITLES
+from flowlab.ui.controls.upload import largest
+from flowlab.ui.elements import image
+from flowlab.ui.elements.escape import plain
+from flowlab.ui.model.status import BADGES
+
+REFRESH = 3.0  # seconds between two looks while a run is under way
+SHOWN = 300  # rows at most
+MEGA = 1_000_000
+LABELS = {**{name: label for name, (label, _) in BADGES.items()}, "queued": "In the queue"}
+ORIGINS = {"page": "A model's page", "command": "Command line", "comparison": "Comparison",
+           "sweep": "Sweep", "import": "Imported"}
+NOTHING = "Choose a run by the box at its left."
+SINGLE = "Choose one run alone."
+DIALOG = "runs.dialog"  # the dialog that is open, and its runs
+FILTERS = ("words", "model", "data", "outcome", "origin")
+
+
+def show() -> None:
+    """Draw the page."""
+    with st.container(key="page-runs"):
+        left, used, budget, load = st.columns([3, 1.6, 1, 1], vertical_alignment="center")
+        left.header("Runs", anchor=False)
+        left.markdown("Your trainings are kept here. Others can look at one by its link."
+                      if limits().shared else
+                      "Every training is kept here, from the pages and from the command line.")
+        _room(used, budget)
+        with load.popover("Import", icon=":material/upload:", width="stretch",
+                          help="Add a run that was exported, here or on another machine."):
+            _import()
+        for kind in ("success", "error"):
+            if text := st.session_state.pop(f"runs.{kind}", None):
+                getattr(st, kind)(plain(text))
+        if notice := lab().store.notice:
+            st.warning(plain(notice), icon=":material/warning:")
+        active = any(run.active for run in lab().runs(visitor()))
+        st.fragment(_list, run_every=REFRESH if active else None)(active)
+
+
+def _room(used: st.delta_generator.DeltaGenerator, budget: st.delta_generator.DeltaGenerator
+          ) -> None:
+    """What the runs take on disk, of how much they may."""
+    store = lab().store
+    taken, limit = store.used(), store.budget
+    used.progress(min(taken / limit, 1.0), f"Disk: {taken / MEGA:,.0f} of {limit / MEGA:,.0f} MB")
+    with budget.popover("Room", icon=":material/hard_drive:", width="stretch",
+                        help="How much room the runs may take."):
+        fixed = ROOM if limits().shared or limits().max_disk is not None else ""
+        st.number_input(
+            "Room for all runs (MB)", LEAST_BUDGET // MEGA, 10**7, limit // MEGA, 100,
+            key="runs.budget", on_change=_set_budget, disabled=bool(fixed),
+            help=fixed or "When it is full, old runs keep fewer pictures, the oldest first. Their "
+            "numbers and their trained flows stay. Runs whose pictures are kept are left out.")
+        st.caption(f"In the folder {lab().store.folder.name}.")
+
+
+def _set_budget() -> None:
+    try:
+        lab().set_room(int(st.session_state["runs.budget"]) * MEGA)
+    except ValueError as error:
+        st.session_state["runs.error"] = str(error)
+
+
+def _import() -> None:
+    turn = st.session_state.setdefault("runs.turn", 0)
+    file = st.file_uploader("A run's file (.zip)", type="zip", key=f"runs.file.{turn}",
+                            max_upload_size=largest())
+    if file is not None:
+        st.session_state["runs.turn"] += 1  # an empty uploader next time
+        try:
+            limits().refuse("max_upload", file.size / MEGA, f"This file has {file.size / MEGA:.1f} "
+                            "MB", "export the run with fewer pictures")
+            run_id = unpack(lab().store, file.getvalue(), visitor())
+            name = lab().store.get(run_id).name
+            st.session_state["runs.success"] = f"Imported: {name}"
+        except ValueError as error:
+            st.session_state["runs.error"] = str(error)
+            refused("run's file", str(error))
+        st.rerun()
+
+
+def _list(active: bool) -> None:
+    runs = lab().runs(visitor())
+    if any(run.active for run in runs) != active:
+        st.rerun()  # how often to look depends on it
+    if not runs:
+        st.info("No run is kept yet: open a model's page and press **Train**.",
+                icon=":material/info:")
+        return
+    found = _filtered(runs)
+    with st.container(horizontal=True, vertical_alignment="center", key="runs-actions"):
+        actions = st.container(horizontal=True)
+        count = f"{len(found)} of {len(runs)} runs" if len(found) < len(runs) else (
+            f"{len(runs)} run" + "s" * (len(runs) != 1))
+        if len(found) > SHOWN:
+            count += f", the newest {SHOWN} shown"
+        st.caption(count, width="content")
+    found = found[:SHOWN]
+    chosen = [found[i] for i in _table(found)]
+    with actions:
+        _actions(chosen)
+
+
+def _filtered(every: Sequence[Kept]) -> list[Kept]:
+    """The runs that the filters leave."""
+    columns = st.columns(len(FILTERS))
+    words = columns[0].text_input("Search", key="runs.words", placeholder="Words of the name",
+                                  persist_state="session")
+    named = {"model": TITLES, "data": {run.data: _title(run.data) for run in every},
+             "outcome": LABELS, "origin": ORIGINS}
+    runs = [run for run in every if all(word in run.name.lower() for word in words.lower().split())]
+    for column, name in zip(columns[1:], FILTERS[1:], strict=True):
+        options = sorted({getattr(run, name) for run in every})
+        chosen = column.multiselect(
+            {"data": "Distribution", "origin": "From"}.get(name, name.capitalize()), options,
+            key=f"runs.{name}", format_func=lambda x, names=named[name]: names.get(x, x),
+            placeholder="All", persist_state="session")
+        runs = [run for run in runs if not chosen or getattr(run, name) in chosen]
+    return runs
+
+
+def _table(runs: Sequence[Kept]) -> list[int]:
+    """The table; returns the rows that are chosen. A press on a column's head sorts by it."""
+    rows = {
+        "picture": [_thumbnail(run.id, run.numbers.get("step", -1), run.data) for run in runs],
+        "name": [run.name for run in runs],
+        "model": [TITLES.get(run.model, run.model) for run in runs],
+        "data": [_title(run.data) for run in runs],
+        "kl": [run.numbers.get("kl") for run in runs],
+        "nll": [run.numbers.get("test_nll") for run in runs],
+        "outcome": [LABELS.get(run.outcome, run.outcome) for run in runs],
+        "date": [datetime.fromtimestamp(run.created) for run in runs],
+        "epochs": [run.numbers.get("epoch", 0) for run in runs],
+        "seconds": [run.numbers.get("seconds") for run in runs],
+        "from": [ORIGINS.get(run.origin, run.origin) for run in runs],
+        "room": [run.bytes / MEGA for run in runs],
+        "kept": [run.pinned for run in runs],
+    }
+    number = st.column_config.NumberColumn
+    columns = {
+        "picture": st.column_config.ImageColumn("Learned", width=70, help="The "
+                                                "learned density at the end, or some samples."),
+        "name": st.column_config.TextColumn("Name", width="medium"),
+        "model": "Model", "data": "Distribution",
+        "kl": number("KL to the truth", format="%.4f", help="In nats; 0 would be perfect. Empty "
+                     "where the true density is unknown."),
+        "nll": number("Test NLL", format="%.4f", help="In nats, on points the flow never trained "
+                      "on."),
+        "outcome": "Outcome", "epochs": number("Epochs"),
+        "seconds": number("Seconds", format="%.1f", help="Spent training, pauses not counted."),
+        "date": st.column_config.DatetimeColumn("Date", format="YYYY-MM-DD HH:mm"),
+        "from": "From", "room": number("MB", format="%.1f", help="What its files take on disk."),
+        "kept": st.column_config.CheckboxColumn(
+            "Pictures kept", help="Its pictures stay when the room is full."),
+    }
+    # Other rows are another table: what was chosen is chosen by its place.
+    key = f"runs.table.{hash(tuple(run.id for run in runs))}"
+    return st.dataframe(rows, column_config=columns, hide_index=True, on_select="rerun",
+                        selection_mode="multi-row", row_height=58, key=key, placeholder="–",
+                        height=min(620, 38 + 58 * max(len(runs), 1)),
+                        alt="All runs that are kept").selection.rows
+
+
+def _address(run: Kept) -> dict[str, str]:
+    """The query of a run's page, with its settings where they are all that page's to set."""
+    texts = run.settings.texts()
+    _, complaints = validation.read(type(run.settings), texts)
+    return ({} if complaints else texts) | {"run": run.id}
+
+
+def _actions(chosen: Sequence[Kept]) -> None:
+    """What can be done with the chosen runs."""
+    one = chosen[0] if len(chosen) == 1 else None
+    none = "" if one else SINGLE if chosen else NOTHING
+    where = none or _closed(one)
+    if st.button("Open", icon=":material/open_in_new:", disabled=bool(where), key="runs.open",
+                 type="primary", help=where or "Look at it on its model's page, and train on."):
+        st.switch_page(f"{one.model}/page.py", query_params=_address(one))
+    if st.button("Rename", icon=":material/edit:", disabled=bool(none), key="runs.rename",
+                 help=none or "Give it another name."):
+        st.session_state[DIALOG] = "rename", (one.id,)
+    st.download_button(
+        "Export", (lambda: pack(lab().store, one.id)) if one else b"",
+        f"{one.model}-{one.id[:6]}.flowlab.zip" if one else "run.zip", "application/zip",
+        icon=":material/download:", disabled=bool(none), key="runs.export", on_click="ignore",
+        help=none or "One file with its settings, numbers, pictures and trained flow.")
+    pinned = bool(one and one.pinned)
+    if st.button("Let pictures go" if pinned else "Keep pictures", icon=":material/keep:",
+                 disabled=bool(none), key="runs.pin",
+                 help=none or "Whether its pictures stay when the room is full."):
+        lab().pin(one.id, not pinned, visitor())
+        st.rerun()
+    busy = any(run.active for run in chosen)
+    if st.button("Delete", icon=":material/delete:", disabled=not chosen or busy,
+                 key="runs.delete", help=NOTHING if not chosen else
+                 "One of them is under way: stop it first." if busy else
+                 "Delete them with all their files."):
+        st.session_state[DIALOG] = "delete", tuple(run.id for run in chosen)
+    _dialog()
+
+
+def _closed(run: Kept) -> str:
+    """Why a run cannot be shown on its model's page; nothing where it can."""
+    try:
+        if run.settings.flow.event_shape != (2,):
+            return "Pages are about points of the plane, and this run is not."
+    except ValueError as error:
+        return str(error)
+    return "" if run.numbers else "It has nothing to show."
+
+
+def _dialog() -> None:
+    """Show the dialog that is open, if one is."""
+    what, ids = st.session_state.get(DIALOG, ("", ()))
+    runs = [run for run in map(lab().store.get, ids) if run is not None]
+    if what and runs:
+        title, content = (("Rename a run", _rename) if what == "rename"
+                          else ("Delete runs", _delete))
+        st.dialog(title, on_dismiss=_close)(content)(runs)
+
+
+def _close() -> None:
+    st.session_state.pop(DIALOG, None)
+
+
+def _rename(runs: Sequence[Kept]) -> None:
+    run, = runs
+    with st.form("runs.form", border=False):  # Enter saves
+        name = st.text_input("Name", run.name, NAME, key="runs.newname")
+        saved = st.form_submit_button("Save", type="primary", key="runs.save")
+    if saved:
+        try:
+            lab().rename(run.id, name, visitor())
+        except ValueError as error:
+            st.error(plain(str(error)))
+            return
+        _close()
+        st.rerun()
+
+
+def _delete(runs: Sequence[Kept]) -> None:
+    count = "this run" if len(runs) == 1 else f"these {len(runs)} runs"
+    st.markdown(f"Delete {count}, with pictures and trained flow? It cannot be undone.")
+    st.text("\n".join(run.name for run in runs[:8]) + ("\n…" if len(runs) > 8 else ""))
+    if st.button("Delete", type="primary", key="runs.confirm", icon=":material/delete:"):
+        for run in runs:
+            try:
+                lab().delete(run.id, visitor())
+            except ValueError as error:
+                st.session_state["runs.error"] = str(error)
+        _close()
+        st.rerun()
+
+
+def _title(data: str) -> str:
+    if data in IMAGES:
+        return IMAGES[data]
+    try:
+        return "Own images" if is_image_set(data) else target(data).title
+    except ValueError:  # own data that are no longer here
+        return data
+
+
+@st.cache_data(show_spinner=False, max_entries=2000)
+def _thumbnail(run_id: str, step: int, data: str) -> str | None:
+    """The newest picture's learned density, or its first samples, as a ``data:`` address."""
+    png = lab().store.picture(run_id)
+    if not png:
+        return None
+    try:
+        part = first_samples if is_image_set(data) else learned_density
+    except ValueError:  # own data that are no longer here
+        part = learned_density
+    try:
+        return image.address(part(png), "jpeg")
+    except Exception:  # a damaged file has no picture, and the list goes on
+        return None

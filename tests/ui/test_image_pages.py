@@ -1,0 +1,193 @@
+"""Images on the models' pages, by Streamlit's own test harness."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from pages_helpers import page, run, status, until
+from PIL import Image
+
+from flowlab.data import openml, store
+from flowlab.live import export
+from flowlab.ui import runs
+from flowlab.ui.app.lab import lab
+from flowlab.ui.controls import validation
+from flowlab.ui.model import images
+from models import RECIPES
+
+TINY = {"data": "digits", "epochs": "2", "batch_size": "512", "classes": "10"}
+SMALL = {"nice": {"couplings": "2", "hidden": "8,8"},
+         "realnvp": {"hidden_channels": "4", "blocks": "0"},
+         "glow": {"hidden_channels": "4", "steps": "1"}}
+
+
+pytestmark = pytest.mark.usefixtures("workers_end")
+
+
+def trained(name, **more):
+    app = run(page(name, **TINY, **SMALL[name], **more))
+    app.button(key=f"{name}.train").click()
+    run(app)
+    until(app, "Finished")
+    return app
+
+
+def labels(app):
+    return {w.label for kind in (app.slider, app.number_input, app.selectbox, app.select_slider,
+                                 app.toggle) for w in kind}
+
+
+def captions(app):
+    return " ".join(c.value for c in app.caption)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_trains_on_digits_and_explores_them(name):
+    app = trained(name)
+    values = {m.label: m.value for m in app.metric}
+    assert values["Test bits/dim"].endswith("bits") and "KL to the truth" not in values
+    assert 1 < float(values["Test bits/dim"].split()[0]) < 10 and not app.error
+    followed = lab().find(app.session_state[f"{name}.run"])
+    newest = lab().last(followed)
+    assert newest.png[:4] == b"\x89PNG" and newest.weights is not None
+    assert "Layers of the picture" not in {p.label for p in app.pills}
+    for view, words in ((images.SAMPLES, "by heart"), (images.BETWEEN, "latent space"),
+                        (images.SCALES, "scale"), (images.LIKELIHOOD, "does not prove")):
+        app.segmented_control(key=f"{name}.view").set_value(view)
+        run(app)
+        assert words in captions(app)
+    recipe = RECIPES[name]
+    assert export.png(recipe, followed.settings, newest, [])[:4] == b"\x89PNG"
+    assert b"<svg" in export.svg(recipe, followed.settings, newest, [])[:2000]
+    assert lab().recorder.done(followed.id, 60)
+    assert runs._thumbnail(followed.id, 1, "digits").startswith("data:image/jpeg")
+    app.segmented_control(key=f"{name}.view").set_value("Training")
+    app.button(key=f"{name}.pause").click()  # Continue
+    run(app)
+    until(app, "Finished")
+    again = lab().find(app.session_state[f"{name}.run"])
+    assert again.id != followed.id and again.continued
+
+
+def test_the_code_that_loads_a_flow_with_classes_runs(tmp_path, monkeypatch, capsys):
+    recipe = RECIPES["glow"]
+    settings = recipe.Run.from_texts({**TINY, **SMALL["glow"]})
+    validation.check(settings)
+    from flowlab.training.recipe import build
+    made = build(recipe.MODEL, settings)
+    monkeypatch.chdir(tmp_path)
+    made.save(export.file_name(settings, "weights.safetensors"))
+    exec(compile(export.loading(recipe, settings), "loading", "exec"), {})
+    assert "tensor" in capsys.readouterr().out
+
+
+def test_temperature_class_and_way_change_the_picture():
+    app = trained("glow")
+    app.segmented_control(key="glow.view").set_value(images.SAMPLES)
+    run(app)
+    assert {"Temperature", "Class"} <= labels(app)
+    assert app.slider(key="glow.img.temperature").value == 0.7
+    assert "At temperature 0.70 the three nearest training images agree" in captions(app)
+    app.slider(key="glow.img.temperature").set_value(0.5)
+    run(app)
+    assert "At temperature 0.50 the three" in captions(app)
+    app.selectbox(key="glow.img.class").set_value("7")
+    app.button(key="glow.newlatents").click()
+    run(app)
+    assert app.session_state["glow.img.latents"] == 1
+    app.segmented_control(key="glow.view").set_value(images.BETWEEN)
+    run(app)
+    app.number_input(key="glow.img.second").set_value(9)
+    app.slider(key="glow.img.way").set_value(0.25)
+    run(app)
+    app.segmented_control(key="glow.view").set_value(images.SCALES)
+    run(app)
+    app.segmented_control(key="glow.img.scale").set_value(1)
+    app.button(key="glow.drawagain").click()
+    run(app)
+    assert not app.error and not app.exception
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_choosing_images_brings_their_settings_and_points_bring_theirs_back(name):
+    app = run(page(name))
+    plain, epochs = labels(app), app.number_input(key=f"{name}.epochs").value
+    app.button(key=f"{name}.choose.digits").click()
+    run(app)
+    own = images.STARTS[name]
+    assert app.number_input(key=f"{name}.epochs").value == own["epochs"]
+    assert {"Learn each class"} <= labels(app) and app.query_params["classes"] == "10"
+    gone = {"Noise", "Points", "Objective", "Test share", "Experiments"}
+    assert gone <= plain and not gone & labels(app)
+    assert ("Width" in labels(app)) == (name == "nice")
+    assert ("Levels" in labels(app)) == (name != "nice")
+    assert "before its first step" in status(app)
+    app.toggle(key=f"{name}.conditional").set_value(False)
+    run(app)
+    assert "classes" not in app.query_params
+    app.button(key=f"{name}.choose.circles").click()
+    run(app)
+    assert labels(app) == plain and app.number_input(key=f"{name}.epochs").value == epochs
+    assert app.query_params == {"data": "circles"}
+
+
+@pytest.mark.parametrize(("query", "words"), [
+    ({"classes": "3"}, "Digits have 10"), ({"levels": "6"}, "fewer levels"),
+    ({"points": "50"}, "points"), ({"noise": "0.1"}, "noise"),
+    ({"grey_levels": "4"}, "grey_levels"),
+])
+def test_a_url_that_does_not_fit_images_gets_one_sentence(query, words):
+    app = run(page("glow", data="digits", **query))
+    assert len(app.error) == 1 and words in app.error[0].value
+    assert app.session_state["glow.data"] == "digits"
+
+
+def test_images_that_cannot_be_had_are_told_of_and_change_nothing(monkeypatch, tmp_path):
+    def refuse(name, title):
+        raise ValueError(f"{title} is not on this machine.")
+
+    monkeypatch.setenv(openml.VARIABLE, str(tmp_path))
+    monkeypatch.setattr(openml, "fetch", refuse)
+    app = run(page("nice"))
+    app.button(key="nice.choose.mnist").click()
+    run(app)
+    assert "MNIST is not on this machine." in app.warning[0].value
+    assert app.session_state["nice.data"] == "moons"
+    app.button(key="nice.choose.circles").click()
+    run(app)
+    assert not app.warning
+
+
+def test_own_images_are_read_looked_at_and_trained_on():
+    file, random = io.BytesIO(), np.random.default_rng(0)
+    with zipfile.ZipFile(file, "w") as archive:
+        for i in range(25):
+            picture = io.BytesIO()
+            Image.fromarray(random.integers(0, 255, (20, 20), np.uint8)).save(picture, "png")
+            archive.writestr(f"{i}.png", picture.getvalue())
+    app = run(page("glow", epochs="1", **SMALL["glow"]))
+    app.button(key="glow.own").click()
+    run(app)
+    app.segmented_control(key="own.way").set_value("file")
+    run(app)
+    app.file_uploader(key="own.file").set_value([("a.zip", file.getvalue(), "application/zip")])
+    run(app)
+    app.slider(key="own.side").set_value(8)
+    run(app)
+    assert "25 images of 8 × 8 pixels" in captions(app) and "25 pictures" in captions(app)
+    app.button(key="own.use").click()
+    run(app)
+    name = app.session_state["glow.data"]
+    assert app.query_params["data"] == name and store.load(name).shape == (25, 8, 8)
+    assert "Learn each class" not in labels(app) and not app.error
+    app.slider(key="glow.steps").set_value(1)
+    app.number_input(key="glow.epochs").set_value(1)
+    run(app)
+    app.button(key="glow.train").click()
+    run(app)
+    until(app, "Finished")
+    app.segmented_control(key="glow.view").set_value(images.BETWEEN)
+    run(app)
+    assert app.number_input(key="glow.img.second").max == 4
+    assert runs._title(name) == "Own images" and runs._title("mnist") == "MNIST"

@@ -1,0 +1,235 @@
+"""The pages, driven by Streamlit's own test harness: what can be seen without a clock."""
+
+import gc
+import time
+import weakref
+
+import pytest
+from pages_helpers import PAGES, SMALL, page, run, status, until
+
+from flowlab.settings import RunSettings
+from flowlab.ui.app import lab as lab_module
+from flowlab.ui.app.lab import lab
+from flowlab.ui.controls import settings as controls
+from flowlab.ui.controls import validation
+from flowlab.ui.model.training import View
+from models import RECIPES
+
+pytestmark = pytest.mark.usefixtures("workers_end")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_opens_with_all_controls(name):
+    app = run(page(name))
+    assert "Ready" in status(app) and not app.error
+    shown = {w.label: w.help for kind in (app.slider, app.number_input, app.selectbox,
+                                          app.select_slider, app.toggle) for w in kind}
+    fields = [f for part in RECIPES[name].Run.parts().values() for n, f in part.model_fields.items()
+              if n not in validation.HIDDEN and n not in ("data", "hidden")]
+    for field in fields:
+        assert shown[field.title].startswith(field.description[:20]), field.title
+    assert {"Hidden layers", "Width", "Learning rate now"} <= set(shown)
+    assert {b.label for b in app.button} >= {"Train", "Continue from epoch 40", "Step", "Stop",
+                                             "Two moons"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_trains_to_the_end(name):
+    app = run(page(name, **SMALL))
+    app.button(key=f"{name}.train").click()
+    run(app)
+    line = until(app, "Finished")
+    assert "Epoch **2** of 2" in line
+    values = {m.label: m.value for m in app.metric}
+    assert values["KL to the truth"].endswith("nats") and values["Time left"] == "0 s"
+    assert app.query_params["run"] == app.session_state[f"{name}.run"]
+    assert not app.button(key=f"{name}.train").disabled
+
+
+def test_pause_step_resume_rate_and_stop():
+    app = run(page("realnvp", **{**SMALL, "epochs": "9000"}))
+    app.button(key="realnvp.train").click()
+    run(app)
+    until(app, "Epoch")
+    app.button(key="realnvp.pause").click()
+    run(app)
+    until(app, "Paused")
+    assert app.button(key="realnvp.pause").label == "Resume"
+    followed = lab().find(app.session_state["realnvp.run"])
+    before = len(lab().frames(followed))
+    app.button(key="realnvp.step").click()
+    run(app)
+    until(app, "Paused")
+    app.select_slider(key="realnvp.rate").set_value(1e-4)
+    run(app)
+    app.button(key="realnvp.pause").click()
+    run(app)
+    until(app, "Training")
+    deadline = time.monotonic() + 60
+    while (lab().last(followed).numbers["learning_rate"] > 1e-4
+           or len(lab().frames(followed)) == before):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        run(app)
+    app.button(key="realnvp.stop").click()
+    run(app)
+    until(app, "Stopped")
+    assert lab().last(followed).weights is not None
+
+
+def trained(monkeypatch):
+    """A page whose run has left the lab's memory since it was shown, its view, and a frame."""
+    app = run(page("nice", **SMALL))
+    app.button(key="nice.train").click()
+    run(app)
+    until(app, "Finished")
+    followed = lab().find(app.session_state["nice.run"])
+    view = View("nice", RECIPES["nice"], followed.settings, followed)
+    frame = weakref.ref(view.frames()[0])
+    assert lab().recorder.done(followed.id, 60)
+    monkeypatch.setattr(lab_module, "KEPT", 1)
+    for _ in range(2):
+        other = lab().submit(RECIPES["nice"].train, followed.settings, "light", "another")
+        assert lab().recorder.done(other, 60)
+    assert not lab().recorder.frames(followed.id)
+    return app, view, frame
+
+
+def test_a_run_that_has_left_memory_is_still_what_its_page_shows(monkeypatch):
+    _, view, _ = trained(monkeypatch)
+    assert view.status().state == "finished" and not view.steered
+    assert view.frames()[-1].numbers["epoch"] == 2 and view.origin()
+    lab().control(view.run, "stop")  # it is over: nothing happens
+
+
+def test_frames_that_have_left_memory_are_held_by_no_page(monkeypatch):
+    _, _, frame = trained(monkeypatch)
+    gc.collect()
+    assert frame() is None
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_flow_trained_before_is_shown_and_trained_on(name):
+    app = run(page(name))
+    shown = {m.label: m.value for m in app.metric}
+    assert "trained before" in status(app) and shown["KL to the truth"].endswith("nats")
+    assert app.session_state["picture"][0] == name
+    assert "studio" not in app.session_state  # the picture is there: nothing has to be drawn
+    for query in ({"data": "circles"}, {"hidden": "8"}, {"activation": "elu"}):
+        other = run(page(name, **query))
+        assert "before its first step" in status(other)
+        assert other.button(key=f"{name}.pause").disabled
+    app.number_input(key=f"{name}.epochs").set_value(1)
+    app.number_input(key=f"{name}.points").set_value(200)
+    run(app)
+    app.button(key=f"{name}.pause").click()
+    run(app)
+    until(app, "Finished")
+    first = lab().find(app.session_state[f"{name}.run"])
+    assert first.continued
+    assert lab().frames(first)[0].numbers["kl"] < 0.5  # a fresh flow's is above 0.8
+    app.button(key=f"{name}.pause").click()
+    run(app)
+    until(app, "Finished")
+    second = lab().find(app.session_state[f"{name}.run"])
+    assert second.id != first.id and second.continued
+
+
+def test_an_untrained_flow_has_the_numbers_that_its_training_begins_with():
+    app = run(page("nice", **SMALL | {"data": "circles"}))
+    for _ in range(600):
+        shown = {m.label: m.value for m in app.metric}
+        if shown["Test NLL"] != "–":
+            break
+        time.sleep(0.1)
+        run(app)
+    assert shown["Speed"] == shown["Time left"] == "–"
+    app.button(key="nice.train").click()
+    run(app)
+    until(app, "Finished")
+    begun = lab().frames(lab().find(app.session_state["nice.run"]))[0].numbers
+    assert shown["Test NLL"] == f"{begun['start_test_nll']:.3f} nats"
+    assert shown["Train NLL"] == f"{begun['start_train_nll']:.3f} nats"
+
+
+def test_step_on_a_fresh_page_trains_one_batch():
+    app = run(page("nice", **SMALL))
+    app.button(key="nice.step").click()
+    run(app)
+    line = until(app, "Paused")
+    assert "Epoch **1** of 2, batch 0 of 1" in line
+    app.button(key="nice.stop").click()
+    run(app)
+    until(app, "Stopped")
+
+
+def test_another_page_and_back_and_a_reload_find_the_run():
+    app = run(page("glow", **{**SMALL, "epochs": "9000"}))
+    app.button(key="glow.train").click()
+    run(app)
+    until(app, "Epoch")
+    run_id = app.session_state["glow.run"]
+    run(app.switch_page(PAGES["nice"]))
+    assert "Ready" in status(app)
+    run(app.switch_page(PAGES["glow"]))
+    assert "Ready" not in status(app) and app.session_state["glow.run"] == run_id
+    assert app.number_input(key="glow.epochs").value == 9000
+    reloaded = run(page("glow", run=run_id))
+    assert "Ready" not in status(reloaded)
+    assert reloaded.number_input(key="glow.epochs").value == 9000
+    reloaded.button(key="glow.stop").click()
+    run(reloaded)
+    until(reloaded, "Stopped")
+
+
+def test_a_run_that_is_gone_gets_one_sentence():
+    app = run(page("nice", run="0123456789abcdef", data="circles"))
+    assert "no longer on this server" in app.error[0].value
+    assert app.session_state["nice.data"] == "circles"
+
+
+@pytest.mark.parametrize(("query", "words"), [
+    ({"epochs": "0"}, "epochs"), ({"epochs": "many"}, "epochs"), ({"couplings": "999"}, "coupl"),
+    ({"data": "moonz"}, "moonz"), ({"noise": "9"}, "noise"), ({"learning_rate": "nan"}, "learning"),
+    ({"hidden": "64,32"}, "one width"), ({"hidden": "a"}, "hidden"), ({"wings": "2"}, "wings"),
+    ({"classes": "3"}, "classes"), ({"data": "<script>alert(1)</script>"}, "script"),
+])
+def test_a_url_out_of_range_gets_one_sentence_and_the_default(query, words):
+    app = run(page("realnvp", **query, seed="5"))
+    assert len(app.error) == 1 and words in app.error[0].value
+    assert "\n" not in app.error[0].value
+    default = RECIPES["realnvp"].Run()
+    assert app.number_input(key="realnvp.epochs").value == default.training.epochs
+    assert app.number_input(key="realnvp.seed").value == 5
+
+
+def test_changing_a_control_changes_the_url_and_the_url_the_control():
+    app = run(page("realnvp"))
+    assert dict(app.query_params) == {}
+    app.slider(key="realnvp.couplings").set_value(3)
+    app.button(key="realnvp.choose.spiral").click()
+    run(app)
+    assert app.query_params == {"couplings": "3", "data": "spiral"}
+    again = run(page("realnvp", couplings="3", data="spiral", hidden="128,128,128", noise="0.2"))
+    assert again.slider(key="realnvp.couplings").value == 3
+    assert again.slider(key="realnvp.depth").value == 3
+    assert again.slider(key="realnvp.noise.spiral").value == pytest.approx(0.2)
+
+
+def test_noise_that_the_distribution_has_not_is_disabled():
+    app = run(page("nice", data="funnel"))
+    assert app.slider(key="nice.nonoise").disabled and not app.error
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_settings_and_their_texts_are_one(name):
+    recipe = RECIPES[name]
+    settings: RunSettings = recipe.Run.from_flat(
+        {"data": "rings", "noise": 0.25, "hidden": (16, 16), "learning_rate": 2e-4, "seed": 11})
+    again, complaints = validation.read(recipe.Run, settings.texts())
+    assert again == settings and complaints == []
+
+
+def test_steps_hold_the_value_itself():
+    assert 0.0042 in controls.steps(1e-6, 1.0, 0.0042)
+    assert controls.steps(0.1, 10, 1.0) == [0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5, 10]

@@ -1,0 +1,239 @@
+"""The landing page, the trained flows and the pictures that come with the lab."""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import LAYERS
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from flowlab import Flow
+from flowlab.analysis.equations import describe, normalising, sampling, stretch
+from flowlab.bijections import Scaling
+from flowlab.data import target
+from flowlab.live import pretrained, thumbnails
+from flowlab.ui.model import metrics
+from models import MODELS, RECIPES
+
+ROOT = Path(__file__).parents[2]
+STATIC = ROOT / "static"
+THEMES = ("light", "dark")
+#: What each shipped flow has to reach on the moons, in nats.
+LIMITS = {"nice": 0.2, "realnvp": 0.05, "glow": 0.05}
+MOVING = [f"{name}/card-{theme}" for name in MODELS for theme in THEMES] + [
+    f"realnvp/{what}-{theme}" for what in ("transport", "learning") for theme in THEMES]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    """A small app with the page in it; empty pages stand where its links lead."""
+    folder = tmp_path_factory.mktemp("app")
+    lines = [f'st.Page({str(ROOT / "presentation.py")!r}, title="What is a flow?", default=True)']
+    for name in MODELS:
+        (folder / name).mkdir()
+        (folder / name / "page.py").write_text("import streamlit as st\nst.title('A model')\n")
+        lines.append(f'st.Page("{name}/page.py", title="{name}", url_path="{name}")')
+    (folder / "app.py").write_text(
+        f"import streamlit as st\nst.navigation([{', '.join(lines)}]).run()\n")
+    return folder / "app.py"
+
+
+@pytest.fixture
+def page(app):
+    return AppTest.from_file(app, default_timeout=60).run()
+
+
+def images(page) -> list:
+    return [element.proto.imgs[0] for element in page.get("image")]
+
+
+def moving(page) -> list[str]:
+    """Addresses of the pictures from the folder of files; all of them lead to one."""
+    urls = [image.url for image in images(page) if image.url.startswith("/app/static/")]
+    assert all((STATIC / url.removeprefix("/app/static/")).is_file() for url in urls)
+    return urls
+
+
+def test_the_page_explains_a_flow(page):
+    assert not page.exception
+    assert [header.value.split(" · ")[0] for header in page.header] == ["1", "2", "3", "4", "5"]
+    formulas = " ".join(latex.value for latex in page.latex)
+    for formula in (r"\log p_X(x)", r"- \log\left|\det\frac{\partial x}{\partial z}", r"e^{s(z_a)}",
+                    r"\mathrm{KL}(p\,\|\,q)"):
+        assert formula in formulas
+    words = " ".join(text.value for text in [*page.markdown, *page.caption])
+    for paper in ("1410.8516", "1605.08803", "1807.03039"):
+        assert f"https://arxiv.org/abs/{paper}" in words
+
+
+def test_the_page_leads_to_every_model(page):
+    assert {link.proto.page for link in page.get("page_link")} == set(MODELS)
+
+
+def test_every_picture_has_a_description_and_moves_at_once(page):
+    pictures = page.get("image")
+    assert len(pictures) == 7
+    assert all(len(picture.proto.imgs[0].alt) > 30 for picture in pictures)
+    assert len(moving(page)) == 5
+
+
+def test_pictures_stand_still_when_asked(page):
+    before = moving(page)
+    page.toggle(key="moving").set_value(False).run()
+    assert not page.exception
+    assert moving(page) == [url.replace(".webp", "-still.webp") for url in before]
+
+
+def test_sliders_move_the_pictures(page):
+    before = [image.url for image in images(page)]
+    page.slider(key="stretch").set_value(1.5).run()
+    page.slider(key="layer").set_value(5.0).run()
+    after = [image.url for image in images(page)]
+    assert not page.exception
+    assert [old == new for old, new in zip(before, after, strict=True)] == [
+        True, False, False, True, True, True, True]
+
+
+@pytest.mark.parametrize("direction", ["Forward: sample", "Inverse: density"])
+def test_every_layer_has_its_equation(page, direction):
+    page.segmented_control(key="direction").set_value(direction)
+    seen = set()
+    slider = page.slider(key="layer")
+    for passed in (0, 1, 2, slider.max - 1, slider.max):
+        slider.set_value(passed).run()
+        assert not page.exception
+        seen.add(next(latex.value for latex in page.latex if "forward" in latex.value))
+    assert len(seen) == 3  # couplings of two kinds in turn, and the data's units
+    marked = {text.split(r"\textcolor")[1].partition(r"\text{")[2][:7] for text in seen}
+    assert marked == {direction[:7].lower()}
+
+
+def test_the_inverse_starts_at_the_data_and_undoes_the_last_layer_first(page):
+    def seen():
+        return (page.slider(key="layer").label, next(
+            m.value for m in page.markdown if m.value.startswith("Layer **")),
+            page.metric[0].value)
+
+    last = int(page.slider(key="layer").max)
+    page.slider(key="layer").set_value(0.0).run()
+    label, layer, at_latent = seen()
+    assert label.startswith("Layers passed: 0 is latent space") and layer.startswith("Layer **1:")
+    page.segmented_control(key="direction").set_value("Inverse: density").run()
+    label, layer, at_data = seen()
+    assert label.startswith("Layers undone: 0 is data space")
+    assert layer.startswith(f"Layer **{last}:") and "undone, from *x* to *z*" in layer
+    flow, x = Flow.load(ROOT / "realnvp/images/start.safetensors"), target("moons").sample(900, 1)
+    with torch.no_grad():
+        expected = flow.log_prob(x).mean().item(), -math.log(2 * math.pi) - 1
+    for text, value in zip((at_data, at_latent), expected, strict=True):
+        shown = float(text.removesuffix(" nats").replace("\N{MINUS SIGN}", "-"))
+        assert math.isclose(shown, value, abs_tol=0.1)
+    page.slider(key="layer").set_value(float(last)).run()
+    assert seen()[1].startswith("Layer **1:")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_shipped_weights_have_learned_the_moons(name):
+    flow = Flow.load(ROOT / name / "images/start.safetensors")
+    assert type(flow) is MODELS[name]
+    moons = target("moons")
+    x = moons.sample(20_000, seed=12345)
+    with torch.no_grad():
+        kl = (moons.log_prob(x) - flow.log_prob(x)).mean().item()
+    facts = pretrained.load(RECIPES[name], ROOT / name / "images").numbers
+    assert kl < LIMITS[name]
+    assert math.isclose(kl, facts["kl"], abs_tol=0.02)
+
+
+def test_the_first_page_says_of_the_shipped_flows_what_their_pages_say(page):
+    said = re.findall(r"KL to the truth: \*\*(.+?)\*\*", " ".join(m.value for m in page.markdown))
+    for text, (name, recipe) in zip(said, RECIPES.items(), strict=True):
+        flow = pretrained.load(recipe, ROOT / name / "images")
+        assert flow.fits(recipe.Run())  # so the model's page opens with it
+        assert text == metrics.number(flow.numbers["kl"], "nats")
+
+
+@pytest.mark.parametrize("path", MOVING)
+def test_moving_pictures_are_whole(path):
+    with (Image.open(STATIC / f"{path}.webp") as film,
+          Image.open(STATIC / f"{path}-still.webp") as still):
+        assert film.format == still.format == "WEBP"
+        assert film.size == still.size
+        assert film.n_frames > 10 and still.n_frames == 1
+        first = np.asarray(film.convert("L"), dtype=float)
+        film.seek(film.n_frames // 2)
+        half = np.asarray(film.convert("L"), dtype=float)
+    assert np.abs(first - half).max() > 50
+    assert (first.mean() > 128) == path.endswith("light")
+
+
+def test_shipped_files_are_small():
+    sizes = [file.stat().st_size for file in STATIC.rglob("*.*")]
+    assert max(sizes) < 1.5e6
+    assert sum(sizes) < 6e6
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_file_of_small_pictures_is_that_of_the_script(theme):
+    with Image.open(thumbnails.path(theme)) as file:
+        kept, now = (np.asarray(each.convert("RGB"), dtype=float)
+                     for each in (file, thumbnails.sheet(theme)))
+    assert kept.shape == now.shape
+    # other versions of libraries may draw a point's edge otherwise, but no tile looks like another
+    for old, new in zip(*(np.split(each, len(thumbnails.NAMES)) for each in (kept, now)),
+                        strict=True):
+        assert np.abs(old - new).mean() < 2
+
+
+@pytest.mark.parametrize("strength", [0.3, 0.7, 1.0, 4.0])
+def test_the_map_of_the_line_keeps_probability(strength):
+    z, density, x, slope = stretch(strength, size=4001)
+    np.testing.assert_allclose(np.gradient(x, z)[1:-1], slope[1:-1], atol=1e-4)
+    before, after = np.trapezoid(density, z), np.trapezoid(density / slope, x)
+    assert math.isclose(before, after, abs_tol=1e-5)
+    assert math.isclose(slope[2000], strength)
+
+
+def test_the_map_of_the_line_must_not_fold():
+    with pytest.raises(ValueError, match="must be positive"):
+        stretch(0.0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_journey_ends_with_the_density_of_the_flow(name):
+    flow = Flow.load(ROOT / name / "images/start.safetensors")
+    x = target("moons").sample(300, seed=5)
+    with torch.no_grad():
+        z, _ = flow.inverse(x)
+        expected = flow.log_prob(x).mean().item()
+    back = normalising(flow, x)
+    np.testing.assert_allclose(back.stages[0], z.numpy(), atol=1e-4)
+    np.testing.assert_array_equal(back.stages[-1], x.numpy())
+    assert math.isclose(back.log_density[-1], expected, abs_tol=1e-4)
+    there = sampling(flow, 300, seed=5)
+    with torch.no_grad():
+        expected = flow.log_prob(torch.from_numpy(there.stages[-1])).mean().item()
+    assert math.isclose(there.log_density[-1], expected, abs_tol=1e-2)
+    assert len(there.stages) == len(there.grids) == len(there.steps) + 1 == len(flow.layers) + 1
+    for way, start in ((there, 0), (back, -1)):  # the grid is square where the points start
+        square, other = way.grids[start], way.grids[-1 - start]
+        assert np.ptp(np.diff(square, axis=1)[..., 1]) < 1e-4 < np.ptp(np.diff(other, axis=1))
+        assert np.ptp(np.diff(square, axis=0)[..., 0]) < 1e-4
+
+
+def test_every_layer_of_the_lab_has_equations():
+    for make in LAYERS.values():
+        step = describe(make(2))
+        assert step.name and step.forward.startswith("x") and step.inverse.startswith("z")
+
+
+def test_a_layer_without_equations_is_named():
+    class Unknown(Scaling):
+        pass
+
+    with pytest.raises(ValueError, match="no equations for Unknown"):
+        describe(Unknown((2,)))
