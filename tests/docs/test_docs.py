@@ -306,15 +306,15 @@ def follow(page: str, lab: Path) -> None:
 def test_adding_a_distribution_as_the_page_says(tmp_path):
     lab = copy_of_the_lab(tmp_path)
     follow("howto/add-a-distribution.rst", lab)
-    said = run(lab, "pytest", "-q", "tests/test_targets.py", "-k", "cross")
+    said = run(lab, "pytest", "-q", "tests/maths/test_targets.py", "-k", "cross")
     assert int(re.search(r"(\d+) passed", said)[1]) > 15
 
 
 def test_adding_a_model_as_the_page_says(tmp_path):
     lab = copy_of_the_lab(tmp_path)
     follow("howto/add-a-model.rst", lab)
-    said = run(lab, "pytest", "-q", "tests/test_layers.py", "tests/test_flows.py",
-               "tests/test_pages.py::test_trains_to_the_end[bend]", "-k", "bend")
+    said = run(lab, "pytest", "-q", "tests/maths/test_layers.py", "tests/maths/test_flows.py",
+               "tests/ui/test_pages.py::test_trains_to_the_end[bend]", "-k", "bend")
     assert int(re.search(r"(\d+) passed", said)[1]) > 30
     said = run(lab, "bend.train_bend", "--data", "moons", "--epochs", "6")
     kl = float(re.search(r"KL to the truth ([\d.]+) nats", said)[1])
