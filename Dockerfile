@@ -11,10 +11,10 @@ WORKDIR /lab
 
 # First what changes seldom: layers before the code's stay as they are. The small PyTorch is there
 # for x86-64 and 64-bit ARM.
-COPY locks/torch-cpu.txt locks/app.txt locks/
+COPY tools/locks/torch-cpu.txt tools/locks/app.txt tools/locks/
 RUN python -m pip install --require-hashes --no-deps \
-        --index-url https://download.pytorch.org/whl/cpu -r locks/torch-cpu.txt \
-    && python -m pip install --require-hashes -r locks/app.txt
+        --index-url https://download.pytorch.org/whl/cpu -r tools/locks/torch-cpu.txt \
+    && python -m pip install --require-hashes -r tools/locks/app.txt
 
 COPY . .
 USER 10001

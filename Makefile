@@ -21,7 +21,7 @@ help:
 	@echo "make fuzz     feed every entry with hostile input (N=100000: so many of each kind)"
 	@echo "make lint     check the style of the code"
 	@echo "make docs     build the documentation, every warning an error"
-	@echo "make install LOCKED=1  install nothing but files with the hashes in locks/"
+	@echo "make install LOCKED=1  install nothing but files with the hashes in tools/locks/"
 	@echo "make lock     pin every package with its hashes (UPGRADE=1: the newest that fit)"
 	@echo "make licences list what all packages say of their licences"
 	@echo "make audit    look the locked packages up among known vulnerabilities"
@@ -34,7 +34,7 @@ help:
 	@echo "make clean    remove caches and built files; .venv and runs stay"
 	@echo "Another Python than python3: make run PYTHON=python3.12"
 
-# LOCKED=1: only files with the hashes in locks/; see the docs' How to, Operate.
+# LOCKED=1: only files with the hashes in tools/locks/; see the docs' How to, Operate.
 LOCKED ?=
 install: $(if $(LOCKED),$(STAMP)-locked,$(STAMP))
 
@@ -56,19 +56,20 @@ $(STAMP): requirements.txt
 			echo "That did not work; going on with PyPI's build"; \
 	fi
 	@# What the packages need in turn has the locked versions, where they can be had here.
-	$(BIN)/python -m pip install -r requirements.txt -c locks/versions.txt || \
+	$(BIN)/python -m pip install -r requirements.txt -c tools/locks/versions.txt || \
 		{ echo "Not all locked versions can be had here: taking others that fit"; \
 		$(BIN)/python -m pip install -r requirements.txt; }
 	@touch $@
 
-$(STAMP)-locked: requirements.txt $(wildcard locks/*.txt)
+$(STAMP)-locked: requirements.txt $(wildcard tools/locks/*.txt)
 	$(new_venv)
 	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; then \
 		set -x; $(BIN)/python -m pip install --require-hashes --no-deps --index-url $(CPU_INDEX) \
-			-r locks/torch-cpu.txt && \
-		$(BIN)/python -m pip install --require-hashes -r locks/all.txt; \
+			-r tools/locks/torch-cpu.txt && \
+		$(BIN)/python -m pip install --require-hashes -r tools/locks/all.txt; \
 	else \
-		set -x; $(BIN)/python -m pip install --require-hashes -r locks/torch.txt -r locks/all.txt; \
+		set -x; $(BIN)/python -m pip install --require-hashes -r tools/locks/torch.txt \
+			-r tools/locks/all.txt; \
 	fi
 	@touch $(STAMP) $@
 
@@ -94,19 +95,19 @@ lint: $(STAMP)
 # Tools for the locks have an environment of their own.
 TOOLS := .locks-venv
 UPGRADE ?=
-$(TOOLS)/.installed: locks/tools.txt
+$(TOOLS)/.installed: tools/locks/tools.txt
 	$(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/python -m pip install -r locks/tools.txt
+	$(TOOLS)/bin/python -m pip install -r tools/locks/tools.txt
 	@touch $@
 
 lock: $(TOOLS)/.installed
-	$(TOOLS)/bin/python locks/lock.py $(if $(UPGRADE),--upgrade)
+	$(TOOLS)/bin/python tools/locks/lock.py $(if $(UPGRADE),--upgrade)
 
 licences: $(TOOLS)/.installed
-	$(TOOLS)/bin/python locks/licences.py
+	$(TOOLS)/bin/python tools/locks/licences.py
 
 audit: $(TOOLS)/.installed
-	$(TOOLS)/bin/python locks/audit.py
+	$(TOOLS)/bin/python tools/locks/audit.py
 
 # Peers and their versions have an environment of their own.
 BENCH := .bench-venv
@@ -133,12 +134,12 @@ docs: $(STAMP)
 	$(MAKE) -C docs html SPHINXBUILD=../$(BIN)/sphinx-build SPHINXOPTS=-W
 
 pictures: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python pictures.py
+	OMP_NUM_THREADS=1 $(BIN)/python tools/pictures.py
 
 # The numbers in the lessons' texts; ONLY="mixing base" for some of them.
 ONLY ?=
 lessons: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python lessons.py $(ONLY)
+	OMP_NUM_THREADS=1 $(BIN)/python tools/lessons.py $(ONLY)
 
 clean:
 	rm -rf docs/build docs/source/generated build *.egg-info .pytest_cache .ruff_cache .hypothesis

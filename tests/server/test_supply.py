@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from flowlab import __version__
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ROOT / "locks"
+LOCKS = ROOT / "tools/locks"
 sys.path.append(str(LOCKS))
 
 import audit  # noqa: E402
@@ -181,8 +181,8 @@ def test_the_container_has_all_it_needs_and_no_more():
     needed = {"app.py", "models.py", *re.findall(r'st\.Page\("([\w./]+)"',
                                                  (ROOT / "app.py").read_text())}
     assert {path.split("/")[0] for path in needed} <= kept
-    assert {"flowlab", "static", ".streamlit/config.toml", "locks/app.txt",
-            "locks/torch-cpu.txt"} <= kept
+    assert {"flowlab", "static", ".streamlit/config.toml", "tools/locks/app.txt",
+            "tools/locks/torch-cpu.txt"} <= kept
 
 
 def test_the_service_writes_only_where_it_may():

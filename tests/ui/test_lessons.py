@@ -1,4 +1,4 @@
-"""The lessons' numbers are measured by `lessons.py`, into the file that fills their texts."""
+"""The lessons' numbers are measured by `tools/lessons.py`, into the file that fills their texts."""
 
 import json
 import re
@@ -9,8 +9,8 @@ import pytest
 
 from flowlab.ui.controls.lessons import FILE, TEMPLATES
 from flowlab.ui.controls.presets import PRESETS, filled, measured
-from lessons import NEAR, measure
 from models import RECIPES
+from tools.lessons import NEAR, measure
 
 LESSON = Path(__file__).parents[2] / "docs/source/lesson.rst"
 BY_NAME = {preset.name: preset for preset in TEMPLATES}

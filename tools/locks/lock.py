@@ -18,7 +18,7 @@ import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).parent
-REQUIREMENTS = HERE.parent / "requirements.txt"
+REQUIREMENTS = HERE.parents[1] / "requirements.txt"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu/torch/"
 #: PyTorch, and what PyPI's build for Linux needs on an NVIDIA card.
 CUDA = re.compile(r"(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)==")

@@ -7,6 +7,7 @@ and the same machine makes the same files.
 """
 
 import io
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,8 @@ from types import ModuleType
 import numpy as np
 import torch
 from PIL import Image
+
+sys.path.append(str(Path(__file__).parents[1]))
 
 from flowlab.analysis.equations import Journey, sampling
 from flowlab.figures import TransportPicture
@@ -24,7 +27,7 @@ from flowlab.live.pretrained import Shipped
 from flowlab.settings import RunSettings, TrainingSettings
 from models import RECIPES
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 POINTS, SEED = 900, 1
 FRAMES = 73  # from latent to data; back it goes thrice as fast
 PER_SECOND = 14

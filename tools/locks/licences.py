@@ -10,7 +10,7 @@ import sys
 
 from lock import HERE, entries, names
 
-PAGE = HERE.parent / "docs/source/inside/licences.rst"
+PAGE = HERE.parents[1] / "docs/source/inside/licences.rst"
 LONGEST = 120  # characters of a licence's name; what is longer is its text
 TITLES = ("What the lab needs to run", "What its documentation and its tests need besides",
           "What PyPI's PyTorch for Linux needs for an NVIDIA card")
@@ -20,7 +20,7 @@ HEAD = """\
 Licences
 ========
 
-What the packages in ``locks/`` say of their licences. None of them is part of Flow Lab: pip
+What the packages in ``tools/locks/`` say of their licences. None of them is part of Flow Lab: pip
 installs them. Where a package has two versions, one is for older Pythons.
 """
 

@@ -1,17 +1,20 @@
 """Trains every lesson, and writes the numbers that their texts say: ``make lessons``.
 
 Everything the texts say of a training is in the file that this writes, with the settings it was
-measured with. It takes some minutes on one core; ``python lessons.py mixing base`` trains these
-lessons alone and leaves the others' numbers as they are.
+measured with. It takes some minutes on one core; ``python tools/lessons.py mixing base`` trains
+these lessons alone and leaves the others' numbers as they are.
 """
 
 import json
 import math
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+sys.path.append(str(Path(__file__).parents[1]))
 
 from flowlab.flow import Flow
 from flowlab.training.recipe import source_of
