@@ -325,14 +325,16 @@ def kept(folder: Path, room: Class) -> dict[str, Any]:
                          for s in room.seen.get(_digest(address), ())
                          if owner is not None and s != owner]
     lives = {row[0]: (row[2], row[3] or time.time(), row[4] or row[0]) for row in rows}
-    shares = {}
+    shares = []
     for run in {*room.runs} & {*found} - {*room.left}:
         held = room.pauses[run]
         paused = sum(b - a for a, b in zip(held[::2], held[1::2], strict=False))
-        shares[run] = share(run, lives, room.pauses, max(at_work.get(run[:6], 0.0) - paused, 0.0))
+        worked_for = max(at_work.get(run[:6], 0.0) - paused, 0.0)
+        shares.append(share(run, lives, room.pauses, worked_for))
     left = len(set(room.left) & set(room.runs))
     return {"started": len(room.runs), "left": left, "outcomes": dict(Counter(outcomes.values())),
-            "lost": len(lost), "shares": sorted(round(s, 3) for s in shares.values())}
+            "lost": len(lost), "least_share": min(shares, default=float("nan")),
+            "middle_share": median(shares or [float("nan")])}
 
 
 def worked(log: Path) -> dict[str, float]:
@@ -400,14 +402,15 @@ def measure(sessions: int, minutes: float, think: tuple[float, float] = (2.0, 6.
                 "max": max(delays)}
 
     everything = [delay for delays in room.delays.values() for delay in delays]
-    warm = [mb for t, mb in results["memory"] if t >= results["seconds"] / 3]
+    memory = results["memory"]
+    warm = [mb for t, mb in memory if t >= results["seconds"] / 3]
     tail = len(warm) // 4 or 1
     return results | {
         "date": time.strftime("%Y-%m-%d"), "cores": len(os.sched_getaffinity(0)),
         "sessions": sessions, "minutes": minutes,
         "delays": {kind: spread(d)
                    for kind, d in [("all", everything), *sorted(room.delays.items())] if d},
-        "drawn": spread(room.drawn) if room.drawn else {},
+        "drawn": spread(room.drawn) if room.drawn else {}, "memory": memory[-1][1],
         "growth": (median(warm[-tail:]) - median(warm[:tail])) / sessions,
         "foreign": len(room.foreign), "troubles": room.troubles + room.foreign[:20]}
 
@@ -424,7 +427,6 @@ process draws; from the click to that picture ({drawn["times"]} times): half wit
 {drawn["p50"]:.2f} s, 95 % within {drawn["p95"]:.2f} s, longest {drawn["max"]:.2f} s.
 """ if drawn else "")
     sent = results["bytes"] / results["seconds"] / results["sessions"] / 1000
-    shares = results["shares"] or [float("nan")]
     return f"""# A class on one server
 
 {results["sessions"]} visitors for {results["minutes"]:g} minutes on {results["cores"]} cores, \
@@ -445,9 +447,9 @@ What came of it:
 | of these under way when the visitors left | {results["left"]} |
 | runs lost | {results["lost"]} |
 | pictures of another's run | {results["foreign"]} |
-| least share that a run got of the workers, 1 being an equal one | {shares[0]:.2f} |
-| the middle one of these shares | {median(shares):.2f} |
-| memory of the web process at the end | {results["memory"][-1][1]:.0f} MB |
+| least share that a run got of the workers, 1 being an equal one | {results["least_share"]:.2f} |
+| the middle one of these shares | {results["middle_share"]:.2f} |
+| memory of the web process at the end | {results["memory"]:.0f} MB |
 | its growth after the first third, for each visitor | {results["growth"]:.2f} MB |
 | cores that the web process used | {results["server_cores"]:.2f} |
 | cores that the visitors used | {results["clients_cores"]:.2f} |

@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 HERE = Path(__file__).parent
@@ -34,7 +33,7 @@ def _speed(rows: list[dict[str, Any]]) -> list[str]:
     columns = list(dict.fromkeys((r["threads"], r["model"], r["dimension"], r["batch"])
                                  for r in rows))
     value = {(r["library"], r["threads"], r["model"], r["dimension"], r["batch"]):
-             median(r["rounds"]) for r in rows}
+             r["steps_per_second"] for r in rows}
     parts = ["## Training steps a second\n"]
     for threads in sorted({c[0] for c in columns}):
         own = [c for c in columns if c[0] == threads]
@@ -48,27 +47,23 @@ def _speed(rows: list[dict[str, Any]]) -> list[str]:
 
 def _evaluation(rows: list[dict[str, Any]]) -> list[str]:
     sizes = sorted({r["points"] for r in rows})
-
-    def cell(name: str, n: int, what: str) -> str:
-        values = [r[what] for r in rows if r["library"] == name and r["points"] == n]
-        return f"{1000 * median(values):.1f}" if what != "peak_mib" else f"{max(values):.0f}"
-
+    found = {(r["library"], r["points"]): r for r in rows}
     heads = [f"{what}, {n:,} points, ms" for n in sizes for what in ("density", "sampling")]
     return ["## Densities and samples\n", "RealNVP in the plane, 1 thread.\n", _table(
         ("Library", *heads, "peak memory, MiB"),
-        ([name, *(cell(name, n, what) for n in sizes for what in ("log_prob", "sample")),
-          cell(name, sizes[-1], "peak_mib")] for name in _names(rows)))]
+        ([name, *(f"{1000 * found[name, n][what]:.1f}" for n in sizes
+                  for what in ("log_prob", "sample")),
+          f"{found[name, sizes[-1]]['peak_mib']:.0f}"] for name in _names(rows)))]
 
 
 def _quality(rows: list[dict[str, Any]]) -> list[str]:
     """Each peer at its best learning rate, target by target."""
     targets, names = list(dict.fromkeys(r["target"] for r in rows)), _names(rows)
-    runs = {(name, t): _best([r for r in rows if (r["library"], r["target"]) == (name, t)])
-            for name in names for t in targets}
+    found = {(r["library"], r["target"]): r for r in rows}
     parts = ["## KL to the truth after training\n",
              "Nats. Peers after their whole time, at their best learning rate of 0.001, 0.003 and "
              "0.01; ours after its default training.\n",
-             _table(("Library", *targets), ([n, *(f"{_kl(runs[n, t]):.3f}" for t in targets)]
+             _table(("Library", *targets), ([n, *(f"{found[n, t]['kl']:.3f}" for t in targets)]
                                             for n in names))]
     ours = [name for name in names if name.startswith(OURS)]
     peers = [name for name in names if name not in ours]
@@ -76,16 +71,14 @@ def _quality(rows: list[dict[str, Any]]) -> list[str]:
         return parts
     table, times = [], {name: [] for name in ours}
     for t in targets:
-        best = min(peers, key=lambda p: _kl(runs[p, t]))
-        level = _kl(runs[best, t])
-        budget = median(r["curve"][-1][0] for r in runs[best, t])
-        row = [t, f"{level:.3f} ({best}, {budget:.0f} s)"]
+        best = min(peers, key=lambda p: found[p, t]["kl"])
+        row = [t, f"{found[best, t]['kl']:.3f} ({best}, {found[best, t]['seconds']:.0f} s)"]
         for name in ours:
-            reached = median(_time_to(r["curve"], level) for r in runs[name, t])
+            reached = found[name, t]["seconds_to_peer"]
             times[name].append(reached)
             row += ["never" if math.isinf(reached) else f"{reached:.1f}",
-                    f"{median(r['curve'][-1][0] for r in runs[name, t]):.1f}"]
-        error = max(r["inverse_error"] for name in ours for r in runs[name, t])
+                    f"{found[name, t]['seconds']:.1f}"]
+        error = max(found[name, t]["inverse_error"] for name in ours)
         table.append((*row, f"{error:.1e}"))
     heads = [f"{name}: {what}" for name in ours for what in ("seconds", "whole training, s")]
     means = [f"{name} {_geometric_mean(values):.1f} s" for name, values in times.items()]
@@ -94,25 +87,8 @@ def _quality(rows: list[dict[str, Any]]) -> list[str]:
             f"Geometric means: {', '.join(means)}.\n"]
 
 
-def _best(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The runs at the learning rate that was taken for all seeds, the best of the first."""
-    by_rate = [[r for r in rows if r["learning_rate"] == rate]
-               for rate in {r["learning_rate"] for r in rows}]
-    return min(by_rate, key=lambda group: (-len(group), _kl(group)))
-
-
-def _kl(rows: list[dict[str, Any]]) -> float:
-    """Median over seeds of the last KL; a training that went wrong counts as infinite."""
-    values = [r["curve"][-1][2] for r in rows]
-    return median(v if math.isfinite(v) else math.inf for v in values)
-
-
 def _geometric_mean(values: list[float]) -> float:
     return math.exp(sum(map(math.log, values)) / len(values))
-
-
-def _time_to(curve: list[list[float]], level: float) -> float:
-    return next((seconds for seconds, _, kl in curve if kl <= level), math.inf)
 
 
 def _names(rows: list[dict[str, Any]]) -> list[str]:

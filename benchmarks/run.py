@@ -1,7 +1,7 @@
 """Measure Flow Lab beside other libraries: ``make benchmark``, or ``python benchmarks/run.py``.
 
 Every library has a process of its own, and they take turns, so that a machine that slows down for
-a while is unfair to none. Writes ``results.json`` and, by ``report.py``, ``RESULTS.md``.
+a while is unfair to none. Writes medians to ``results.json`` and, by ``report.py``, ``RESULTS.md``.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import report
@@ -92,7 +93,8 @@ def speed(libraries: list[Library], threads: int, options: Any) -> list[dict[str
                                      seconds=options.seconds)
                 rounds[library.about["name"]].append(answer["steps_per_second"])
         rows += [{"library": name, "model": model, "dimension": dimension, "batch": batch,
-                  "threads": threads, "rounds": values} for name, values in rounds.items()]
+                  "threads": threads, "steps_per_second": median(values)}
+                 for name, values in rounds.items()]
         print(threads, model, dimension, batch, rounds, flush=True)
     return rows
 
@@ -102,13 +104,23 @@ def evaluation(libraries: list[Library], threads: int, options: Any) -> list[dic
     rows = []
     able = [one for one in libraries if one.module != "flow_lab_compiled"]  # evaluates as ours
     for n in (10_000, options.large):
+        turns = []
         for _ in range(options.rounds if n == 10_000 else 1):
             for library in able:
                 answer = library.ask("evaluation", model="realnvp", n=n)
-                rows.append({"library": library.about["name"], "points": n, **answer,
-                             **library.ask("memory")})
-                print(rows[-1], flush=True)
+                turns.append({"library": library.about["name"], "points": n, **answer,
+                              **library.ask("memory")})
+                print(turns[-1], flush=True)
+        rows += evaluation_medians(turns)
     return rows
+
+
+def evaluation_medians(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each library and number of points: median seconds, and the most memory."""
+    return [{"library": name, "points": n, "log_prob": median(t["log_prob"] for t in group),
+             "sample": median(t["sample"] for t in group),
+             "peak_mib": max(t["peak_mib"] for t in group)}
+            for (name, n), group in grouped(turns, "library", "points").items()]
 
 
 def quality(libraries: list[Library], threads: int, options: Any) -> list[dict[str, Any]]:
@@ -116,7 +128,7 @@ def quality(libraries: list[Library], threads: int, options: Any) -> list[dict[s
 
     Which of three rates is a peer's best on a distribution, its first seed says.
     """
-    rows, best = [], {}
+    runs, best = [], {}
     for seed in range(options.seeds):
         for name in TARGETS:
             for library in libraries:
@@ -128,12 +140,57 @@ def quality(libraries: list[Library], threads: int, options: Any) -> list[dict[s
                         seconds=600 if ours else options.budget, points=20_000)
                     last = answer["curve"][-1][-1]
                     found[rate] = last if math.isfinite(last) else math.inf
-                    rows.append({"library": library.about["name"], "target": name, "seed": seed,
+                    runs.append({"library": library.about["name"], "target": name, "seed": seed,
                                  "learning_rate": rate, **answer})
-                    print({**rows[-1], "curve": answer["curve"][-1]}, flush=True)
+                    print({**runs[-1], "curve": answer["curve"][-1]}, flush=True)
                 if seed == 0:
                     best[library.module, name] = (min(found, key=found.get),)
+    return quality_medians(runs)
+
+
+def quality_medians(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each library and target: medians over the seeds at the best learning rate.
+
+    Ours have besides the seconds until the KL is below that of the best peer.
+    """
+    best = {key: at_best_rate(group)
+            for key, group in grouped(runs, "library", "target").items()}
+    rows = []
+    for (name, target), group in best.items():
+        row = {"library": name, "target": target, "learning_rate": group[0]["learning_rate"],
+               "kl": last_kl(group), "seconds": median(r["curve"][-1][0] for r in group),
+               "inverse_error": max(r["inverse_error"] for r in group)}
+        peers = [last_kl(other) for (peer, where), other in best.items()
+                 if where == target and not peer.startswith(report.OURS)]
+        if name.startswith(report.OURS) and peers:
+            row["seconds_to_peer"] = median(time_to(r["curve"], min(peers)) for r in group)
+        rows.append(row)
     return rows
+
+
+def grouped(rows: list[dict[str, Any]], *names: str) -> dict[tuple, list[dict[str, Any]]]:
+    """The rows by their values of these names, in the order of their first appearance."""
+    groups: dict[tuple, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+    return groups
+
+
+def at_best_rate(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs at the learning rate that was taken for all seeds, the best of the first."""
+    return min(grouped(runs, "learning_rate").values(),
+               key=lambda group: (-len(group), last_kl(group)))
+
+
+def last_kl(runs: list[dict[str, Any]]) -> float:
+    """Median over seeds of the last KL; a training that went wrong counts as infinite."""
+    values = [r["curve"][-1][2] for r in runs]
+    return median(v if math.isfinite(v) else math.inf for v in values)
+
+
+def time_to(curve: list[list[float]], level: float) -> float:
+    """Seconds until the KL is at most `level`; infinite where it never is."""
+    return next((seconds for seconds, _, kl in curve if kl <= level), math.inf)
 
 
 PARTS = {"speed": speed, "evaluation": evaluation, "quality": quality}
