@@ -10,6 +10,7 @@ from flowlab.figures import style
 from flowlab.ui import landing
 from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab, theme
+from flowlab.ui.app.state import page
 from flowlab.ui.elements import image
 from flowlab.ui.model import metrics, training
 
@@ -224,14 +225,14 @@ def begin(name: str) -> None:
     It takes a press of the button: no address does it.
     """
     recipe = models.RECIPES[name]
-    begun = lab().find(st.session_state.get(f"begun.{name}"))
+    state = page(landing.Presentation, "presentation")
+    begun = lab().find(state.begun.get(name))
     if begun is None or not lab().status(begun).active:  # a second press finds it under way
         run_id = training.submit(name, recipe, recipe.Run())
         if run_id is None:
             st.switch_page(f"{name}/page.py")  # which says why
-        st.session_state[f"begun.{name}"] = run_id
-    st.switch_page(f"{name}/page.py",
-                   query_params={"run": st.session_state[f"begun.{name}"]})
+        state.begun[name] = run_id
+    st.switch_page(f"{name}/page.py", query_params={"run": state.begun[name]})
 
 
 MODELS = {
@@ -266,7 +267,7 @@ STYLE = """<style>
 
 def film(path: str, alt: str) -> None:
     """A moving picture from the folder ``static``, or the still beside it if none should move."""
-    if not st.session_state.get("moving", True):
+    if not page(landing.Presentation, "presentation").moving:
         path = path.replace(".webp", "-still.webp")
     st.image(f"/app/static/{path}", width="stretch", alt=alt)
 

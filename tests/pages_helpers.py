@@ -5,6 +5,7 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
+from flowlab.ui.app.state import KEY, Page
 from models import RECIPES
 
 APP = Path(__file__).parents[1] / "app.py"
@@ -25,6 +26,11 @@ def run(app: AppTest) -> AppTest:
     app.run()
     assert not app.exception, app.exception
     return app
+
+
+def state(app: AppTest, name: str) -> Page:
+    """The state of a page that has been opened."""
+    return app.session_state[KEY].pages[name]
 
 
 def until(app: AppTest, words: str, seconds: float = 120) -> str:

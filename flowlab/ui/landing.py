@@ -1,7 +1,8 @@
-"""The moving and the drawn pictures of the presentation, kept between visitors."""
+"""The presentation's state, and its animated and drawn pictures, kept between visitors."""
 
 import json
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import streamlit as st
@@ -10,12 +11,27 @@ from flowlab import Flow
 from flowlab.analysis.equations import Journey, normalising, sampling, stretch
 from flowlab.data import target
 from flowlab.figures import TransportPicture, change_of_variables, png
+from flowlab.ui.app.state import Control, Page
 
 POINTS, SEED = 900, 1
 STRENGTHS = (0.7, 4.0)  # of the map of the line, weakest and strongest
 #: The same ends for every strength, so that only the curves move.
 LINE_ENDS = (-5.2, 5.2)
 HIGHEST = 0.6
+
+
+@dataclass
+class Presentation(Page):
+    """State of the presentation.
+
+    Attributes
+    ----------
+    begun : dict of str to str
+        The ids of the trainings begun here, by their models' names.
+    """
+
+    begun: dict[str, str] = field(default_factory=dict)
+    moving = Control(True, "moving")  # whether pictures move
 
 
 @st.cache_data(show_spinner=False, max_entries=8)

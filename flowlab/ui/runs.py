@@ -1,7 +1,9 @@
 """The list of all runs that are kept: to find, open, name, give away and delete them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import streamlit as st
 
@@ -15,6 +17,7 @@ from flowlab.server.limits import limits
 from flowlab.server.rights import ROOM
 from flowlab.ui.app.lab import lab
 from flowlab.ui.app.operating import refused
+from flowlab.ui.app.state import Control, Page, page
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls import validation
 from flowlab.ui.controls.experiments import TITLES
@@ -31,8 +34,34 @@ ORIGINS = {"page": "A model's page", "command": "Command line", "comparison": "C
            "sweep": "Sweep", "import": "Imported"}
 NOTHING = "Choose a run by the box at its left."
 SINGLE = "Choose one run alone."
-DIALOG = "runs.dialog"  # the dialog that is open, and its runs
 FILTERS = ("words", "model", "data", "outcome", "origin")
+
+
+@dataclass
+class RunsPage(Page):
+    """State of the list of runs.
+
+    Attributes
+    ----------
+    imported : str
+        The name of a run that was imported, for the next time the page is drawn.
+    turn : int
+        How many files were given: each empties the uploader.
+    dialog : {"", "rename", "delete"}
+        The dialog that is open.
+    chosen : tuple of str
+        The ids of the dialog's runs.
+    """
+
+    imported: str = ""
+    turn: int = 0
+    dialog: Literal["", "rename", "delete"] = ""
+    chosen: tuple[str, ...] = ()
+    budget = Control(0)  # of disk, in MB
+
+
+def _page() -> RunsPage:
+    return page(RunsPage, "runs")
 
 
 def show() -> None:
@@ -47,9 +76,12 @@ def show() -> None:
         with load.popover("Import", icon=":material/upload:", width="stretch",
                           help="Add a run that was exported, here or on another machine."):
             _import()
-        for kind in ("success", "error"):
-            if text := st.session_state.pop(f"runs.{kind}", None):
-                getattr(st, kind)(plain(text))
+        state = _page()
+        if state.imported:
+            st.success(plain(f"Imported: {state.imported}"))
+            state.imported = ""
+        for sentence in state.refusal():
+            st.error(plain(sentence))
         if notice := lab().store.notice:
             st.warning(plain(notice), icon=":material/warning:")
         active = any(run.active for run in lab().runs(visitor()))
@@ -75,25 +107,24 @@ def _room(used: st.delta_generator.DeltaGenerator, budget: st.delta_generator.De
 
 def _set_budget() -> None:
     try:
-        lab().set_room(int(st.session_state["runs.budget"]) * MEGA)
+        lab().set_room(int(_page().budget) * MEGA)
     except ValueError as error:
-        st.session_state["runs.error"] = str(error)
+        _page().refused = str(error)
 
 
 def _import() -> None:
-    turn = st.session_state.setdefault("runs.turn", 0)
-    file = st.file_uploader("A run's file (.zip)", type="zip", key=f"runs.file.{turn}",
+    state = _page()
+    file = st.file_uploader("A run's file (.zip)", type="zip", key=f"runs.file.{state.turn}",
                             max_upload_size=largest())
     if file is not None:
-        st.session_state["runs.turn"] += 1  # an empty uploader next time
+        state.turn += 1  # an empty uploader next time
         try:
             limits().refuse("max_upload", file.size / MEGA, f"This file has {file.size / MEGA:.1f} "
                             "MB", "export the run with fewer pictures")
             run_id = unpack(lab().store, file.getvalue(), visitor())
-            name = lab().store.get(run_id).name
-            st.session_state["runs.success"] = f"Imported: {name}"
+            state.imported = lab().store.get(run_id).name
         except ValueError as error:
-            st.session_state["runs.error"] = str(error)
+            state.refused = str(error)
             refused("run's file", str(error))
         st.rerun()
 
@@ -197,7 +228,7 @@ def _actions(chosen: Sequence[Kept]) -> None:
         st.switch_page(f"{one.model}/page.py", query_params=_address(one))
     if st.button("Rename", icon=":material/edit:", disabled=bool(none), key="runs.rename",
                  help=none or "Give it another name."):
-        st.session_state[DIALOG] = "rename", (one.id,)
+        _open("rename", chosen)
     st.download_button(
         "Export", (lambda: pack(lab().store, one.id)) if one else b"",
         f"{one.model}-{one.id[:6]}.flowlab.zip" if one else "run.zip", "application/zip",
@@ -214,7 +245,7 @@ def _actions(chosen: Sequence[Kept]) -> None:
                  key="runs.delete", help=NOTHING if not chosen else
                  "One of them is under way: stop it first." if busy else
                  "Delete them with all their files."):
-        st.session_state[DIALOG] = "delete", tuple(run.id for run in chosen)
+        _open("delete", chosen)
     _dialog()
 
 
@@ -228,18 +259,21 @@ def _closed(run: Kept) -> str:
     return "" if run.numbers else "It has nothing to show."
 
 
+def _open(dialog: Literal["rename", "delete"], runs: Sequence[Kept]) -> None:
+    _page().dialog, _page().chosen = dialog, tuple(run.id for run in runs)
+
+
 def _dialog() -> None:
     """Show the dialog that is open, if one is."""
-    what, ids = st.session_state.get(DIALOG, ("", ()))
-    runs = [run for run in map(lab().store.get, ids) if run is not None]
-    if what and runs:
-        title, content = (("Rename a run", _rename) if what == "rename"
+    runs = [run for run in map(lab().store.get, _page().chosen) if run is not None]
+    if _page().dialog and runs:
+        title, content = (("Rename a run", _rename) if _page().dialog == "rename"
                           else ("Delete runs", _delete))
         st.dialog(title, on_dismiss=_close)(content)(runs)
 
 
 def _close() -> None:
-    st.session_state.pop(DIALOG, None)
+    _page().dialog, _page().chosen = "", ()
 
 
 def _rename(runs: Sequence[Kept]) -> None:
@@ -266,7 +300,7 @@ def _delete(runs: Sequence[Kept]) -> None:
             try:
                 lab().delete(run.id, visitor())
             except ValueError as error:
-                st.session_state["runs.error"] = str(error)
+                _page().refused = str(error)
         _close()
         st.rerun()
 

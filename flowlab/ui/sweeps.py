@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, get_args, get_origin
 
@@ -13,6 +14,7 @@ from flowlab.figures import png
 from flowlab.studies.sweep import Sweep, SweepSettings
 from flowlab.studies.sweep.work import MEASURES, counts, title
 from flowlab.ui.app.lab import lab, owner, theme
+from flowlab.ui.app.state import Page, page
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.experiments import TITLES
 from flowlab.ui.controls.validation import HIDDEN
@@ -30,6 +32,19 @@ VALUES = {"couplings": "2, 4, 8, 16", "steps": "2, 4, 8", "learning_rate": "0.00
           "epochs": "5, 10, 20"}
 
 
+@dataclass
+class SweepsPage(Page):
+    """State of the page of sweeps.
+
+    Attributes
+    ----------
+    active : bool
+        Whether the buttons are drawn for a sweep under way.
+    """
+
+    active: bool = False
+
+
 def show(recipes: Mapping[str, ModuleType]) -> None:
     """Draw the page."""
     with st.container(key="page-sweeps"):
@@ -42,10 +57,10 @@ def show(recipes: Mapping[str, ModuleType]) -> None:
         except ValueError as error:
             st.error(plain(str(error)), icon=":material/error:")
             return
-        if refused := st.session_state.pop("sweeps.refused", None):
-            st.error(plain(refused), icon=":material/error:")
-        active = _active(sweep)
-        st.session_state["sweeps.active"] = active  # that these buttons are for
+        state = page(SweepsPage, "sweeps")
+        for sentence in state.refusal():
+            st.error(plain(sentence), icon=":material/error:")
+        state.active = active = _active(sweep)
         go, stop, rest = st.columns([1, 1, 4], vertical_alignment="center")
         go.button("Start", type="primary", icon=":material/play_arrow:", width="stretch",
                   disabled=active, on_click=_start, args=(sweep,), key="sweeps.start",
@@ -136,7 +151,7 @@ def _follow(sweep: Sweep) -> None:
         st.download_button("Table (CSV)", text, _file_name(sweep), "text/csv", on_click="ignore",
                            icon=":material/download:", key="sweeps.csv")
         st.page_link("history.py", label="All runs", icon=":material/history:")
-    if _active(sweep) != st.session_state["sweeps.active"]:
+    if _active(sweep) != page(SweepsPage, "sweeps").active:
         st.rerun()  # the buttons, and how often to look, depend on it
 
 
@@ -151,7 +166,7 @@ def _start(sweep: Sweep) -> None:
         with lab().door.admitted([left.point.settings for left in sweep.left()], owner()):
             _jobs()[sweep.group] = sweep.start(lab().recorder, f"{owner()}.sweep")
     except ValueError as error:
-        st.session_state["sweeps.refused"] = str(error)
+        page(SweepsPage, "sweeps").refused = str(error)
 
 
 def _stop(sweep: Sweep) -> None:

@@ -212,7 +212,7 @@ def test_a_session_is_told_on_once_for_the_same_refused_input(monkeypatch):
     monkeypatch.setattr(operating.st, "session_state", {})
     for sentence in (SECRET, SECRET, "another", *map(str, range(200))):
         operating.refused("link", sentence)
-    assert events.counts()["input refused"] == before + operating.MOST_TOLD
+    assert events.counts()["input refused"] == before + operating.MOST_LOGGED
 
 
 def test_the_version_is_at_the_end_of_the_sidebar():

@@ -8,7 +8,7 @@ import pytest
 import runs_helpers as made
 import streamlit as st
 from limited import limited
-from pages_helpers import APP, page, run, status, until
+from pages_helpers import APP, page, run, state, status, until
 from streamlit.testing.v1 import AppTest
 
 from flowlab.live import export
@@ -22,6 +22,7 @@ from flowlab.studies.comparison.finished import Entrant
 from flowlab.studies.sweep import Sweep, SweepSettings
 from flowlab.ui.app import visitor
 from flowlab.ui.app.lab import lab
+from flowlab.ui.app.state import KEY
 from flowlab.ui.compare.page import command
 from flowlab.ui.compare.pictures import Contests
 from flowlab.ui.elements.escape import plain
@@ -190,7 +191,7 @@ def test_two_visitors_in_the_app(shared):
     run_id = app.session_state["nice.run"]
     assert lab().recorder.done(run_id, 60)
     owner = lab().store.get(run_id).visitor
-    assert len(owner) == 32 and app.session_state["visitor.token"] not in owner
+    assert len(owner) == 32 and app.session_state[KEY].token not in owner
     assert len(run(app.switch_page("history.py")).dataframe[0].value) == 1
 
     other = run(AppTest.from_file(APP, default_timeout=120).run().switch_page("history.py"))
@@ -271,8 +272,8 @@ def test_who_a_visitor_is(monkeypatch):
     assert visitor.visitor() == "" and not state
     with limited(shared=True):
         guest = visitor.visitor()
-        assert visitor.visitor() == guest and len(state["visitor.token"]) == 43
-        cookies[visitor.COOKIE] = state.pop("visitor.token")
+        assert visitor.visitor() == guest and len(state[KEY].token) == 43
+        cookies[visitor.COOKIE] = state.pop(KEY).token
         assert visitor.visitor() == guest  # the page was loaded again
         told.update(is_logged_in=True, iss="https://school", sub="7")
         person = visitor.visitor()
@@ -283,7 +284,7 @@ def test_who_a_visitor_is(monkeypatch):
         assert visitor.visitor() not in (person, guest)
         told.clear()
         cookies[visitor.COOKIE] = "<x>; a=b"
-        assert visitor.visitor() and "<" not in state["visitor.token"]
+        assert visitor.visitor() and "<" not in state[KEY].token
 
 
 def test_nobody_comes_in_without_the_login_that_the_operator_wants(monkeypatch):
@@ -340,7 +341,7 @@ def test_a_runs_name_is_shown_as_it_is():
     file = pack(lab().store, run_id)
     app = run(AppTest.from_file(APP, default_timeout=120).run().switch_page("history.py"))
     assert app.dataframe[0].value["name"][0] == NASTY
-    app.session_state["runs.success"] = f"Imported: {NASTY}"
+    state(app, "runs").imported = NASTY
     run(app)
     assert app.success[0].value == plain(f"Imported: {NASTY}")
     again = lab().store.get(unpack(lab().store, file)).name

@@ -5,43 +5,26 @@ and a page takes nothing from an address that another page wrote: the browser ma
 its Back or by the menu, before that reached it.
 """
 
-from dataclasses import dataclass
-
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-KEY = "addresses"
+from flowlab.ui.app.state import Address, Page, session
 
 
-@dataclass(frozen=True)
-class Address:
-    """An address of a page.
-
-    Attributes
-    ----------
-    query : dict of str to str
-        As the browser has it.
-    means : dict of str to str
-        As the page writes it: without defaults, every value in one form.
-    """
-
-    query: dict[str, str]
-    means: dict[str, str]
-
-
-def of(page: str) -> dict[str, str]:
+def of(name: str) -> dict[str, str]:
     """The query that leads to a page as it was left; empty where it has not been opened."""
-    address = _all().get(page)
-    return address.query if address else {}
+    page = session().pages.get(name)
+    return page.address.query if page and page.address else {}
 
 
-def news(page: str) -> dict[str, str] | None:
+def news(page: Page) -> dict[str, str] | None:
     """What the address tells the page to become; None where the page stays as it is.
 
     A bare address is no news to a page that was opened before, unless the viewer went back to it.
     """
-    query, own = st.query_params.to_dict(), _all().get(page)
-    others = [address.query for name, address in _all().items() if name != page]
+    query, own = st.query_params.to_dict(), page.address
+    others = [other.address.query for other in session().pages.values()
+              if other is not page and other.address]
     if query and query in others and (own is None or query != own.query):
         return None if own else {}
     if own is not None and (query == own.query or not query and not _history()):
@@ -49,30 +32,26 @@ def news(page: str) -> dict[str, str] | None:
     return query
 
 
-def write(page: str, wanted: dict[str, str], followed: dict[str, str] | None = None) -> None:
+def write(page: Page, wanted: dict[str, str], followed: dict[str, str] | None = None) -> None:
     """Have the browser's address say what the page shows.
 
     Parameters
     ----------
-    page : str
+    page : Page
     wanted : dict of str to str
     followed : dict of str to str, optional
         The address whose every word the page has just become. It stays, in whatever form, if it
         says all that is wanted: to write it anew would make one more step for the browser's Back,
         which leads nowhere.
     """
-    query, own = st.query_params.to_dict(), _all().get(page)
+    query, own = st.query_params.to_dict(), page.address
     if followed == query:
         stays = wanted.keys() <= query.keys() and ("run" in query) == ("run" in wanted)
     else:
         stays = own == Address(query, wanted)
     if not stays and query != wanted:
         st.query_params.from_dict(wanted)
-    _all()[page] = Address(query if stays else wanted, wanted)
-
-
-def _all() -> dict[str, Address]:
-    return st.session_state.setdefault(KEY, {})
+    page.address = Address(query if stays else wanted, wanted)
 
 
 def _history() -> bool:

@@ -5,7 +5,6 @@ Streamlit's scripts come and go with every click; what must outlive them is here
 
 import atexit
 import math
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from flowlab.settings import RunSettings
 from flowlab.training import Snapshot
 from flowlab.ui.app import operating
 from flowlab.ui.app.run import Run
+from flowlab.ui.app.state import session
 from flowlab.ui.app.visitor import visitor
 
 PRELOAD = ("models", "flowlab.live", "flowlab.live.warm_up")
@@ -305,7 +305,7 @@ def lab() -> Lab:
 
 def owner() -> str:
     """Name the visitor, or the session, so that the queue is fair between people."""
-    return visitor() or st.session_state.setdefault("owner", secrets.token_hex(8))
+    return visitor() or session().owner
 
 
 def theme() -> str:

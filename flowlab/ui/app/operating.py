@@ -19,13 +19,14 @@ from flowlab.jobs.local import cores
 from flowlab.runs import Store
 from flowlab.server import log as events
 from flowlab.server import status
+from flowlab.ui.app.state import session
 from flowlab.ui.app.visitor import leave
 
 PACKAGES = ("streamlit", "torch", "numpy", "matplotlib", "scikit-learn", "scipy", "pydantic",
             "safetensors", "pillow", "ray")
 #: Values of the lab's variables that are told as they are; of all others only that they are set.
 TOLD = re.compile(r"[0-9.]{1,12}|local|ray|debug|info|warning|error|on|off|yes|no|true|false")
-MOST_TOLD = 100  # sentences of a session
+MOST_LOGGED = 100  # refused inputs of a session
 OPTIONS = ("server.maxUploadSize", "server.disconnectedSessionTTL", "client.showErrorDetails")
 
 log = logging.getLogger(__name__)
@@ -69,9 +70,9 @@ class Refresher:
 
 def refused(kind: str, sentence: str) -> None:
     """Log, once for each sentence that a session sees, that something it gave was refused."""
-    told = st.session_state.setdefault("refused", set())
-    if len(told) < MOST_TOLD and (kind, sentence) not in told:
-        told.add((kind, sentence))
+    logged = session().refused
+    if len(logged) < MOST_LOGGED and (kind, sentence) not in logged:
+        logged.add((kind, sentence))
         events.event("input refused", kind=kind)
 
 

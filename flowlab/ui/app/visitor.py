@@ -14,12 +14,12 @@ from collections.abc import Callable
 import streamlit as st
 
 from flowlab.server.limits import limits
+from flowlab.ui.app.state import session
 from flowlab.ui.elements.escape import plain
 
 COOKIE = "flowlab_visitor"
 YEAR = 365 * 24 * 3600  # seconds
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 256 bits, as `secrets.token_urlsafe` writes them
-_STATE = "visitor.token"
 NO_LOGIN = ("This lab asks for a login (limit login), and none is set up: install streamlit[auth] "
             "and write [auth] to .streamlit/secrets.toml, as Run for a class in the docs says.")
 KEY = "visitor"  # the style sheet hides it by this name
@@ -104,14 +104,14 @@ def _adopt() -> None:
     """Be who the browser's other page is already."""
     token = st.session_state[KEY].token
     if isinstance(token, str) and _TOKEN.fullmatch(token):
-        st.session_state[_STATE] = token
+        session().token = token
 
 
 def _token() -> str:
     """The browser's token: its cookie's, or one made for this session."""
-    if _STATE not in st.session_state:
-        st.session_state[_STATE] = _cookie() or secrets.token_urlsafe(32)
-    return st.session_state[_STATE]
+    state = session()
+    state.token = state.token or _cookie() or secrets.token_urlsafe(32)
+    return state.token
 
 
 def _cookie() -> str | None:

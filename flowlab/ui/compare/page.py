@@ -14,6 +14,7 @@ from flowlab.studies.comparison.contest import MISSING
 from flowlab.studies.comparison.finished import Entrant, entrants, reviews
 from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab, owner, theme
+from flowlab.ui.app.state import Page, page
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.compare import controls, pictures
 from flowlab.ui.compare import table as scoreboard
@@ -36,7 +37,8 @@ def show(recipes: Recipes) -> None:
     recipes : mapping of str to module
         The recipes by the models' names, as ``models.RECIPES``.
     """
-    texts = addresses.news(NAME)
+    state = page(Page, NAME)
+    texts = addresses.news(state)
     complaints = [] if texts is None else _open(recipes, texts)
     complaints += filter(None, [st.session_state.pop(f"{NAME}.refused", None)])
     with st.sidebar:
@@ -44,7 +46,7 @@ def show(recipes: Recipes) -> None:
     runs = entrants(comparison.runs, lab().store)
     contest = registry().find(st.session_state.get(f"{NAME}.run"), recipes)
     st.session_state.setdefault(f"{NAME}.moves", False)
-    addresses.write(NAME, controls.texts(comparison, recipes)
+    addresses.write(state, controls.texts(comparison, recipes)
                     | ({"run": contest.id} if contest else {}),
                     followed=None if complaints else texts)
     with st.container(key=f"page-{NAME}"):

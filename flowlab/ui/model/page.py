@@ -8,6 +8,7 @@ from flowlab.analysis.equations import Step
 from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab
 from flowlab.ui.app.operating import refused
+from flowlab.ui.app.state import Page, page
 from flowlab.ui.controls import experiments, links, validation
 from flowlab.ui.controls import settings as controls
 from flowlab.ui.controls.data import choose
@@ -32,7 +33,8 @@ def show(recipe: ModuleType, title: str, idea: str, layer: Step, more: str) -> N
         What to know besides, with the paper's link (Markdown).
     """
     name = recipe.Run.model_fields["model"].default
-    texts = addresses.news(name)
+    state = page(Page, name)
+    texts = addresses.news(state)
     complaints = [] if texts is None else _open(recipe, name, texts)
     complaints += controls.missing(recipe.Run, name)
     complaints += filter(None, [st.session_state.pop(f"{name}.refused", None)])
@@ -44,7 +46,7 @@ def show(recipe: ModuleType, title: str, idea: str, layer: Step, more: str) -> N
     settings = controls.settings(recipe.Run, name)
     view = training.view(name, recipe, settings)
     told = {"run": view.run.id} if view.run is not None and not view.differs else {}
-    addresses.write(name, settings.texts() | lesson.texts() | told,
+    addresses.write(state, settings.texts() | lesson.texts() | told,
                     followed=None if complaints else texts)
     with st.container(key=f"page-{name}"):
         links.banner(lesson)

@@ -1,0 +1,157 @@
+"""The state of a session: one typed object for each page, all under one key.
+
+Programs read and write attributes; only this module looks anything up by name. A control's value is
+an attribute too, but stays where Streamlit puts it, under the control's own key: Streamlit runs the
+callbacks of one press in an order of its own, so a copy could be out of date when **Train** reads
+it.
+"""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any, Generic, Self, TypeVar, overload
+
+import streamlit as st
+
+KEY = "flowlab"  # of the session's state
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address of a page.
+
+    Attributes
+    ----------
+    query : dict of str to str
+        As the browser has it.
+    means : dict of str to str
+        As the page writes it: without defaults, every value in one form.
+    """
+
+    query: dict[str, str]
+    means: dict[str, str]
+
+
+@dataclass
+class Page:
+    """State of one page; each kind of page adds its own attributes.
+
+    Attributes
+    ----------
+    name : str
+        Keys of the page's controls start with it.
+    address : Address or None
+        None until the page has written one.
+    refused : str
+        The sentence on what was refused, for the next time the page is drawn.
+    """
+
+    name: str
+    address: Address | None = None
+    refused: str = ""
+
+    def refusal(self) -> list[str]:
+        """The sentence on what was refused, if there is one; it is given once."""
+        sentence, self.refused = self.refused, ""
+        return [sentence] if sentence else []
+
+
+@dataclass
+class Session:
+    """State of a session beside that of its pages.
+
+    Attributes
+    ----------
+    owner : str
+        Names the session in the queue, where visitors have no names.
+    token : str
+        The browser's token on a shared server; empty until one is needed.
+    refused : set of (str, str)
+        Refused inputs that are logged already: their kinds and sentences.
+    pages : dict of str to Page
+    """
+
+    owner: str = field(default_factory=lambda: secrets.token_hex(8))
+    token: str = ""
+    refused: set[tuple[str, str]] = field(default_factory=set)
+    pages: dict[str, Page] = field(default_factory=dict)
+
+
+def session() -> Session:
+    """The state of this session."""
+    if KEY not in st.session_state:
+        st.session_state[KEY] = Session()
+    return st.session_state[KEY]
+
+
+P = TypeVar("P", bound=Page)
+
+
+def page(kind: type[P], name: str) -> P:
+    """The state of a page in this session."""
+    pages = session().pages
+    if name not in pages:
+        pages[name] = kind(name)
+    return pages[name]
+
+
+T = TypeVar("T")
+
+
+class Control(Generic[T]):
+    """An attribute of a page: the value of its control of the same name.
+
+    Parameters
+    ----------
+    default
+        The value before there is a control.
+    key : str, optional
+        The control's key, where it is not made from the names of page and attribute.
+    """
+
+    def __init__(self, default: T, key: str = "") -> None:
+        self.default, self._key = default, key
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, page: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, page: Page, owner: type) -> T: ...
+
+    def __get__(self, page: Page | None, owner: type) -> Self | T:
+        return self if page is None else st.session_state.get(self._of(page), self.default)
+
+    def __set__(self, page: Page, value: T) -> None:
+        st.session_state[self._of(page)] = value
+
+    def _of(self, page: Page) -> str:
+        return self._key or f"{page.name}.{self._name}"
+
+
+class Values:
+    """The values of controls that are named by data: all whose keys start alike.
+
+    Parameters
+    ----------
+    prefix : str
+        A control's key is this, a point, and the control's name here.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+
+    def key(self, name: Any) -> str:
+        """The key of a control."""
+        return f"{self.prefix}.{name}"
+
+    def __getitem__(self, name: Any) -> Any:
+        return st.session_state[self.key(name)]
+
+    def __setitem__(self, name: Any, value: Any) -> None:
+        st.session_state[self.key(name)] = value
+
+    def setdefault(self, name: Any, value: Any) -> Any:
+        """The value of a control; the given one, from now on, where it has none."""
+        return st.session_state.setdefault(self.key(name), value)
