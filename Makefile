@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := $(shell grep '^torch==' requirements.txt)
 CPU_INDEX := https://download.pytorch.org/whl/cpu
+LOCKS := tools/locks
 
 .PHONY: help install run test nightly fuzz lint docs pictures lock licences audit benchmark
 .PHONY: lessons benchmark-images benchmark-live load-test clean
@@ -23,7 +24,7 @@ help:
 	@echo "make docs     build the documentation, every warning an error"
 	@echo "make install LOCKED=1  install nothing but files with the hashes in tools/locks/"
 	@echo "make lock     pin every package with its hashes (UPGRADE=1: the newest that fit)"
-	@echo "make licences list what all packages say of their licences"
+	@echo "make licences list the licences that all packages declare"
 	@echo "make audit    look the locked packages up among known vulnerabilities"
 	@echo "make pictures train the shipped flows and draw their moving pictures anew (minutes)"
 	@echo "make lessons  train every lesson and write the numbers that their texts say (minutes)"
@@ -56,20 +57,19 @@ $(STAMP): requirements.txt
 			echo "That did not work; going on with PyPI's build"; \
 	fi
 	@# What the packages need in turn has the locked versions, where they can be had here.
-	$(BIN)/python -m pip install -r requirements.txt -c tools/locks/versions.txt || \
+	$(BIN)/python -m pip install -r requirements.txt -c $(LOCKS)/versions.txt || \
 		{ echo "Not all locked versions can be had here: taking others that fit"; \
 		$(BIN)/python -m pip install -r requirements.txt; }
 	@touch $@
 
-$(STAMP)-locked: requirements.txt $(wildcard tools/locks/*.txt)
+$(STAMP)-locked: requirements.txt $(wildcard $(LOCKS)/*.txt)
 	$(new_venv)
 	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; then \
 		set -x; $(BIN)/python -m pip install --require-hashes --no-deps --index-url $(CPU_INDEX) \
-			-r tools/locks/torch-cpu.txt && \
-		$(BIN)/python -m pip install --require-hashes -r tools/locks/all.txt; \
+			-r $(LOCKS)/torch-cpu.txt && \
+		$(BIN)/python -m pip install --require-hashes -r $(LOCKS)/all.txt; \
 	else \
-		set -x; $(BIN)/python -m pip install --require-hashes -r tools/locks/torch.txt \
-			-r tools/locks/all.txt; \
+		set -x; $(BIN)/python -m pip install --require-hashes -r $(LOCKS)/torch.txt -r $(LOCKS)/all.txt; \
 	fi
 	@touch $(STAMP) $@
 
@@ -95,19 +95,35 @@ lint: $(STAMP)
 # Tools for the locks have an environment of their own.
 TOOLS := .locks-venv
 UPGRADE ?=
-$(TOOLS)/.installed: tools/locks/tools.txt
+$(TOOLS)/.installed: $(LOCKS)/tools.txt
 	$(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/python -m pip install -r tools/locks/tools.txt
+	$(TOOLS)/bin/python -m pip install -r $(LOCKS)/tools.txt
 	@touch $@
 
+# First the versions, then their hashes; --no-config keeps a machine's own mirror out of the files.
+COMPILE := $(TOOLS)/bin/uv --no-config --quiet pip compile --universal --python-version 3.11 \
+	--no-annotate --custom-compile-command "make lock"
+PYPI := --default-index https://pypi.org/simple
+HASHES := --no-deps --generate-hashes -
+# PyTorch, and what PyPI's build for Linux needs on an NVIDIA card.
+CUDA := '^(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)=='
 lock: $(TOOLS)/.installed
-	$(TOOLS)/bin/python tools/locks/lock.py $(if $(UPGRADE),--upgrade)
+	$(COMPILE) $(PYPI) requirements.txt -o $(LOCKS)/versions.txt $(if $(UPGRADE),--upgrade)
+	$(COMPILE) $(PYPI) pyproject.toml -c $(LOCKS)/versions.txt -o $(LOCKS)/app.txt
+	grep -vE $(CUDA) $(LOCKS)/app.txt | $(COMPILE) $(PYPI) $(HASHES) -o $(LOCKS)/app.txt
+	grep -vE $(CUDA) $(LOCKS)/versions.txt | $(COMPILE) $(PYPI) $(HASHES) -o $(LOCKS)/all.txt
+	grep -E $(CUDA) $(LOCKS)/versions.txt | $(COMPILE) $(PYPI) $(HASHES) -o $(LOCKS)/torch.txt
+	echo "$(TORCH)+cpu" | \
+		$(COMPILE) --default-index $(CPU_INDEX) $(HASHES) -o $(LOCKS)/torch-cpu.txt || \
+		{ grep -q '^$(TORCH)+cpu ' $(LOCKS)/torch-cpu.txt && echo "torch-cpu.txt stays as it is"; }
 
 licences: $(TOOLS)/.installed
-	$(TOOLS)/bin/python tools/locks/licences.py
+	$(TOOLS)/bin/python $(LOCKS)/licences.py
 
+# --strict: a package that cannot be looked up is an error, as it is without the network.
 audit: $(TOOLS)/.installed
-	$(TOOLS)/bin/python tools/locks/audit.py
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		-r $(LOCKS)/all.txt -r $(LOCKS)/torch.txt
 
 # Peers and their versions have an environment of their own.
 BENCH := .bench-venv
