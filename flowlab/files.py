@@ -1,11 +1,16 @@
-"""Files written whole or not at all, their folders, and safetensors: nothing in them could run."""
+"""Reads and writes files: whole or not at all, safetensors, and zips from elsewhere.
+
+Nothing in these files can run, and what a zip claims of itself is not believed.
+"""
 
 import codecs
 import errno
+import io
 import json
 import os
 import re
 import secrets
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -16,6 +21,11 @@ from safetensors.torch import load
 from torch import Tensor
 
 FULL = "The disk is full: make room, or delete runs that are no longer needed."
+#: The other methods unpack a few bytes into gigabytes before anybody can count them.
+ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+#: Names of the methods that are not read.
+OTHER_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
+_ENTRY = b"PK\x01\x02"  # begins each entry of a zip's directory
 
 
 def folder(variable: str, name: str) -> Path:
@@ -133,3 +143,52 @@ def unpacked(content: bytes, form: str, path: str | PathLike[str], *older: str
     if metadata.get("format") not in (form, *older):
         raise ValueError(f"{path} does not hold what is expected here ({form}): choose another.")
     return metadata, tensors
+
+
+@contextmanager
+def open_zip(content: bytes, most: int, broken: str, too_many: str) -> Iterator[zipfile.ZipFile]:
+    """Open a zip's bytes.
+
+    Parameters
+    ----------
+    content : bytes
+    most : int
+        Files that it may hold.
+    broken, too_many : str
+        The sentences for a zip that is damaged, and for one with too many files.
+
+    Raises
+    ------
+    ValueError
+        With one of the two sentences.
+    """
+    if content.count(_ENTRY) > most:  # before a list is made of them
+        raise ValueError(too_many)
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(content))
+    except Exception as error:  # zipfile has no one complaint for bytes that make no sense
+        raise ValueError(broken) from error
+    with archive:
+        yield archive
+
+
+def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int, broken: str) -> bytes:
+    """Return a file of a zip, unpacked, but no more than ``most`` bytes of it.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, when it is locked or packed by a method that is not read; with ``broken``
+        when it is damaged.
+    """
+    if entry.flag_bits & 1:
+        raise ValueError("The zip is locked with a password: pack it again without one.")
+    if entry.compress_type not in ZIP_METHODS:
+        name = OTHER_METHODS.get(entry.compress_type, "an unusual method")
+        raise ValueError(f"The zip is compressed with {name}, which is not read here: pack it "
+                         "again with the usual method, Deflate.")
+    try:
+        with archive.open(entry) as file:
+            return file.read(most)
+    except Exception as error:  # see above
+        raise ValueError(broken) from error

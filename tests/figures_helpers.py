@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from flowlab.figures import RivalsPicture, grid_points
+from flowlab.analysis.grid import grid_points
+from flowlab.figures import RivalsPicture
 
 LIMITS = (-3.0, 3.0, -3.0, 3.0)
 RANDOM = np.random.default_rng(0)

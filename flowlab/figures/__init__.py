@@ -1,5 +1,6 @@
 """Pictures: numpy arrays in, matplotlib figures of a fixed size out."""
 
+from flowlab.analysis.grid import grid_points
 from flowlab.figures.animated import animation
 from flowlab.figures.canvas import png
 from flowlab.figures.change_of_variables import change_of_variables
@@ -17,10 +18,9 @@ from flowlab.figures.images import ImagePicture, first_samples
 from flowlab.figures.inside import ThroughPicture
 from flowlab.figures.overlays import LAYERS, SHOWN
 from flowlab.figures.pairs import PairPicture
-from flowlab.figures.panels import grid_points
 from flowlab.figures.plane import LivePicture, learned_density
 from flowlab.figures.sweeps import heat_map, parallel
-from flowlab.figures.thumbnails import density_error, density_thumbnail, thumbnail
+from flowlab.figures.thumbnails import density_thumbnail, thumbnail
 from flowlab.figures.transport import TransportPicture
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "TransportPicture",
     "animation",
     "change_of_variables",
-    "density_error",
     "density_thumbnail",
     "first_samples",
     "grid_points",

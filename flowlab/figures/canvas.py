@@ -94,41 +94,6 @@ def shortened(name: str, longest: int) -> str:
     return name if len(name) <= longest else name[:longest - 1] + "…"
 
 
-def window(limits: Sequence[float]) -> tuple[float, float, float, float]:
-    """Check `limits` and return them as four floats (xmin, xmax, ymin, ymax).
-
-    Raises
-    ------
-    ValueError
-        If they are not four finite numbers in increasing pairs.
-    """
-    numbers = np.asarray(limits, dtype=float)
-    ordered = numbers.shape == (4,) and np.isfinite(numbers).all()
-    if not ordered or numbers[0] >= numbers[1] or numbers[2] >= numbers[3]:
-        raise ValueError(
-            f"Limits must be four finite numbers xmin < xmax and ymin < ymax; got {limits!r}."
-        )
-    return tuple(numbers.tolist())
-
-
-def visible(points, limits: Sequence[float]) -> np.ndarray:
-    """Return those of `points` (n, 2) that are finite and within the window, as float64.
-
-    Raises
-    ------
-    ValueError
-        If `points` is not an array of shape (n, 2).
-    """
-    points = np.asarray(points, dtype=float)
-    if points.size == 0:
-        return np.empty((0, 2))
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"Points to draw must have the shape (n, 2); got {points.shape}.")
-    x, y = points.T
-    xmin, xmax, ymin, ymax = limits
-    return points[(x >= xmin) & (x <= xmax) & (y >= ymin) & (y <= ymax)]
-
-
 def png(figure: Figure) -> bytes:
     """Return `figure` as a PNG in all its colours, at its own size."""
     figure.canvas.draw()

@@ -8,19 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from flowlab.analysis.grid import clean_grid, highest_density, window
 from flowlab.figures import style
 from flowlab.figures.animated import Picture
-from flowlab.figures.canvas import panel, window, write
+from flowlab.figures.canvas import panel, write
 from flowlab.figures.curves import HUGE, last_epoch
-from flowlab.figures.panels import (
-    clean_grid,
-    cloud,
-    density_image,
-    frame_limits,
-    highest_density,
-    move_cloud,
-    over_label,
-)
+from flowlab.figures.panels import cloud, density_image, frame_limits, move_cloud, over_label
 
 WIDTH, LEFT, RIGHT, TOP, GAP = 1600, 46, 18, 44, 10  # pixels
 SCALE = 66  # pixels for the labels of a vertical axis

@@ -7,11 +7,12 @@ from matplotlib.collections import LineCollection
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from flowlab.analysis.grid import clean_grid, window
 from flowlab.figures import style
 from flowlab.figures.animated import Picture
-from flowlab.figures.canvas import panel, window, write
+from flowlab.figures.canvas import panel, write
 from flowlab.figures.overlays import SHOWN, Plane, drawable
-from flowlab.figures.panels import clean_grid, colour_bar, frame_limits, over_label
+from flowlab.figures.panels import colour_bar, frame_limits, over_label
 from flowlab.figures.transport import between
 
 PLANE = (52, 84, 836, 836)  # left, top, width and height in pixels

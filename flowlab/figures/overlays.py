@@ -10,8 +10,9 @@ from contourpy import contour_generator
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
+from flowlab.analysis.grid import clean_grid
 from flowlab.figures.canvas import set_title, write
-from flowlab.figures.panels import GAMMA, clean_grid, cloud, density_image, error_image, move_cloud
+from flowlab.figures.panels import GAMMA, cloud, density_image, error_image, move_cloud
 from flowlab.figures.style import Theme
 
 #: What can be shown, bottom to top, and its name for people.

@@ -12,13 +12,13 @@ from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from flowlab.analysis.grid import clean_grid, visible
 from flowlab.figures import style
-from flowlab.figures.canvas import visible, window, write
+from flowlab.figures.canvas import write
 from flowlab.figures.style import Theme
 
 GAMMA = 0.5  # densities are shown by their square root, so that faint bridges and tails are seen
 MARKER = 4.2  # pixels of diameter, for a few thousand points on 400 pixels
-TAIL = 99.5  # per cent
 
 
 def frame_limits(axes: Axes, limits: Sequence[float]) -> None:
@@ -104,65 +104,6 @@ def _signed_root(values) -> np.ndarray:
 
 def _signed_square(values) -> np.ndarray:
     return np.sign(values) * np.abs(values) ** (1 / GAMMA)
-
-
-def clean_grid(grid) -> np.ndarray:
-    """Return `grid` as float64 (rows, columns), masked where it is not a number.
-
-    Raises
-    ------
-    ValueError
-        If it has not two dimensions or no element.
-    """
-    grid = np.asarray(grid, dtype=float)
-    if grid.ndim != 2 or grid.size == 0:
-        raise ValueError(f"A density grid must have the shape (rows, columns); got {grid.shape}.")
-    return np.ma.masked_invalid(np.nan_to_num(grid, nan=np.nan, posinf=1e30, neginf=0.0))
-
-
-def grid_points(limits: Sequence[float], size: int) -> np.ndarray:
-    """Return the cell centres of a `size` × `size` grid over the window, in the order of pictures.
-
-    Parameters
-    ----------
-    limits : sequence of float
-        The window (xmin, xmax, ymin, ymax).
-    size : int
-        Cells along each side.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (size², 2). A density there, reshaped to (size, size), is a grid for the pictures.
-
-    Examples
-    --------
-    >>> grid_points((0, 2, 0, 2), 2).tolist()
-    [[0.5, 0.5], [1.5, 0.5], [0.5, 1.5], [1.5, 1.5]]
-    """
-    xmin, xmax, ymin, ymax = window(limits)
-    middle = (np.arange(size) + 0.5) / size
-    x, y = np.meshgrid(xmin + (xmax - xmin) * middle, ymin + (ymax - ymin) * middle)
-    return np.stack([x.ravel(), y.ravel()], axis=1)
-
-
-def highest_density(grid, data, limits: Sequence[float]) -> float:
-    """Return the density at which a colour scale should end.
-
-    It is the maximum of the true density's `grid`. Without one it is guessed from the `data`:
-    what the fullest cells of a coarse histogram hold (only the scale, never the picture).
-    """
-    if grid is not None:
-        known = clean_grid(grid).compressed()
-        known = known[(known > 0) & (known < 1e29)]
-        return float(known.max()) if known.size else 1.0
-    points = visible(data, limits)
-    if len(points) == 0:
-        return 1.0
-    xmin, xmax, ymin, ymax = limits
-    counts, _, _ = np.histogram2d(*points.T, bins=32, range=((xmin, xmax), (ymin, ymax)))
-    cell = (xmax - xmin) * (ymax - ymin) / counts.size
-    return float(np.percentile(counts[counts > 0], TAIL) / (len(points) * cell))
 
 
 def colour_bar(figure: Figure, box, image: AxesImage, theme: Theme, title="density, √ scale", *,

@@ -5,20 +5,19 @@ from collections.abc import Collection, Sequence
 
 from PIL import Image
 
+from flowlab.analysis.grid import clean_grid, highest_density, window
 from flowlab.figures import style
 from flowlab.figures.animated import Picture
-from flowlab.figures.canvas import name_axes, panel, set_title, window
+from flowlab.figures.canvas import name_axes, panel, set_title
 from flowlab.figures.curves import TITLE, Curves
 from flowlab.figures.overlays import SHOWN, Plane
 from flowlab.figures.panels import (
-    clean_grid,
     cloud,
     colour_bar,
     data_clouds,
     data_title,
     density_image,
     frame_limits,
-    highest_density,
     latent_circles,
     move_cloud,
     over_label,

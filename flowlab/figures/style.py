@@ -25,7 +25,6 @@ LIVE_SIZE = (1600, 960)  # pixels: width, height
 CURVES_SIZE = (1000, 560)
 TRANSPORT_SIZE = (1600, 660)
 CHANGE_SIZE = (1160, 820)
-DENSITY_SIZE = (720, 620)
 SWEEP_SIZE = (900, 540)
 THUMBNAIL_SIZE = (240, 240)  # shown at 120: crisp on screens with two pixels to a point
 

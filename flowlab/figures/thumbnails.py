@@ -1,19 +1,12 @@
-"""Small pictures of one thing: thumbnails for a choice, one density, one error."""
+"""Small square pictures of points and of densities, for choosing among data."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from flowlab.analysis.grid import highest_density, window
 from flowlab.figures import style
-from flowlab.figures.canvas import blank, panel, window
-from flowlab.figures.panels import (
-    clean_grid,
-    cloud,
-    colour_bar,
-    density_image,
-    error_image,
-    frame_limits,
-    highest_density,
-)
+from flowlab.figures.canvas import blank, panel
+from flowlab.figures.panels import cloud, density_image, frame_limits
 
 
 def thumbnail(points, limits, *, theme="light") -> Figure:
@@ -58,48 +51,6 @@ def density_thumbnail(grid, limits, *, theme="light") -> Figure:
     limits = window(limits)
     figure, axes = _tile(limits, theme)
     density_image(axes, grid, limits, style.theme(theme), highest_density(grid, [], limits))
-    return figure
-
-
-def density_error(learned, true, limits, *, scale=None, theme="light") -> Figure:
-    """Return where a learned density is too high and where it is too low.
-
-    Parameters
-    ----------
-    learned, true : array_like
-        Shape (rows, columns) as in `grid_points`, in 1 / area.
-    limits : sequence of float
-        The window (xmin, xmax, ymin, ymax) that both grids span.
-    scale : float, optional
-        The error at the ends of the colour scale; by default the highest true density, so that
-        pictures of one target can be compared.
-    theme : {"light", "dark"}
-        Appearance.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Of ``style.DENSITY_SIZE`` pixels.
-
-    Raises
-    ------
-    ValueError
-        If the two grids have different shapes.
-    """
-    limits = window(limits)
-    learned, truth = clean_grid(learned), clean_grid(true)
-    if learned.shape != truth.shape:
-        raise ValueError(
-            "The learned and the true density must be on the same grid; "
-            f"got {learned.shape} and {truth.shape}."
-        )
-    colours = style.theme(theme)
-    scale = highest_density(true, [], limits) if scale is None else scale
-    figure = blank(style.DENSITY_SIZE, colours)
-    axes = panel(figure, (56, 48, 530, 530), colours, "Learned density minus true density")
-    image = error_image(axes, learned - truth, limits, colours, scale)
-    frame_limits(axes, limits)
-    colour_bar(figure, (606, 48, 20, 530), image, colours, title="error, √ scale")
     return figure
 
 

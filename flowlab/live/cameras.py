@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowlab.analysis.grid import grid_points, highest_density
 from flowlab.analysis.images import TEMPERATURE, recognised, samples
 from flowlab.analysis.plane import latent_grid, ways
 from flowlab.bijections.base import LOG_PROB
 from flowlab.data import Images, Points, Target, dequantise
 from flowlab.figures import SHOWN as LAYERS_SHOWN
-from flowlab.figures import ImagePicture, LivePicture, PairPicture, grid_points
+from flowlab.figures import ImagePicture, LivePicture, PairPicture
 from flowlab.figures.animated import Picture
 from flowlab.figures.images import COLUMNS, REACH, ROWS
-from flowlab.figures.panels import highest_density
 from flowlab.flow import Flow
 from flowlab.settings import RunSettings
 from flowlab.training.metrics import bits_per_dimension

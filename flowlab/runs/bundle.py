@@ -18,9 +18,8 @@ from typing import Annotated, Any, Literal, Self
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from flowlab import zips
 from flowlab.figures import LAYERS, SHOWN
-from flowlab.files import FULL, is_full, is_newer
+from flowlab.files import FULL, is_full, is_newer, open_zip, read_entry
 from flowlab.files import read as read_tensors
 from flowlab.flow import FORMAT as FLOW_FORMAT
 from flowlab.flow import Flow
@@ -201,7 +200,7 @@ def _members(content: bytes) -> dict[str, bytes]:
         raise ValueError(f"The file is larger than {LARGEST // 10**6} MB: export the run with "
                          "fewer pictures.")
     damaged = f"{what}: the file is damaged, or of another kind."
-    with zips.opened(content, 2 * MOST_FRAMES, damaged, f"{what}: it holds too much.") as bundle:
+    with open_zip(content, 2 * MOST_FRAMES, damaged, f"{what}: it holds too much.") as bundle:
         infos = bundle.infolist()
         names = [info.filename for info in infos]
         if len(set(names)) != len(names) or not {"run.json", "metrics.csv"} <= set(names):
@@ -215,7 +214,7 @@ def _members(content: bytes) -> dict[str, bytes]:
                                  "weights.safetensors and frames/….png, and nothing else.")
             if info.file_size > limit:
                 raise ValueError(f"{what}: one of its parts is too large.")
-        return {info.filename: zips.read(bundle, info, info.file_size + 1, damaged)
+        return {info.filename: read_entry(bundle, info, info.file_size + 1, damaged)
                 for info in infos}
 
 

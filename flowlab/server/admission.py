@@ -1,12 +1,8 @@
 """Whether a training may start here: what is asked for, beside the operator's limits."""
 
-from functools import lru_cache
-
-import torch
-
-from flowlab.flow import Flow
 from flowlab.server.limits import limits
-from flowlab.settings import FlowSettings, RunSettings
+from flowlab.settings import RunSettings
+from flowlab.training.metrics import parameter_count
 from flowlab.training.recipe import fitted, source_of
 
 
@@ -29,7 +25,7 @@ def check(settings: RunSettings, epochs: bool = True) -> None:
         limits().refuse("max_epochs", asked, f"This training has {asked:,} epochs",
                         "ask for fewer")
     if limits().max_parameters is not None:
-        size = parameters(fitted(settings.flow, source_of(settings.source)))
+        size = parameter_count(fitted(settings.flow, source_of(settings.source)))
         limits().refuse("max_parameters", size, f"This flow has {size:,} parameters",
                         "take fewer or narrower layers")
 
@@ -71,16 +67,3 @@ def check_room(used: int) -> None:
     """
     limits().refuse("max_disk", used / 1e6, f"All runs take {used / 1e6:,.0f} MB on disk",
                     "delete some that are no longer needed")
-
-
-def parameters(settings: FlowSettings) -> int:
-    """How many weights a flow has; no memory is taken for them."""
-    return _parameters(type(settings), settings.model_dump_json())
-
-
-@lru_cache(maxsize=256)
-def _parameters(kind: type[FlowSettings], text: str) -> int:
-    settings = kind.model_validate_json(text)
-    with torch.device("meta"):
-        flow = Flow.model_of(settings)(**dict(settings))
-    return sum(weights.numel() for weights in flow.parameters())

@@ -1,15 +1,25 @@
 """What is measured of a flow, apart from its loss."""
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from flowlab.bijections.elementwise import moments
 from flowlab.flow import Flow
+from flowlab.settings import FlowSettings
 
 #: Images that are measured together; more would only take more memory.
 IMAGES = 1000
+
+
+@lru_cache(maxsize=1024)
+def parameter_count(settings: FlowSettings) -> int:
+    """How many numbers a flow of these settings learns; no memory is allocated for them."""
+    with torch.device("meta"):
+        flow = Flow.model_of(settings)(**dict(settings))
+    return sum(p.numel() for p in flow.parameters())
 
 
 @torch.no_grad()

@@ -6,7 +6,8 @@ import torch
 from helpers import FLOWS, make_flow, shake
 
 from flowlab.analysis import plane as explore
-from flowlab.figures import LAYERS, LivePicture, ThroughPicture, grid_points
+from flowlab.analysis.grid import grid_points
+from flowlab.figures import LAYERS, LivePicture, ThroughPicture
 from flowlab.figures.overlays import LEVELS, contour_lines
 from flowlab.live import Frame, Held
 from flowlab.live.thinning import FEWEST, history, nearest, thinned

@@ -18,7 +18,7 @@ from flowlab.jobs.choose import engine
 from flowlab.runs import Recorder, Store
 from flowlab.server import admission
 from flowlab.server.limits import PREFIX, VARIABLE, Exceeded, Limits, limits
-from flowlab.studies.comparison.sizes import count
+from flowlab.training.metrics import parameter_count
 from models import RECIPES
 
 ROOT = Path(__file__).parents[2]
@@ -95,8 +95,8 @@ def test_the_docs_have_every_limit_with_its_default():
 def test_too_many_epochs_and_parameters_are_refused():
     settings = made.settings(epochs=40)
     admission.check(settings)
-    size = count(RECIPES["nice"].MODEL, settings.flow)
-    assert admission.parameters(settings.flow) == size
+    size = sum(p.numel() for p in RECIPES["nice"].MODEL(**dict(settings.flow)).parameters())
+    assert parameter_count(settings.flow) == size
     with limited(max_epochs=39):
         with pytest.raises(Exceeded, match=r"40 epochs, and the limit .* 39 epochs \(max_epochs\)"):
             admission.check(settings)

@@ -15,10 +15,9 @@ from flowlab.data import store, target
 from flowlab.jobs import Local
 from flowlab.studies.comparison import Comparison, Contest, Entry, measures, plan, table
 from flowlab.studies.comparison.plan import settings_of
-from flowlab.studies.comparison.sizes import count
 from flowlab.studies.comparison.table import Statistic, best, surely_less
 from flowlab.studies.comparison.trial import TEST, Result, finish, fresh_points
-from flowlab.training.metrics import energy_distance, mode_coverage
+from flowlab.training.metrics import energy_distance, mode_coverage, parameter_count
 from models import RECIPES
 
 TINY = "nice:hidden=4:couplings=2;realnvp:hidden=4:couplings=2"
@@ -125,7 +124,7 @@ def test_the_schedule_ends_with_a_budget_of_steps():
 def test_equal_parameters_are_equal_within_a_few_per_cent(parameters):
     models = "nice;realnvp:couplings=4;glow:hidden=8,8,8:steps=6"
     wanted = comparison(models, parameters=parameters)
-    sizes = [count(RECIPES[e.model].MODEL, settings_of(e, wanted, RECIPES).flow)
+    sizes = [parameter_count(settings_of(e, wanted, RECIPES).flow)
              for e in wanted.models]
     assert sizes == pytest.approx([parameters] * 3, rel=0.06)
     depths = [len(settings_of(e, wanted, RECIPES).flow.hidden) for e in wanted.models]

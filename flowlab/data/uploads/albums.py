@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
-from flowlab import zips
+from flowlab import files
 from flowlab.data.store import MAX_FILE
 from flowlab.data.uploads.levels import levels
 from flowlab.data.uploads.picture import as_grey, grey_bytes, open_picture
@@ -77,7 +77,7 @@ def _too_large(count: int, side: int) -> str:
 def _from_zip(content: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
     broken = "The zip file is damaged: pack the pictures again."
     too_many = f"The zip has too many files: give at most {MAX_ENTRIES:,}."
-    with zips.opened(content, MAX_ENTRIES + 1000, broken, too_many) as archive:
+    with files.open_zip(content, MAX_ENTRIES + 1000, broken, too_many) as archive:
         return _pictures(archive, side, broken)
 
 
@@ -101,7 +101,8 @@ def _pictures(archive: zipfile.ZipFile, side: int, broken: str
     squares, pixels = [], 0
     extremes: dict[np.dtype, list[np.number]] = {}  # of all pixels of a type
     for entry in chosen:
-        data = zips.read(archive, entry, MAX_PICTURE + 1, broken)  # a claimed size may be a lie
+        # A claimed size may be a lie.
+        data = files.read_entry(archive, entry, MAX_PICTURE + 1, broken)
         if len(data) > MAX_PICTURE:
             raise ValueError(f"{_short(entry)} has more than {MAX_PICTURE // 10**6} MB: make it "
                              "smaller.")

@@ -4,7 +4,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from flowlab import zips
+from flowlab import files
 from flowlab.data import store
 from flowlab.data.uploads import albums, leaving
 from flowlab.data.uploads.drawing import CORNER, read_drawing
@@ -50,17 +50,17 @@ def opened(content: bytes, name: str) -> tuple[bytes, str, tuple[str, ...]]:
     if kind != "npz":
         return content, kind, ()
     broken = "The NPZ file is damaged: save it again with numpy.savez."
-    with zips.opened(content, MAX_ARRAYS, broken, "The NPZ file holds too many arrays: save one "
+    with files.open_zip(content, MAX_ARRAYS, broken, "The NPZ file holds too many arrays: save one "
                      "with numpy.save.") as archive:
         arrays = {shown(e.filename.removesuffix(".npy")): e for e in archive.infolist()}
         fit = [n for n, e in arrays.items()
-               if dimensions(zips.read(archive, e, HEADER, broken)) in (2, 3, 4)]
+               if dimensions(files.read_entry(archive, e, HEADER, broken)) in (2, 3, 4)]
         if len(fit) != 1 and len(arrays) != 1:
             what = f"several ({shown(', '.join(fit))})" if fit else "none"
             raise ValueError("The NPZ file should hold one array of points or images, and it holds "
                              f"{what}: save that array with numpy.save.")
         chosen = fit[0] if fit else next(iter(arrays))
-        array = zips.read(archive, arrays[chosen], albums.MAX_BYTES + 1, broken)
+        array = files.read_entry(archive, arrays[chosen], albums.MAX_BYTES + 1, broken)
     left = [n for n in arrays if n != chosen]
     return array, "npy", (f"Read the array {chosen}" + (
         f", and left out {shown(', '.join(left))}." if left else "."),)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import torch
 
+from flowlab.analysis.grid import grid_points
 from flowlab.data import target
 from flowlab.data.targets.target import Target
-from flowlab.figures import grid_points
 from flowlab.flow import Flow
 from flowlab.runs import Epoch, Kept, Store
 from flowlab.settings import RunSettings, Settings

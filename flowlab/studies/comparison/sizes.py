@@ -1,9 +1,8 @@
 """How large a flow is, and the width with which it has a wished size."""
 
-from functools import lru_cache
-
 from flowlab.flow import Flow
 from flowlab.settings import FlowSettings
+from flowlab.training.metrics import parameter_count
 
 WIDEST = 1024  # units in a hidden layer
 
@@ -17,15 +16,15 @@ def fitted(model: type[Flow], settings: FlowSettings, parameters: int) -> tuple[
         When even the smallest or the largest network is more than a tenth away.
     """
     depth, low, high = len(settings.hidden), 0, 1
-    while high < WIDEST and count(model, _sized(settings, high, depth)) < parameters:
+    while high < WIDEST and parameter_count(_sized(settings, high, depth)) < parameters:
         low, high = high, min(2 * high, WIDEST)
     while high - low > 1:
         middle = (low + high) // 2
-        if count(model, _sized(settings, middle, depth)) < parameters:
+        if parameter_count(_sized(settings, middle, depth)) < parameters:
             low = middle
         else:
             high = middle
-    sizes = {w: count(model, _sized(settings, w, depth)) for w in (low, high) if w > 0}
+    sizes = {w: parameter_count(_sized(settings, w, depth)) for w in (low, high) if w > 0}
     width = min(sizes, key=lambda w: abs(sizes[w] - parameters))
     if abs(sizes[width] - parameters) > 0.1 * parameters:
         raise ValueError(
@@ -36,14 +35,3 @@ def fitted(model: type[Flow], settings: FlowSettings, parameters: int) -> tuple[
 
 def _sized(settings: FlowSettings, width: int, depth: int) -> FlowSettings:
     return settings.model_copy(update={"hidden": (width,) * depth})
-
-
-def count(model: type[Flow], settings: FlowSettings) -> int:
-    """How many parameters a flow has."""
-    return _count(model, settings.model_dump_json())
-
-
-@lru_cache(maxsize=1024)
-def _count(model: type[Flow], settings: str) -> int:
-    flow = model(**dict(model.Settings.model_validate_json(settings)))
-    return sum(weights.numel() for weights in flow.parameters())

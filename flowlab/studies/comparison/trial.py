@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowlab.analysis.grid import grid_points
 from flowlab.data import target
 from flowlab.data.own import Points
 from flowlab.data.targets.target import Target
-from flowlab.figures import grid_points
 from flowlab.flow import Flow
 from flowlab.studies.comparison.plan import LONGEST, Trial
 from flowlab.training import Progress, TrainingSettings
@@ -23,6 +23,7 @@ from flowlab.training.metrics import (
     inverse_error,
     mode_coverage,
     nll,
+    parameter_count,
 )
 from flowlab.training.split import split
 
@@ -178,7 +179,7 @@ def measure(flow: Flow, truth: Target | Points, test: Tensor, seed: int
         "kl": test_nll + truth.log_prob(test).double().mean().item() if known else None,
         "nll": test_nll,
         "bits": bits_per_dimension(test_nll, flow.event_shape),
-        "parameters": float(sum(p.numel() for p in flow.parameters())),
+        "parameters": float(parameter_count(flow.settings)),
         "inverse": inverse_error(flow, x),
         "sampling": milliseconds,
         "modes": mode_coverage(samples, test, modes) if modes is not None and finite else None,

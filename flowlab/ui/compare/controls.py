@@ -20,7 +20,7 @@ from flowlab.studies.comparison.plan import (
     Entry,
     settings_of,
 )
-from flowlab.studies.comparison.sizes import count
+from flowlab.training.metrics import parameter_count
 from flowlab.ui.app.lab import theme
 from flowlab.ui.compare import runs as finished
 from flowlab.ui.controls import settings as controls
@@ -227,7 +227,7 @@ def _budget() -> dict[str, object]:
 
 def sizes(comparison: Comparison, recipes: Recipes) -> str:
     """How large the models are, in a sentence; a ValueError where they cannot be made so."""
-    numbers = [f"{count(recipes[e.model].MODEL, settings_of(e, comparison, recipes).flow):,}"
+    numbers = [f"{parameter_count(settings_of(e, comparison, recipes).flow):,}"
                for e in comparison.models]
     return "Parameters: " + ", ".join(numbers) + "." if numbers else ""
 

@@ -12,9 +12,10 @@ import numpy as np
 import streamlit as st
 import torch
 
+from flowlab.analysis.grid import grid_points
 from flowlab.data import target
 from flowlab.data.targets.target import Target
-from flowlab.figures import RivalsPicture, grid_points
+from flowlab.figures import RivalsPicture
 from flowlab.server.limits import limits
 from flowlab.server.rights import must_own
 from flowlab.studies.comparison import Comparison, Contest

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 import torch
 
+from flowlab.analysis.grid import grid_points
 from flowlab.data import Drawing, Picture, Points, Target, image_set, store, target
 from flowlab.data.uploads import leaving
 from flowlab.data.uploads.albums import SIDES, read_images
@@ -22,7 +23,7 @@ from flowlab.data.uploads.files import (
 )
 from flowlab.data.uploads.picture import SIDE, read_picture
 from flowlab.data.uploads.table import MAX_COLUMNS, MAX_ROWS, Table, is_stack, read_text
-from flowlab.figures import density_thumbnail, grid_points, image_thumbnail, png, thumbnail
+from flowlab.figures import density_thumbnail, image_thumbnail, png, thumbnail
 from flowlab.server.limits import limits
 from flowlab.ui.app.lab import theme
 from flowlab.ui.app.operating import refused

@@ -10,7 +10,8 @@ import torch
 
 from flowlab.analysis import plane
 from flowlab.analysis.equations import LOG_DET, Step, describe
-from flowlab.figures import ThroughPicture, grid_points
+from flowlab.analysis.grid import grid_points
+from flowlab.figures import ThroughPicture
 from flowlab.flow import Flow
 from flowlab.live import Frame, cameras, scene
 from flowlab.live.cameras import SHOWN, SIGMA, Camera
