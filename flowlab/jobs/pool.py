@@ -11,7 +11,6 @@ from flowlab.jobs.engine import GoOn
 from flowlab.jobs.process import Process, encode, reported
 from flowlab.jobs.queue import Queue, Run
 from flowlab.jobs.request import pickled
-from flowlab.server.log import event
 
 TICK = 0.1  # seconds between looks at deadlines and at processes that died without a word
 STILLBORN = 3  # workers in a row that die while they start, before giving up
@@ -221,7 +220,7 @@ class Pool:
             process.connection.close()
             self.processes.remove(process)
             if not process.leaving and not self.closed:
-                event("worker died", logging.WARNING, how=how)
+                log.warning("worker died", extra={"facts": {"how": how}})
             if process.run and not self.closed:
                 kept = len(process.run.events)
                 process.run.end("lost", f"The worker process {how}; {kept} events are kept.")

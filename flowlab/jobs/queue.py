@@ -11,8 +11,8 @@ from itertools import count
 from typing import Any
 
 from flowlab.jobs.engine import ACTIVE, Status
-from flowlab.server.log import event
 
+log = logging.getLogger(__name__)
 _PLACE = re.compile(r'File ".*?([^/\\"]+)", line (\d+)')
 
 
@@ -100,7 +100,8 @@ class Run:
         """Log what has become of it."""
         if self.quiet:
             return
-        event(f"run {what}", level, run=self.id, model=self.label or None, **facts)
+        log.log(level, f"run {what}",
+                extra={"facts": {"run": self.id, "model": self.label or None, **facts}})
 
 
 def fair_order(queued: Iterable[Run], going: Counter[str], served: dict[str, int]) -> list[Run]:

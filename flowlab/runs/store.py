@@ -7,6 +7,7 @@ tells of is there.
 """
 
 import json
+import logging
 import secrets
 import shutil
 import time
@@ -20,7 +21,6 @@ from flowlab.live.thinning import FEWEST, MOST, ROOM, dispensable
 from flowlab.runs.reader import Reader, file_of
 from flowlab.runs.run import COMPLETE, OWNER, epochs_of, strict_json, versions
 from flowlab.server.limits import MEGA, limits
-from flowlab.server.log import event
 from flowlab.settings import RunSettings
 
 BUDGET = 2_000_000_000  # bytes of all runs, where nothing else was chosen
@@ -28,6 +28,8 @@ LEAST_BUDGET = 10_000_000
 NAME = 120  # characters of a run's name at most
 ENDINGS = ("png", "safetensors")
 HALF = 3600  # seconds after which nobody is writing a file any more
+
+log = logging.getLogger(__name__)
 
 
 class Store(Reader):
@@ -211,7 +213,7 @@ class Store(Reader):
         self._fit()
         if (freed := before - self.used()) > 0:
             self.pruned += 1
-            event("pictures pruned", freed_bytes=freed)
+            log.info("pictures pruned", extra={"facts": {"freed_bytes": freed}})
 
     def _fit(self) -> None:
         for most in (FEWEST, 2):

@@ -12,7 +12,6 @@ from flowlab.files import is_full
 from flowlab.live import Frame, Held
 from flowlab.runs.run import BEAT
 from flowlab.runs.store import Store
-from flowlab.server.log import event
 from flowlab.settings import RunSettings
 
 NO_ROOM = ("The disk is full, or was for a while: not all pictures and weights of this run are "
@@ -167,7 +166,7 @@ class Writer:
 
     def _tell(self, error: Exception, sentence: str) -> None:
         if is_full(error):
-            event("disk full", logging.ERROR)
+            log.error("disk full", extra={"facts": {}})
         log.error(sentence, exc_info=error)
 
 

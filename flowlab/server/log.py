@@ -1,9 +1,11 @@
-"""What happens in the lab, one line of JSON for each event: for its operator.
+"""The operator's log: handlers of the logger ``flowlab`` that write a line of JSON a record.
 
 ``FLOWLAB_LOG`` names the file, or ``-`` for the terminal; ``FLOWLAB_LOG_LEVEL`` is ``debug``,
 ``info``, ``warning`` or ``error``. Without the first, only warnings are seen, on the terminal.
-Events carry numbers and fixed words, never a text, a name or a path that came from a user, and of
-a run's id, which opens the run, its first characters only.
+An event of the lab is a record with ``extra={"facts": {...}}``: its message is a few fixed words,
+such as ``"run queued"``, and its facts are numbers and fixed words, never a text, a name or a path
+that came from a user. Facts that are None are left out, and of a run's id, which opens the run,
+only the first characters are written.
 """
 
 import json
@@ -21,33 +23,14 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
           "error": logging.ERROR}
 LARGEST = 10_000_000  # bytes of a log file, of which two older ones stay
 NEWEST = 200  # lines that stay in memory
-SHORT = 6  # characters of a run's id that may be told
+SHORT = 6  # characters of a run's id that may be written
 
-#: All that belongs to the lab; modules use the logger of their own name, which is below it.
+#: Above the loggers of all modules, which have the modules' names.
 log = logging.getLogger("flowlab")
 _lock = threading.Lock()
 _counts: Counter[str] = Counter()
 _lines: deque[str] = deque(maxlen=NEWEST)
 _handlers: list[logging.Handler] = []
-
-
-def event(name: str, level: int = logging.INFO, **facts: str | float | None) -> None:
-    """Count an event, and log it with its facts; those that are None are left out.
-
-    Parameters
-    ----------
-    name : str
-        A few fixed words, such as ``"run queued"``.
-    level : int
-        Of `logging`.
-    **facts
-        Numbers and fixed words; a run's id as ``run``.
-    """
-    if "run" in facts:
-        facts["run"] = str(facts["run"])[:SHORT]
-    with _lock:
-        _counts[name] += 1
-    log.log(level, name, extra={"facts": {k: v for k, v in facts.items() if v is not None}})
 
 
 def counts() -> dict[str, int]:
@@ -108,24 +91,30 @@ class Lines(logging.Formatter):
 
 
 class Ring(logging.Handler):
-    """Keeps the newest lines in memory, for those who may see no user's data.
+    """Counts events, and keeps the newest lines for those who may see no user's data.
 
-    Messages stay as they are in the code, without what was put in; errors are told by their kind.
+    Messages stay as they are in the code, without what was put in; of errors only the kind is kept.
     """
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
 
     def emit(self, record: logging.LogRecord) -> None:
+        if hasattr(record, "facts"):
+            with _lock:
+                _counts[record.getMessage()] += 1
         _lines.append(json.dumps(_line(record, str(record.msg)), default=str))
 
 
 def _line(record: logging.LogRecord, message: str) -> dict[str, object]:
     time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
     line = {"time": time, "level": record.levelname.lower(), "event": message}
-    if record.name != log.name:
+    facts = getattr(record, "facts", None)
+    if facts is None and record.name != log.name:
         line["module"] = record.name
-    line |= getattr(record, "facts", {})
+    for name, value in (facts or {}).items():
+        if value is not None:
+            line[name] = value[:SHORT] if name == "run" else value
     if record.exc_info and record.exc_info[0]:
         line["error"] = record.exc_info[0].__name__
     return line

@@ -43,7 +43,8 @@ def store(tmp_path):
 
 def test_an_event_is_one_line_of_json_and_is_counted(log):
     before = events.counts().get("run queued", 0)
-    events.event("run queued", run="0123456789abcdef", model="nice", waited=None)
+    logging.getLogger("flowlab.jobs.queue").info("run queued", extra={"facts": {
+        "run": "0123456789abcdef", "model": "nice", "waited": None}})
     line, = log()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line.pop("time"))
     assert line == {"level": "info", "event": "run queued", "run": "012345", "model": "nice"}
@@ -64,7 +65,7 @@ def test_errors_keep_their_trace_in_the_file_and_only_their_kind_in_memory(log):
 
 def test_memory_holds_the_newest_lines_only(log):
     for n in range(events.NEWEST + 5):
-        events.event("lab started", number=n)
+        events.log.info("lab started", extra={"facts": {"number": n}})
     assert len(events.recent()) == events.NEWEST
     assert json.loads(events.recent()[0])["number"] == 5
 
@@ -77,8 +78,8 @@ def test_a_terminal_hears_warnings_only_unless_asked(capsys, monkeypatch):
             monkeypatch.setenv(events.LEVEL_VARIABLE, level)
         events.stop()
         events.start()
-        events.event("early")
-        events.event("late", logging.WARNING)
+        events.log.info("early", extra={"facts": {}})
+        events.log.warning("late", extra={"facts": {}})
         events.stop()
         assert [json.loads(x)["event"] for x in capsys.readouterr().err.splitlines()] == heard
 
@@ -138,7 +139,7 @@ def test_a_full_disk_and_pruned_pictures_are_logged(log, store, monkeypatch):
     assert line["freed_bytes"] == before - store.used() > 0
 
 
-def test_the_counters_are_read_by_a_command(store, capsys):
+def test_the_counters_are_read_by_a_command(log, store, capsys):
     made.kept(store, name=SECRET)
     with Local(workers=1) as engine:
         run = engine.submit(jobs.count, 2)
@@ -207,7 +208,7 @@ def test_diagnostics_hold_no_data_of_users(log, store, monkeypatch, tmp_path):
     assert not re.search(r"\d+\.\d+\.\d+\.\d+", text)
 
 
-def test_a_session_is_told_on_once_for_the_same_refused_input(monkeypatch):
+def test_a_session_is_told_on_once_for_the_same_refused_input(log, monkeypatch):
     before = events.counts().get("input refused", 0)
     monkeypatch.setattr(operating.st, "session_state", {})
     for sentence in (SECRET, SECRET, "another", *map(str, range(200))):

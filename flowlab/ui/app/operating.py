@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 
 def started(engine: Engine) -> None:
     """Log that the lab has started."""
-    events.event("lab started", version=__version__, engine=_name(engine), cores=cores(),
-                 python=platform.python_version(), torch=torch.__version__)
+    log.info("lab started", extra={"facts": {
+        "version": __version__, "engine": _name(engine), "cores": cores(),
+        "python": platform.python_version(), "torch": torch.__version__}})
 
 
 def counters(engine: Engine, store: Store) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def refused(kind: str, sentence: str) -> None:
     logged = session().refused
     if len(logged) < MOST_LOGGED and (kind, sentence) not in logged:
         logged.add((kind, sentence))
-        events.event("input refused", kind=kind)
+        log.info("input refused", extra={"facts": {"kind": kind}})
 
 
 def diagnostics(engine: Engine, store: Store) -> str:
