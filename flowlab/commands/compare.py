@@ -16,8 +16,7 @@ from flowlab.commands.stopping import INTERRUPTED, Stopping
 from flowlab.commands.train import fail
 from flowlab.data.uploads.files import is_file
 from flowlab.files import trouble, write
-from flowlab.jobs.choose import engine
-from flowlab.runs import Store
+from flowlab.server import admission
 from flowlab.settings import describe
 from flowlab.studies.comparison.contest import Contest
 from flowlab.studies.comparison.plan import Comparison
@@ -59,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options["data"] = ",".join(train.kept_file(name, leave_out) if is_file(name) else name
                                    for name in names)
         comparison = Comparison.model_validate(options)
-        store = Store()
-        with (engine(("flowlab.studies.comparison.trial",), workers) as runner,
+        store = admission.store()
+        with (admission.engine(("flowlab.studies.comparison.trial",), workers) as runner,
               Stopping() as stopping):
             contest = Contest(runner, comparison, recipes, store).train()
             with tqdm(total=len(contest.heats), unit="training") as bar:

@@ -21,8 +21,8 @@ from flowlab.commands.train import fail
 from flowlab.data.uploads.files import DEFAULT_SIDE, is_file
 from flowlab.figures import png
 from flowlab.files import trouble, write
-from flowlab.jobs.choose import engine
-from flowlab.runs import Recorder, Store
+from flowlab.runs import Recorder
+from flowlab.server import admission
 from flowlab.studies.sweep.plan import SweepSettings
 from flowlab.studies.sweep.work import Sweep, counts
 
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if settings.model not in recipes:
             raise ValueError(f"There is no model {settings.model!r}: choose one of "
                              f"{', '.join(recipes)}.")
-        sweep = Sweep(settings, recipes[settings.model], Store())
+        sweep = Sweep(settings, recipes[settings.model], admission.store())
         sweep.check()
         done = counts(sweep.state())["complete"]
         print(f"{len(sweep.points)} runs, {done} of them trained already.")
@@ -100,7 +100,7 @@ def _with_files(settings: SweepSettings, leave_out: str) -> SweepSettings:
 
 def train(sweep: Sweep, workers: int | None, stopping: Stopping) -> None:
     """Train what is left, with a progress bar, until the end or until a signal comes."""
-    with engine(PRELOAD, workers) as runner:
+    with admission.engine(PRELOAD, workers) as runner:
         recorder = Recorder(runner, sweep.store)
         left = sweep.start(recorder)
         try:

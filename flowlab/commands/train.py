@@ -18,6 +18,8 @@ from flowlab.data import store
 from flowlab.data.uploads import leaving
 from flowlab.data.uploads.files import DEFAULT_SIDE, is_file, keep_file
 from flowlab.files import read_text, trouble
+from flowlab.server import admission
+from flowlab.server.limits import MEGA, limits
 from flowlab.settings import RunSettings, describe
 from flowlab.training import Progress, Snapshot, distributed, epochs
 from flowlab.training.recipe import source_of
@@ -66,7 +68,8 @@ def main(run: type[RunSettings], train: Callable[..., Generator[Progress]], name
         with distributed.group(settings.training.device) as rank:
             progresses = train(settings, every="batch", resume=resume)
             if keep and rank == 0:
-                progresses = runs.keep(progresses, settings, continued=resume is not None)
+                progresses = runs.keep(progresses, settings, store=admission.store(),
+                                       continued=resume is not None)
             with Stopping() as stopping:
                 return _Command(settings, files, rank, stopping).run(progresses)
     except KeyboardInterrupt:
@@ -117,7 +120,7 @@ def add_leave_out(p: argparse.ArgumentParser) -> None:
 
 def kept_file(path: str, leave_out: str, side: int = DEFAULT_SIDE) -> str:
     """Keep what a file holds, print what there is to say about it, and return its name."""
-    name, sentences = keep_file(path, side, leave_out)
+    name, sentences = keep_file(path, side, leave_out, limits().max_own_data * MEGA)
     for sentence in sentences:
         print(sentence)
     return name

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from flowlab import files
-from flowlab.server.limits import MEGA, limits
 
 #: Names the folder; by default it is in the user's cache.
 VARIABLE = "FLOWLAB_OWN_DATA"
 MAX_FILES = 500
+ROOM = 500_000_000  # bytes of all files, where no other limit is given
 MAX_FILE = 16_000_000  # bytes of one file
 
 _NAME = re.compile(r"own-[0-9a-f]{16}")
@@ -33,7 +33,7 @@ def is_own(name: object) -> bool:
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
-def keep(array: np.ndarray, columns: tuple[str, ...] = ()) -> str:
+def keep(array: np.ndarray, columns: tuple[str, ...] = (), room: int = ROOM) -> str:
     """Keep an array; the oldest ones go when there are too many.
 
     Names of columns are kept beside it. They have no part in its name, so the same numbers under
@@ -46,6 +46,8 @@ def keep(array: np.ndarray, columns: tuple[str, ...] = ()) -> str:
         (n, height, width); or the corners of a drawing (`flowlab.data.uploads.drawing.CORNER`).
     columns : tuple of str
         Names of the columns of points, where they have any.
+    room : int
+        Bytes that all files may take.
 
     Returns
     -------
@@ -66,7 +68,7 @@ def keep(array: np.ndarray, columns: tuple[str, ...] = ()) -> str:
             np.save(file, array, allow_pickle=False)
         if columns:
             files.write(folder() / f"{name}.json", json.dumps({"columns": columns}).encode())
-        _drop_oldest()
+        _drop_oldest(room)
     except OSError as error:
         raise ValueError(f"The points cannot be kept in {folder()}: make it writable, or name "
                          f"another folder in {VARIABLE}.") from error
@@ -116,7 +118,7 @@ def name_of(array: np.ndarray) -> str:
     return "own-" + hashlib.sha256(kind + array.tobytes()).hexdigest()[:16]
 
 
-def _drop_oldest() -> None:
+def _drop_oldest(room: int) -> None:
     found = []
     for path in folder().glob("own-*.npy"):
         try:
@@ -127,6 +129,6 @@ def _drop_oldest() -> None:
     total = 0
     for count, (_, size, path) in enumerate(sorted(found, reverse=True), start=1):
         total += size
-        if count > MAX_FILES or total > limits().max_own_data * MEGA:
+        if count > MAX_FILES or total > room:
             path.unlink(missing_ok=True)
             path.with_suffix(".json").unlink(missing_ok=True)

@@ -5,9 +5,6 @@ import os
 from flowlab.jobs.engine import Engine
 from flowlab.jobs.local import Local
 from flowlab.jobs.ray.engine import Ray
-from flowlab.server.limits import limits
-
-ENGINES = {"local": Local, "ray": Ray}
 
 
 def is_local() -> bool:
@@ -15,7 +12,8 @@ def is_local() -> bool:
     return os.environ.get("FLOWLAB_ENGINE", "local") == "local"
 
 
-def engine(preload: tuple[str, ...] = (), workers: int | None = None) -> Engine:
+def engine(preload: tuple[str, ...] = (), workers: int | None = None,
+           seconds: float | None = None, turn: float | None = None) -> Engine:
     """A new engine: `Local`, or `Ray` where the environment has ``FLOWLAB_ENGINE=ray``.
 
     Parameters
@@ -23,8 +21,11 @@ def engine(preload: tuple[str, ...] = (), workers: int | None = None) -> Engine:
     preload : tuple of str
         Modules that workers import before their first run.
     workers : int or None
-        How many runs go on at once; as many as `flowlab.server.limits` says, or as cores, by
-        default.
+        How many runs go on at once; as many as cores by default.
+    seconds : float or None
+        How long a run may have a worker, pauses included, before it is stopped.
+    turn : float or None
+        As in `Local`; a cluster grows instead.
 
     Raises
     ------
@@ -32,8 +33,8 @@ def engine(preload: tuple[str, ...] = (), workers: int | None = None) -> Engine:
         If ``FLOWLAB_ENGINE`` is something else.
     """
     name = os.environ.get("FLOWLAB_ENGINE", "local")
-    if name not in ENGINES:
+    if name not in ("local", "ray"):
         raise ValueError(f"FLOWLAB_ENGINE is {name!r}: set it to 'local' or 'ray'.")
-    workers = limits().max_workers if workers is None else workers
-    turns = {"turn": limits().turn} if name == "local" else {}  # a cluster grows instead
-    return ENGINES[name](workers, preload, seconds=limits().max_seconds, **turns)
+    if name == "local":
+        return Local(workers, preload, seconds=seconds, turn=turn)
+    return Ray(workers, preload, seconds=seconds)

@@ -20,7 +20,6 @@ from flowlab.live import Frame
 from flowlab.live.thinning import FEWEST, MOST, ROOM, dispensable
 from flowlab.runs.reader import Reader, file_of
 from flowlab.runs.run import COMPLETE, OWNER, epochs_of, strict_json, versions
-from flowlab.server.limits import MEGA, limits
 from flowlab.settings import RunSettings
 
 BUDGET = 2_000_000_000  # bytes of all runs, where nothing else was chosen
@@ -35,7 +34,12 @@ log = logging.getLogger(__name__)
 class Store(Reader):
     """All runs; several programs and threads may use one folder at once.
 
-    Its argument is that of `Reader`.
+    Parameters
+    ----------
+    folder : path, optional
+        As in `Reader`.
+    limit : int, optional
+        Bytes that all runs may take, where the operator sets it; then it cannot be chosen.
 
     Attributes
     ----------
@@ -44,6 +48,10 @@ class Store(Reader):
     """
 
     pruned = 0
+
+    def __init__(self, folder: str | Path | None = None, limit: int | None = None) -> None:
+        super().__init__(folder)
+        self.limit = limit
 
     def begin(self, settings: RunSettings, *, run_id: str | None = None, name: str = "",
               origin: str = "page", group: str = "", continued: bool = False,
@@ -181,16 +189,16 @@ class Store(Reader):
     @property
     def budget(self) -> int:
         """Bytes that all runs together may take: the operator's limit, else what was chosen."""
-        if limits().max_disk is not None:
-            return limits().max_disk * MEGA
+        if self.limit is not None:
+            return self.limit
         found = self._db.read("SELECT value FROM choices WHERE name = 'budget'")
         return int(found[0][0]) if found else BUDGET
 
     @budget.setter
     def budget(self, value: int) -> None:
-        if limits().max_disk is not None:
+        if self.limit is not None:
             raise ValueError("The room for runs is set by the limit of this server, "
-                             f"{limits().told('max_disk')}: change it there.")
+                             f"{self.limit // 10**6:,} MB (max_disk): change it there.")
         if value < LEAST_BUDGET:
             raise ValueError(f"Runs need {LEAST_BUDGET // 10**6} MB at least: choose more.")
         with self._db.write() as db:

@@ -13,8 +13,8 @@ from flowlab.data.images import is_image_set
 from flowlab.figures import first_samples, learned_density
 from flowlab.runs import Kept, pack, unpack
 from flowlab.runs.store import LEAST_BUDGET, NAME
-from flowlab.server.limits import limits
-from flowlab.server.rights import ROOM
+from flowlab.server.admission import ROOM
+from flowlab.server.limits import MEGA, limits
 from flowlab.ui.app.lab import lab
 from flowlab.ui.app.operating import refused
 from flowlab.ui.app.state import Control, Page, page
@@ -28,7 +28,6 @@ from flowlab.ui.model.status import BADGES
 
 REFRESH = 3.0  # seconds between two looks while a run is under way
 SHOWN = 300  # rows at most
-MEGA = 1_000_000
 LABELS = {**{name: label for name, (label, _) in BADGES.items()}, "queued": "In the queue"}
 ORIGINS = {"page": "A model's page", "command": "Command line", "comparison": "Comparison",
            "sweep": "Sweep", "import": "Imported"}

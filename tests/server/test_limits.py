@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 
 import jobs_functions as jobs
+import numpy as np
 import pytest
 import runs_helpers as made
 from limited import limited
 
+from flowlab.commands import train
 from flowlab.data import store
 from flowlab.jobs import Local
-from flowlab.jobs.choose import engine
 from flowlab.runs import Recorder, Store
 from flowlab.server import admission
 from flowlab.server.limits import PREFIX, VARIABLE, Exceeded, Limits, limits
@@ -130,28 +131,30 @@ def test_a_full_disk_starts_nothing_and_the_limit_is_the_budget(tmp_path):
     kept = Store(tmp_path)
     kept.budget = 50_000_000
     with limited(max_disk=20):
-        assert kept.budget == 20_000_000
+        limited_store = admission.store(tmp_path)
+        assert limited_store.budget == 20_000_000
         with pytest.raises(ValueError, match=r"20 MB \(max_disk\)"):
-            kept.budget = 30_000_000
+            limited_store.budget = 30_000_000
         admission.check_room(19_000_000)
         with pytest.raises(Exceeded, match=r"21 MB on disk, .* 20 MB \(max_disk\)"):
             admission.check_room(21_000_000)
-    assert kept.budget == 50_000_000
+    assert admission.store(tmp_path).budget == kept.budget == 50_000_000
 
 
 def test_own_data_have_their_room(tmp_path, monkeypatch):
-    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
-    monkeypatch.setattr(store, "MEGA", 1)
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path / "own"))
+    monkeypatch.setattr(train, "MEGA", 1)
+    np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(50, 2)))
     with limited(max_own_data=100):
-        store.keep(made.torch.zeros(50, 2).numpy())
-    assert list(tmp_path.iterdir()) == []
+        train.kept_file(str(tmp_path / "points.npy"), "index")
+    assert list((tmp_path / "own").iterdir()) == []
 
 
 def test_workers_and_seconds_reach_the_engine():
-    with limited(max_workers=1, max_seconds=77), engine() as runner:
+    with limited(max_workers=1, max_seconds=77), admission.engine() as runner:
         assert runner._pool.workers == 1 and runner._pool.queue.seconds == 77
         assert limits().max_workers == 1
-    with limited(max_workers=1), engine(workers=2) as runner:
+    with limited(max_workers=1), admission.engine(workers=2) as runner:
         assert runner._pool.workers == 2 and runner._pool.queue.seconds is None
 
 

@@ -64,8 +64,7 @@ def test_the_store_is_bounded(monkeypatch):
     names = [store.keep(cloud(seed=seed)) for seed in range(5)]
     assert len(list(store.folder().iterdir())) == 3
     assert np.array_equal(store.load(names[-1]), cloud(seed=4))
-    monkeypatch.setattr(store, "MEGA", 0)  # no room at all
-    store.keep(cloud(seed=9))
+    store.keep(cloud(seed=9), room=0)
     assert list(store.folder().iterdir()) == []
 
 

@@ -14,8 +14,8 @@ from streamlit.testing.v1 import AppTest
 from flowlab.live import export
 from flowlab.runs import Store, pack, unpack
 from flowlab.runs import database as tables
+from flowlab.server.admission import NotYours
 from flowlab.server.limits import Exceeded
-from flowlab.server.rights import NotYours
 from flowlab.studies.comparison import Comparison, Contest, Entry
 from flowlab.studies.comparison.archive import Archive
 from flowlab.studies.comparison.finished import Entrant

@@ -103,8 +103,8 @@ def read_file(path: str, side: int = DEFAULT_SIDE) -> tuple[np.ndarray, tuple[st
     return array, notes
 
 
-def keep_file(path: str, side: int = DEFAULT_SIDE, leave_out: str = ",".join(leaving.DEFAULT)
-              ) -> tuple[str, tuple[str, ...]]:
+def keep_file(path: str, side: int = DEFAULT_SIDE, leave_out: str = ",".join(leaving.DEFAULT),
+              room: int = store.ROOM) -> tuple[str, tuple[str, ...]]:
     """Read a file as `read_file` does, and keep what it holds.
 
     Parameters
@@ -113,6 +113,8 @@ def keep_file(path: str, side: int = DEFAULT_SIDE, leave_out: str = ",".join(lea
     side : int
     leave_out : str
         What to leave out of a table, as `flowlab.data.uploads.leaving.listed` reads it.
+    room : int
+        As in `flowlab.data.store.keep`.
 
     Returns
     -------
@@ -121,7 +123,7 @@ def keep_file(path: str, side: int = DEFAULT_SIDE, leave_out: str = ",".join(lea
     """
     leave = leaving.listed(leave_out)
     array, notes, names = _read(path, side, leave)
-    name = store.keep(array, names)
+    name = store.keep(array, names, room)
     return name, (f"{path} is kept as {name}, the name it has in links and settings.", *notes,
                   *leave.offers())
 

@@ -17,15 +17,14 @@ import streamlit as st
 
 from flowlab.figures import SHOWN
 from flowlab.jobs import Local, Status, UnknownRun
-from flowlab.jobs.choose import engine
 from flowlab.jobs.waiting import expected_wait
 from flowlab.live import Frame, Request, watch
 from flowlab.live.drawing import Studio
-from flowlab.runs import Kept, Recorder, Store
-from flowlab.server import log
+from flowlab.runs import Kept, Recorder
+from flowlab.server import admission, log
+from flowlab.server.admission import ROOM, Door, must_own, owns
 from flowlab.server.limits import limits
 from flowlab.server.memory import settle
-from flowlab.server.rights import ROOM, Door, must_own, owns
 from flowlab.server.status import EVERY, remove
 from flowlab.settings import RunSettings
 from flowlab.training import Snapshot
@@ -59,9 +58,9 @@ class Lab:
 
     def __init__(self) -> None:
         log.start()  # first, for a wrong variable must not leave workers behind
-        self.store = Store()  # nor a folder that cannot be used
+        self.store = admission.store()  # nor a folder that cannot be used
         self.store.tidy()
-        self.engine = engine(preload=PRELOAD)
+        self.engine = admission.engine(PRELOAD)
         self.studio = Studio(Local(1, DRAWING, grace=2, seconds=SLOWEST, nice=HASTE))
         self.recorder = Recorder(self.engine, self.store)
         self.door = Door(self.engine, self.store)
@@ -90,7 +89,7 @@ class Lab:
         Raises
         ------
         flowlab.server.limits.Exceeded
-            As `flowlab.server.rights.Door.admitted`.
+            As `flowlab.server.admission.Door.admitted`.
         """
         request = Request(train, settings, theme, layers, resume, history=history,
                           since=resume.epoch if resume else 0)

@@ -8,7 +8,7 @@ from types import ModuleType
 import streamlit as st
 
 from flowlab.figures.comparison import VIEWS
-from flowlab.server.rights import FOREIGN, NotYours, owns
+from flowlab.server.admission import FOREIGN, NotYours, owns
 from flowlab.studies.comparison import Comparison, Contest, plan, table
 from flowlab.studies.comparison.contest import MISSING
 from flowlab.studies.comparison.finished import Entrant, entrants, reviews

@@ -16,8 +16,8 @@ from flowlab.analysis.grid import grid_points
 from flowlab.data import target
 from flowlab.data.targets.target import Target
 from flowlab.figures import RivalsPicture
+from flowlab.server.admission import must_own
 from flowlab.server.limits import limits
-from flowlab.server.rights import must_own
 from flowlab.studies.comparison import Comparison, Contest
 from flowlab.studies.comparison.plan import Trial
 from flowlab.studies.comparison.trial import GRID, SHOWN
@@ -41,7 +41,7 @@ class Contests:
         Raises
         ------
         flowlab.server.limits.Exceeded
-            As `flowlab.server.rights.Door.admitted`.
+            As `flowlab.server.admission.Door.admitted`.
         """
         contest = Contest(lab().engine, comparison, recipes, lab().store, visitor=visitor)
         self.train(contest, owner, visitor)
@@ -55,7 +55,7 @@ class Contests:
         Raises
         ------
         flowlab.server.limits.Exceeded
-            As `flowlab.server.rights.Door.admitted`.
+            As `flowlab.server.admission.Door.admitted`.
         NotYours
             If it is another visitor's.
         """

@@ -24,7 +24,7 @@ from flowlab.data.uploads.files import (
 from flowlab.data.uploads.picture import SIDE, read_picture
 from flowlab.data.uploads.table import MAX_COLUMNS, MAX_ROWS, Table, is_stack, read_text
 from flowlab.figures import density_thumbnail, image_thumbnail, png, thumbnail
-from flowlab.server.limits import limits
+from flowlab.server.limits import MEGA, limits
 from flowlab.ui.app.lab import theme
 from flowlab.ui.app.operating import refused
 from flowlab.ui.elements import image
@@ -118,7 +118,7 @@ def _content(prefix: str) -> None:
 def _use(prefix: str, found: Found) -> None:
     array = found.array
     try:
-        name = store.keep(array, found.names)
+        name = store.keep(array, found.names, limits().max_own_data * MEGA)
     except ValueError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return

@@ -5,7 +5,7 @@ import streamlit as st
 from flowlab.jobs import Status
 from flowlab.jobs.waiting import sentence
 from flowlab.live import Frame
-from flowlab.server.rights import FOREIGN
+from flowlab.server.admission import FOREIGN
 from flowlab.training.progress import counts
 from flowlab.ui.app.lab import lab, owner
 from flowlab.ui.app.run import GONE

@@ -15,8 +15,8 @@ from flowlab.jobs import Status
 from flowlab.live import Frame, pretrained
 from flowlab.live.pretrained import Shipped
 from flowlab.live.thinning import nearest
+from flowlab.server.admission import FOREIGN, NotYours, owns
 from flowlab.server.limits import Exceeded
-from flowlab.server.rights import FOREIGN, NotYours, owns
 from flowlab.settings import FlowSettings, RunSettings
 from flowlab.training import Snapshot, recipe
 from flowlab.ui.app.lab import lab, owner, theme
