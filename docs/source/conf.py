@@ -33,6 +33,7 @@ extensions = [
     "from_the_code",
     "app_links",
     "benchmarks",
+    "floors",
     "made_from",
 ]
 # Where the links of the lesson plan lead: a school has the site made with its server's address.
