@@ -1,24 +1,24 @@
 """What the operator of a server allows: one file, or the environment.
 
 The environment variable ``FLOWLAB_LIMITS`` names a file in TOML, such as ``limits.example.toml``;
-a variable such as ``FLOWLAB_MAX_EPOCHS`` sets one value and goes before the file. Where nothing is
-said nothing is limited that one person on a machine of their own would miss.
+a variable such as ``FLOWLAB_MAX_EPOCHS`` sets one value and goes before the file. Defaults impose
+no limit that a single local user would notice.
 
-``python -m flowlab.limits`` says what holds, or what is wrong.
+``python -m flowlab.limits`` prints the limits that hold, or what is wrong.
 """
 
 import os
 import sys
 import tomllib
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flowlab.files import read_text
-from flowlab.settings import Settings, describe, setting
+from flowlab.settings import describe, setting
 
 #: Names the file.
 VARIABLE = "FLOWLAB_LIMITS"
@@ -32,8 +32,11 @@ class Exceeded(ValueError):
     """Something is more than the operator allows."""
 
 
-class Limits(Settings):
+class Limits(BaseSettings):
     """All limits; None is none."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True,
+                                      allow_inf_nan=False)
 
     shared: bool = setting(
         False, "Shared", "Whether people who need not trust each other use this server: each then "
@@ -80,32 +83,28 @@ class Limits(Settings):
         group="Files", unit="comparisons", ge=0, le=10_000)
 
     @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Self:
-        """The limits that an environment sets, and the file that it names.
+    def read(cls) -> Self:
+        """The limits that the environment sets, and the file that it names.
 
         Raises
         ------
         ValueError
             With one sentence that names the file or the variable, when it cannot be used.
         """
-        path = environment.get(VARIABLE, "")
-        told = _file(Path(path)) if path else {}
-        unknown = sorted(set(told) - set(cls.model_fields))
-        if unknown:
-            raise ValueError(f"{path}: there is no limit called {unknown[0]}; there are "
-                             f"{', '.join(cls.model_fields)}.")
-        named = {name: text for name in cls.model_fields
-                 if (text := environment.get(PREFIX + name.upper(), "").strip())}
-        for values, where in ((told, path), (named, "The environment")):
-            try:
-                cls.model_validate(values)
-            except ValidationError as error:
-                sentence = describe(error)
-                if values is named:
-                    name = error.errors()[0]["loc"][0]
-                    sentence = sentence.replace(name, PREFIX + name.upper(), 1)
-                raise ValueError(f"{where}: {sentence}") from error
-        return cls.model_validate(told | named)
+        path = os.environ.get(VARIABLE, "")
+        named = {name: PREFIX + name.upper() for name in cls.model_fields}
+        in_file = _file(Path(path)) if path else {}
+        for name in in_file:
+            if name not in named:
+                raise ValueError(f"{path}: there is no limit called {name}; there are "
+                                 f"{', '.join(named)}.")
+        try:
+            return cls(**{k: v for k, v in in_file.items() if not os.environ.get(named[k])})
+        except ValidationError as error:
+            name, sentence = str(error.errors()[0]["loc"][0]), describe(error)
+            if os.environ.get(named[name]):
+                path, sentence = "The environment", sentence.replace(name, named[name], 1)
+            raise ValueError(f"{path}: {sentence}") from error
 
     def refuse(self, name: str, asked: float | None, what: str, remedy: str) -> None:
         """Raise `Exceeded` where more is asked for than a limit allows.
@@ -141,7 +140,7 @@ def limits() -> Limits:
     ValueError
         As `Limits.read`.
     """
-    return Limits.read(os.environ)
+    return Limits.read()
 
 
 def _file(path: Path) -> dict[str, Any]:
@@ -171,10 +170,5 @@ def main() -> int:
     for name, field in Limits.model_fields.items():
         value = getattr(found, name)
         unit = field.json_schema_extra["unit"]
-        said = "no limit" if value is None else f"{value} {unit}".strip()
-        print(f"{name:16}{said}")
+        print(f"{name:16}{'no limit' if value is None else f'{value} {unit}'}".rstrip())
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

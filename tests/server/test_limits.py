@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import jobs_functions as jobs
 import numpy as np
@@ -25,13 +26,23 @@ from models import RECIPES
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(autouse=True)
+def no_workers_limit(monkeypatch):
+    monkeypatch.delenv("FLOWLAB_MAX_WORKERS", raising=False)
+
+
+def read(environment: dict[str, str]) -> Limits:
+    with mock.patch.dict(os.environ, environment):
+        return Limits.read()
+
+
 def written(folder: Path, text: str) -> dict[str, str]:
     (folder / "limits.toml").write_text(text, "utf-8")
     return {VARIABLE: str(folder / "limits.toml")}
 
 
 def test_nothing_said_is_nothing_limited():
-    found = Limits.read({})
+    found = read({})
     assert found == Limits() and not found.shared
     assert [getattr(found, n) for n in ("max_runs", "max_workers", "max_seconds", "max_epochs",
                                         "max_parameters", "max_disk")] == [None] * 6
@@ -39,7 +50,7 @@ def test_nothing_said_is_nothing_limited():
 
 def test_the_environment_goes_before_the_file(tmp_path):
     named = written(tmp_path, "shared = true\nmax_runs = 3\nmax_seconds = 90\n")
-    found = Limits.read({**named, "FLOWLAB_MAX_RUNS": "5", "FLOWLAB_MAX_EPOCHS": " 7 ",
+    found = read({**named, "FLOWLAB_MAX_RUNS": "5", "FLOWLAB_MAX_EPOCHS": " 7 ",
                          "FLOWLAB_MAX_DISK": "", "FLOWLAB_RUNS": "a/folder"})
     assert found == Limits(shared=True, max_runs=5, max_seconds=90, max_epochs=7)
 
@@ -51,18 +62,18 @@ def test_the_environment_goes_before_the_file(tmp_path):
 ])
 def test_a_bad_file_gets_one_sentence(tmp_path, text, words):
     with pytest.raises(ValueError, match=words) as error:
-        Limits.read(written(tmp_path, text))
+        read(written(tmp_path, text))
     assert "limits.toml" in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_bad_variable_and_a_missing_file_get_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="FLOWLAB_MAX_EPOCHS is 'many'"):
-        Limits.read({"FLOWLAB_MAX_EPOCHS": "many"})
+        read({"FLOWLAB_MAX_EPOCHS": "many"})
     with pytest.raises(ValueError, match=VARIABLE):
-        Limits.read({VARIABLE: str(tmp_path / "none.toml")})
+        read({VARIABLE: str(tmp_path / "none.toml")})
     (tmp_path / "large.toml").write_text("#" * 200_000)
     with pytest.raises(ValueError, match="too large"):
-        Limits.read({VARIABLE: str(tmp_path / "large.toml")})
+        read({VARIABLE: str(tmp_path / "large.toml")})
 
 
 def test_the_command_says_what_holds_or_what_is_wrong():
@@ -77,10 +88,10 @@ def test_the_command_says_what_holds_or_what_is_wrong():
 
 def test_the_example_has_every_limit(tmp_path):
     text = (ROOT / "limits.example.toml").read_text("utf-8")
-    assert Limits.read(written(tmp_path, text)) == Limits()
+    assert read(written(tmp_path, text)) == Limits()
     named = re.findall(r"^#(\w+) = ", text, re.M)
     assert named == list(Limits.model_fields)
-    found = Limits.read(written(tmp_path, re.sub(r"^#(?=\w+ = )", "", text, flags=re.M)))
+    found = read(written(tmp_path, re.sub(r"^#(?=\w+ = )", "", text, flags=re.M)))
     assert found.shared and all(getattr(found, name) for name in named)
 
 

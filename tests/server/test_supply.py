@@ -25,6 +25,7 @@ WANTED = [Requirement(line) for line in (ROOT / "requirements.txt").read_text().
 #: Copyleft or unstated, and why that is no trouble: nothing of them is given away with the lab.
 KNOWN = {"certifi": "MPL-2.0: holds for its own files", "tqdm": "MPL-2.0: holds for its own files",
          "hypothesis": "MPL-2.0; only tests use it",
+         "pathspec": "MPL-2.0; only the type checker uses it",
          "docutils": "an editor's file in its source is GPL; only the documentation uses it",
          "cuda-toolkit": "names other packages and has no content"}
 
