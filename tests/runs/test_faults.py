@@ -53,7 +53,6 @@ def sentence(text):
 
 BOTH = """
 import sys, time, models, runs_helpers as made
-from flowlab import live
 from flowlab.jobs import Local
 from flowlab.server.limits import limits
 from flowlab.live import Request, watch

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import runs_helpers as made
 
-from flowlab import __version__, live, runs
+from flowlab import __version__, runs
 from flowlab.commands import train as cli
 from flowlab.jobs import Local
 from flowlab.live import Held, Request, watch
@@ -539,7 +539,7 @@ def test_a_training_goes_on_from_a_moment_with_its_count_and_its_curve(model, ch
 
 
 def test_a_watched_training_goes_on_from_a_frame_after_its_worker_died(monkeypatch):
-    monkeypatch.setattr(live, "WEIGHTS_EVERY", 0.0)
+    monkeypatch.setattr(sys.modules[watch.__module__], "WEIGHTS_EVERY", 0.0)
     request = Request(RECIPES["nice"].train, made.settings(), pictures="end")
     watching = watch(request)
     frames = [next(watching)]

@@ -149,7 +149,7 @@ def start(kind: str, folder: Path, *options: str) -> int:
 @pytest.mark.parametrize(("kind", "option"), [(k, o) for k, os in COMMANDS.items() for o in os])
 def test_an_output_that_cannot_be_written_is_found_before_any_training(
         kind, option, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("flowlab.training._Trainer.__init__", None)
+    monkeypatch.setattr("flowlab.training.trainer._Trainer.__init__", None)
     monkeypatch.setattr("flowlab.jobs.local.Local.submit", None)
     (tmp_path / "file").touch()
     for bad in (tmp_path, tmp_path / "none" / "a", tmp_path / "file" / "a", Path("/proc/a"),
