@@ -3,4 +3,4 @@
 from flowlab.ui.compare import page
 from models import RECIPES
 
-page.show(RECIPES)
+page.draw(RECIPES)

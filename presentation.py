@@ -11,6 +11,7 @@ from flowlab.ui import landing
 from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab, theme
 from flowlab.ui.app.state import page
+from flowlab.ui.controls.state import model_page
 from flowlab.ui.elements import image
 from flowlab.ui.model import metrics, training
 
@@ -228,7 +229,7 @@ def begin(name: str) -> None:
     state = page(landing.Presentation, "presentation")
     begun = lab().find(state.begun.get(name))
     if begun is None or not lab().status(begun).active:  # a second press finds it under way
-        run_id = training.submit(name, recipe, recipe.Run())
+        run_id = training.submit(model_page(name, recipe.Run), recipe, recipe.Run())
         if run_id is None:
             st.switch_page(f"{name}/page.py")  # which says why
         state.begun[name] = run_id

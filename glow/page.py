@@ -4,7 +4,7 @@ from flowlab.analysis.equations import Step
 from flowlab.ui.model import page
 from glow import train_glow
 
-page.show(
+page.draw(
     train_glow, "Glow",
     "Each step **normalises, mixes and couples**: ActNorm sets the scale, a learned invertible "
     "matrix mixes the coordinates, an affine coupling stretches and moves one of them.",

@@ -4,7 +4,7 @@ from flowlab.analysis.equations import Step
 from flowlab.ui.model import page
 from nice import train_nice
 
-page.show(
+page.draw(
     train_nice, "NICE",
     "Each layer moves one coordinate by an amount computed from the other: easy to undo, and "
     "**volume stays what it was**. One scaling stretches each axis by its own factor, the same "

@@ -4,7 +4,7 @@ from flowlab.analysis.equations import Step
 from flowlab.ui.model import page
 from realnvp import train_realnvp
 
-page.show(
+page.draw(
     train_realnvp, "RealNVP",
     "Each layer **stretches and moves** one coordinate by amounts computed from the other. So it "
     "can press points together here and spread them there, and density follows.",

@@ -7,7 +7,7 @@ from flowlab.analysis.images import TEMPERATURE, recognised, samples
 from flowlab.data import image_set, target
 from flowlab.settings import TrainingSettings
 from flowlab.training import train
-from flowlab.ui.model.images import STARTS
+from flowlab.ui.controls.defaults import STARTS
 from models import RECIPES
 
 DIGITS = image_set("digits")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import runs_helpers as made
-from pages_helpers import TINY
+from pages_helpers import TINY, state
 from streamlit.testing.v1 import AppTest
 
 from flowlab.jobs import Status
@@ -69,7 +69,7 @@ def test_compares_to_the_table_and_a_reload_finds_it():
     app.button(key="compare.start").click()
     run(app)
     until(app, "Finished")
-    name = app.session_state["compare.run"]
+    name = state(app, "compare").run
     assert app.query_params["run"] == name
     shown = board(app)
     assert "Small" in shown and "Eight Gaussians" in shown and "±" in shown
@@ -87,7 +87,7 @@ def test_of_a_comparison_that_is_over_the_server_holds_the_png_alone():
     app.button(key="compare.start").click()
     run(app)
     until(app, "Finished")
-    contest = contests().find(app.session_state["compare.run"], RECIPES)
+    contest = contests().find(state(app, "compare").run, RECIPES)
     deadline = time.monotonic() + 60
     while not drawn(contest, "density", "light")[1]:
         assert time.monotonic() < deadline
@@ -108,7 +108,7 @@ def test_after_a_restart_the_link_opens_it_and_what_is_missing_is_trained():
     app.button(key="compare.start").click()
     run(app)
     until(app, "Finished")
-    name, shown = app.session_state["compare.run"], board(app)
+    name, shown = state(app, "compare").run, board(app)
     (lab().store.folder / FOLDER / name / "1-moons-0.npz").write_bytes(b"damaged")
     contests.clear()  # what a new server knows: nothing but what is on disk
     again = page(run=name)
@@ -139,8 +139,8 @@ def test_a_finished_run_is_added_measured_and_taken_out():
     left = app.selectbox(key="compare.addrun.1").options
     assert left == [name for name in offered if name != offered[1]]
     assert "nice on rings" in board(app) and "Trained on Four rings" in board(app)
-    for rival in app.session_state["compare.rivals"]:
-        app.button(key=f"{rival.key}.remove").click()
+    for rival in state(app, "compare").rivals:
+        app.button(key=f"{rival.controls.prefix}.remove").click()
         run(app)
     assert app.query_params["models"] == "none"
     assert app.button(key=f"compare.{run_id}.remove").disabled  # something must be left
@@ -149,13 +149,13 @@ def test_a_finished_run_is_added_measured_and_taken_out():
     app.button(key="compare.start").click()
     run(app)
     until(app, "Finished")
-    ((key, result),) = contests().find(app.session_state["compare.run"], RECIPES).results().items()
+    ((key, result),) = contests().find(state(app, "compare").run, RECIPES).results().items()
     assert key == (0, "rings", 0) and f"{result.values['nll']:.3f}" in board(app)
     for name in (run_id, other):
         lab().store.delete(name)
     again = page(run=app.query_params["run"])  # the run is gone, what was measured is not
     assert "Finished" in status(again) and board(again) == board(app)
-    assert len(again.session_state["compare.rivals"]) == 1
+    assert len(state(again, "compare").rivals) == 1
 
 
 def test_a_link_to_a_run_that_is_gone_gets_one_sentence():
@@ -181,10 +181,10 @@ def test_models_are_added_changed_and_removed():
     app.button(key="compare.add.glow").click()
     run(app)
     assert app.query_params["models"] == TINY["models"] + ";glow"
-    first, second, third = app.session_state["compare.rivals"]
-    app.slider(key=f"{second.key}.couplings").set_value(5)
-    app.text_input(key=f"{second.key}.label").set_value("Five: *")
-    app.button(key=f"{first.key}.remove").click()
+    first, second, third = state(app, "compare").rivals
+    app.slider(key=f"{second.controls.prefix}.couplings").set_value(5)
+    app.text_input(key=f"{second.controls.prefix}.label").set_value("Five: *")
+    app.button(key=f"{first.controls.prefix}.remove").click()
     run(app)
     texts = dict(app.query_params)
     (realnvp, glow), complaints = controls.read(texts, RECIPES)[0].models, controls.read(

@@ -6,11 +6,12 @@ import re
 import numpy as np
 import pytest
 from limited import limited
-from pages_helpers import page, run, status, until
+from pages_helpers import page, run, state, status, until
 
 from flowlab.analysis.equations import LOG_DET
 from flowlab.ui.app.lab import lab
-from flowlab.ui.model import inside, picture
+from flowlab.ui.controls.state import NEWEST
+from flowlab.ui.model import inside
 from models import RECIPES
 
 SMALL = {"epochs": "12", "points": "400", "hidden": "8,8", "batch_size": "32"}
@@ -44,16 +45,16 @@ def test_scrubbing_shows_an_earlier_moment_and_its_numbers():
     app = trained()
     assert epoch(app) == "epoch **12** of 12"
     newest = values(app)
-    frames = lab().frames(lab().find(app.session_state["realnvp.run"]))
+    frames = lab().frames(lab().find(state(app, "realnvp").run))
     assert len(moment(app).options) == len(frames) and moment(app).options[-1] == "newest"
     assert all(re.fullmatch(r"epoch \d+(, batch \d+)?", name) for name in moment(app).options[:-1])
     moment(app).set_value(frames[0].numbers["step"])
     run(app)
-    first = lab().frames(lab().find(app.session_state["realnvp.run"]))[0]
+    first = lab().frames(lab().find(state(app, "realnvp").run))[0]
     assert epoch(app) == f"epoch **{first.numbers['epoch']}** of 12"
     assert values(app)["Test NLL"] == f"{first.numbers['test_nll']:.3f} nats"
     assert values(app)["Test NLL"] != newest["Test NLL"] and "Finished" in status(app)
-    moment(app).set_value(picture.NEWEST)
+    moment(app).set_value(NEWEST)
     run(app)
     assert values(app) == newest
 
@@ -62,11 +63,11 @@ def test_replay_starts_again_and_holds():
     app = trained()
     app.button(key="realnvp.replay").click()
     run(app)
-    assert app.session_state["realnvp.playing"] == "training"
-    assert app.session_state["realnvp.played"] < 50
+    assert state(app, "realnvp").playback.what == "training"
+    assert state(app, "realnvp").playback.share < 50
     app.button(key="realnvp.replay").click()
     run(app)
-    assert "realnvp.playing" not in app.session_state
+    assert not state(app, "realnvp").playback.what
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -122,14 +123,14 @@ def test_a_fresh_flow_that_is_larger_than_allowed_is_not_built(monkeypatch):
     run(app)
     app.button(key="realnvp.layerplay").click()
     run(app)
-    assert app.session_state["realnvp.playing"] == "flow" and not app.error
+    assert state(app, "realnvp").playback.what == "flow" and not app.error
     app.slider(key="realnvp.couplings").set_value(3)
     monkeypatch.setattr(inside, "flow_of", None)
     with limited(max_parameters=100):
         run(app)
         assert "parameters, and the limit of this server is 100" in app.error[0].value
         assert app.segmented_control(key="realnvp.view").options == ["Training"]
-        assert "realnvp.playing" not in app.session_state
+        assert not state(app, "realnvp").playback.what
     app.slider(key="realnvp.couplings").set_value(2)
     run(app)
     assert not app.error
@@ -142,19 +143,19 @@ def test_layers_and_an_early_moment_of_a_training_under_way():
     until(app, "Epoch")
     app.pills(key="nice.layers").set_value(["samples", "error", "grid"])
     run(app)
-    followed = lab().find(app.session_state["nice.run"])
+    followed = lab().find(state(app, "nice").run)
     until(app, "Training")
     for _ in range(200):
         run(app)
         if lab().last(followed).layers == ("error", "grid", "samples"):
             break
     assert lab().last(followed).layers == ("error", "grid", "samples")
-    assert moment(app).value == picture.NEWEST  # though there are more moments by now
+    assert moment(app).value == NEWEST  # though there are more moments by now
     first = lab().frames(followed)[0].numbers["step"]
     moment(app).set_value(first)
     for _ in range(3):
         run(app)
-        assert moment(app).value == app.session_state["nice.shown"]["step"] == first
+        assert moment(app).value == state(app, "nice").shown.step == first
     app.button(key="nice.stop").click()
     run(app)
     until(app, "Stopped")

@@ -6,7 +6,7 @@ import pytest
 import runs_helpers as made
 import streamlit as st
 from helpers import copyable
-from pages_helpers import APP, SMALL, page, run, status, until
+from pages_helpers import APP, SMALL, page, run, state, status, until
 from streamlit.testing.v1 import AppTest
 
 from flowlab.runs import pack, unpack
@@ -46,7 +46,7 @@ def test_a_run_is_opened_after_a_restart_and_trained_on():
     app.button(key="nice.train").click()
     run(app)
     until(app, "Finished")
-    run_id = app.session_state["nice.run"]
+    run_id = state(app, "nice").run
     before = {m.label: m.value for m in app.metric}
     restart()
     again = run(page("nice", run=run_id))
@@ -59,7 +59,7 @@ def test_a_run_is_opened_after_a_restart_and_trained_on():
     again.button(key="nice.pause").click()  # Continue
     run(again)
     until(again, "Finished")
-    after = lab().find(again.session_state["nice.run"])
+    after = lab().find(state(again, "nice").run)
     assert after.id != run_id and after.continued
     assert lab().recorder.done(after.id, 60) and lab().store.get(after.id).continued
 

@@ -5,14 +5,14 @@ import zipfile
 
 import numpy as np
 import pytest
-from pages_helpers import page, run, status, until
+from pages_helpers import page, run, state, status, until
 from PIL import Image
 
 from flowlab.data import openml, store
 from flowlab.live import export
 from flowlab.ui import runs
 from flowlab.ui.app.lab import lab
-from flowlab.ui.controls import validation
+from flowlab.ui.controls import defaults, validation
 from flowlab.ui.model import images
 from models import RECIPES
 
@@ -48,7 +48,7 @@ def test_trains_on_digits_and_explores_them(name):
     values = {m.label: m.value for m in app.metric}
     assert values["Test bits/dim"].endswith("bits") and "KL to the truth" not in values
     assert 1 < float(values["Test bits/dim"].split()[0]) < 10 and not app.error
-    followed = lab().find(app.session_state[f"{name}.run"])
+    followed = lab().find(state(app, name).run)
     newest = lab().last(followed)
     assert newest.png[:4] == b"\x89PNG" and newest.weights is not None
     assert "Layers of the picture" not in {p.label for p in app.pills}
@@ -66,7 +66,7 @@ def test_trains_on_digits_and_explores_them(name):
     app.button(key=f"{name}.pause").click()  # Continue
     run(app)
     until(app, "Finished")
-    again = lab().find(app.session_state[f"{name}.run"])
+    again = lab().find(state(app, name).run)
     assert again.id != followed.id and again.continued
 
 
@@ -115,7 +115,7 @@ def test_choosing_images_brings_their_settings_and_points_bring_theirs_back(name
     plain, epochs = labels(app), app.number_input(key=f"{name}.epochs").value
     app.button(key=f"{name}.choose.digits").click()
     run(app)
-    own = images.STARTS[name]
+    own = defaults.STARTS[name]
     assert app.number_input(key=f"{name}.epochs").value == own["epochs"]
     assert {"Learn each class"} <= labels(app) and app.query_params["classes"] == "10"
     gone = {"Noise", "Points", "Objective", "Test share", "Experiments"}

@@ -37,7 +37,7 @@ def test_any_text_becomes_plain_text_of_limited_length(title, task):
 
 
 def test_what_turns_text_around_is_removed():
-    assert links.plain("a\u202eb\u200fc\x00d\x1b[31m\r\ne\u2066") == "abcd[31m\ne"
+    assert links.printable("a\u202eb\u200fc\x00d\x1b[31m\r\ne\u2066") == "abcd[31m\ne"
 
 
 @pytest.mark.parametrize(("texts", "word"), [

@@ -5,14 +5,15 @@ import time
 import weakref
 
 import pytest
-from pages_helpers import PAGES, SMALL, page, run, status, until
+from pages_helpers import PAGES, SMALL, page, run, state, status, until
 
 from flowlab.settings import RunSettings
 from flowlab.ui.app import lab as lab_module
 from flowlab.ui.app.lab import lab
+from flowlab.ui.app.state import KEY
 from flowlab.ui.controls import settings as controls
 from flowlab.ui.controls import validation
-from flowlab.ui.model.training import View
+from flowlab.ui.model.view import View
 from models import RECIPES
 
 pytestmark = pytest.mark.usefixtures("workers_end")
@@ -42,7 +43,7 @@ def test_trains_to_the_end(name):
     assert "Epoch **2** of 2" in line
     values = {m.label: m.value for m in app.metric}
     assert values["KL to the truth"].endswith("nats") and values["Time left"] == "0 s"
-    assert app.query_params["run"] == app.session_state[f"{name}.run"]
+    assert app.query_params["run"] == state(app, name).run
     assert not app.button(key=f"{name}.train").disabled
 
 
@@ -55,7 +56,7 @@ def test_pause_step_resume_rate_and_stop():
     run(app)
     until(app, "Paused")
     assert app.button(key="realnvp.pause").label == "Resume"
-    followed = lab().find(app.session_state["realnvp.run"])
+    followed = lab().find(state(app, "realnvp").run)
     before = len(lab().frames(followed))
     app.button(key="realnvp.step").click()
     run(app)
@@ -83,8 +84,8 @@ def trained(monkeypatch):
     app.button(key="nice.train").click()
     run(app)
     until(app, "Finished")
-    followed = lab().find(app.session_state["nice.run"])
-    view = View("nice", RECIPES["nice"], followed.settings, followed)
+    followed = lab().find(state(app, "nice").run)
+    view = View(state(app, "nice"), RECIPES["nice"], followed.settings, followed)
     frame = weakref.ref(view.frames()[0])
     assert lab().recorder.done(followed.id, 60)
     monkeypatch.setattr(lab_module, "KEPT", 1)
@@ -113,8 +114,8 @@ def test_a_flow_trained_before_is_shown_and_trained_on(name):
     app = run(page(name))
     shown = {m.label: m.value for m in app.metric}
     assert "trained before" in status(app) and shown["KL to the truth"].endswith("nats")
-    assert app.session_state["picture"][0] == name
-    assert "studio" not in app.session_state  # the picture is there: nothing has to be drawn
+    assert app.session_state[KEY].picture[0] == name
+    assert not app.session_state[KEY].drawing  # the picture is there: nothing has to be drawn
     for query in ({"data": "circles"}, {"hidden": "8"}, {"activation": "elu"}):
         other = run(page(name, **query))
         assert "before its first step" in status(other)
@@ -125,13 +126,13 @@ def test_a_flow_trained_before_is_shown_and_trained_on(name):
     app.button(key=f"{name}.pause").click()
     run(app)
     until(app, "Finished")
-    first = lab().find(app.session_state[f"{name}.run"])
+    first = lab().find(state(app, name).run)
     assert first.continued
     assert lab().frames(first)[0].numbers["kl"] < 0.5  # a fresh flow's is above 0.8
     app.button(key=f"{name}.pause").click()
     run(app)
     until(app, "Finished")
-    second = lab().find(app.session_state[f"{name}.run"])
+    second = lab().find(state(app, name).run)
     assert second.id != first.id and second.continued
 
 
@@ -147,7 +148,7 @@ def test_an_untrained_flow_has_the_numbers_that_its_training_begins_with():
     app.button(key="nice.train").click()
     run(app)
     until(app, "Finished")
-    begun = lab().frames(lab().find(app.session_state["nice.run"]))[0].numbers
+    begun = lab().frames(lab().find(state(app, "nice").run))[0].numbers
     assert shown["Test NLL"] == f"{begun['start_test_nll']:.3f} nats"
     assert shown["Train NLL"] == f"{begun['start_train_nll']:.3f} nats"
 
@@ -168,11 +169,11 @@ def test_another_page_and_back_and_a_reload_find_the_run():
     app.button(key="glow.train").click()
     run(app)
     until(app, "Epoch")
-    run_id = app.session_state["glow.run"]
+    run_id = state(app, "glow").run
     run(app.switch_page(PAGES["nice"]))
     assert "Ready" in status(app)
     run(app.switch_page(PAGES["glow"]))
-    assert "Ready" not in status(app) and app.session_state["glow.run"] == run_id
+    assert "Ready" not in status(app) and state(app, "glow").run == run_id
     assert app.number_input(key="glow.epochs").value == 9000
     reloaded = run(page("glow", run=run_id))
     assert "Ready" not in status(reloaded)

@@ -188,7 +188,7 @@ def test_two_visitors_in_the_app(shared):
     app.button(key="nice.train").click()
     run(app)
     until(app, "Finished")
-    run_id = app.session_state["nice.run"]
+    run_id = state(app, "nice").run
     assert lab().recorder.done(run_id, 60)
     owner = lab().store.get(run_id).visitor
     assert len(owner) == 32 and app.session_state[KEY].token not in owner
@@ -203,7 +203,7 @@ def test_two_visitors_in_the_app(shared):
     seen.button(key="nice.pause").click()  # Continue
     run(seen)
     until(seen, "Finished")
-    new = seen.session_state["nice.run"]
+    new = state(seen, "nice").run
     assert new != run_id and "Another" not in status(seen)
     assert lab().recorder.done(new, 60) and lab().store.get(new).visitor not in ("", owner)
 
@@ -229,7 +229,7 @@ def test_two_sessions_are_two_owners_also_where_nothing_is_shared():
         app = run(page(name, epochs="9000"))
         app.button(key=f"{name}.train").click()
         run(app)
-        ids.append(app.session_state[f"{name}.run"])
+        ids.append(state(app, name).run)
     mine, other = (next(owner for owner in owners() if run_id in lab().engine.runs(owner))
                    for run_id in ids)
     assert mine != other

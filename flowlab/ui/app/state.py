@@ -7,6 +7,7 @@ it.
 """
 
 import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Self, TypeVar, overload
 
@@ -54,6 +55,17 @@ class Page:
         sentence, self.refused = self.refused, ""
         return [sentence] if sentence else []
 
+    def keep(self, *names: str) -> None:
+        """Tell the browser the values of the controls whose names begin so again.
+
+        It forgets values that the page has set where a fragment asks for the page to be drawn
+        anew; a slider would fall to its least value.
+        """
+        starts = tuple(f"{self.name}.{name}" for name in names)
+        for key in list(st.session_state):
+            if str(key).startswith(starts):
+                st.session_state[key] = st.session_state[key]
+
 
 @dataclass
 class Session:
@@ -65,6 +77,10 @@ class Session:
         Names the session in the queue, where visitors have no names.
     token : str
         The browser's token on a shared server; empty until one is needed.
+    drawing : str
+        Names the session where pictures are drawn; empty until one is asked for.
+    picture : (str, bytes)
+        The training picture shown last, and its model's name: a visitor holds no more than one.
     refused : set of (str, str)
         Refused inputs that are logged already: their kinds and sentences.
     pages : dict of str to Page
@@ -72,6 +88,8 @@ class Session:
 
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
     token: str = ""
+    drawing: str = ""
+    picture: tuple[str, bytes] = ("", b"")
     refused: set[tuple[str, str]] = field(default_factory=set)
     pages: dict[str, Page] = field(default_factory=dict)
 
@@ -86,8 +104,8 @@ def session() -> Session:
 P = TypeVar("P", bound=Page)
 
 
-def page(kind: type[P], name: str) -> P:
-    """The state of a page in this session."""
+def page(kind: Callable[[str], P], name: str) -> P:
+    """The state of a page in this session; made by its kind where there is none."""
     pages = session().pages
     if name not in pages:
         pages[name] = kind(name)
@@ -105,14 +123,14 @@ class Control(Generic[T]):
     default
         The value before there is a control.
     key : str, optional
-        The control's key, where it is not made from the names of page and attribute.
+        The control's key, where it is not made of the names of page and attribute.
     """
 
     def __init__(self, default: T, key: str = "") -> None:
-        self.default, self._key = default, key
+        self._default, self._key = default, key
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+        self._key = self._key or "{page}." + name
 
     @overload
     def __get__(self, page: None, owner: type) -> Self: ...
@@ -121,13 +139,35 @@ class Control(Generic[T]):
     def __get__(self, page: Page, owner: type) -> T: ...
 
     def __get__(self, page: Page | None, owner: type) -> Self | T:
-        return self if page is None else st.session_state.get(self._of(page), self.default)
+        return self if page is None else st.session_state.get(self.key(page), self._default)
 
     def __set__(self, page: Page, value: T) -> None:
-        st.session_state[self._of(page)] = value
+        st.session_state[self.key(page)] = value
 
-    def _of(self, page: Page) -> str:
-        return self._key or f"{page.name}.{self._name}"
+    def key(self, page: Page) -> str:
+        """The control's key."""
+        return self._key.format(page=page.name)
+
+    def tie(self, page: Page) -> dict[str, Any]:
+        """Arguments of the control that make it show the attribute, and keep what is chosen."""
+        st.session_state.setdefault(self.key(page), self._default)
+        return {"key": self.key(page), "persist_state": "session"}
+
+
+class Group:
+    """An attribute of a page: the values of a group of controls, `Values`."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, page: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, page: Page, owner: type) -> "Values": ...
+
+    def __get__(self, page: Page | None, owner: type) -> "Self | Values":
+        return self if page is None else Values(f"{page.name}.{self._name}")
 
 
 class Values:
@@ -152,6 +192,20 @@ class Values:
     def __setitem__(self, name: Any, value: Any) -> None:
         st.session_state[self.key(name)] = value
 
+    def get(self, name: Any, default: Any = None) -> Any:
+        """The value of a control; the default where it has none."""
+        return st.session_state.get(self.key(name), default)
+
     def setdefault(self, name: Any, value: Any) -> Any:
         """The value of a control; the given one, from now on, where it has none."""
         return st.session_state.setdefault(self.key(name), value)
+
+    def update(self, values: Mapping[Any, Any]) -> None:
+        """Set the values of several controls."""
+        for name, value in values.items():
+            self[name] = value
+
+    def forget(self, *names: Any) -> None:
+        """Have these controls begin anew."""
+        for name in names:
+            st.session_state.pop(self.key(name), None)

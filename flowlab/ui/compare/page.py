@@ -14,12 +14,12 @@ from flowlab.studies.comparison.contest import MISSING
 from flowlab.studies.comparison.finished import Entrant, entrants, reviews
 from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab, owner, theme
-from flowlab.ui.app.state import Page, page
+from flowlab.ui.app.state import page
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.compare import controls, pictures
 from flowlab.ui.compare import table as scoreboard
-from flowlab.ui.compare.controls import NAME
 from flowlab.ui.compare.pictures import contests as registry
+from flowlab.ui.compare.state import ComparePage
 from flowlab.ui.elements import image
 from flowlab.ui.elements.copy import copyable
 from flowlab.ui.elements.escape import plain
@@ -29,7 +29,7 @@ POLL = 1.0  # seconds between two looks at a comparison under way
 Recipes = Mapping[str, ModuleType]
 
 
-def show(recipes: Recipes) -> None:
+def draw(recipes: Recipes) -> None:
     """Draw the page.
 
     Parameters
@@ -37,19 +37,18 @@ def show(recipes: Recipes) -> None:
     recipes : mapping of str to module
         The recipes by the models' names, as ``models.RECIPES``.
     """
-    state = page(Page, NAME)
+    state = _page()
     texts = addresses.news(state)
-    complaints = [] if texts is None else _open(recipes, texts)
-    complaints += filter(None, [st.session_state.pop(f"{NAME}.refused", None)])
+    complaints = [] if texts is None else _open(state, recipes, texts)
+    complaints += state.refusal()
     with st.sidebar:
-        comparison = controls.show(recipes)
+        comparison = controls.draw(state, recipes)
     runs = entrants(comparison.runs, lab().store)
-    contest = registry().find(st.session_state.get(f"{NAME}.run"), recipes)
-    st.session_state.setdefault(f"{NAME}.moves", False)
+    contest = registry().find(state.run, recipes)
     addresses.write(state, controls.texts(comparison, recipes)
                     | ({"run": contest.id} if contest else {}),
                     followed=None if complaints else texts)
-    with st.container(key=f"page-{NAME}"):
+    with st.container(key="page-compare"):
         st.header("Compare", anchor=False)
         st.markdown("The same points, the same budget, the same test for every model: what remains "
                     "is the difference between the models, and chance. **Several seeds** tell the "
@@ -61,8 +60,12 @@ def show(recipes: Recipes) -> None:
         _take(comparison if contest is None else contest.comparison, contest)
 
 
-def _open(recipes: Recipes, texts: dict[str, str]) -> list[str]:
-    """Become what an address says: a comparison with its settings; what could not be used."""
+def _page() -> ComparePage:
+    return page(ComparePage, "compare")
+
+
+def _open(state: ComparePage, recipes: Recipes, texts: dict[str, str]) -> list[str]:
+    """Follow an address: a comparison with its settings; what of it could not be used."""
     complaints = []
     contest, run = None, texts.get("run")
     try:
@@ -72,11 +75,12 @@ def _open(recipes: Recipes, texts: dict[str, str]) -> list[str]:
                               "Compare to repeat it with the same settings.")
     except ValueError as error:
         complaints.append(str(error))
-    st.session_state[f"{NAME}.run"] = contest.id if contest else None
+    state.run = contest.id if contest else None
     if contest is not None:
-        controls.put(contest.comparison, recipes)
+        controls.put(state, contest.comparison, recipes)
         return complaints
-    return complaints + controls.load(recipes, {n: t for n, t in texts.items() if n != "run"})
+    return complaints + controls.load(state, recipes,
+                                      {n: t for n, t in texts.items() if n != "run"})
 
 
 def _buttons(comparison: Comparison, runs: Sequence[Entrant], contest: Contest | None,
@@ -92,19 +96,19 @@ def _buttons(comparison: Comparison, runs: Sequence[Entrant], contest: Contest |
     except ValueError as error:
         about = unfit = str(error)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.button("Compare", type="primary", icon=":material/play_arrow:", key=f"{NAME}.start",
+        st.button("Compare", type="primary", icon=":material/play_arrow:", key="compare.start",
                   disabled=active or bool(unfit), on_click=_start, args=(comparison, recipes),
                   help="Train all models with the settings at the left, on every distribution and "
                   "with every seed.")
-        st.button("Stop", icon=":material/stop:", key=f"{NAME}.stop", disabled=not active,
+        st.button("Stop", icon=":material/stop:", key="compare.stop", disabled=not active,
                   on_click=_stop, args=(contest,),
                   help=FOREIGN if foreign else "End all trainings; what was measured stays.")
         st.segmented_control("Pictures", list(VIEWS), format_func=str.capitalize,
-                             default=VIEWS[0], required=True, key=f"{NAME}.view",
+                             default=VIEWS[0], required=True, key="compare.view",
                              label_visibility="collapsed", persist_state="session",
                              help="What the squares show: the learned density, or samples.")
         if contest is not None and contest.missing and not foreign:
-            st.button("Train what is missing", icon=":material/resume:", key=f"{NAME}.missing",
+            st.button("Train what is missing", icon=":material/resume:", key="compare.missing",
                       on_click=_train, args=(contest,), help="Train what has no result yet in the "
                       "comparison that is shown; what is measured stays.")
         if unfit:
@@ -117,36 +121,35 @@ def _start(comparison: Comparison, recipes: Recipes) -> None:
     try:
         contest = registry().start(comparison, recipes, owner(), visitor())
     except ValueError as error:
-        st.session_state[f"{NAME}.refused"] = str(error)
+        _page().refused = str(error)
         return
-    st.session_state[f"{NAME}.run"] = contest.id
+    _page().run = contest.id
 
 
 def _train(contest: Contest) -> None:
     try:
         registry().train(contest, owner(), visitor())
     except (ValueError, NotYours) as error:
-        st.session_state[f"{NAME}.refused"] = str(error)
+        _page().refused = str(error)
 
 
 def _stop(contest: Contest) -> None:
     try:
         registry().stop(contest, visitor())
     except NotYours as error:
-        st.session_state[f"{NAME}.refused"] = str(error)
+        _page().refused = str(error)
 
 
 def _live(contest: Contest | None, comparison: Comparison, runs: Sequence[Entrant],
           recipes: Recipes) -> None:
     """Status, pictures and table, redrawn by themselves while a training may change."""
-    every = POLL if st.session_state[f"{NAME}.moves"] else None
+    every = POLL if _page().moves else None
     st.fragment(_look, run_every=every)(contest, comparison, runs, recipes)
 
 
 def _look(contest: Contest | None, comparison: Comparison, runs: Sequence[Entrant],
           recipes: Recipes) -> None:
-    view = st.session_state[f"{NAME}.view"]
-    fresh = True
+    state, fresh = _page(), True
     if contest is None:
         labels = comparison.labels({n: r.MODEL.__name__ for n, r in recipes.items()},
                                    [run.name for run in runs])
@@ -157,22 +160,22 @@ def _look(contest: Contest | None, comparison: Comparison, runs: Sequence[Entran
     else:
         contest.seen = time.monotonic()
         contest.poll()
-        _state(contest)
-        (png, fresh), numbers = pictures.drawn(contest, view, theme()), contest.table()
+        _progress(contest)
+        (png, fresh), numbers = pictures.drawn(contest, state.view, theme()), contest.table()
         comparison, labels = contest.comparison, contest.labels
-    with st.container(key=f"{NAME}-panels"):
+    with st.container(key="compare-panels"):
         image.show(png, _alt(contest, labels))
-    scoreboard.show(numbers, comparison)
+    scoreboard.draw(numbers, comparison)
     if contest is not None:
         for sentence in contest.problems():
             st.warning(plain(sentence), icon=":material/warning:")
     moves = not fresh or contest is not None and contest.active
-    if moves != st.session_state[f"{NAME}.moves"]:
-        st.session_state[f"{NAME}.moves"] = moves
+    if moves != state.moves:
+        state.moves = moves
         st.rerun()  # buttons, and how often to look, depend on it
 
 
-def _state(contest: Contest) -> None:
+def _progress(contest: Contest) -> None:
     """One line and a bar: how far all trainings are."""
     what = "trainings and finished runs" if contest.runs else "trainings"
     total, running = len(contest.heats), sum(h.status.state == "running" for h in contest.heats)
@@ -201,8 +204,7 @@ def _alt(contest: Contest | None, labels: Sequence[str]) -> str:
 
 def _take(comparison: Comparison, contest: Contest | None) -> None:
     """The files of the comparison, and the command that repeats it."""
-    view = st.session_state[f"{NAME}.view"]
-    appearance = theme()
+    view, appearance = _page().view, theme()
     ready = contest is not None
     which = contest.id[:6] if ready else "none"
     files = [
@@ -219,11 +221,11 @@ def _take(comparison: Comparison, contest: Contest | None) -> None:
     with st.container(horizontal=True, gap="small"):
         for label, ending, mime, make, text in files:
             st.download_button(label, make, f"comparison-{which}.{ending}", mime,
-                               key=f"{NAME}.take.{label}", on_click="ignore", disabled=not ready,
+                               key=f"compare.take.{label}", on_click="ignore", disabled=not ready,
                                help=text if ready else "There is something to take once a "
                                "comparison has begun.")
     with st.expander("What the columns mean, and the same without a browser",
-                     key=f"{NAME}.more"):
+                     key="compare.more"):
         numbers = table(comparison, {}, comparison.labels())
         st.markdown("\n".join(f"- **{m.title}.** {m.help}" for m in numbers.columns))
         st.markdown("In the project's folder, with the same numbers, timings excepted:")

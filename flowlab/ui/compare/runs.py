@@ -10,6 +10,7 @@ from flowlab.runs import Kept
 from flowlab.studies.comparison.finished import Entrant, entrants, unfit
 from flowlab.ui.app.lab import lab
 from flowlab.ui.app.visitor import visitor
+from flowlab.ui.compare.state import ComparePage
 from flowlab.ui.controls.experiments import TITLES
 
 SHOWN = 300  # runs in the chooser, the newest
@@ -26,35 +27,34 @@ def fitting(ids: Sequence[str]) -> tuple[tuple[Entrant, ...], list[str]]:
     return tuple(found), complaints
 
 
-def rows(prefix: str, labels: Sequence[str], colours: Sequence[str], runs: Sequence[Entrant],
+def rows(state: ComparePage, labels: Sequence[str], colours: Sequence[str], runs: Sequence[Entrant],
          alone: bool) -> None:
-    """One line for each run, with a button that takes it out unless it is `alone`."""
+    """Draw one line for each run, with a button that takes it out unless it is `alone`."""
     for run, label, colour in zip(runs, labels, colours, strict=False):
         dot, name, gone = st.columns([1, 8, 2], gap="xxsmall", vertical_alignment="center")
         dot.html(f'<span style="color: {colour}">●</span>')
         name.button(label, icon=":material/history:", width="stretch", disabled=True,
-                    key=f"{prefix}.run.{run.id}", help="A finished run, measured as it is; it was "
+                    key=f"compare.run.{run.id}", help="A finished run, measured as it is; it was "
                     f"trained on {target(run.data).title}.")
-        gone.button("Remove", icon=":material/close:", key=f"{prefix}.{run.id}.remove",
-                    type="tertiary", disabled=alone, on_click=_remove, args=(prefix, run.id),
+        gone.button("Remove", icon=":material/close:", key=f"compare.{run.id}.remove",
+                    type="tertiary", disabled=alone, on_click=_remove, args=(state, run.id),
                     help=f"Take {label} out of the comparison.")
 
 
-def choose(prefix: str, full: bool) -> None:
-    """The chooser of finished runs; what is chosen takes part from then on."""
-    turn = st.session_state.setdefault(f"{prefix}.turn", 0)
-    with st.popover("Finished run", icon=":material/add:", key=f"{prefix}.finished",
+def choose(state: ComparePage, full: bool) -> None:
+    """Draw the chooser of finished runs; what is chosen takes part from then on."""
+    with st.popover("Finished run", icon=":material/add:", key="compare.finished",
                     disabled=full, help="Add a run that is kept: it is measured and drawn beside "
                     "the models, on the distribution it was trained on, and not trained again."):
         runs = {run.id: run for run in lab().runs(visitor())[:SHOWN]
-                if run.id not in st.session_state[f"{prefix}.runs"] and not unfit(run)}
+                if run.id not in state.runs and not unfit(run)}
         if not runs:
             st.caption("No other finished run on points of the plane is kept: train one on a "
                        "model's page.")
             return
         st.selectbox("Finished runs, the newest first", list(runs), index=None,
                      format_func=lambda name: _line(runs[name]), placeholder="Choose one",
-                     key=f"{prefix}.addrun.{turn}", on_change=_add, args=(prefix, turn))
+                     key=state.addrun.key(state.turn), on_change=_add, args=(state,))
 
 
 def _line(run: Kept) -> str:
@@ -65,19 +65,17 @@ def _line(run: Kept) -> str:
     return f"{run.name} ({TITLES.get(run.model, run.model)} on {target(run.data).title}), {date}"
 
 
-def _add(prefix: str, turn: int) -> None:
-    state = st.session_state
-    name = state[f"{prefix}.addrun.{turn}"]
-    state[f"{prefix}.turn"] = turn + 1  # an empty chooser next time
-    if name is None or name in state[f"{prefix}.runs"]:
+def _add(state: ComparePage) -> None:
+    name = state.addrun[state.turn]
+    state.turn += 1  # an empty chooser next time
+    if name is None or name in state.runs:
         return
     found, _ = fitting([name])
     for run in found:
-        state[f"{prefix}.runs"] = (*state[f"{prefix}.runs"], run.id)
-        if run.data not in state[f"{prefix}.data"]:
-            state[f"{prefix}.data"] = (*state[f"{prefix}.data"], run.data)
+        state.runs = (*state.runs, run.id)
+        if run.data not in state.data:
+            state.data = (*state.data, run.data)
 
 
-def _remove(prefix: str, name: str) -> None:
-    key = f"{prefix}.runs"
-    st.session_state[key] = tuple(other for other in st.session_state[key] if other != name)
+def _remove(state: ComparePage, name: str) -> None:
+    state.runs = tuple(other for other in state.runs if other != name)

@@ -4,7 +4,8 @@ A thumbnail is a button with a picture behind its words, which are not seen: mou
 screen reader reach it, and the browser draws it faster than a picture with a button over it.
 """
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 
 import streamlit as st
 
@@ -13,10 +14,10 @@ from flowlab.data.images import TITLES, at_hand, is_image_set
 from flowlab.figures import name_tile, png
 from flowlab.live import thumbnails
 from flowlab.ui.app.lab import theme
-from flowlab.ui.controls import epochs, upload
+from flowlab.ui.controls import defaults, upload
+from flowlab.ui.controls.state import ModelPage
 from flowlab.ui.controls.validation import source
 from flowlab.ui.elements import image
-from flowlab.ui.model.images import leave, start
 
 COLUMNS = 4
 
@@ -31,10 +32,10 @@ def _name(title: str, appearance: str) -> bytes:
     return png(name_tile(title.replace("-", "-\n"), theme=appearance))
 
 
-def choose(prefix: str) -> None:
-    """Thumbnails of all distributions; a press chooses one."""
-    _fetch(prefix)
-    chosen = source(st.session_state[f"{prefix}.data"])
+def choose(page: ModelPage) -> None:
+    """Draw thumbnails of all distributions; a press chooses one."""
+    _fetch(page)
+    prefix, take, chosen = page.name, partial(_take, page), source(page.controls["data"])
     own = upload.newest()
     if store.is_own(chosen.name) and not isinstance(chosen, Images):
         own = chosen.name
@@ -46,27 +47,27 @@ def choose(prefix: str) -> None:
     _pictures(prefix, [*points, *images(), *mine], {chosen.name})
     with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
         for name in points:
-            _tile(prefix, name)
+            _tile(prefix, name, take)
     left, right = st.columns([1, 3], gap="xxsmall", vertical_alignment="center")
     with left:
         if own:
-            _tile(prefix, own)
+            _tile(prefix, own, take)
         else:
             _empty_tile(prefix)
     st.caption("Images", help="Pictures of grey pixels instead of points: the flow learns to make "
                "such images. Samples are then images, and the loss is told in bits for a pixel.")
     with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
         for name in (*images(), *([album] if album else [])):
-            _tile(prefix, name)
-    if sentence := st.session_state.get(f"{prefix}.unfetched"):
-        st.warning(sentence, icon=":material/cloud_off:")
+            _tile(prefix, name, take)
+    if page.unfetched:
+        st.warning(page.unfetched, icon=":material/cloud_off:")
     right.button("Own data: draw, upload", icon=":material/draw:", width="stretch",
                  key=f"{prefix}.own", on_click=upload.open_dialog, args=(prefix,),
                  help="Draw points, upload a CSV, NPY or picture file, paste coordinates, or give "
                  "images: a zip of pictures, or an NPY of many.")
-    upload.dialog(prefix)
+    upload.dialog(page)
     st.caption(f"**{chosen.title}.** {chosen.description}")
-    epochs.say(prefix, chosen)
+    defaults.on_epochs(page, chosen)
 
 
 def _is_album(chosen: object) -> bool:
@@ -74,65 +75,57 @@ def _is_album(chosen: object) -> bool:
     return isinstance(chosen, Images) and store.is_own(chosen.name)
 
 
-def _take(prefix: str, name: str) -> None:
+def _take(page: ModelPage, name: str) -> None:
     """Make this the page's data; images that are not at hand are fetched when the page is drawn."""
-    st.session_state.pop(f"{prefix}.unfetched", None)
+    page.unfetched = ""
     if not is_image_set(name):
-        leave(prefix, name)
+        defaults.to_points(page, name)
     elif at_hand(name):
-        start(prefix, name)
+        defaults.to_images(page, name)
     else:
-        st.session_state[f"{prefix}.wanted"] = name
+        page.fetching = name
 
 
-def _fetch(prefix: str) -> None:
-    """Fetch images that a press asked for; a sentence where they cannot be had."""
-    name = st.session_state.pop(f"{prefix}.wanted", None)
-    if name is None:
+def _fetch(page: ModelPage) -> None:
+    """Fetch images that a press asked for, or note why they cannot be had."""
+    name, page.fetching = page.fetching, ""
+    if not name:
         return
     try:
         with st.spinner(f"Fetching {TITLES[name]} from OpenML"):
             image_set(name)
     except ValueError as error:
-        st.session_state[f"{prefix}.unfetched"] = str(error)
+        page.unfetched = str(error)
         return
-    start(prefix, name)
+    defaults.to_images(page, name)
     st.rerun()
 
 
-def choose_some(prefix: str) -> None:
-    """Thumbnails of all distributions; a press takes one in or out, one stays in any case.
+def choose_some(prefix: str, chosen: Collection[str], on_click: Callable[[str], None]) -> None:
+    """Draw thumbnails of all distributions, several of them chosen; a press calls back.
 
     The newest own data are among them, where they are points of the plane.
     """
-    key = f"{prefix}.data"
-    chosen = st.session_state[key]
     own = [name for name in {*chosen, upload.newest()} if name and store.is_own(name)
            and not is_image_set(name) and target(name).columns == 2]
     names = [*targets(), *sorted(own)]
     _pictures(prefix, names, chosen)
     with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
         for name in names:
-            _tile(prefix, name, _toggle, (key, name))
+            _tile(prefix, name, on_click)
 
 
-def _toggle(key: str, name: str) -> None:
-    chosen = st.session_state[key]
-    rest = tuple(other for other in chosen if other != name)
-    st.session_state[key] = (*chosen, name) if rest == chosen else rest or chosen
-
-
-def _tile(prefix: str, name: str, on_click: Callable | None = None, args: tuple = ()) -> None:
+def _tile(prefix: str, name: str, on_click: Callable[[str], None]) -> None:
     title = _title(name)
     st.button(title, key=f"{prefix}.choose.{name}", help=title, width="stretch",
-              on_click=on_click or _take, args=args or (prefix, name))
+              on_click=on_click, args=(name,))
 
 
 def _title(name: str) -> str:
     return TITLES.get(name) or source(name).title
 
 
-def _pictures(prefix: str, names: Iterable[str], chosen: Container[str]) -> None:
+def _pictures(prefix: str, names: Iterable[str], chosen: Collection[str]) -> None:
     """Put the pictures behind the tiles' words, and a frame around the chosen ones."""
     rules = []
     for name in names:

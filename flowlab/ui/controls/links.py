@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from flowlab.settings import RunSettings
+from flowlab.ui.app.state import Values
 from flowlab.ui.controls.settings import GROUPS
 from flowlab.ui.elements.copy import copyable
 
@@ -54,7 +55,7 @@ def read(texts: dict[str, str], presets: tuple[str, ...] = ()) -> tuple[Lesson, 
     values: dict[str, object] = {}
     complaints = []
     for name, limit in (("title", TITLE), ("task", TASK)):
-        text = plain(texts.get(name, ""))
+        text = printable(texts.get(name, ""))
         if len(text) > limit:
             complaints.append(f"{name}: the text in this link is cut after {limit} characters.")
         values[name] = text[:limit]
@@ -72,54 +73,27 @@ def read(texts: dict[str, str], presets: tuple[str, ...] = ()) -> tuple[Lesson, 
     return Lesson(**values), complaints
 
 
-def plain(text: str) -> str:
-    """The text without control characters and without what turns its direction; lines stay."""
+def printable(text: str) -> str:
+    """The text without control characters or marks of direction; its lines stay."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     kept = ("".join(c for c in line if not unicodedata.category(c).startswith("C"))
             for line in lines)
     return "\n".join(kept).strip()
 
 
-def load(prefix: str, presets: tuple[str, ...], texts: dict[str, str]) -> list[str]:
-    """Follow what an address says besides the settings.
-
-    Returns
-    -------
-    list of str
-        One sentence for each thing that could not be used.
-    """
-    new, complaints = read(texts, presets)
-    if new != lesson(prefix):
-        for field in ("hide", "lock", "title", "task"):  # they show the link's own again
-            st.session_state.pop(f"{prefix}.share.{field}", None)
-    teach(prefix, new)
-    return complaints
-
-
-def lesson(prefix: str) -> Lesson:
-    """What the page's link says besides the settings."""
-    return st.session_state.get(f"{prefix}.lesson", Lesson())
-
-
-def teach(prefix: str, new: Lesson) -> None:
-    """Make this the page's lesson."""
-    st.session_state[f"{prefix}.lesson"] = new
-
-
-def banner(told: Lesson) -> None:
-    """The teacher's title and task, as plain text."""
-    if told.title or told.task:
+def banner(lesson: Lesson) -> None:
+    """Draw the teacher's title and task, as plain text."""
+    if lesson.title or lesson.task:
         with st.container(key="lesson", border=True, gap="xxsmall"):
-            if told.title:
+            if lesson.title:
                 with st.container(key="lesson-title"):
-                    st.text(told.title)
-            if told.task:
-                st.text(told.task)
+                    st.text(lesson.title)
+            if lesson.task:
+                st.text(lesson.task)
 
 
-def share(settings: RunSettings, prefix: str) -> None:
-    """A button that opens the page's link, and what a teacher may add to it."""
-    told = lesson(prefix)
+def share(settings: RunSettings, lesson: Lesson, controls: Values) -> None:
+    """Draw a button that opens the page's link, and what a teacher may add to it."""
     with st.popover("Share", icon=":material/link:", width="stretch",
                     help="A link to this page as it stands, also for a class."):
         st.markdown("The same settings and seed: the same run, on any machine with the same "
@@ -128,21 +102,22 @@ def share(settings: RunSettings, prefix: str) -> None:
         st.markdown("**For a class**")
         groups = {"options": NAMES, "format_func": str.capitalize, "selection_mode": "multi",
                   "persist_state": "session"}
-        hide = st.pills("Hide controls", default=told.hide, key=f"{prefix}.share.hide",
+        hide = st.pills("Hide controls", default=lesson.hide, key=controls.key("hide"),
                         help="Groups of controls that the link's page does not show.", **groups)
-        lock = st.pills("Lock controls", default=told.lock, key=f"{prefix}.share.lock",
+        lock = st.pills("Lock controls", default=lesson.lock, key=controls.key("lock"),
                         help="Groups that are shown, but cannot be changed.", **groups)
-        title = st.text_input("Title", told.title, TITLE, key=f"{prefix}.share.title",
+        title = st.text_input("Title", lesson.title, TITLE, key=controls.key("title"),
                               help="Plain text, shown above the page.", persist_state="session")
-        task = st.text_area("Task", told.task, max_chars=TASK, key=f"{prefix}.share.task",
+        task = st.text_area("Task", lesson.task, max_chars=TASK, key=controls.key("task"),
                             help="Plain text, shown under the title.", persist_state="session")
-        new = Lesson(tuple(hide), tuple(lock), plain(title), plain(task), told.preset)
+        new = Lesson(tuple(hide), tuple(lock), printable(title), printable(task),
+                     lesson.preset)
         with link:
             copyable(address(settings, new), "Copy link")
 
 
-def address(settings: RunSettings, told: Lesson) -> str:
+def address(settings: RunSettings, lesson: Lesson) -> str:
     """The link to the page with these settings."""
-    query = urlencode(settings.texts() | told.texts(), safe=",")
+    query = urlencode(settings.texts() | lesson.texts(), safe=",")
     url = (st.context.url or "").partition("?")[0]
     return f"{url}?{query}" if query else url

@@ -1,6 +1,7 @@
 """A user's own data: drawn on a board, from a file, or pasted; looked at before it is used."""
 
 import io
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,16 +28,14 @@ from flowlab.figures import density_thumbnail, image_thumbnail, png, thumbnail
 from flowlab.server.limits import MEGA, limits
 from flowlab.ui.app.lab import theme
 from flowlab.ui.app.operating import refused
+from flowlab.ui.app.state import Page, page
+from flowlab.ui.controls import defaults
+from flowlab.ui.controls.state import ModelPage
 from flowlab.ui.elements import image
 from flowlab.ui.elements.escape import plain
-from flowlab.ui.model import images
 
 WAYS = {"draw": "Draw", "file": "Upload a file", "paste": "Paste coordinates"}
-OPEN = "own.open"  # the page whose dialog is open
-NEWEST = "own.newest"  # the own data that this session used last
-NEWEST_IMAGES = "own.newest_images"
 SIDE_STEP = 4  # pixels; flows on images halve their sides
-STROKES = "own.strokes"
 DENSE = {"automatic": "Automatic", "dark": "Where it is dark", "bright": "Where it is bright"}
 GRID = 160
 _HERE = Path(__file__).parent
@@ -54,14 +53,38 @@ class Found(NamedTuple):
     names: tuple[str, ...] = ()
 
 
+@dataclass
+class Dialog(Page):
+    """State of the dialog of own data.
+
+    Attributes
+    ----------
+    open : str
+        The name of the page whose dialog is open.
+    points, images : str
+        The own data that this session used last.
+    strokes : list
+        What is drawn on the board.
+    """
+
+    open: str = ""
+    points: str = ""
+    images: str = ""
+    strokes: list = field(default_factory=list)
+
+
+def _dialog() -> Dialog:
+    return page(Dialog, "own")
+
+
 def open_dialog(prefix: str) -> None:
     """Have the page open the dialog when it is drawn next."""
-    st.session_state[OPEN] = prefix
+    _dialog().open = prefix
 
 
 def newest() -> str | None:
     """The own data that this session used last, while they are kept."""
-    name = st.session_state.get(NEWEST)
+    name = _dialog().points
     try:
         return name and target(name).name
     except ValueError:
@@ -70,24 +93,24 @@ def newest() -> str | None:
 
 def newest_images() -> str | None:
     """The own images that this session used last, while they are kept."""
-    name = st.session_state.get(NEWEST_IMAGES)
+    name = _dialog().images
     try:
         return name and image_set(name).name
     except ValueError:
         return None
 
 
-def dialog(prefix: str) -> None:
-    """Show the dialog while it is open; what it makes becomes the page's distribution."""
-    if st.session_state.get(OPEN) == prefix:
-        st.dialog("Your own data", width="medium", on_dismiss=_close)(_content)(prefix)
+def dialog(state: ModelPage) -> None:
+    """Draw the dialog while it is open; what it makes becomes the page's distribution."""
+    if _dialog().open == state.name:
+        st.dialog("Your own data", width="medium", on_dismiss=_close)(_content)(state)
 
 
 def _close() -> None:
-    st.session_state[OPEN] = None
+    _dialog().open = ""
 
 
-def _content(prefix: str) -> None:
+def _content(state: ModelPage) -> None:
     way = st.segmented_control("Where from", list(WAYS), format_func=WAYS.get, default="draw",
                                key="own.way", required=True, label_visibility="collapsed")
     with st.container(key="own-body"):
@@ -112,10 +135,10 @@ def _content(prefix: str) -> None:
                            "Lab, they get the same name there, so that links and settings hold.")
         _look(found, problem)
     if use and found is not None:
-        _use(prefix, found)
+        _use(state, found)
 
 
-def _use(prefix: str, found: Found) -> None:
+def _use(state: ModelPage, found: Found) -> None:
     array = found.array
     try:
         name = store.keep(array, found.names, limits().max_own_data * MEGA)
@@ -123,25 +146,24 @@ def _use(prefix: str, found: Found) -> None:
         st.error(plain(str(error)), icon=":material/error:")
         return
     if array.ndim == 3:
-        st.session_state[NEWEST_IMAGES] = name
-        images.start(prefix, name)
+        _dialog().images = name
+        defaults.to_images(state, name)
     else:
-        st.session_state[NEWEST] = name
-        images.leave(prefix, name)
+        _dialog().points = name
+        defaults.to_points(state, name)
     _close()
     st.rerun()
 
 
 def _draw() -> Found | None:
-    st.session_state.setdefault(STROKES, [])
+    state = _dialog()
     board = st.components.v2.component(
         "flow_lab_board", html=_text("board.html"), css=_text("board.css"), js=_text("board.js"))
-    result = board(key="own.board", data={"strokes": st.session_state[STROKES]},
+    result = board(key="own.board", data={"strokes": state.strokes},
                    on_strokes_change=lambda: None)
     if result.strokes is not None:
-        st.session_state[STROKES] = result.strokes
-    strokes = st.session_state[STROKES]
-    return Found(drawn(strokes), ()) if strokes else None
+        state.strokes = result.strokes
+    return Found(drawn(state.strokes), ()) if state.strokes else None
 
 
 def _file() -> Found | None:

@@ -8,16 +8,17 @@ import streamlit as st
 from flowlab.live import Frame, export
 from flowlab.live.thinning import history, nearest
 from flowlab.ui.app.lab import lab
+from flowlab.ui.controls.state import Shown
 from flowlab.ui.elements.copy import copyable
-from flowlab.ui.model.training import View
+from flowlab.ui.model.view import View
 
 NOT_YET = "There is something to take once a training has begun."
 
 
-def show(view: View) -> None:
-    """The buttons and the code; a file is made when its button is pressed, not before."""
+def draw(view: View) -> None:
+    """Draw the buttons and the code; a file is made when its button is pressed, not before."""
     settings = view.run.settings if view.run else view.settings
-    shown, here, run_id = view.shown(), lab(), view.run.id if view.run else ""
+    page, here, run_id = view.page, lab(), view.run.id if view.run else ""
     before = view.frames() if view.run is None else []
 
     def frames() -> list[Frame]:  # a run's as they are when a button is pressed: none is held here
@@ -27,11 +28,11 @@ def show(view: View) -> None:
     begun = ready and view.run is not None
 
     def moment(make: Callable) -> Callable[[], bytes]:
-        return lambda: make(view.recipe, settings, *_moment(frames(), shown))
+        return lambda: make(view.recipe, settings, *_moment(frames(), page.shown))
 
     def film(make: Callable) -> Callable[[], bytes]:
-        return lambda: make(export.film(view.recipe, settings, frames(), shown["theme"],
-                                        shown["layers"]))
+        return lambda: make(export.film(view.recipe, settings, frames(), page.shown.theme,
+                                        page.shown.overlays))
 
     files = [
         ("PNG", "Picture", "picture.png", "image/png", moment(export.png), ready,
@@ -55,7 +56,7 @@ def show(view: View) -> None:
             st.columns(len(files)), files, strict=True):
         column.download_button(
             label, make, export.file_name(settings, what, run_id), mime,
-            key=f"{view.name}.take.{what}", on_click="ignore", disabled=not can, width="stretch",
+            key=f"{page.name}.take.{what}", on_click="ignore", disabled=not can, width="stretch",
             help=text if can else NOT_YET)
         column.caption(about, text_alignment="center")
     load, repeat = st.columns(2)
@@ -70,10 +71,10 @@ def show(view: View) -> None:
                    "hand: the settings alone do not repeat it.")
 
 
-def _moment(frames: list[Frame], shown: dict) -> tuple[Frame, list]:
+def _moment(frames: list[Frame], shown: Shown) -> tuple[Frame, list]:
     """The frame shown, or the nearest that has weights, and the epochs until then."""
-    index = nearest(frames, shown["step"])
+    index = nearest(frames, shown.step)
     order = [*range(index, -1, -1), *range(index + 1, len(frames))]  # an imported run: only its end
     index = next(i for i in order if frames[i].weights is not None)
-    frame = replace(frames[index], theme=shown["theme"], layers=shown["layers"])
+    frame = replace(frames[index], theme=shown.theme, layers=shown.overlays)
     return frame, history(frames[:index + 1])

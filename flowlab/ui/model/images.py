@@ -1,4 +1,4 @@
-"""Images on a model's page: where to start from, and what a flow on them can do."""
+"""The views of a flow on images: samples, ways between two, scales and likelihoods."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from flowlab.figures.image_views import EXAMPLES, PAIRS, STRIP
 from flowlab.settings import SourceSettings
 from flowlab.training.recipe import source_of
 from flowlab.ui.app.lab import theme
-from flowlab.ui.controls import epochs
+from flowlab.ui.app.state import Values
 from flowlab.ui.elements import image
 from flowlab.ui.model import inside
 from flowlab.ui.model.inside import Subject
@@ -27,36 +27,6 @@ MIXED = "All in turn"
 DRAWS = 5
 RATED = 300  # samples whose class is looked at
 NOISE = 0  # seed of the noise upon the images that are shown
-#: What the controls are set to when images are chosen. On digits with classes that gives about
-#: 2.63, 1.94 and 2.00 bits per dimension on test images; of samples at temperature 0.7 97 % or more
-#: look like their class. Glow takes half a minute on one thread.
-STARTS: dict[str, dict[str, Any]] = {
-    "nice": {"epochs": 80, "batch_size": 128, "learning_rate": 1e-2, "couplings": 8, "depth": 2,
-             "width": 256},
-    "realnvp": {"epochs": 30, "batch_size": 128, "hidden_channels": 32},
-    "glow": {"epochs": 30, "batch_size": 128, "steps": 8},
-}
-
-
-def start(prefix: str, data: str) -> None:
-    """Make images the page's data; from points, with the settings that suit images."""
-    state = st.session_state
-    if f"{prefix}.points.before" not in state:
-        state[f"{prefix}.points.before"] = {
-            name: state[f"{prefix}.{name}"] for name in STARTS[prefix]}
-        for name, value in STARTS[prefix].items():
-            state[f"{prefix}.{name}"] = value
-        state[f"{prefix}.conditional"] = True
-    state[f"{prefix}.data"] = data
-
-
-def leave(prefix: str, data: str) -> None:
-    """Make points the page's data; from images, with the settings from before them."""
-    before = st.session_state.pop(f"{prefix}.points.before", {})
-    for name, value in before.items():
-        st.session_state[f"{prefix}.{name}"] = value
-    st.session_state[f"{prefix}.data"] = data
-    epochs.fit(prefix, data)
 
 
 def images_of(subject: Subject) -> Images | None:
@@ -70,13 +40,9 @@ def named(data: str) -> Images | None:
     return source if isinstance(source, Images) else None
 
 
-def _get(name: str, control: str, value: Any) -> Any:
-    return st.session_state.setdefault(f"{name}.img.{control}", value)
-
-
 def picture(subject: Subject, index: int) -> None:
-    """The picture of the view chosen, of the live picture's size."""
-    view = st.session_state[f"{subject.name}.view"]
+    """Draw the picture of the view chosen, of the live picture's size."""
+    view = subject.page.view
     place = subject.weighty(index)
     png = _drawn(subject.key, subject.step(place), view, _chosen(subject, view), theme(), subject,
                  place)
@@ -89,17 +55,16 @@ def picture(subject: Subject, index: int) -> None:
 
 def _chosen(subject: Subject, view: str) -> tuple:
     """What the view's controls say, within what the images and the flow allow."""
-    name, images = subject.name, images_of(subject)
+    get, images = subject.page.img.setdefault, images_of(subject)
     if view == SAMPLES:
-        label = _get(name, "class", MIXED)
-        return (_get(name, "temperature", explore_images.TEMPERATURE), _get(name, "latents", 0),
+        label = get("class", MIXED)
+        return (get("temperature", explore_images.TEMPERATURE), get("latents", 0),
                 label if subject.settings.flow.classes else MIXED)
     if view == BETWEEN:
         last = len(images.part(test=True)[0]) - 1
-        return (min(_get(name, "first", 0), last), min(_get(name, "second", 5), last),
-                _get(name, "way", 0.5))
+        return min(get("first", 0), last), min(get("second", 5), last), get("way", 0.5)
     if view == SCALES:
-        return _get(name, "scale", 0), _get(name, "anew", 0)
+        return get("scale", 0), get("anew", 0)
     return ()
 
 
@@ -158,26 +123,26 @@ def _likelihoods(key: str, step: int, _flow: Any, _images: Images) -> explore_im
 
 
 def controls(subject: Subject, index: int) -> None:
-    """The controls of the view chosen, and what to see in it."""
-    view = st.session_state[f"{subject.name}.view"]
-    {SAMPLES: _samples, BETWEEN: _way, SCALES: _scales, LIKELIHOOD: _lesson}[view](subject, index)
+    """Draw the controls of the view chosen, and what to see in it."""
+    {SAMPLES: _samples, BETWEEN: _way, SCALES: _scales, LIKELIHOOD: _lesson}[subject.page.view](
+        subject, index)
 
 
 def _samples(subject: Subject, index: int) -> None:
-    name, classes = subject.name, subject.settings.flow.classes
+    page, classes = subject.page, subject.settings.flow.classes
     heat, label, anew = st.columns([4, 2, 2], vertical_alignment="bottom")
-    heat.slider("Temperature", 0.0, 1.5, step=0.05, key=f"{name}.img.temperature",
+    heat.slider("Temperature", 0.0, 1.5, step=0.05, key=page.img.key("temperature"),
                 persist_state="session",
                 help="Factor on the latents before they go through the flow: below 1 the samples "
                 "are plainer and more alike, at 0 there is only one for each class.")
     label.selectbox("Class", [MIXED, *map(str, range(classes))], disabled=not classes,
-                    key=f"{name}.img.class" if classes else f"{name}.img.noclass",
+                    key=page.img.key("class" if classes else "noclass"),
                     persist_state="session",
                     help="Of all samples." if classes else "This flow was not told the classes: "
                     "switch on *Learn each class* at the left, where the images have some, and "
                     "train again.")
-    anew.button("New latents", icon=":material/casino:", key=f"{name}.newlatents",
-                width="stretch", on_click=_next, args=(name, "latents"),
+    anew.button("New latents", icon=":material/casino:", key=f"{page.name}.newlatents",
+                width="stretch", on_click=_count, args=(page.img, "latents"),
                 help="Draw other latents from the base distribution.")
     if classes:
         temperature, _, label = _chosen(subject, SAMPLES)
@@ -209,18 +174,17 @@ def _context(flow: Any, count: int, label: str) -> torch.Tensor | None:
 
 
 def _way(subject: Subject, index: int) -> None:
-    name = subject.name
+    img = subject.page.img
     last = len(images_of(subject).part(test=True)[0]) - 1
     _chosen(subject, BETWEEN)
     for control in ("first", "second"):  # another set may have fewer
-        st.session_state[f"{name}.img.{control}"] = min(
-            st.session_state[f"{name}.img.{control}"], last)
+        img[control] = min(img[control], last)
     first, way, second = st.columns([1.3, 4, 1.3], vertical_alignment="bottom")
     for column, control in ((first, "first"), (second, "second")):
         column.number_input(f"{control.capitalize()} image", 0, last, step=1,
-                            key=f"{name}.img.{control}", persist_state="session",
+                            key=img.key(control), persist_state="session",
                             help="Number of a test image: the flow never trained on it.")
-    way.slider("Way from the first to the second", 0.0, 1.0, step=0.05, key=f"{name}.img.way",
+    way.slider("Way from the first to the second", 0.0, 1.0, step=0.05, key=img.key("way"),
                persist_state="session",
                help="Share of the straight line between the two latents.")
     told = "Through latent space one image turns into the other; mixed pixels show both at once."
@@ -230,21 +194,21 @@ def _way(subject: Subject, index: int) -> None:
 
 
 def _scales(subject: Subject, index: int) -> None:
-    name = subject.name
+    img = subject.page.img
     count = int(inside.flow_at(subject, index).scales().max()) + 1
-    state = st.session_state
-    state[f"{name}.img.scale"] = min(state.get(f"{name}.img.scale", 0), count - 1)
+    img["scale"] = min(img.get("scale", 0), count - 1)
     choose, anew = st.columns([6, 2], vertical_alignment="bottom")
     labels = {0: "Finest" if count > 1 else "All latents", count - 1: "Coarsest"} | {
         k: f"Scale {k + 1}" for k in range(1, count - 1)}
     if count == 1:
         labels[0] = "All latents"
     choose.segmented_control("Scale to draw anew", range(count), format_func=labels.get,
-                             key=f"{name}.img.scale", required=True, persist_state="session",
+                             key=img.key("scale"), required=True, persist_state="session",
                              help="The finest latents leave the flow first; the coarsest go "
                              "through all of its layers.")
-    anew.button("Draw again", icon=":material/casino:", key=f"{name}.drawagain", width="stretch",
-                on_click=_next, args=(name, "anew"), help="Other latents for that scale.")
+    anew.button("Draw again", icon=":material/casino:", key=f"{subject.page.name}.drawagain",
+                width="stretch", on_click=_count, args=(img, "anew"),
+                help="Other latents for that scale.")
     st.caption("Keep all other latents, and see what changes: that is what the scale holds."
                if count > 1 else "This flow has one scale only, so drawing it anew leaves nothing "
                "of the images. RealNVP and Glow factor latents out, scale by scale.")
@@ -267,5 +231,5 @@ def _lesson(subject: Subject, index: int) -> None:
                "one draw of noise each; where a flow learns classes, of any class.")
 
 
-def _next(name: str, control: str) -> None:
-    st.session_state[f"{name}.img.{control}"] = st.session_state.get(f"{name}.img.{control}", 0) + 1
+def _count(img: Values, control: str) -> None:
+    img[control] = img.get(control, 0) + 1

@@ -19,6 +19,7 @@ from flowlab.live.drawing import flow_of
 from flowlab.live.watch import seen_points
 from flowlab.settings import RunSettings
 from flowlab.ui.app.lab import theme
+from flowlab.ui.controls.state import ModelPage
 from flowlab.ui.elements.clickable import clickable
 
 GRID = 160  # cells along a side of a density's picture
@@ -37,8 +38,8 @@ class Subject:
 
     Attributes
     ----------
-    name : str
-        The model's name; session keys start with it.
+    page : ModelPage
+        The state of the page on which it is explored.
     model : type of Flow
     settings : RunSettings
         Of the run, where there is one.
@@ -48,7 +49,7 @@ class Subject:
         Oldest first; empty for a fresh flow.
     """
 
-    name: str
+    page: ModelPage
     model: type[Flow]
     settings: RunSettings
     key: str
@@ -196,17 +197,11 @@ def look(flow: Flow, point: tuple[float, float]) -> plane.Probe | str:
         return str(error)
 
 
-def point_keys(subject: Subject) -> tuple[str, str]:
-    """The keys of the point's two coordinates; every distribution has its own point."""
-    data = subject.settings.source.data
-    return f"{subject.name}.x1.{data}", f"{subject.name}.x2.{data}"
-
-
 def point(subject: Subject) -> tuple[float, float]:
-    """The point that is followed; at first one of the data."""
-    first = camera(subject.settings, theme())[0].data[0].tolist()
-    return tuple(st.session_state.setdefault(key, round(value, 3))
-                 for key, value in zip(point_keys(subject), first, strict=True))
+    """The point that is followed, each distribution's own; at first one of the data."""
+    x1, x2 = camera(subject.settings, theme())[0].data[0].tolist()
+    page, data = subject.page, subject.settings.source.data
+    return page.x1.setdefault(data, round(x1, 3)), page.x2.setdefault(data, round(x2, 3))
 
 
 def picture(subject: Subject, index: int, shown: tuple[str, ...], position: float) -> None:
@@ -221,8 +216,8 @@ def picture(subject: Subject, index: int, shown: tuple[str, ...], position: floa
         y = torch.tensor([place], dtype=flow.dtype)
         x = plane.lift(flow, y, round(position))[0].tolist()
         if all(math.isfinite(value) and abs(value) <= FARTHEST for value in x):
-            st.session_state.update(dict(zip(point_keys(subject), (round(v, 4) for v in x),
-                                             strict=True)))
+            page, data = subject.page, subject.settings.source.data
+            page.x1[data], page.x2[data] = (round(value, 4) for value in x)
 
     step = subject.step(subject.weighty(index))
     png = _drawn(subject.key, step, shown, theme(), round(position, 2), point(subject), subject,
@@ -230,7 +225,7 @@ def picture(subject: Subject, index: int, shown: tuple[str, ...], position: floa
     names = [s.name for s in steps(subject)]
     clickable(png, f"The plane after {position:.0f} of {len(names)} layers, with the point that is "
               "followed; bars of every layer's log-determinant and the log-density on the way. "
-              "Click the plane to follow another point.", f"{subject.name}.clickable", clicked)
+              "Click the plane to follow another point.", f"{subject.page.name}.clickable", clicked)
 
 
 def explanation(subject: Subject, index: int, layer: int) -> None:
@@ -261,13 +256,13 @@ def _layer(subject: Subject, way: plane.Passage, seen: plane.Probe | str, layer:
 
 
 def _point(subject: Subject, seen: plane.Probe | str) -> None:
-    first, second = st.columns(2)
-    for column, key, label in zip((first, second), point_keys(subject), ("x₁", "x₂"), strict=True):
+    page, data = subject.page, subject.settings.source.data
+    for column, x, label in zip(st.columns(2), (page.x1, page.x2), ("x₁", "x₂"), strict=True):
         column.number_input(
-            f"Point to follow, {label}", -FARTHEST, FARTHEST, step=0.05, format="%.3f", key=key,
-            persist_state="session", help="In data units; or click the plane in the picture. "
-            "The dark path is its way, and the outline what a small circle around its latent "
-            "becomes: the Jacobian's ellipse.")
+            f"Point to follow, {label}", -FARTHEST, FARTHEST, step=0.05, format="%.3f",
+            key=x.key(data), persist_state="session", help="In data units; or click the plane in "
+            "the picture. The dark path is its way, and the outline what a small circle around its "
+            "latent becomes: the Jacobian's ellipse.")
     if isinstance(seen, str):
         st.warning(seen, icon=":material/error:")
         return
@@ -284,7 +279,7 @@ def _table(subject: Subject, way: plane.Passage, seen: plane.Probe) -> None:
     names = [f"{k}: {step.name}" for k, step in enumerate(steps(subject), 1)]
     table = {"log|det ∂x/∂z| of layer": names, "point": seen.log_dets,
              "sum so far": seen.log_dets.cumsum(), "samples": way.log_dets}
-    st.dataframe(table, height="content", hide_index=True, key=f"{subject.name}.table",
+    st.dataframe(table, height="content", hide_index=True, key=f"{subject.page.name}.table",
                  column_config={name: st.column_config.NumberColumn(format="%+.3f", help=text)
                                 for name, text in COLUMNS.items()})
 

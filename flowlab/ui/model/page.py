@@ -1,5 +1,6 @@
 """The page of a model: its idea, its controls, its training."""
 
+from functools import partial
 from types import ModuleType
 
 import streamlit as st
@@ -8,15 +9,15 @@ from flowlab.analysis.equations import Step
 from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab
 from flowlab.ui.app.operating import refused
-from flowlab.ui.app.state import Page, page
 from flowlab.ui.controls import experiments, links, validation
-from flowlab.ui.controls import settings as controls
 from flowlab.ui.controls.data import choose
+from flowlab.ui.controls.state import ModelPage, model_page
 from flowlab.ui.elements.escape import plain
-from flowlab.ui.model import differing, downloads, images, training
+from flowlab.ui.model import differing, downloads, images, live, training
+from flowlab.ui.model.view import view as view_of
 
 
-def show(recipe: ModuleType, title: str, idea: str, layer: Step, more: str) -> None:
+def draw(recipe: ModuleType, title: str, idea: str, layer: Step, more: str) -> None:
     """Draw the page.
 
     Parameters
@@ -33,20 +34,19 @@ def show(recipe: ModuleType, title: str, idea: str, layer: Step, more: str) -> N
         What to know besides, with the paper's link (Markdown).
     """
     name = recipe.Run.model_fields["model"].default
-    state = page(Page, name)
-    texts = addresses.news(state)
-    complaints = [] if texts is None else _open(recipe, name, texts)
-    complaints += controls.missing(recipe.Run, name)
-    complaints += filter(None, [st.session_state.pop(f"{name}.refused", None)])
-    lesson = links.lesson(name)
+    page = model_page(name, recipe.Run)
+    texts = addresses.news(page)
+    complaints = [] if texts is None else _open(page, texts)
+    complaints += page.controls.missing() + page.refusal()
+    lesson = page.lesson
     with st.sidebar:
-        of_images = images.named(st.session_state[f"{name}.data"]) is not None
+        of_images = images.named(page.controls["data"]) is not None
         if not of_images:  # all experiments are about points of the plane
-            experiments.choose(recipe, name)
-    settings = controls.settings(recipe.Run, name)
-    view = training.view(name, recipe, settings)
-    told = {"run": view.run.id} if view.run is not None and not view.differs else {}
-    addresses.write(state, settings.texts() | lesson.texts() | told,
+            experiments.choose(page)
+    settings = page.controls.settings()
+    view = view_of(page, recipe, settings)
+    run = {"run": view.run.id} if view.run is not None and not view.differs else {}
+    addresses.write(page, settings.texts() | lesson.texts() | run,
                     followed=None if complaints else texts)
     with st.container(key=f"page-{name}"):
         links.banner(lesson)
@@ -61,36 +61,39 @@ def show(recipe: ModuleType, title: str, idea: str, layer: Step, more: str) -> N
         if not of_images:
             experiments.explain(lesson)
         training.buttons(view)
-        training.live(view)
+        live.follow(view)
         away, about = st.tabs(["Take it with you", f"About {title}"])
         with away:
-            downloads.show(view)
+            downloads.draw(view)
         about.markdown(more)
     with st.sidebar:  # last: the picture is seen first
-        controls.show(recipe.Run, name, choose, lesson.hide, lesson.lock)
-        links.share(settings, name)
+        page.controls.draw(partial(choose, page), lesson.hide, lesson.lock)
+        links.share(settings, lesson, page.share)
 
 
-def _open(recipe: ModuleType, name: str, texts: dict[str, str]) -> list[str]:
-    """Become what an address says: settings, lesson and run; what of it could not be used."""
-    told = {key: text for key, text in texts.items() if key in links.PARAMETERS}
-    settings = {key: text for key, text in texts.items() if key not in (*told, "run")}
-    complaints = controls.load(recipe.Run, name, settings)
-    complaints += links.load(name, experiments.names(name), told)
+def _open(page: ModelPage, texts: dict[str, str]) -> list[str]:
+    """Follow an address: settings, lesson and run; what of it could not be used."""
+    lesson, complaints = links.read(texts, experiments.names(page.name))
+    settings = {name: text for name, text in texts.items()
+                if name not in (*links.PARAMETERS, "run")}
+    complaints = page.controls.load(settings) + complaints
+    if lesson != page.lesson:
+        page.lesson = lesson
+        page.share.forget("hide", "lock", "title", "task")  # they show the link's own again
     if "run" in texts:
-        return complaints + _attach(name, texts["run"], alone=not settings)
-    before = lab().find(st.session_state.get(f"{name}.run"))
-    if before is None or differing.same_data(before.settings, controls.settings(recipe.Run, name)):
-        st.session_state.pop(f"{name}.run", None)  # the address shows a fresh flow
+        return complaints + _attach(page, texts["run"], alone=not settings)
+    before = lab().find(page.run)
+    if before is None or differing.same_data(before.settings, page.controls.settings()):
+        page.run = None  # the address shows a fresh flow
     return complaints
 
 
-def _attach(name: str, run_id: str, alone: bool) -> list[str]:
-    """Follow a run, with its settings in the controls where an address says it `alone`."""
-    st.session_state.pop(f"{name}.run", None)
+def _attach(page: ModelPage, run_id: str, alone: bool) -> list[str]:
+    """Follow a run, with its settings in the controls where the address names it `alone`."""
+    page.run = None
     try:
         run = lab().find(run_id)
-        if run is None or run.settings.model != name:
+        if run is None or run.settings.model != page.name:
             raise ValueError("The run in this link is no longer on this server: press Train to "
                              "repeat it with the same settings.")
         if run.settings.flow.event_shape != (2,):
@@ -99,7 +102,7 @@ def _attach(name: str, run_id: str, alone: bool) -> list[str]:
         validation.check(run.settings)
     except ValueError as error:
         return [str(error)]
-    st.session_state[f"{name}.run"] = run_id
+    page.run = run_id
     if alone:
-        controls.put(run.settings, name)
+        page.controls.put(run.settings)
     return []

@@ -1,0 +1,123 @@
+"""What follows a run on a model's page: its status, numbers, picture and controls."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import streamlit as st
+
+from flowlab.jobs import Status
+from flowlab.ui.app.lab import lab, theme
+from flowlab.ui.app.run import Run
+from flowlab.ui.app.visitor import visitor
+from flowlab.ui.controls.state import ModelPage, Shown
+from flowlab.ui.model import differing, images, metrics, picture, playback
+from flowlab.ui.model import status as standing
+from flowlab.ui.model.inside import Subject
+from flowlab.ui.model.view import View
+
+POLL = 0.25  # seconds between two looks at a running training
+WAITING = 1.0  # at one that waits in the queue: a class of thirty would ask for little else
+TICK = 0.15  # while something plays
+FIRST = 1.0  # seconds to wait in one look for the first frame, which so comes without delay
+#: How the names of the controls begin whose values the browser would forget.
+KEPT = ("view", "layers", "place.", "x1.", "x2.", "img.")
+
+
+def follow(view: View) -> None:
+    """Draw the view of the run, again by itself while the run may change or something plays."""
+    page = view.page
+    with st.container(horizontal=True, vertical_alignment="center", key=f"{page.name}-aside"):
+        if view.aside is not None:  # else it takes no room, and what follows keeps its place
+            st.button("Back to the last run", icon=":material/undo:", key=f"{page.name}.return",
+                      on_click=page.controls.put, args=(view.aside.settings,),
+                      help="Show its results, and its settings at the left.")
+            goes_on = ", and goes on" if lab().status(view.aside).active else ""
+            st.markdown(f"It is about *{differing.title(view.aside.settings)}*{goes_on}.",
+                        width="content")
+    page.keep(*KEPT)
+    status, plays = view.status(), bool(page.playback.what)
+    waits = status.state == "queued" and not plays and lab().engine.ready
+    if waits:
+        st.fragment(_queue, run_every=WAITING)(view)
+    every = TICK if plays else POLL if status.active and not waits else None
+    st.fragment(_live, run_every=every)(view, plays, waits)
+
+
+def _queue(view: View) -> None:
+    """Draw the line of a run that waits: no more changes then, so a class asks for little."""
+    status, frames = view.status(), view.frames()
+    standing.show(status, frames[-1] if frames else None, view.foreign, view.stale)
+    if status.state != view.page.status:
+        st.rerun()
+
+
+def _live(view: View, plays: bool, waits: bool) -> None:
+    page, status = view.page, view.status()
+    line = None if waits else st.empty()
+    if status.active:
+        _dress(page, view.run)
+    frames = view.frames()
+    if line is not None:
+        if status.state == "running" and not frames:
+            with line:
+                standing.show(status, None, view.foreign, view.stale)
+            lab().wait(view.run, FIRST)
+            frames = view.frames()
+        with line:
+            standing.show(status, frames[-1] if frames else None, view.foreign, view.stale)
+    begun = bool(frames) and view.run is not None
+    st.progress(frames[-1].numbers["step"] / frames[-1].numbers["steps"] if begun else 0.0)
+    subject = view.subject(frames)
+    index = playback.moment(subject)
+    numbers = frames[index].numbers if frames else None
+    page.shown = Shown(subject.key, subject.step(index if frames else -1), theme(), page.overlays)
+    cells = st.container()
+    picture.choices(subject)
+    with st.container(key=f"{page.name}-{'old-' if view.differs else ''}picture"):
+        starting = status.state == "running" and not frames
+        picture.picture(subject, index, _alt(status, numbers, subject), starting)
+    with cells:  # after the picture, so that it is drawn before a fresh flow is measured
+        _numbers(subject, numbers, begun, status.active,
+                 view.run is not None and view.run.continued)
+    picture.controls(subject, index)
+    moved = not plays and not status.active and view.offer() != page.offer
+    if status.state != page.status or plays != bool(page.playback.what) or moved:
+        st.rerun()  # buttons, and how often to look, depend on the state
+
+
+def _numbers(subject: Subject, numbers: dict | None, begun: bool, active: bool,
+             continued: bool) -> None:
+    """Draw the row of numbers; before the first frame a fresh flow's, once they are known."""
+    if numbers is None and not continued:
+        numbers = picture.fresh_numbers(subject)
+        if numbers is None:
+            st.fragment(_measured, run_every=picture.LOOK)(subject, count())
+            return
+    with st.container():  # as a fragment has one
+        metrics.show(numbers or None, begun, images.images_of(subject), active)
+
+
+def _measured(subject: Subject, looks: Iterator[int]) -> None:
+    numbers = picture.fresh_numbers(subject)
+    if next(looks) and numbers is not None:
+        st.rerun()  # which leaves this fragment out, and so ends its looks
+    metrics.show(numbers or None, False, images.images_of(subject), False)
+
+
+def _dress(page: ModelPage, run: Run) -> None:
+    """Have the run's pictures as this viewer wants them, once: another may want them otherwise."""
+    wanted = (run.id, theme(), page.overlays)
+    if page.dressed != wanted:
+        page.dressed = wanted
+        lab().dress(run, theme(), page.overlays, visitor())
+
+
+def _alt(status: Status, numbers: dict | None, subject: Subject) -> str:
+    if images.images_of(subject) is not None:
+        return ("Samples of the flow at temperature 0.7, test images and what comes back of them, "
+                "bits per dimension by epoch, and the latents of test images.")
+    if numbers is None:
+        return "Data, an untrained flow's samples, and both densities."
+    kl = metrics.number(numbers["kl"], "nats")
+    return (f"{status.state}, epoch {numbers['epoch']}: data and model samples, true and learned "
+            f"density, latent cloud, and the NLL's curve; KL to the truth {kl}.")

@@ -1,0 +1,181 @@
+"""What plays on a model's page: its training over time, or the layers of its flow."""
+
+import time
+from typing import Literal
+
+import streamlit as st
+
+from flowlab.live import Frame
+from flowlab.live.thinning import MOST, nearest
+from flowlab.training.progress import counts
+from flowlab.ui.controls.state import NEWEST, ModelPage
+from flowlab.ui.model import inside
+from flowlab.ui.model.inside import Subject
+
+REPLAY = 12.0  # seconds that a training takes to replay at speed 1
+LAYER = 1.2  # seconds from one layer to the next at speed 1
+SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
+
+
+def moment(subject: Subject) -> int:
+    """Index of the frame to show: the newest, or the one that the page has scrubbed or played to.
+
+    Without frames it is 0, and without meaning.
+    """
+    page, frames, playback = subject.page, subject.frames, subject.page.playback
+    if playback.key != subject.key:  # another training: its newest
+        playback.key = subject.key
+        if playback.what == "training":
+            hold(page)
+        _put(page, NEWEST)
+    last = max(len(frames) - 1, 0)
+    if playback.what == "training":
+        share = playback.share + 100 * _elapsed(page) / REPLAY
+        playback.share = min(share, 100.0)
+        index = round(playback.share / 100 * last)
+        playback.reached = _moments(frames)[index]
+        if share < 100:
+            return index
+        hold(page)
+    step = _chosen(page)
+    if step == NEWEST or not frames:
+        return last
+    if playback.pinned is None:
+        playback.pinned = step
+    index = nearest(frames, playback.pinned)
+    if _moments(frames)[index] != step:  # that frame is kept no longer
+        _put(page, _moments(frames)[index], playback.pinned)
+    return index
+
+
+def _moments(frames: list[Frame]) -> list[int]:
+    """The steps of the frames, and for the last one `NEWEST`."""
+    return [*(frame.numbers["step"] for frame in frames[:-1]), NEWEST]
+
+
+def position(subject: Subject) -> float:
+    """Where between the layers the picture is; it moves on while they play."""
+    page, count = subject.page, inside.count(subject)
+    place = page.place.setdefault(count, count)
+    if page.playback.what != "flow":
+        return place
+    page.playback.way = min(page.playback.way + _elapsed(page) / LAYER, count)
+    if page.playback.way >= count:
+        hold(page)
+    return page.playback.way
+
+
+def _elapsed(page: ModelPage) -> float:
+    """Seconds since the last look, times the speed; never a leap."""
+    before, page.playback.ticked = page.playback.ticked, time.monotonic()
+    return min(page.playback.ticked - before, 1.0) * page.speed
+
+
+def time_slider(subject: Subject, index: int) -> None:
+    """Draw the button that replays the training, and the slider through it."""
+    page, frames = subject.page, subject.frames
+    on = page.playback.what == "training"
+    play, slide, where, speed = st.columns([1.6, 4.6, 1.6, 1.6], vertical_alignment="bottom")
+    last = len(frames) - 1
+    play.button("Hold" if on else "Replay", key=f"{page.name}.replay", width="stretch",
+                icon=":material/pause_circle:" if on else ":material/replay:",
+                disabled=last < 1, on_click=_toggle_training,
+                args=(page, 0.0 if index >= last else 100 * index / last),
+                help="Show the training again from where the slider is; at its end, from the "
+                "start.")
+    key, value = page.moment.key(page.playback.version), page.playback.moment
+    if on:  # what the browser last heard of it must not count as the viewer's wish
+        key, value = f"{page.name}.replayed", NEWEST
+        page.replayed = page.playback.reached
+    names = {NEWEST: "newest"} | {frame.numbers["step"]: _name(frame) for frame in frames[:-1]}
+    slide.select_slider("Moment of the training", list(dict.fromkeys(_moments(frames))), value,
+                        names.get, key=key, disabled=on or last < 1, on_change=_scrub,
+                        args=(page,), help="At its right end it follows a training under way. Up "
+                        f"to {MOST} moments are kept, most of them early, when the flow changes "
+                        "most.")
+    speed.selectbox("Speed", SPEEDS, SPEEDS.index(1.0), key=f"{page.name}.speed",
+                    persist_state="session", format_func=lambda x: f"× {x:g}",
+                    help="Of replaying the training, and of playing the layers.")
+    where.markdown(_when(frames, index))
+
+
+def _name(frame: Frame) -> str:
+    epoch, batch, _ = counts(frame.numbers)
+    return f"epoch {epoch}, batch {batch}" if batch else f"epoch {epoch}"
+
+
+def _when(frames: list[Frame], index: int) -> str:
+    if not frames:
+        return "untrained"
+    numbers = frames[index].numbers
+    return f"epoch **{numbers['epoch']}** of {numbers['epochs']}"
+
+
+def flow_slider(subject: Subject) -> int:
+    """Draw the button that plays the layers, and the slider through them.
+
+    Returns
+    -------
+    int
+        The layer passed last, or under way.
+    """
+    page, count = subject.page, inside.count(subject)
+    on = page.playback.what == "flow"
+    play, slide = st.columns([1.6, 7.8], vertical_alignment="bottom")
+    play.button("Hold" if on else "Play", key=f"{page.name}.layerplay", width="stretch",
+                icon=":material/pause_circle:" if on else ":material/animation:",
+                on_click=_toggle_flow, args=(page, count),
+                help="Move from latent space to data, layer by layer.")
+    if on:
+        page.passed = min(int(page.playback.way), count)
+    place = slide.slider(
+        "Layers passed: 0 is latent space, the last is data space", 0, count,
+        key=f"{page.name}.passed" if on else page.place.key(count), disabled=on,
+        persist_state="session", help="The plane after so many layers.")
+    return min(int(page.playback.way) + 1, count) if on else max(place, 1)
+
+
+def _toggle_training(page: ModelPage, share: float) -> None:
+    if page.playback.what == "training":
+        hold(page)
+        return
+    _start(page, "training")
+    page.playback.share, page.playback.reached = share, _chosen(page)
+
+
+def _toggle_flow(page: ModelPage, count: int) -> None:
+    if page.playback.what == "flow":
+        hold(page)
+        return
+    _start(page, "flow")
+    place = page.place[count]
+    page.playback.way, page.playback.layers = 0.0 if place >= count else float(place), count
+
+
+def _start(page: ModelPage, what: Literal["training", "flow"]) -> None:
+    page.playback.what, page.playback.ticked = what, time.monotonic()
+
+
+def hold(page: ModelPage) -> None:
+    """Stop what plays, and leave its slider where it got to."""
+    playback = page.playback
+    what, playback.what = playback.what, ""
+    if what == "training":
+        _put(page, playback.reached)
+    elif what == "flow":
+        page.place[playback.layers] = int(playback.way)
+
+
+def _put(page: ModelPage, moment: int, pinned: int | None = None) -> None:
+    """Give the moment's slider a new place: as the default of a new slider, kept by any browser."""
+    playback = page.playback
+    playback.moment, playback.pinned, playback.version = moment, pinned, playback.version + 1
+
+
+def _chosen(page: ModelPage) -> int:
+    """Where the moment's slider is."""
+    return page.moment.get(page.playback.version, page.playback.moment)
+
+
+def _scrub(page: ModelPage) -> None:
+    page.playback.pinned = None

@@ -1,0 +1,149 @@
+"""What a model's page shows: its settings, its run, and the frames of it."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+import streamlit as st
+
+from flowlab.figures import SHOWN
+from flowlab.jobs import Status
+from flowlab.live import Frame, pretrained
+from flowlab.live.pretrained import Shipped
+from flowlab.live.thinning import nearest
+from flowlab.server.admission import owns
+from flowlab.settings import FlowSettings, RunSettings
+from flowlab.training import recipe
+from flowlab.ui.app.lab import lab, theme
+from flowlab.ui.app.run import Run
+from flowlab.ui.app.visitor import visitor
+from flowlab.ui.controls.state import ModelPage
+from flowlab.ui.model import differing
+from flowlab.ui.model.inside import Subject, fresh_key
+
+IDLE = Status("ready")
+History = tuple[tuple[int, float, float, float], ...]  # as `flowlab.live.Request` has it
+
+
+@dataclass(frozen=True)
+class View:
+    """What one page shows: its recipe, its settings and its run.
+
+    Attributes
+    ----------
+    page : ModelPage
+        The page's state.
+    recipe : module
+        The model's recipe, with ``MODEL`` and ``train``.
+    settings : RunSettings
+        What the controls say now.
+    run : Run or None
+        The run that the page shows.
+    aside : Run or None
+        The page's last run, where it shows none since its controls say other data.
+    differs : list of str
+        The settings that the run shown has otherwise than the controls.
+    """
+
+    page: ModelPage
+    recipe: ModuleType
+    settings: RunSettings
+    run: Run | None
+    aside: Run | None = None
+    differs: list[str] = field(default_factory=list)
+
+    def status(self) -> Status:
+        """Where the run stands."""
+        return IDLE if self.run is None else lab().status(self.run)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the run is another visitor's, to be looked at only."""
+        return self.run is not None and not owns(self.run, visitor())
+
+    @property
+    def steered(self) -> bool:
+        """Whether there is a run under way that the visitor may steer."""
+        return self.status().active and not self.foreign
+
+    @property
+    def stale(self) -> str:
+        """The sentence on what the controls say otherwise; empty where they agree with the run."""
+        return differing.sentence(self.run.settings, self.settings, self.differs
+                                  ) if self.differs else ""
+
+    def frame(self) -> Frame | None:
+        """The newest frame of the run; before any, the pretrained flow's where it fits."""
+        if self.run is not None:
+            return lab().last(self.run)
+        before = trained_before(self.page.name, self.recipe)
+        if before is None or not before.fits(self.settings):
+            return None
+        return _pretrained_frame(self.page.name, self.recipe, theme())
+
+    def frames(self) -> list[Frame]:
+        """All frames there are to look at, oldest first; the last is that of `frame`."""
+        if self.run is not None:
+            lab().find(self.run.id)
+            return lab().frames(self.run)
+        frame = self.frame()
+        return [] if frame is None else [frame]
+
+    def subject(self, frames: list[Frame]) -> Subject:
+        """What there is to explore."""
+        if self.run is not None:
+            return Subject(self.page, self.recipe.MODEL, self.run.settings, self.run.id, frames)
+        key = "pretrained" if frames else fresh_key(self.settings)
+        return Subject(self.page, self.recipe.MODEL, self.settings, f"{self.page.name}.{key}",
+                       frames)
+
+    @property
+    def fits(self) -> bool:
+        """Whether a training with the page's settings could go on from the flow shown."""
+        return self.run is None or _shape(self.run.settings) == _shape(self.settings)
+
+    def origin(self) -> tuple[Frame, History] | None:
+        """The moment shown, or the nearest with weights, and all epochs until then."""
+        frames, shown = self.frames(), self.page.shown
+        subject = self.subject(frames)
+        here = frames and shown.key == subject.key
+        place = subject.weighty(nearest(frames, shown.step) if here else len(frames) - 1)
+        if place < 0:
+            return None
+        epoch = frames[place].numbers["epoch"]
+        rows = [(*row, taken) for frame in frames for row, taken in zip(
+            frame.epochs, frame.seconds or (math.nan,) * len(frame.epochs), strict=True)]
+        return frames[place], tuple(row for row in rows if row[0] <= epoch)
+
+    def offer(self) -> int | None:
+        """The epoch that Continue goes on from; None where it cannot."""
+        origin = None if self.steered else self.origin()
+        return origin and origin[0].numbers["epoch"]
+
+
+def view(page: ModelPage, recipe: ModuleType, settings: RunSettings) -> View:
+    """What a model's page shows, where its controls say these settings."""
+    run = lab().find(page.run)
+    if run is None:
+        return View(page, recipe, settings, None)
+    if not differing.same_data(run.settings, settings):
+        return View(page, recipe, settings, None, aside=run)
+    return View(page, recipe, settings, run,
+                differs=differing.differences(run.settings, settings))
+
+
+def _shape(settings: RunSettings) -> FlowSettings:
+    """The settings of the flow, in the shape of the run's data."""
+    return recipe.fitted(settings.flow, recipe.source_of(settings.source))
+
+
+@st.cache_resource(show_spinner=False)
+def trained_before(name: str, _recipe: ModuleType) -> Shipped | None:
+    """The trained flow that comes with a model."""
+    return pretrained.load(_recipe, Path(_recipe.__file__).parent / "images")
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)  # no copies: nobody changes a frame
+def _pretrained_frame(name: str, _recipe: ModuleType, appearance: str) -> Frame:
+    return trained_before(name, _recipe).frame(appearance, SHOWN)
