@@ -73,6 +73,9 @@ $(STAMP)-locked: requirements.txt $(wildcard $(LOCKS)/*.txt)
 	fi
 	@touch $(STAMP) $@
 
+# glibc then returns large blocks to the system: a server that takes in pictures would grow.
+run: export MALLOC_MMAP_THRESHOLD_ = 65536
+run: export MALLOC_ARENA_MAX = 2
 run: $(STAMP)
 	$(BIN)/python -m streamlit run app.py
 

@@ -23,7 +23,7 @@ _MOVED = {
     "data.uploads": "data.albums data.drawn=drawing data.files data.grey=picture data.tables=table",
     "jobs": "jobs.desk=queued jobs.fair=queue",
     "runs": "runs.kept=run runs.unwatched=direct",
-    "server": "admission events=log memory",
+    "server": "admission events=log",
     "commands": "cli=train",
 }
 

@@ -4,7 +4,9 @@ Streamlit's scripts come and go with every click; what must outlive them is here
 """
 
 import atexit
+import gc
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -24,7 +26,6 @@ from flowlab.runs import Kept, Recorder
 from flowlab.server import admission, log
 from flowlab.server.admission import ROOM, Door, must_own, owns
 from flowlab.server.limits import limits
-from flowlab.server.memory import settle
 from flowlab.server.status import EVERY, remove
 from flowlab.settings import RunSettings
 from flowlab.training import Snapshot
@@ -57,7 +58,9 @@ class Lab:
     """
 
     def __init__(self) -> None:
-        log.start()  # first, for a wrong variable must not leave workers behind
+        # glibc has read it for this process. In workers it would make trainings a third slower.
+        os.environ.pop("MALLOC_MMAP_THRESHOLD_", None)
+        log.start()  # early, for a wrong variable must not leave workers behind
         self.store = admission.store()  # nor a folder that cannot be used
         self.store.tidy()
         self.engine = admission.engine(PRELOAD)
@@ -70,7 +73,8 @@ class Lab:
         self._refresher = operating.Refresher(self.engine, self.store)
         atexit.register(remove, self.store.folder)
         threading.Thread(target=self._stop_unwatched, daemon=True).start()
-        settle()
+        gc.collect()
+        gc.freeze()  # looking through some hundred thousand objects that stay stops all threads
 
     def close(self) -> None:
         """End all worker processes."""
