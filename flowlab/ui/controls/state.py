@@ -133,7 +133,7 @@ class ModelPage(Page):
 
     @property
     def overlays(self) -> tuple[str, ...]:
-        """The overlays that the picture shows, in the order of `LAYERS`."""
+        """The overlays that the picture shows, in the order of their chooser."""
         return tuple(name for name in LAYERS if name in self.chosen_overlays)
 
 
