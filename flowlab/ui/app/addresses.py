@@ -1,8 +1,8 @@
 """The addresses of the pages: what a page reads from the browser's, and what it writes there.
 
-The session keeps the address of every page. So links within the lab lead to a page as it was left,
-and a page takes nothing from an address that another page wrote: the browser may have gone on, with
-its Back or by the menu, before that reached it.
+A page's state has its address. So links within the lab lead to a page as it was left, and a page
+ignores an address that another page wrote: the browser may have moved on, by its Back or by the
+menu, before that address reached it.
 """
 
 import streamlit as st
@@ -18,9 +18,9 @@ def of(name: str) -> dict[str, str]:
 
 
 def news(page: Page) -> dict[str, str] | None:
-    """What the address tells the page to become; None where the page stays as it is.
+    """The query that the page should follow; None where the page stays as it is.
 
-    A bare address is no news to a page that was opened before, unless the viewer went back to it.
+    A page that was opened before does not follow a bare address, unless the viewer went back to it.
     """
     query, own = st.query_params.to_dict(), page.address
     others = [other.address.query for other in session().pages.values()
@@ -33,16 +33,17 @@ def news(page: Page) -> dict[str, str] | None:
 
 
 def write(page: Page, wanted: dict[str, str], followed: dict[str, str] | None = None) -> None:
-    """Have the browser's address say what the page shows.
+    """Write the address of what the page shows, where the browser has another.
 
     Parameters
     ----------
     page : Page
     wanted : dict of str to str
+        The query, derived from the page's state.
     followed : dict of str to str, optional
-        The address whose every word the page has just become. It stays, in whatever form, if it
-        says all that is wanted: to write it anew would make one more step for the browser's Back,
-        which leads nowhere.
+        The query that the page has just followed in full. It stays, in whatever form, if it has all
+        that is wanted: writing it again would add a step to the browser's history that leads
+        nowhere.
     """
     query, own = st.query_params.to_dict(), page.address
     if followed == query:

@@ -1,7 +1,7 @@
 """The menu: a link to every page, as it was left.
 
-Streamlit's own menu leads to bare addresses. A page would then write its address at once, and the
-browser's Back would lead to the bare one, which is written anew.
+Streamlit's own menu leads to bare addresses. A page would then write its full address at once, and
+the browser's Back would lead to the bare one, which the page would write again.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from flowlab.ui.app import addresses
 
 
 def run(pages: Sequence[Page]) -> None:
-    """Draw the menu and the page that the address names, one of these."""
+    """Draw the menu, and the one of these pages that the address names."""
     here = st.navigation(pages, position="hidden")
     with st.sidebar.container(gap=None, key="menu"):
         places = {page.url_path: st.empty() for page in pages}

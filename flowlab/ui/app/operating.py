@@ -1,4 +1,4 @@
-"""For those who run the lab: its counters, its version on every page, and the diagnostics."""
+"""For the operator of the lab: its counters, its version on every page, and the diagnostics."""
 
 import json
 import logging
@@ -24,8 +24,8 @@ from flowlab.ui.app.visitor import leave
 
 PACKAGES = ("streamlit", "torch", "numpy", "matplotlib", "scikit-learn", "scipy", "pydantic",
             "safetensors", "pillow", "ray")
-#: Values of the lab's variables that are told as they are; of all others only that they are set.
-TOLD = re.compile(r"[0-9.]{1,12}|local|ray|debug|info|warning|error|on|off|yes|no|true|false")
+#: Values of the lab's variables that diagnostics show; of others they show only that they are set.
+PUBLIC = re.compile(r"[0-9.]{1,12}|local|ray|debug|info|warning|error|on|off|yes|no|true|false")
 MOST_LOGGED = 100  # refused inputs of a session
 OPTIONS = ("server.maxUploadSize", "server.disconnectedSessionTTL", "client.showErrorDetails")
 
@@ -40,14 +40,14 @@ def started(engine: Engine) -> None:
 
 
 def counters(engine: Engine, store: Store) -> dict[str, Any]:
-    """The counters of this process, with those that only a server has."""
+    """The counters of this process, and those that only a server has."""
     return {"version": __version__} | status.numbers(
         engine.states(), sessions=_sessions(), disk_used_bytes=store.used(),
         disk_budget_bytes=store.budget, disk_free_bytes=shutil.disk_usage(store.folder).free)
 
 
 class Refresher:
-    """Writes the counters to the folder of runs, as often as it is asked to.
+    """Writes the counters to the folder of runs.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Refresher:
         self.engine, self.store, self._well = engine, store, True
 
     def write(self) -> None:
-        """Write them; what hinders it is logged, once until it goes well again."""
+        """Write them; a failure is logged, and further ones only after a success."""
         try:
             status.write(self.store.folder, counters(self.engine, self.store))
             self._well = True
@@ -70,7 +70,7 @@ class Refresher:
 
 
 def refused(kind: str, sentence: str) -> None:
-    """Log, once for each sentence that a session sees, that something it gave was refused."""
+    """Log a refused input, once for each sentence that a session sees."""
     logged = session().refused
     if len(logged) < MOST_LOGGED and (kind, sentence) not in logged:
         logged.add((kind, sentence))
@@ -80,8 +80,7 @@ def refused(kind: str, sentence: str) -> None:
 def diagnostics(engine: Engine, store: Store) -> str:
     """What helps to find a fault, as JSON.
 
-    There is no user's data in it: no names, titles, texts, paths, addresses, nor an id that opens a
-    run.
+    It has no user's data: no names, titles, texts, paths, addresses, nor an id that opens a run.
     """
     return json.dumps({
         "flow-lab": __version__, "python": platform.python_version(),
@@ -98,14 +97,14 @@ def diagnostics(engine: Engine, store: Store) -> str:
 
 
 def settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """The lab's variables; a folder, a name or a secret among them is only said to be set."""
-    return {name: value if TOLD.fullmatch(value.lower()) and not re.search(
+    """The lab's variables; a folder, a name or a secret is shown only as ``(set)``."""
+    return {name: value if PUBLIC.fullmatch(value.lower()) and not re.search(
                 "KEY|SECRET|TOKEN|PASS", name) else "(set)"
             for name, value in sorted(environment.items()) if name.startswith("FLOWLAB_")}
 
 
 def about(engine: Engine, store: Store) -> None:
-    """The version, at the end of the sidebar; behind it the diagnostics."""
+    """Draw the version at the end of the sidebar; the diagnostics open from it."""
     with st.sidebar.popover(f"Flow Lab {__version__}", type="tertiary", key="about"):
         st.markdown(f"**Flow Lab {__version__}**  \nPython {platform.python_version()}, "
                     f"PyTorch {torch.__version__}, Streamlit {st.__version__}")

@@ -1,8 +1,8 @@
-"""Who looks: on a shared server everybody has a name that nobody else can know or take.
+"""The visitor: on a shared server everybody has a name that nobody else can know or take.
 
 A login by Streamlit's own OpenID Connect names its person. Otherwise the browser keeps a random
-token in a cookie, for a year. Only a hash of either is kept with what is theirs. Where the server
-is not shared nobody has a name, and there is no cookie.
+token in a cookie, for a year. Only a hash of either is stored with a visitor's runs. Where the
+server is not shared nobody has a name, and there is no cookie.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ NO_LOGIN = ("This lab asks for a login (limit login), and none is set up: instal
             "and write [auth] to .streamlit/secrets.toml, as Run for a class in the docs says.")
 KEY = "visitor"  # the style sheet hides it by this name
 
-# The server has read the cookies when the page connected to it; a second page that is opened before
-# the first has its cookie finds it here, and takes it over.
+# The server reads the cookies when the page connects to it. A second page that is opened before the
+# first has set its cookie finds it here, and takes it over.
 _JS = """
 export default function ({ data, setTriggerValue }) {
   const found = document.cookie.split("; ").find(part => part.startsWith(data.cookie + "="));
@@ -42,16 +42,16 @@ export default function ({ data, setTriggerValue }) {
 
 
 def visitor() -> str:
-    """Who looks; empty where the server is not shared."""
+    """The visitor's name; empty where the server is not shared."""
     if not limits().shared:
         return ""
     return _person() or _hash("browser", _token())
 
 
 def welcome() -> None:
-    """Let the browser keep its token, or ask for a login; say where the limits cannot be used.
+    """Let the browser keep its token, or ask for a login; show an error if the limits are wrong.
 
-    The token takes no room on the page, and nothing waits for it.
+    The token takes no space on the page, and nothing waits for it.
     """
     try:
         shared = limits().shared
@@ -68,13 +68,13 @@ def welcome() -> None:
 
 
 def leave() -> None:
-    """A button for who has logged in."""
+    """Draw a button that logs out, where the visitor has logged in."""
     if _person():
         st.button("Log out", icon=":material/logout:", on_click=st.logout, key="logout")
 
 
 def _ask() -> None:
-    """What somebody sees who has not logged in, where the operator wants that."""
+    """Draw what a visitor sees who has yet to log in."""
     if not _can_log_in():
         st.error(NO_LOGIN, icon=":material/error:")
         return
@@ -86,14 +86,13 @@ def _ask() -> None:
 def _can_log_in() -> bool:
     """Whether Streamlit has what its login needs."""
     try:
-        told = "auth" in st.secrets
-    except FileNotFoundError:
-        told = False
-    return told and importlib.util.find_spec("authlib") is not None
+        return "auth" in st.secrets and importlib.util.find_spec("authlib") is not None
+    except FileNotFoundError:  # there are no secrets
+        return False
 
 
 def _person() -> str:
-    """Who has logged in; empty for nobody."""
+    """The name of who has logged in; empty for nobody."""
     who = st.user.get("sub") or st.user.get("email")
     if not st.user.get("is_logged_in") or not who:
         return ""
@@ -101,7 +100,7 @@ def _person() -> str:
 
 
 def _adopt() -> None:
-    """Be who the browser's other page is already."""
+    """Take over the token that another page of the browser has."""
     token = st.session_state[KEY].token
     if isinstance(token, str) and _TOKEN.fullmatch(token):
         session().token = token

@@ -42,12 +42,12 @@ def clickable(png: bytes, alt: str, key: str, on_click: Callable[[float, float],
     on_click : callable
         Given the place from the upper left corner, as shares of the width and the height.
     """
-    def told() -> None:
+    def clicked() -> None:
         place = st.session_state[key].get("at")
         if place is not None:
             on_click(*map(float, place))
 
-    _component()(key=key, data={"src": address(png), "alt": alt}, on_at_change=told)
+    _component()(key=key, data={"src": address(png), "alt": alt}, on_at_change=clicked)
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,7 +1,7 @@
 """A text to copy: code, a command, a link.
 
-Streamlit's own element for code has the browser load and start a highlighter for all languages
-first, a good part of a page's first sight.
+Streamlit's own element for code makes the browser load and start a highlighter for all languages
+first, which takes a good part of the time until a page is seen.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ export default function ({ data, parentElement }) {
 def copyable(text: str, label: str = "Copy") -> None:
     """Show a text, and a button that puts it on the viewer's clipboard and says so.
 
-    It has no key: every control would read the state of all components that have one.
+    It has no key: Streamlit would read its state again with that of every control.
     """
     _component()(data={"label": label, "text": text})
 

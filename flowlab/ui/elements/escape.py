@@ -1,9 +1,9 @@
-"""Text that people wrote, so that Markdown makes nothing of it."""
+"""Text that people wrote, escaped so that Markdown shows it as it is."""
 
 import re
 
 # What begins emphasis, code, links, images, formulas, colours, icons, lists, tables or tags, and
-# what makes a link of a bare address; an underline within a word is none of these.
+# what makes a link of a bare address; an underscore within a word is none of these.
 _MARKDOWN = re.compile(r"([\\`*{}\[\]()#+\-!|$:<>~@]|(?<![^\W_])_|_(?![^\W_])|(?<=www)\.)",
                        re.IGNORECASE)
 

@@ -12,8 +12,8 @@ from PIL import Image
 def address(content: bytes, kind: str = "png") -> str:
     """A picture's file as a ``data:`` address: it travels with the page, as it is.
 
-    Streamlit would encode a large picture anew, make a still of a moving one, and serve each from
-    an address that is gone when the browser comes late for it.
+    Streamlit would encode a large picture anew, drop all but one frame of an animated one, and
+    serve each from an address that is gone when the browser asks for it late.
 
     Examples
     --------
@@ -25,7 +25,7 @@ def address(content: bytes, kind: str = "png") -> str:
 
 @cache
 def blank(size: tuple[int, int]) -> bytes:
-    """A picture of this width and height with nothing on it, as PNG: it keeps another's place."""
+    """An empty picture of this width and height, as PNG: it keeps another's place."""
     file = io.BytesIO()
     Image.new("RGBA", size).save(file, "png")
     return file.getvalue()
@@ -34,4 +34,4 @@ def blank(size: tuple[int, int]) -> bytes:
 def show(png: bytes, alt: str, width: int | str = "stretch") -> None:
     """Show a PNG, with ``alt`` for those who cannot see it."""
     st.image(address(png), width=width, alt=alt)
-    urlsplit.cache_clear()  # Streamlit takes the address apart, and Python keeps the last 128 so
+    urlsplit.cache_clear()  # Streamlit splits the address, and Python caches the last 128 splits
