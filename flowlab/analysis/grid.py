@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 TAIL = 99.5  # per cent
 
@@ -24,7 +25,7 @@ def window(limits: Sequence[float]) -> tuple[float, float, float, float]:
     return tuple(numbers.tolist())
 
 
-def visible(points, limits: Sequence[float]) -> np.ndarray:
+def visible(points: ArrayLike, limits: Sequence[float]) -> np.ndarray:
     """Return those of `points` (n, 2) that are finite and within the window, as float64.
 
     Raises
@@ -42,7 +43,7 @@ def visible(points, limits: Sequence[float]) -> np.ndarray:
     return points[(x >= xmin) & (x <= xmax) & (y >= ymin) & (y <= ymax)]
 
 
-def clean_grid(grid) -> np.ndarray:
+def clean_grid(grid: ArrayLike) -> np.ma.MaskedArray:
     """Return `grid` as float64 (rows, columns), masked where it is not a number.
 
     Raises
@@ -82,7 +83,7 @@ def grid_points(limits: Sequence[float], size: int) -> np.ndarray:
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
-def highest_density(grid, data, limits: Sequence[float]) -> float:
+def highest_density(grid: ArrayLike | None, data: ArrayLike, limits: Sequence[float]) -> float:
     """Return the density at which a colour scale should end.
 
     It is the maximum of the true density's `grid`. Without one it is guessed from the `data`:
@@ -96,6 +97,7 @@ def highest_density(grid, data, limits: Sequence[float]) -> float:
     if len(points) == 0:
         return 1.0
     xmin, xmax, ymin, ymax = limits
-    counts, _, _ = np.histogram2d(*points.T, bins=32, range=((xmin, xmax), (ymin, ymax)))
+    x, y = points.T
+    counts, _, _ = np.histogram2d(x, y, bins=32, range=((xmin, xmax), (ymin, ymax)))
     cell = (xmax - xmin) * (ymax - ymin) / counts.size
     return float(np.percentile(counts[counts > 0], TAIL) / (len(points) * cell))

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from flowlab.figures import style
-from flowlab.figures.canvas import blank, encode, pixels, vector
+from flowlab.figures.canvas import agg, blank, encode, pixels, vector
 
 GIF_COLOURS = 255  # one of 256 is left for what a frame does not change
 SAMPLED = 5  # frames from which a GIF's colours are taken
@@ -39,11 +40,11 @@ class Picture:
         What changes from frame to frame.
     """
 
-    def __init__(self, size: tuple[int, int], theme: str, colours: Colormap):
+    def __init__(self, size: tuple[int, int], theme: str, colours: Colormap) -> None:
         self.theme = style.theme(theme)
         self.figure = blank(size, self.theme)
         self.moving: list[Artist] = []
-        self._backdrop = None
+        self._backdrop: object = None
         self.use(colours)
 
     def use(self, *maps: Colormap) -> None:
@@ -57,7 +58,7 @@ class Picture:
 
     def png(self) -> bytes:
         """Return the picture as it stands as a PNG of 256 colours, the same in every frame."""
-        canvas = self.figure.canvas
+        canvas = agg(self.figure)
         if self._backdrop is None:
             self._backdrop = self._still()
         canvas.restore_region(self._backdrop)
@@ -69,18 +70,18 @@ class Picture:
         """Return the picture as it stands as an ``"svg"`` or a ``"pdf"`` file."""
         return vector(self.figure, kind)
 
-    def _still(self):
+    def _still(self) -> object:
         shown = [artist for artist in self.moving if artist.get_visible()]
         for artist in shown:
             artist.set_visible(False)
         self.figure.canvas.draw()
         for artist in shown:
             artist.set_visible(True)
-        return self.figure.canvas.copy_from_bbox(self.figure.bbox)
+        return agg(self.figure).copy_from_bbox(self.figure.bbox)
 
 
-def animation(frames: Iterable[Figure | bytes], *, fps=20.0, hold=0.0, kind="gif",
-              loop=True, size: tuple[int, int] | None = None) -> bytes:
+def animation(frames: Iterable[Figure | bytes], *, fps: float = 20.0, hold: float = 0.0,
+              kind: str = "gif", loop: bool = True, size: tuple[int, int] | None = None) -> bytes:
     """Join `frames` to one moving image.
 
     Parameters
@@ -120,7 +121,7 @@ def animation(frames: Iterable[Figure | bytes], *, fps=20.0, hold=0.0, kind="gif
         raise ValueError("All frames of an animation must have the same size.")
     durations = [round(1000 / fps)] * len(images)
     durations[-1] += round(1000 * hold)
-    options = {"save_all": True, "append_images": images[1:], "duration": durations}
+    options: dict[str, Any] = {"save_all": True, "append_images": images[1:], "duration": durations}
     if loop:
         options["loop"] = 0
     if kind == "gif":

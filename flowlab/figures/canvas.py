@@ -6,11 +6,13 @@ people at once; so every figure here is made directly and told its colours one b
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from flowlab.figures import style
@@ -28,7 +30,11 @@ def blank(size: tuple[int, int], theme: Theme) -> Figure:
     return figure
 
 
-def panel(figure: Figure, box: tuple[float, float, float, float], theme: Theme, title="") -> Axes:
+#: Left, top, width and height in pixels, from the upper left corner.
+Box = tuple[float, float, float, float]
+
+
+def panel(figure: Figure, box: Box, theme: Theme, title: str = "") -> Axes:
     """Add axes at a fixed place.
 
     Parameters
@@ -73,7 +79,8 @@ def set_title(axes: Axes, title: str, theme: Theme) -> None:
                    fontfamily=style.FONT)
 
 
-def write(where, x, y, text: str, colour: str, *, size=style.LABEL_SIZE, **options):
+def write(where: Figure | Axes, x: float, y: float, text: str, colour: str, *,
+          size: float = style.LABEL_SIZE, **options: Any) -> Text:
     """Write `text` on axes or a figure at (x, y) in this project's letters; return the artist."""
     return where.text(x, y, text, color=colour, fontsize=size, fontfamily=style.FONT, **options)
 
@@ -94,6 +101,12 @@ def shortened(name: str, longest: int) -> str:
     return name if len(name) <= longest else name[:longest - 1] + "…"
 
 
+def agg(figure: Figure) -> FigureCanvasAgg:
+    """Return the canvas of a figure from `blank`."""
+    assert isinstance(figure.canvas, FigureCanvasAgg)
+    return figure.canvas
+
+
 def png(figure: Figure) -> bytes:
     """Return `figure` as a PNG in all its colours, at its own size."""
     figure.canvas.draw()
@@ -110,7 +123,7 @@ def vector(figure: Figure, kind: str) -> bytes:
 
 def pixels(figure: Figure) -> Image.Image:
     """Return what is drawn on the canvas of `figure` as an RGB image."""
-    return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
+    return Image.fromarray(np.asarray(agg(figure).buffer_rgba())).convert("RGB")
 
 
 def encode(image: Image.Image) -> bytes:

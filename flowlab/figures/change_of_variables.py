@@ -1,8 +1,13 @@
 """The change of variables in one dimension: a map that stretches a density thins it out."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from flowlab.figures import style
 from flowlab.figures.canvas import blank, panel, write
@@ -17,8 +22,10 @@ STRIP_COLOURS = "viridis"
 HEADROOM = 1.08
 
 
-def change_of_variables(z, density, x, slope=None, *, at=None, strips=9, x_limits=None,
-                        highest=None, theme="light") -> Figure:
+def change_of_variables(z: ArrayLike, density: ArrayLike, x: ArrayLike,
+                        slope: ArrayLike | None = None, *, at: float | None = None, strips: int = 9,
+                        x_limits: tuple[float, float] | None = None, highest: float | None = None,
+                        theme: str = "light") -> Figure:
     r"""Return the picture of a density on the latent axis carried to the data axis by a map.
 
     .. math:: p_X(f(z)) = p_Z(z) \, / \, |f'(z)|
@@ -96,7 +103,8 @@ def change_of_variables(z, density, x, slope=None, *, at=None, strips=9, x_limit
     return figure
 
 
-def _strips(axes, below, side, curves, count: int, theme: Theme) -> None:
+def _strips(axes: Axes, below: Axes, side: Axes, curves: Sequence[np.ndarray], count: int,
+            theme: Theme) -> None:
     """Fill strips of equal probability under both densities and join them through the map."""
     z, density, x, carried = curves
     mass = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(z))])
@@ -113,13 +121,14 @@ def _strips(axes, below, side, curves, count: int, theme: Theme) -> None:
     axes.hlines(ends[1:-1], z[0], edges[1:-1], color=theme.muted, linewidth=0.9, alpha=0.7)
 
 
-def _follow(figure: Figure, panels, curves, at: float, theme: Theme) -> None:
+def _follow(figure: Figure, panels: tuple[Axes, Axes, Axes], curves: Sequence[np.ndarray],
+            at: float, theme: Theme) -> None:
     """Follow one place through the map and write down what happens to its density."""
     axes, below, side = panels
     z, density, x, slope = curves
     at = float(np.clip(at, z[0], z[-1]))
     here, steep, before = (np.interp(at, z, values) for values in (x, slope, density))
-    options = {"color": theme.model, "linewidth": 2.6}
+    options: dict[str, Any] = {"color": theme.model, "linewidth": 2.6}
     axes.plot([at, at, z[0]], [axes.get_ylim()[0], here, here], **options)
     axes.plot([at], [here], "o", color=theme.model, markersize=10)
     below.plot([at, at], [0, before], **options)

@@ -5,13 +5,17 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from numpy.typing import ArrayLike
 
 from flowlab.analysis.grid import clean_grid, highest_density, window
 from flowlab.figures import style
 from flowlab.figures.animated import Picture
-from flowlab.figures.canvas import panel, write
+from flowlab.figures.canvas import Box, panel, write
 from flowlab.figures.curves import HUGE, last_epoch
 from flowlab.figures.panels import cloud, density_image, frame_limits, move_cloud, over_label
 
@@ -54,8 +58,10 @@ class RivalsPicture(Picture):
         If there is no distribution or no model, or more models than colours.
     """
 
-    def __init__(self, titles: Sequence[str], limits, truths, data, labels: Sequence[str], *,
-                 ends=(None, None), theme="light"):
+    def __init__(self, titles: Sequence[str], limits: Sequence[Sequence[float]],
+                 truths: Sequence[ArrayLike | None], data: Sequence[ArrayLike],
+                 labels: Sequence[str], *, ends: tuple[float | None, float | None] = (None, None),
+                 theme: str = "light") -> None:
         colours = style.theme(theme)
         if not titles or not 0 < len(labels) <= len(colours.rivals):
             raise ValueError("A comparison needs a distribution, and from one to "
@@ -73,12 +79,14 @@ class RivalsPicture(Picture):
         self.curves = [[self._curves(curves[row][kind], kind, row, row == len(titles) - 1,
                                      beneath=len(titles) == 1 < len(labels)) for kind in (0, 1)]
                        for row in range(len(titles))]
-        self.lines: dict[tuple[int, int, int, int], object] = {}
+        self.lines: dict[tuple[int, int, int, int], Line2D] = {}
         if any(self.known):
             over_label(self.figure, LEFT / WIDTH, 14 / height, colours, True, "■", "left")
         self.show("density")
 
-    def _cell(self, box, row, column, limits, truth, data, title):
+    def _cell(self, box: Box, row: int, column: int, limits: Sequence[float],
+              truth: ArrayLike | None, data: ArrayLike, title: str
+             ) -> tuple[AxesImage | None, Line2D, Text | None]:
         """A square: its density, its points, and its caption; the first column has the truth."""
         theme, name = self.theme, "Truth" if column == 0 else self.labels[column - 1]
         axes = panel(self.figure, box, theme)
@@ -104,7 +112,7 @@ class RivalsPicture(Picture):
         self.moving += [image, dots, caption, *axes.spines.values()]
         return image, dots, caption
 
-    def _curves(self, box, kind: int, row: int, last: bool, beneath: bool) -> Axes:
+    def _curves(self, box: Box, kind: int, row: int, last: bool, beneath: bool) -> Axes:
         """The panel of the KL against steps (kind 0) or seconds (1)."""
         theme, known = self.theme, self.known[row]
         title = f"{'KL' if known else 'NLL'} by {('steps', 'seconds')[kind]} (nats)"
@@ -146,8 +154,9 @@ class RivalsPicture(Picture):
                 dots.set_visible(view == "samples" or image is None)
         self.redraw()
 
-    def update(self, row: int, column: int, *, density=None, samples=None, caption="",
-               curves=()) -> None:
+    def update(self, row: int, column: int, *, density: ArrayLike | None = None,
+               samples: ArrayLike | None = None, caption: str = "", curves: Sequence[ArrayLike] = ()
+              ) -> None:
         """Show a model as it is now.
 
         Parameters
@@ -162,6 +171,7 @@ class RivalsPicture(Picture):
             For each seed an array (k, 3): steps, seconds, and KL (or NLL) in nats.
         """
         image, dots, text = self.cells[row][1 + column]
+        assert image is not None and text is not None  # only the truth's may be missing
         text.set_text(caption)
         if density is not None:
             image.set_data(clean_grid(density))
@@ -173,7 +183,7 @@ class RivalsPicture(Picture):
             for kind in (0, 1):
                 self._line(row, column, seed, kind).set_data(curve[:, kind], height)
 
-    def _line(self, row: int, column: int, seed: int, kind: int):
+    def _line(self, row: int, column: int, seed: int, kind: int) -> Line2D:
         key = row, column, seed, kind
         if key not in self.lines:
             (self.lines[key],) = self.curves[row][kind].plot(
@@ -222,8 +232,10 @@ def _plain_limits(heights: np.ndarray) -> tuple[float, float]:
     return low, high if high > low else low + 0.5
 
 
-def _boxes(rows: int, models: int) -> tuple[list, list, int]:
+def _boxes(rows: int, models: int) -> tuple[list[list[Box]], list[list[Box]], int]:
     """Where the squares and the curves of every row are, and the picture's height, in pixels."""
+    squares: list[list[Box]] = []
+    curves: list[list[Box]] = []
     columns = 1 + models
     if rows == 1 and models > 1:
         side = min((WIDTH - LEFT - RIGHT - models * GAP) / columns, WIDE)
@@ -235,7 +247,6 @@ def _boxes(rows: int, models: int) -> tuple[list, list, int]:
         return squares, curves, round(top + FLAT + BELOW)
     fixed = LEFT + columns * GAP + SCALE - GAP + 2 * GAP + RIGHT
     side = (WIDTH - fixed) / (columns + 2 * LONG)
-    squares, curves = [], []
     for row in range(rows):
         top = TOP + row * (side + 16)
         squares.append([(LEFT + c * (side + GAP), top, side, side) for c in range(columns)])

@@ -1,14 +1,17 @@
 """Curves of the loss, with the best possible value drawn as a line."""
 
 import math
+from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import offset_copy
+from numpy.typing import ArrayLike
 
 from flowlab.figures import style
 from flowlab.figures.canvas import blank, panel, set_title, write
@@ -39,7 +42,7 @@ class Curves:
         dashed line.
     """
 
-    def __init__(self, axes: Axes, theme: Theme, best: float | None = None):
+    def __init__(self, axes: Axes, theme: Theme, best: float | None = None) -> None:
         self.axes, self.theme = axes, theme
         self.best: float | None = None
         self.planned = 0.0
@@ -49,27 +52,29 @@ class Curves:
         axes.yaxis.set_major_locator(MaxNLocator(6))
         axes.set_xlabel("epoch", color=theme.muted, fontsize=style.LABEL_SIZE,
                         fontfamily=style.FONT, labelpad=3)
-        options = {"linewidth": 2.4, "marker": "o", "markersize": 5, "markevery": slice(-1, None)}
+        options: dict[str, Any] = {"linewidth": 2.4, "marker": "o", "markersize": 5,
+                                   "markevery": slice(-1, None)}
         (self.train,) = axes.plot([], [], color=theme.training, label="training", **options)
         (self.test,) = axes.plot([], [], color=theme.test, label="test", **options)
-        corner = {"transform": axes.transAxes, "ha": "right", "va": "top"}
+        corner: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "top"}
         self.captions = [
             write(axes, 0.98, 0.97 - 0.085 * row, "", colour, **corner)
             for row, colour in enumerate((theme.text, theme.training, theme.test))
         ]
         halo = [withStroke(linewidth=3.5, foreground=theme.surface)]
-        self.edges = [write(axes, 0, 0, "", line.get_color(), transform=axes.transAxes,
-                            path_effects=halo) for line in (self.train, self.test)]
+        self.edges = [write(axes, 0, 0, "", colour, transform=axes.transAxes, path_effects=halo)
+                      for colour in (theme.training, theme.test)]
         self.line = axes.axhline(0, color=theme.text, linewidth=1.6, dashes=(5, 3), label="best",
                                  visible=False)
         self.since = axes.axvline(0, color=theme.text, linewidth=0.6, visible=False)
-        self.replanned = False
-        beneath = offset_copy(axes.get_yaxis_transform(), axes.figure, y=-5, units="points")
+        self._since, self.replanned = 0.0, False
+        beneath = offset_copy(axes.get_yaxis_transform(), axes.get_figure(root=True), y=-5,
+                              units="points")
         self.label = write(axes, 0.98, 0, "", theme.text, transform=beneath, ha="right", va="top")
         self.show_best(best)
         self.update([], [], [])
 
-    def artists(self) -> list:
+    def artists(self) -> list[Artist]:
         """Return what changes from frame to frame."""
         return [self.train, self.test, *self.captions, *self.edges]
 
@@ -79,7 +84,8 @@ class Curves:
         Where it has gone on from the epoch `since` of another training, a thin line says so.
         """
         self.planned = float(epochs)
-        self.replanned = since != self.since.get_xdata()[0]
+        self.replanned = since != self._since
+        self._since = since
         self.since.set(xdata=[since, since], visible=since > 0)
 
     def show_reverse(self, reverse: bool) -> bool:
@@ -107,7 +113,7 @@ class Curves:
             self.label.set(y=best, text=f"best possible {best:.3f}")
         return new
 
-    def update(self, epochs, train, test) -> bool:
+    def update(self, epochs: ArrayLike, train: ArrayLike, test: ArrayLike) -> bool:
         """Show the losses `train` and `test` at `epochs`, all of shape (n,), in nats.
 
         Returns
@@ -148,7 +154,7 @@ class Curves:
     def _label_edge(self, row: int, line: Line2D) -> None:
         """Say the value of a curve where it was last beyond the ends of the axis."""
         (_, end), (low, high) = self.axes.get_xlim(), self.axes.get_ylim()
-        epochs, values = line.get_data()
+        epochs, values = map(np.asarray, line.get_data())
         out = np.flatnonzero((values < low) | (values > high))
         if not len(out):
             self.edges[row].set_text("")
@@ -168,7 +174,7 @@ def last_epoch(epochs: np.ndarray) -> float:
     return next(power * count for count in (1.0, 2.0, 5.0, 10.0) if power * count >= latest)
 
 
-def loss_limits(train, test, best: float | None) -> tuple[float, float]:
+def loss_limits(train: ArrayLike, test: ArrayLike, best: float | None) -> tuple[float, float]:
     """Return the two ends of the loss axis.
 
     They are known from the first values and the best possible one, and then stay: what lies above
@@ -196,7 +202,8 @@ def loss_limits(train, test, best: float | None) -> tuple[float, float]:
     return step * math.floor(bottom / step), step * math.ceil(top / step)
 
 
-def loss_curves(epochs, train, test, best: float | None = None, *, theme="light") -> Figure:
+def loss_curves(epochs: ArrayLike, train: ArrayLike, test: ArrayLike, best: float | None = None, *,
+                theme: str = "light") -> Figure:
     """Return the curves of training and test loss as a picture of their own.
 
     Parameters
@@ -220,7 +227,7 @@ def loss_curves(epochs, train, test, best: float | None = None, *, theme="light"
     return figure
 
 
-def _known(values) -> np.ndarray:
+def _known(values: ArrayLike) -> np.ndarray:
     """Return `values` as float64 (n,), not-a-number where they are infinite or absurdly large."""
     values = np.array(values, dtype=float).ravel()
     values[~(np.abs(values) < HUGE)] = np.nan

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from flowlab.figures import style
 from flowlab.figures.canvas import blank, panel, write
@@ -21,8 +22,8 @@ HUGE = 1e6  # at most, times the span
 ENDLESS = 1e30  # what is not a number counts as so many
 
 
-def samples_and_nearest(samples, found, distance, highest: float, *, title="Samples",
-                        theme="light") -> Figure:
+def samples_and_nearest(samples: ArrayLike, found: ArrayLike, distance: ArrayLike, highest: float,
+                        *, title: str = "Samples", theme: str = "light") -> Figure:
     """Return samples, and at the same places the training images nearest to them.
 
     Parameters
@@ -54,7 +55,8 @@ def samples_and_nearest(samples, found, distance, highest: float, *, title="Samp
     return figure
 
 
-def in_between(strip, blend, now, ends, place: float, highest: float, *, theme="light") -> Figure:
+def in_between(strip: ArrayLike, blend: ArrayLike, now: ArrayLike, ends: ArrayLike, place: float,
+               highest: float, *, theme: str = "light") -> Figure:
     """Return images on the way between two, through latent space and by mixing pixels.
 
     Parameters
@@ -98,8 +100,8 @@ def in_between(strip, blend, now, ends, place: float, highest: float, *, theme="
     return figure
 
 
-def scale_anew(images, drawn, entries: Sequence[int], scale: int, highest: float, *,
-               theme="light") -> Figure:
+def scale_anew(images: ArrayLike, drawn: ArrayLike, entries: Sequence[int], scale: int,
+               highest: float, *, theme: str = "light") -> Figure:
     """Return images, and the same with the latents of one scale drawn anew.
 
     Parameters
@@ -136,7 +138,7 @@ def scale_anew(images, drawn, entries: Sequence[int], scale: int, highest: float
 
 
 def likelihood_histogram(bits: Mapping[str, np.ndarray], examples: Mapping[str, np.ndarray],
-                         highest: float, *, theme="light") -> Figure:
+                         highest: float, *, theme: str = "light") -> Figure:
     """Return how likely several kinds of images are, with examples of each.
 
     Parameters
@@ -186,7 +188,7 @@ def likelihood_histogram(bits: Mapping[str, np.ndarray], examples: Mapping[str, 
     return figure
 
 
-def image_thumbnail(images, highest: float, *, theme="light") -> Figure:
+def image_thumbnail(images: ArrayLike, highest: float, *, theme: str = "light") -> Figure:
     """Return a small square picture of nine images, for choosing among data.
 
     Parameters
@@ -211,7 +213,7 @@ def image_thumbnail(images, highest: float, *, theme="light") -> Figure:
     return figure
 
 
-def name_tile(name: str, *, theme="light") -> Figure:
+def name_tile(name: str, *, theme: str = "light") -> Figure:
     """Return a small square picture of a name, in place of what is not at hand.
 
     Parameters

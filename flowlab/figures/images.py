@@ -1,9 +1,17 @@
 """The live picture of a flow on images."""
 
 import io
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import StepPatch
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from flowlab.figures import style
@@ -55,7 +63,9 @@ class ImagePicture(Picture):
     b'\x89PNG'
     """
 
-    def __init__(self, data, highest: float, base, *, temperature=1.0, classes=(), theme="light"):
+    def __init__(self, data: ArrayLike, highest: float, base: ArrayLike, *,
+                 temperature: float = 1.0, classes: Sequence[str] = (), theme: str = "light"
+                ) -> None:
         colours = style.theme(theme)
         shades = ink(colours)
         super().__init__(style.LIVE_SIZE, theme, shades)
@@ -83,7 +93,7 @@ class ImagePicture(Picture):
                        *self.histogram,
                        *self.curves.artists()]
 
-    def _beneath(self, shades) -> None:
+    def _beneath(self, shades: Colormap) -> None:
         """The rows of data, of what comes back, and of the error."""
         left, top, width, height = BENEATH
         errors = self.theme.errors().with_extremes(bad=self.theme.background)
@@ -103,7 +113,8 @@ class ImagePicture(Picture):
         self.caption = write(self.figure, (left + width / 2) / across, 1 - (top - 24) / down, "",
                              self.theme.text, size=style.TITLE_SIZE, ha="center", va="center")
 
-    def update(self, samples, back, latents, epochs, train, test, *, recognised=None) -> None:
+    def update(self, samples: ArrayLike, back: ArrayLike, latents: ArrayLike, epochs: ArrayLike,
+               train: ArrayLike, test: ArrayLike, *, recognised: int | None = None) -> None:
         """Show the model as it is now.
 
         Parameters
@@ -128,7 +139,8 @@ class ImagePicture(Picture):
         if back.shape != self.data.shape:
             raise ValueError(f"What comes back must have the data's shape {self.data.shape}; "
                              f"got {back.shape}.")
-        lay(self.samples, whole(samples), COLUMNS, ROWS)
+        samples = whole(samples)
+        lay(self.samples, samples, COLUMNS, ROWS)
         if recognised is not None:
             self.headline.set_text(
                 f"{self.title}: {recognised} of {len(samples)} look like their class")
@@ -139,14 +151,15 @@ class ImagePicture(Picture):
         self.caption.set_text("Test images to the latent space and back, largest error "
                               f"{largest:.0e} grey levels")
         bars, _ = self.histogram[:2]
-        counts, edges = np.histogram(np.asarray(latents, dtype=float), bars.get_data().edges)
+        counts, edges = np.histogram(np.asarray(latents, dtype=float), bars.get_data()[1])
         total = max(np.size(latents), 1)
         bars.set_data(counts / (total * np.diff(edges)), edges)
         if self.curves.update(epochs, train, test):
             self.redraw()
 
 
-def _against(figure, places: np.ndarray, density: np.ndarray, theme: Theme) -> list:
+def _against(figure: Figure, places: np.ndarray, density: np.ndarray, theme: Theme
+            ) -> tuple[StepPatch, Line2D, Text, Text]:
     """The histogram of latents, empty, before the base distribution's density."""
     axes = panel(figure, LATENTS, theme, "Latents of test images")
     axes.set(xlim=(places[0], places[-1]), ylim=(0, 1.6 * density.max()))
@@ -154,9 +167,10 @@ def _against(figure, places: np.ndarray, density: np.ndarray, theme: Theme) -> l
     bars = axes.stairs(np.zeros(BINS), edges, fill=True, color=theme.data, alpha=0.55)
     (line,) = axes.plot(places, density, color=theme.text, linewidth=2, dashes=(5, 3))
     halo = [withStroke(linewidth=3.5, foreground=theme.surface)]
-    corner = {"transform": axes.transAxes, "ha": "right", "va": "top", "path_effects": halo}
-    return [bars, line, write(axes, 0.98, 0.97, "■ latents, all coordinates", theme.data, **corner),
-            write(axes, 0.98, 0.885, "╌ base distribution", theme.text, **corner)]
+    corner: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "top",
+                              "path_effects": halo}
+    return (bars, line, write(axes, 0.98, 0.97, "■ latents, all coordinates", theme.data, **corner),
+            write(axes, 0.98, 0.885, "╌ base distribution", theme.text, **corner))
 
 
 def first_samples(picture: bytes, side: int = 72) -> bytes:
@@ -170,11 +184,10 @@ def first_samples(picture: bytes, side: int = 72) -> bytes:
         Pixels of the result's side.
     """
     with Image.open(io.BytesIO(picture)) as image:
-        if image.size == style.LIVE_SIZE:
-            left, top, _, height = SAMPLES
-            part = height // 2
-            image = image.crop((left, top, left + part, top + part))
-        small = image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+        left, top, _, height = SAMPLES
+        part = height // 2
+        box = (left, top, left + part, top + part) if image.size == style.LIVE_SIZE else None
+        small = image.crop(box).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     small.save(file, "jpeg", quality=85)
     return file.getvalue()

@@ -1,11 +1,15 @@
 """A flow from within: the plane between two layers, and what each layer does to the volume."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from flowlab.analysis.grid import clean_grid, window
 from flowlab.figures import style
@@ -13,6 +17,7 @@ from flowlab.figures.animated import Picture
 from flowlab.figures.canvas import panel, write
 from flowlab.figures.overlays import SHOWN, Plane, drawable
 from flowlab.figures.panels import colour_bar, frame_limits, over_label
+from flowlab.figures.style import Theme
 from flowlab.figures.transport import between
 
 PLANE = (52, 84, 836, 836)  # left, top, width and height in pixels
@@ -48,15 +53,15 @@ class ThroughPicture(Picture):
     b'\x89PNG'
     """
 
-    def __init__(self, limits, names: Sequence[str], highest: float, *, known=True,
-                 theme="light"):
+    def __init__(self, limits: Sequence[float], names: Sequence[str], highest: float, *,
+                 known: bool = True, theme: str = "light") -> None:
         super().__init__(style.LIVE_SIZE, theme, style.theme(theme).densities())
         self.names = list(names)
         axes = panel(self.figure, PLANE, self.theme)
         frame_limits(axes, window(limits))
         self.plane = Plane(axes, ("density", "error", "grid", "contours", "data", "samples",
                                   "paths"), self.theme, highest)
-        self.bars = {name: colour_bar(self.figure, BAR, self.plane.artists[name], self.theme, title)
+        self.bars = {name: colour_bar(self.figure, BAR, self.plane.image(name), self.theme, title)
                      for name, title in (("density", "density, √ scale"),
                                          ("error", "error, √ scale"))}
         across, down = style.LIVE_SIZE
@@ -64,7 +69,8 @@ class ThroughPicture(Picture):
         self.title = write(self.figure, PLANE[0] / across, 1 - 34 / down, "", self.theme.text,
                            size=style.TITLE_SIZE)
         halo = [withStroke(linewidth=5, foreground=self.theme.surface)]
-        line = {"color": self.theme.text, "solid_joinstyle": "round", "path_effects": halo}
+        line: dict[str, Any] = {"color": self.theme.text, "solid_joinstyle": "round",
+                                "path_effects": halo}
         (self.path,) = axes.plot([], [], "-", marker=".", markersize=9, linewidth=1.4, **line)
         (self.outline,) = axes.plot([], [], "-", linewidth=2.4, **line)
         (self.point,) = axes.plot([], [], "o", markersize=9, color=self.theme.text,
@@ -88,9 +94,12 @@ class ThroughPicture(Picture):
                 part.set_visible((name == "error") == ("error" in layers))
         self.redraw()
 
-    def move(self, position: float, *, samples, log_dets, log_density, data=None, grid=None,
-             density=None, error=None, followed: int = 24, probe=None, outline=None,
-             probe_log_dets=None, probe_log_density=None) -> None:
+    def move(self, position: float, *, samples: ArrayLike, log_dets: ArrayLike,
+             log_density: ArrayLike, data: ArrayLike | None = None, grid: ArrayLike | None = None,
+             density: ArrayLike | None = None, error: ArrayLike | None = None, followed: int = 24,
+             probe: ArrayLike | None = None, outline: ArrayLike | None = None,
+             probe_log_dets: ArrayLike | None = None, probe_log_density: ArrayLike | None = None
+            ) -> None:
         """Show the plane at `position`: 0 is latent, 1 after the first layer, and so on.
 
         Parameters
@@ -126,7 +135,7 @@ class ThroughPicture(Picture):
             grid=None if grid is None else between(np.asarray(grid, dtype=float), position),
             paths=_until(samples[:, :followed], position),
             density=[[0.0]] if density is None else density)
-        self.plane.artists["error"].set_data(nothing if error is None else clean_grid(error))
+        self.plane.image("error").set_data(nothing if error is None else clean_grid(error))
         self.title.set_text(self.where(position))
         path = np.empty((0, 2)) if probe is None else _until(np.asarray(probe), position)
         self.path.set_data(*drawable(path).T)
@@ -139,7 +148,8 @@ class ThroughPicture(Picture):
             self.redraw()
 
     @staticmethod
-    def coordinates(across: float, down: float, limits) -> tuple[float, float] | None:
+    def coordinates(across: float, down: float, limits: Sequence[float]
+                   ) -> tuple[float, float] | None:
         """The point of the plane at a place of the picture; None outside the plane.
 
         Parameters
@@ -172,7 +182,7 @@ class ThroughPicture(Picture):
 class _Volume:
     """Bars of log-determinants, the layer under way marked."""
 
-    def __init__(self, axes, picture: ThroughPicture):
+    def __init__(self, axes: Axes, picture: ThroughPicture) -> None:
         self.axes, theme, layers = axes, picture.theme, len(picture.names)
         _frame(axes, theme, (0.4, layers + 0.6))
         axes.set_xlabel("layer", color=theme.muted, fontsize=style.LABEL_SIZE,
@@ -188,10 +198,10 @@ class _Volume:
         self.captions = _captions(axes, theme)
         self.moving = [self.mark, self.mean, self.probe, *self.captions]
 
-    def update(self, position, mean, probe) -> bool:
+    def update(self, position: float, mean: ArrayLike, probe: ArrayLike | None) -> bool:
         mean = drawable(mean)
         self.mean.set_segments([[(k - 0.12, 0), (k - 0.12, v)] for k, v in enumerate(mean, 1)])
-        points = [] if probe is None else drawable(probe)
+        points = np.array([]) if probe is None else drawable(probe)
         self.probe.set_segments([[(k + 0.24, 0), (k + 0.24, v)] for k, v in enumerate(points, 1)])
         layer = int(np.ceil(position))
         self.mark.set_visible(layer > 0)
@@ -204,10 +214,10 @@ class _Volume:
 class _Density:
     """The log-density from stage to stage."""
 
-    def __init__(self, axes, picture: ThroughPicture):
+    def __init__(self, axes: Axes, picture: ThroughPicture) -> None:
         self.axes, theme, layers = axes, picture.theme, len(picture.names)
         _frame(axes, theme, (-0.3, layers + 0.3))
-        options = {"marker": "o", "markersize": 5, "linewidth": 2.2}
+        options: dict[str, Any] = {"marker": "o", "markersize": 5, "linewidth": 2.2}
         axes.set_xlabel("layers passed", color=theme.muted, fontsize=style.LABEL_SIZE,
                         fontfamily=style.FONT, labelpad=2)
         self.line = axes.axvline(0, color=theme.muted, linewidth=1.5, dashes=(4, 3))
@@ -216,7 +226,7 @@ class _Density:
         self.captions = _captions(axes, theme)
         self.moving = [self.line, self.mean, self.probe, *self.captions]
 
-    def update(self, position, mean, probe) -> bool:
+    def update(self, position: float, mean: ArrayLike, probe: ArrayLike | None) -> bool:
         mean = drawable(mean)
         points = np.array([]) if probe is None else drawable(probe)
         self.mean.set_data(np.arange(len(mean)), mean)
@@ -227,7 +237,7 @@ class _Density:
         return _span(self.axes, np.concatenate([mean, points]))
 
 
-def _frame(axes, theme, across):
+def _frame(axes: Axes, theme: Theme, across: tuple[float, float]) -> None:
     axes.set_xlim(*across)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -235,12 +245,12 @@ def _frame(axes, theme, across):
     axes.set_axisbelow(True)
 
 
-def _captions(axes, theme) -> list:
+def _captions(axes: Axes, theme: Theme) -> list[Text]:
     return [write(axes, 0.985, y, "", colour, transform=axes.transAxes, ha="right", va="top")
             for y, colour in ((0.97, theme.model), (0.885, theme.text))]
 
 
-def _tell(captions, first: str, value: float, second: str, other: float | None) -> None:
+def _tell(captions: list[Text], first: str, value: float, second: str, other: float | None) -> None:
     captions[0].set_text(f"{first} {signed(value)}")
     captions[1].set_text("" if other is None else f"{second} {signed(other)}")
 
@@ -250,7 +260,7 @@ def signed(value: float) -> str:
     return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _span(axes, values) -> bool:
+def _span(axes: Axes, values: np.ndarray) -> bool:
     """Give the axis a span of round numbers that holds all values, and room for the captions."""
     values = values[np.isfinite(values)]
     low, high = (values.min(), values.max()) if len(values) else (0.0, 0.0)

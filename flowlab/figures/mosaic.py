@@ -5,8 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from numpy.typing import ArrayLike
 
-from flowlab.figures.canvas import panel
+from flowlab.figures.canvas import Box, panel
 from flowlab.figures.style import Theme
 
 GAP = 8  # a gap is this part of an image's side
@@ -18,7 +19,7 @@ def ink(theme: Theme) -> Colormap:
     return shades.with_extremes(bad=theme.background)
 
 
-def mosaic(images, columns: int, rows: int) -> np.ndarray:
+def mosaic(images: ArrayLike, columns: int, rows: int) -> np.ndarray:
     """Lay images out in rows, with gaps between them.
 
     Parameters
@@ -57,7 +58,7 @@ def mosaic(images, columns: int, rows: int) -> np.ndarray:
     return np.ma.masked_invalid(whole)
 
 
-def whole(pixels) -> np.ndarray:
+def whole(pixels: ArrayLike) -> np.ndarray:
     """Return the grey levels that real pixels stand for: the whole number below each."""
     return np.floor(np.asarray(pixels, dtype=float))
 
@@ -67,7 +68,7 @@ def gap(side: int) -> int:
     return max(1, side // GAP)
 
 
-def tiles(figure: Figure, box, theme: Theme, title: str, shades: Colormap,
+def tiles(figure: Figure, box: Box, theme: Theme, title: str, shades: Colormap,
           limits: tuple[float, float]) -> AxesImage:
     """Add a place for a mosaic at `box` (left, top, width, height in pixels), in a frame of none.
 
@@ -98,7 +99,7 @@ def tiles(figure: Figure, box, theme: Theme, title: str, shades: Colormap,
                        interpolation="nearest", aspect="equal")
 
 
-def lay(place: AxesImage, images, columns: int, rows: int) -> None:
+def lay(place: AxesImage, images: ArrayLike, columns: int, rows: int) -> None:
     """Show `images` (n, height, width) at a place from `tiles`."""
     whole = mosaic(images, columns, rows)
     axes: Axes = place.axes

@@ -3,12 +3,16 @@
 Colours and scales never depend on what is shown or on the frame, so that pictures can be compared.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 from contourpy import contour_generator
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 
 from flowlab.analysis.grid import clean_grid
 from flowlab.figures.canvas import set_title, write
@@ -60,7 +64,7 @@ class Plane:
     """
 
     def __init__(self, axes: Axes, names: Collection[str], theme: Theme, highest: float,
-                 titles: dict[str, str] | None = None):
+                 titles: dict[str, str] | None = None) -> None:
         known(names)
         self.axes, self.theme, self.highest = axes, theme, highest
         self.limits = (*axes.get_xlim(), *axes.get_ylim())
@@ -74,7 +78,7 @@ class Plane:
         self.titles = {} if titles is None else titles
         self.shown: tuple[str, ...] = ()
 
-    def moving(self) -> list:
+    def moving(self) -> list[Artist]:
         """Return what changes from frame to frame, in drawing order."""
         return [*self.artists.values(), *self.axes.spines.values(), *self.legend]
 
@@ -94,8 +98,9 @@ class Plane:
             if listed:
                 left += word.get_window_extent().width + LEGEND_GAP
 
-    def update(self, *, data=None, samples=None, density=None, error=None, grid=None,
-               paths=None) -> None:
+    def update(self, *, data: ArrayLike | None = None, samples: ArrayLike | None = None,
+               density: ArrayLike | None = None, error: ArrayLike | None = None,
+               grid: ArrayLike | None = None, paths: ArrayLike | None = None) -> None:
         """Give layers new contents; what is None, or a layer it does not have, stays as it was.
 
         Parameters
@@ -112,21 +117,33 @@ class Plane:
             Shape (stages, n, 2): n points on their way.
         """
         for name, points in (("data", data), ("samples", samples)):
-            if points is not None and name in self.artists:
-                move_cloud(self.artists[name], points)
+            artist = self.artists.get(name)
+            if points is not None and isinstance(artist, Line2D):
+                move_cloud(artist, points)
         for name, image in (("density", density), ("error", error)):
             if image is not None and name in self.artists:
-                self.artists[name].set_data(clean_grid(image))
+                self.image(name).set_data(clean_grid(image))
         if density is not None and "contours" in self.shown:
-            self.artists["contours"].set_segments(
+            self._lines("contours").set_segments(
                 contour_lines(density, self.limits, self.highest))
         if grid is not None and "grid" in self.artists:
-            grid = drawable(grid)
-            self.artists["grid"].set_segments([*grid, *grid.swapaxes(0, 1)])
+            crossings = drawable(grid)
+            self._lines("grid").set_segments([*crossings, *crossings.swapaxes(0, 1)])
         if paths is not None and "paths" in self.artists:
-            self.artists["paths"].set_segments(list(drawable(paths).swapaxes(0, 1)))
+            self._lines("paths").set_segments(list(drawable(paths).swapaxes(0, 1)))
 
-    def _artist(self, name: str):
+    def image(self, name: str) -> AxesImage:
+        """Return the artist of ``"density"`` or ``"error"``."""
+        artist = self.artists[name]
+        assert isinstance(artist, AxesImage)
+        return artist
+
+    def _lines(self, name: str) -> LineCollection:
+        artist = self.artists[name]
+        assert isinstance(artist, LineCollection)
+        return artist
+
+    def _artist(self, name: str) -> Artist:
         if name in ("data", "samples"):
             return cloud(self.axes, [], self.colours[name])
         if name == "density":
@@ -150,7 +167,7 @@ def known(names: Iterable[str]) -> None:
             raise ValueError(f"There is no layer {name!r}; choose from {', '.join(LAYERS)}.")
 
 
-def contour_lines(density, limits, highest: float) -> list[np.ndarray]:
+def contour_lines(density: ArrayLike, limits: Sequence[float], highest: float) -> list[np.ndarray]:
     """Return the contours of a density as lines, each (n, 2).
 
     The levels are the same in every frame: they cut the colour scale, which ends at `highest`,
@@ -165,19 +182,20 @@ def contour_lines(density, limits, highest: float) -> list[np.ndarray]:
     highest : float
         The density at the end of the scale.
     """
-    density = np.clip(np.nan_to_num(np.asarray(density, dtype=float)), 0, 1e30)
-    rows, columns = density.shape
+    heights = np.clip(np.nan_to_num(np.asarray(density, dtype=float)), 0, 1e30)
+    rows, columns = heights.shape
     if min(rows, columns) < 2:
         return []
     xmin, xmax, ymin, ymax = limits
     x = xmin + (xmax - xmin) * (np.arange(columns) + 0.5) / columns
     y = ymin + (ymax - ymin) * (np.arange(rows) + 0.5) / rows
-    contours = contour_generator(x, y, density)
+    contours = contour_generator(x, y, heights, line_type="Separate")
     shares = np.arange(1, LEVELS + 1) / (LEVELS + 1)
-    return [line for share in shares for line in contours.lines(highest * share ** (1 / GAMMA))]
+    return [np.asarray(line) for share in shares
+            for line in contours.lines(highest * share ** (1 / GAMMA))]
 
 
-def drawable(points) -> np.ndarray:
+def drawable(points: ArrayLike) -> np.ndarray:
     """Return `points` as float64; far outside they are cut off, or matplotlib overflows."""
     points = np.asarray(points, dtype=float)
     return np.where(np.isfinite(points), np.clip(points, -1e6, 1e6), np.nan)

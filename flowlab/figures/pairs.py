@@ -1,7 +1,11 @@
 """The live picture of points with more than two coordinates: each against each."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from flowlab.figures import style
 from flowlab.figures.animated import Picture
@@ -48,7 +52,8 @@ class PairPicture(Picture):
     b'\x89PNG'
     """
 
-    def __init__(self, data, *, test=(), sigma=1.0, theme="light", names=()):
+    def __init__(self, data: ArrayLike, *, test: ArrayLike = (), sigma: float = 1.0,
+                 theme: str = "light", names: Sequence[str] = ()) -> None:
         super().__init__(style.LIVE_SIZE, theme, style.theme(theme).densities())
         data = np.asarray(data, dtype=float)
         test = np.asarray(test, dtype=float).reshape(-1, data.shape[1])
@@ -59,7 +64,8 @@ class PairPicture(Picture):
         self.edges = np.linspace(self.low, self.high, CELLS + 1)
         self.names = [shortened(name, LONGEST) for name in names] or [
             f"x{chr(0x2081 + i)}" for i in range(self.count)]
-        self.clouds, self.outlines = {}, []
+        self.clouds: dict[tuple[int, int], Line2D] = {}
+        self.outlines: list[Line2D] = []
         for row in range(self.count):
             for column in range(self.count):
                 self._cell(row, column, data, test)
@@ -115,7 +121,8 @@ class PairPicture(Picture):
         counts, edges = np.histogram(points[:, coordinate], self.edges[:, coordinate])
         return counts / max(len(points), 1) / np.diff(edges)
 
-    def update(self, samples, latents, epochs, train, test) -> None:
+    def update(self, samples: ArrayLike, latents: ArrayLike, epochs: ArrayLike, train: ArrayLike,
+               test: ArrayLike) -> None:
         """Show the model as it is now.
 
         Parameters
@@ -127,12 +134,12 @@ class PairPicture(Picture):
         epochs, train, test : array_like
             Shape (k,); the losses so far in nats, not-a-number where unknown.
         """
-        samples = np.asarray(samples, dtype=float)
-        samples = samples[np.isfinite(samples).all(axis=1)]
+        drawn = np.asarray(samples, dtype=float)
+        drawn = drawn[np.isfinite(drawn).all(axis=1)]
         for (row, column), points in self.clouds.items():
-            move_cloud(points, samples[:, [column, row]])
+            move_cloud(points, drawn[:, [column, row]])
         for coordinate, outline in enumerate(self.outlines):
-            outline.set_ydata(self._histogram(samples, coordinate))
+            outline.set_ydata(self._histogram(drawn, coordinate))
         move_cloud(self.latents, np.asarray(latents)[:, :2])
         if self.curves.update(epochs, train, test):
             self.redraw()

@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, FuncNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import ArrayLike
 
-from flowlab.analysis.grid import clean_grid, visible
+from flowlab.analysis.grid import clean_grid, visible, window
 from flowlab.figures import style
-from flowlab.figures.canvas import write
+from flowlab.figures.canvas import Box, write
 from flowlab.figures.style import Theme
 
 GAMMA = 0.5  # densities are shown by their square root, so that faint bridges and tails are seen
@@ -29,7 +33,8 @@ def frame_limits(axes: Axes, limits: Sequence[float]) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
-def cloud(axes: Axes, points, colour: str, *, marker=MARKER, alpha=0.5, hollow=False) -> Line2D:
+def cloud(axes: Axes, points: ArrayLike, colour: str, *, marker: float = MARKER, alpha: float = 0.5,
+          hollow: bool = False) -> Line2D:
     """Add `points` (n, 2) as dots; markers of a line draw ten times faster than a scatter."""
     x, y = visible(points, (*axes.get_xlim(), *axes.get_ylim())).T
     size = marker * 72 / style.DPI
@@ -39,7 +44,7 @@ def cloud(axes: Axes, points, colour: str, *, marker=MARKER, alpha=0.5, hollow=F
     return line
 
 
-def data_clouds(axes: Axes, theme: Theme, marker=MARKER) -> tuple[Line2D, Line2D]:
+def data_clouds(axes: Axes, theme: Theme, marker: float = MARKER) -> tuple[Line2D, Line2D]:
     """Add no dots yet for data, and no rings for points of the test set; `move_cloud` gives them.
 
     A flow that learns few points by heart shows it only on the points that it was trained on.
@@ -53,13 +58,15 @@ def data_title(rings: bool) -> str:
     return "Data: ● training set, ○ test set" if rings else "Data"
 
 
-def move_cloud(line: Line2D, points) -> None:
+def move_cloud(line: Line2D, points: ArrayLike) -> None:
     """Put the dots of `cloud` at new `points` (n, 2)."""
     axes = line.axes
+    assert axes is not None
     line.set_data(*visible(points, (*axes.get_xlim(), *axes.get_ylim())).T)
 
 
-def density_image(axes: Axes, grid, limits, theme: Theme, highest: float) -> AxesImage:
+def density_image(axes: Axes, grid: ArrayLike, limits: Sequence[float], theme: Theme, highest: float
+                 ) -> AxesImage:
     """Show a density by colour, from 0 to `highest`, its square root spread evenly.
 
     Parameters
@@ -83,7 +90,8 @@ def density_image(axes: Axes, grid, limits, theme: Theme, highest: float) -> Axe
     return _image(axes, grid, limits, theme.densities(), PowerNorm(GAMMA, 0, highest))
 
 
-def error_image(axes: Axes, grid, limits, theme: Theme, highest: float) -> AxesImage:
+def error_image(axes: Axes, grid: ArrayLike, limits: Sequence[float], theme: Theme, highest: float
+               ) -> AxesImage:
     """Show a signed error of a density by colour, its square root spread evenly on both sides.
 
     So errors of one per cent of `highest` are seen. The arguments are those of `density_image`.
@@ -92,22 +100,23 @@ def error_image(axes: Axes, grid, limits, theme: Theme, highest: float) -> AxesI
                   FuncNorm((_signed_root, _signed_square), -highest, highest))
 
 
-def _image(axes: Axes, grid, limits, colours: Colormap, norm: Normalize) -> AxesImage:
+def _image(axes: Axes, grid: ArrayLike, limits: Sequence[float], colours: Colormap, norm: Normalize
+          ) -> AxesImage:
     """Show a grid that spans a window."""
-    return axes.imshow(clean_grid(grid), extent=limits, origin="lower", aspect="auto",
+    return axes.imshow(clean_grid(grid), extent=window(limits), origin="lower", aspect="auto",
                        interpolation="bilinear", cmap=colours, norm=norm)
 
 
-def _signed_root(values) -> np.ndarray:
+def _signed_root(values: ArrayLike) -> np.ndarray:
     return np.sign(values) * np.abs(values) ** GAMMA
 
 
-def _signed_square(values) -> np.ndarray:
+def _signed_square(values: ArrayLike) -> np.ndarray:
     return np.sign(values) * np.abs(values) ** (1 / GAMMA)
 
 
-def colour_bar(figure: Figure, box, image: AxesImage, theme: Theme, title="density, √ scale", *,
-               extend="max") -> tuple:
+def colour_bar(figure: Figure, box: Box, image: ScalarMappable, theme: Theme,
+               title: str = "density, √ scale", *, extend: str = "max") -> tuple:
     """Add the scale of `image` at `box` (left, top, width, height in pixels) under a `title`.
 
     An arrow at its end has the colour of what lies beyond, if `extend` is ``"max"``.
@@ -123,6 +132,7 @@ def colour_bar(figure: Figure, box, image: AxesImage, theme: Theme, title="densi
         (left / across, 1 - (top + height) / down, width / across, height / down)
     )
     norm = image.norm
+    assert isinstance(norm, Normalize)
     # Ticks are evenly spaced on the picture, which a density's square-root scale is not.
     ticks = [float(f"{float(norm.inverse(share)):.2g}") for share in (0, 0.25, 0.5, 0.75, 1)]
     bar = figure.colorbar(image, cax=place, ticks=np.clip(ticks, norm.vmin, norm.vmax),
@@ -137,15 +147,15 @@ def colour_bar(figure: Figure, box, image: AxesImage, theme: Theme, title="densi
     return place, label
 
 
-def over_label(figure: Figure, x: float, y: float, theme: Theme, known: bool, sign="▲",
-               ha="right"):
+def over_label(figure: Figure, x: float, y: float, theme: Theme, known: bool, sign: str = "▲",
+               ha: str = "right") -> Text:
     """Say at (x, y), in shares of the figure, what the colour beyond the scale's end means."""
     beyond = "the truth anywhere" if known else "the data's fullest places"
     return write(figure, x, y, f"{sign} denser than {beyond}", theme.over, size=style.TICK_SIZE,
                  ha=ha, va="center")
 
 
-def _signed(value: float, _) -> str:
+def _signed(value: float, _: object) -> str:
     return f"{value:.2g}".replace("-", "\N{MINUS SIGN}")
 
 
@@ -159,7 +169,7 @@ def latent_circles(axes: Axes, sigma: float, theme: Theme) -> list:
     wide = high * box.width / box.height
     frame_limits(axes, (-wide, wide, -high, high))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    artists = []
+    artists: list[Artist] = []
     halo = [withStroke(linewidth=3.5, foreground=theme.surface)]
     for count in (1, 2, 3):
         circle = Circle((0, 0), count * sigma, fill=False, color=theme.text, linewidth=1.3)

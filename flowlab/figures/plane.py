@@ -3,6 +3,9 @@
 import io
 from collections.abc import Collection, Sequence
 
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from flowlab.analysis.grid import clean_grid, highest_density, window
@@ -64,33 +67,36 @@ class LivePicture(Picture):
     b'\x89PNG'
     """
 
-    def __init__(self, limits, data, true_density=None, *, test=(), best=None, sigma=1.0,
-                 highest=None, theme="light"):
+    def __init__(self, limits: Sequence[float], data: ArrayLike,
+                 true_density: ArrayLike | None = None, *, test: ArrayLike = (),
+                 best: float | None = None, sigma: float = 1.0, highest: float | None = None,
+                 theme: str = "light") -> None:
         super().__init__(style.LIVE_SIZE, theme, style.theme(theme).densities())
         self.limits = window(limits)
         if highest is None:
             highest = highest_density(true_density, data, self.limits)
         second = LEFT + SIDE + GAP
-        self._plane((LEFT, TOP), "Data", labels="y")
-        self.data, self.test = data_clouds(self.figure.axes[-1], self.theme)
+        self.left = self._plane((LEFT, TOP), "Data", labels="y")
+        self.data, self.test = data_clouds(self.left, self.theme)
         axes = self._plane((second, TOP), "")
         self.points = Plane(axes, POINTS, self.theme, highest,
                             {"samples": "Samples from the model", "data": "Data"})
         self.samples = self.points.artists["samples"]
         known = true_density is not None
-        self.truth = clean_grid(true_density) if known else None
-        axes = self._plane((LEFT, BELOW), "True density" if known else "", labels="xy")
-        if known:
-            self.true_density = density_image(axes, true_density, self.limits, self.theme, highest)
+        self.truth = None if true_density is None else clean_grid(true_density)
+        self.below = self._plane((LEFT, BELOW), "True density" if known else "", labels="xy")
+        if true_density is not None:
+            self.true_density = density_image(self.below, true_density, self.limits, self.theme,
+                                              highest)
         else:  # each name in the colour of its points
-            self.over = Plane(axes, ("data", "samples"), self.theme, highest)
+            self.over = Plane(self.below, ("data", "samples"), self.theme, highest)
             self.over.show(self.over.artists)
         axes = self._plane((second, BELOW), "", labels="x")
         self.field = Plane(axes, FIELD, self.theme, highest,
                            {"density": "Learned density", "error": "Learned minus true density"})
         self.density = self.field.artists["density"]
         bar = (second + SIDE + 14, BELOW, 16, SIDE)
-        self.bars = {name: colour_bar(self.figure, bar, self.field.artists[name], self.theme, title)
+        self.bars = {name: colour_bar(self.figure, bar, self.field.image(name), self.theme, title)
                      for name, title in (("density", "density, √ scale"),
                                          ("error", "error, √ scale"))}
         across, down = style.LIVE_SIZE
@@ -102,7 +108,7 @@ class LivePicture(Picture):
         self.latents = cloud(axes, [], self.theme.data, alpha=0.4)
         axes = panel(self.figure, (RIGHT[0], BELOW, RIGHT[1], SIDE), self.theme, TITLE)
         self.curves = Curves(axes, self.theme, best)
-        self.moving = [self.data, self.test, *self.data.axes.spines.values()]
+        self.moving = [self.data, self.test, *self.left.spines.values()]
         if not known:
             self.moving += self.over.moving()
         self.moving += [*self.points.moving(), *self.field.moving(), self.latents, *circles]
@@ -133,13 +139,13 @@ class LivePicture(Picture):
         self.use(*both if wrong else both[:1])
         self.redraw()
 
-    def show_data(self, data, test=()) -> None:
+    def show_data(self, data: ArrayLike, test: ArrayLike = ()) -> None:
         """Show other data points, of shape (n, 2), from the next picture on; `test` as rings."""
         move_cloud(self.data, data)
         move_cloud(self.test, test)
-        title = data_title(len(test) > 0)
-        if title != self.data.axes.get_title():
-            set_title(self.data.axes, title, self.theme)
+        title = data_title(np.size(test) > 0)
+        if title != self.left.get_title():
+            set_title(self.left, title, self.theme)
             self.redraw()
         self.points.update(data=data)
         if self.truth is None:
@@ -147,11 +153,10 @@ class LivePicture(Picture):
 
     def name_axes(self, names: Sequence[str]) -> None:
         """Write the names of the two coordinates, where they have any, into the data's panels."""
-        below = self.over.artists["data"] if self.truth is None else self.true_density
-        for data in (self.data, below):
-            name_axes(data.axes, names, self.theme)
+        for axes in (self.left, self.below):
+            name_axes(axes, names, self.theme)
 
-    def _plane(self, corner, title, labels=""):
+    def _plane(self, corner: tuple[float, float], title: str, labels: str = "") -> Axes:
         axes = panel(self.figure, (*corner, SIDE, SIDE), self.theme, title)
         axes.tick_params(labelbottom="x" in labels, labelleft="y" in labels)
         frame_limits(axes, self.limits)
@@ -162,13 +167,14 @@ class LivePicture(Picture):
         if self.curves.show_reverse(reverse):
             self.redraw()
 
-    def show_best(self, best) -> None:
+    def show_best(self, best: float | None) -> None:
         """Show another best possible loss, in nats, or None, from the next picture on."""
         if self.curves.show_best(best):
             self.redraw()
 
-    def update(self, samples, density, latents, epochs, train, test, *, grid=None,
-               paths=None) -> None:
+    def update(self, samples: ArrayLike, density: ArrayLike, latents: ArrayLike, epochs: ArrayLike,
+               train: ArrayLike, test: ArrayLike, *, grid: ArrayLike | None = None,
+               paths: ArrayLike | None = None) -> None:
         """Show the model as it is now.
 
         Parameters
@@ -216,10 +222,9 @@ def learned_density(picture: bytes, side: int = 72) -> bytes:
         Pixels of the result's side.
     """
     with Image.open(io.BytesIO(picture)) as image:
-        if image.size == style.LIVE_SIZE:
-            left = LEFT + SIDE + GAP
-            image = image.crop((left, BELOW, left + SIDE, BELOW + SIDE))
-        small = image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+        left = LEFT + SIDE + GAP
+        box = (left, BELOW, left + SIDE, BELOW + SIDE) if image.size == style.LIVE_SIZE else None
+        small = image.crop(box).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     small.save(file, "jpeg", quality=85)
     return file.getvalue()

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from flowlab.figures import style
 from flowlab.figures.canvas import blank, panel, write
@@ -19,8 +20,8 @@ LEFT, TOP, WIDTH, HEIGHT = 150, 56, 640, 400  # pixels of the panel
 RATIO = 30.0  # of the highest to the lowest number from which an axis is logarithmic
 
 
-def heat_map(values, rows: Sequence[str], columns: Sequence[str], names: Sequence[str],
-             title: str, *, theme="light") -> Figure:
+def heat_map(values: ArrayLike, rows: Sequence[str], columns: Sequence[str], names: Sequence[str],
+             title: str, *, theme: str = "light") -> Figure:
     """Return a result for every pair of two settings, as coloured fields with their numbers.
 
     Parameters
@@ -77,7 +78,7 @@ def heat_map(values, rows: Sequence[str], columns: Sequence[str], names: Sequenc
 
 
 def parallel(names: Sequence[str], columns: Sequence[Sequence], scores: Sequence[float],
-             title: str, *, theme="light") -> Figure:
+             title: str, *, theme: str = "light") -> Figure:
     """Return parallel coordinates: a line for every run, through its settings to its result.
 
     Parameters
@@ -103,19 +104,19 @@ def parallel(names: Sequence[str], columns: Sequence[Sequence], scores: Sequence
     ValueError
         If there is no run, or not a value of every setting for each.
     """
-    scores = np.asarray(scores, dtype=float)
-    if len(scores) == 0 or any(len(column) != len(scores) for column in columns):
+    results = np.asarray(scores, dtype=float)
+    if len(results) == 0 or any(len(column) != len(results) for column in columns):
         raise ValueError("Every run needs one value of each setting and one score.")
     colours = style.theme(theme)
     figure = blank(style.SWEEP_SIZE, colours)
     axes = panel(figure, (LEFT, TOP, WIDTH, HEIGHT), colours, title)
-    across = np.arange(len(columns) + 1)
-    places, ticks = zip(*(_axis(column) for column in [*columns, list(scores)]), strict=True)
-    scale, shades = _scale(scores, colours)
-    for index in np.argsort(-scores):  # the best in front
-        best = index == np.argmin(scores)
+    across = range(len(columns) + 1)
+    places, ticks = zip(*(_axis(column) for column in [*columns, scores]), strict=True)
+    scale, shades = _scale(results, colours)
+    for index in np.argsort(-results):  # the best in front
+        best = index == np.argmin(results)
         axes.plot(across, [place[index] for place in places],
-                  color=shades(scale(scores[index])), linewidth=4 if best else 1.6,
+                  color=shades(scale(results[index])), linewidth=4 if best else 1.6,
                   alpha=1.0 if best else 0.75)
     for x, marks in zip(across, ticks, strict=True):
         axes.axvline(x, color=colours.line, linewidth=1.5, zorder=0)
@@ -147,19 +148,19 @@ def _axis(values: Sequence) -> tuple[np.ndarray, list[tuple[float, str]]]:
     return places, [(i / 4, f"{mark:.3g}") for i, mark in enumerate(marks)]
 
 
-def _label(value) -> str:
+def _label(value: object) -> str:
     if isinstance(value, tuple):
         return "×".join(map(str, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _scale(values: np.ndarray, colours: style.Theme):
+def _scale(values: np.ndarray, colours: style.Theme) -> tuple[Normalize, Colormap]:
     """Return the norm and the colour map of results; one bad result does not flatten the rest."""
     known = values[np.isfinite(values)]
     low, high = (known.min(), np.percentile(known, 90)) if len(known) else (0.0, 1.0)
     return Normalize(low, max(high, low + 1e-9), clip=True), colormaps[MAPS[colours.name]]
 
 
-def _bar(figure: Figure, scale: Normalize, shades, colours: style.Theme) -> None:
+def _bar(figure: Figure, scale: Normalize, shades: Colormap, colours: style.Theme) -> None:
     colour_bar(figure, (LEFT + WIDTH + 18, TOP, 16, HEIGHT), ScalarMappable(scale, shades), colours,
                title="", extend="neither")

@@ -1,7 +1,10 @@
 """Small square pictures of points and of densities, for choosing among data."""
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from flowlab.analysis.grid import highest_density, window
 from flowlab.figures import style
@@ -9,7 +12,7 @@ from flowlab.figures.canvas import blank, panel
 from flowlab.figures.panels import cloud, density_image, frame_limits
 
 
-def thumbnail(points, limits, *, theme="light") -> Figure:
+def thumbnail(points: ArrayLike, limits: Sequence[float], *, theme: str = "light") -> Figure:
     """Return a small square picture of `points`, for choosing among data.
 
     Parameters
@@ -31,7 +34,7 @@ def thumbnail(points, limits, *, theme="light") -> Figure:
     return figure
 
 
-def density_thumbnail(grid, limits, *, theme="light") -> Figure:
+def density_thumbnail(grid: ArrayLike, limits: Sequence[float], *, theme: str = "light") -> Figure:
     """Return a small square picture of a density.
 
     Parameters
@@ -54,7 +57,7 @@ def density_thumbnail(grid, limits, *, theme="light") -> Figure:
     return figure
 
 
-def _tile(limits, name: str) -> tuple[Figure, Axes]:
+def _tile(limits: Sequence[float], name: str) -> tuple[Figure, Axes]:
     theme = style.theme(name)
     figure = blank(style.THUMBNAIL_SIZE, theme)
     width, height = style.THUMBNAIL_SIZE

@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.collections import LineCollection
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import Colormap
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 
 from flowlab.figures import style
 from flowlab.figures.animated import Picture
@@ -49,17 +53,19 @@ class TransportPicture(Picture):
     b'\x89PNG'
     """
 
-    def __init__(self, stages, grids=None, names: Sequence[str] | None = None, *, inverse=False,
-                 theme="light"):
+    def __init__(self, stages: Sequence[ArrayLike], grids: Sequence[ArrayLike] | None = None,
+                 names: Sequence[str] | None = None, *, inverse: bool = False, theme: str = "light"
+                ) -> None:
         super().__init__(style.TRANSPORT_SIZE, theme, style.theme(theme).angles())
         self.stages = _stack(stages, "stages", 2)
         self.grids = None if grids is None else _stack(grids, "grids", 3)
         layers = len(self.stages) - 1
         self.names = [""] * layers if names is None else list(names)
-        if len(self.names) != layers or (grids is not None and len(self.grids) != layers + 1):
+        count = layers + 1 if self.grids is None else len(self.grids)
+        if len(self.names) != layers or count != layers + 1:
             raise ValueError(
                 f"{layers + 1} stages need {layers} names and {layers + 1} grids; got "
-                f"{len(self.names)} names and {layers + 1 if grids is None else len(self.grids)}."
+                f"{len(self.names)} names and {count}."
             )
         self.limits = common_window(self.stages)
         self.inverse = inverse
@@ -105,15 +111,16 @@ class TransportPicture(Picture):
         undone = " undone" if self.inverse else ""
         return f"Layer {layer} of {layers}{undone}" + f": {self.names[layer - 1]}".rstrip(": ")
 
-    def _plane(self, left, title):
+    def _plane(self, left: float, title: str) -> Axes:
         axes = panel(self.figure, (left, TOP, SIDE, SIDE), self.theme, title)
         axes.set(xlim=self.limits[:2], ylim=self.limits[2:], xticks=[], yticks=[])
         return axes
 
-    def _cloud(self, axes, points):
-        return axes.scatter(*points.T, s=13, c=self._colours, linewidths=0, alpha=0.8)
+    def _cloud(self, axes: Axes, points: np.ndarray) -> PathCollection:
+        x, y = points.T
+        return axes.scatter(x, y, s=13, c=self._colours, linewidths=0, alpha=0.8)
 
-    def _arrows(self):
+    def _arrows(self) -> None:
         width, height = style.TRANSPORT_SIZE
         for left in LEFTS[:2]:
             middle = (left + SIDE + (LEFTS[1] - LEFTS[0] - SIDE) / 2) / width
@@ -127,7 +134,7 @@ class TransportPicture(Picture):
             write(self.figure, x / width, 1 - (TRACK + 48) / height, text, colour,
                   ha=side, va="center")
 
-    def _track(self, layers):
+    def _track(self, layers: int) -> tuple[tuple[float, float], Line2D]:
         width, height = style.TRANSPORT_SIZE
         axes = self.figure.add_axes((0, 1 - (TRACK + 15) / height, 1, 30 / height))
         axes.set(xlim=(0, width), ylim=(0, 1))
@@ -158,13 +165,13 @@ def common_window(stages: np.ndarray) -> tuple[float, float, float, float]:
     return x - half, x + half, y - half, y + half
 
 
-def path_colours(colours, latents: np.ndarray) -> np.ndarray:
+def path_colours(colours: Colormap, latents: np.ndarray) -> np.ndarray:
     """Return the colour of each of `latents` (n, 2) by its angle on the cyclic map `colours`."""
     x, y = np.nan_to_num(latents).T
     return colours(np.arctan2(y, x) / (2 * np.pi) % 1.0)
 
 
-def _stack(stages, what: str, dimensions: int) -> np.ndarray:
+def _stack(stages: Sequence[ArrayLike], what: str, dimensions: int) -> np.ndarray:
     arrays = [np.asarray(stage, dtype=float) for stage in stages]
     shapes = {array.shape for array in arrays}
     shape = arrays[0].shape if len(shapes) == 1 else ()
