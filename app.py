@@ -1,13 +1,19 @@
 """Flow Lab: see normalizing flows learn. Start it with ``streamlit run app.py``."""
 
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
+import presentation
+from flowlab.ui import runs, sweeps
 from flowlab.ui.app import menu
 from flowlab.ui.app.lab import lab
 from flowlab.ui.app.operating import about
 from flowlab.ui.app.visitor import welcome
+from flowlab.ui.compare import page as comparison
+from flowlab.ui.model import page
+from models import RECIPES
 
 HERE = Path(__file__).parent
 
@@ -22,12 +28,14 @@ except ValueError as error:  # a folder of runs that cannot be used
     st.error(str(error), icon=":material/error:")
     st.stop()
 menu.run([
-    st.Page("presentation.py", title="What is a flow?", icon=":material/school:", default=True),
-    st.Page("nice/page.py", title="NICE", icon=":material/swap_horiz:", url_path="nice"),
-    st.Page("realnvp/page.py", title="RealNVP", icon=":material/open_with:", url_path="realnvp"),
-    st.Page("glow/page.py", title="Glow", icon=":material/flare:", url_path="glow"),
-    st.Page("comparison.py", title="Compare", icon=":material/compare:", url_path="compare"),
-    st.Page("sweeps.py", title="Sweeps", icon=":material/tune:"),
-    st.Page("history.py", title="Runs", icon=":material/history:"),
+    st.Page(presentation.show, title="What is a flow?", icon=":material/school:", default=True),
+    *(st.Page(partial(page.draw, name, RECIPES), title=recipe.title, icon=recipe.icon,
+              url_path=name) for name, recipe in RECIPES.items()),
+    st.Page(partial(comparison.draw, RECIPES), title="Compare", icon=":material/compare:",
+            url_path="compare"),
+    st.Page(partial(sweeps.show, RECIPES), title="Sweeps", icon=":material/tune:",
+            url_path="sweeps"),
+    st.Page(partial(runs.show, RECIPES), title="Runs", icon=":material/history:",
+            url_path="history"),
 ])
 about(house.engine, house.store)

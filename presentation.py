@@ -1,12 +1,11 @@
 """The landing page: what a flow is, with pictures that the lab made itself."""
 
 import math
-from pathlib import Path
 
 import streamlit as st
 
-import models
 from flowlab.figures import style
+from flowlab.training.recipe import Recipe, featured
 from flowlab.ui import landing
 from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab, theme
@@ -14,10 +13,11 @@ from flowlab.ui.app.state import page
 from flowlab.ui.controls.state import model_page
 from flowlab.ui.elements import image
 from flowlab.ui.model import metrics, training
+from models import RECIPES
 
-ROOT = Path(__file__).parent
-#: The flow that RealNVP's page opens with.
-WEIGHTS = str(ROOT / "realnvp/images/start.safetensors")
+FEATURED = featured(RECIPES)
+#: The flow that the model's page opens with.
+WEIGHTS = str(FEATURED.folder / "images/start.safetensors")
 READING, PICTURE, PAGE = 510, 730, 1280  # pixels: a column of text, one picture, everything
 
 
@@ -35,7 +35,7 @@ def show() -> None:
         st.divider()
         maximum_likelihood()
         st.divider()
-        three_models()
+        every_model()
 
 
 def what_it_is() -> None:
@@ -48,13 +48,14 @@ def what_it_is() -> None:
         "So one model does two things: it **draws new samples** (left to right), and it tells "
         "the **exact probability density** of any point (right to left).", width=PAGE)
     with st.container(key="transport"):
-        film(f"realnvp/transport-{theme()}.webp",
-             "Points of a normal distribution pass the coupling layers of a trained RealNVP, "
+        film(f"{FEATURED.name}/transport-{theme()}.webp",
+             "Points of a normal distribution pass the coupling layers of a trained "
+             f"{FEATURED.title}, "
              "which bend them and the grid under them into two interleaved half moons; then they "
              "go back.")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("A RealNVP that this lab trained on the two moons. Every point keeps its "
-                   "colour; the grid shows how each layer bends the plane.")
+        st.caption(f"A {FEATURED.title} that this lab trained on the two moons. Every point keeps "
+                   "its colour; the grid shows how each layer bends the plane.")
         st.toggle("Pictures move", True, key="moving", persist_state="session", width="content",
                   help="Switch off to see still pictures on this page.")
 
@@ -119,7 +120,8 @@ def two_directions() -> None:
     layer = max(passed, 1) if generative else min(stage + 1, count)
     image.show(landing.transport(WEIGHTS, generative, position, theme()),
                f"{'Latent' if generative else 'Data'} points with {passed} of {count} layers "
-               f"{'passed' if generative else 'undone'}, of a RealNVP trained on the moons.")
+               f"{'passed' if generative else 'undone'}, of a {FEATURED.title} trained on the "
+               "moons.")
     step = way.steps[layer - 1]
     with st.container(horizontal=True, gap="large", vertical_alignment="center"):
         with st.container(width=READING, gap=None):
@@ -170,7 +172,7 @@ def coupling() -> None:
 def maximum_likelihood() -> None:
     """What the training minimises, and what it cannot go below."""
     st.header("4 · Learning: maximum likelihood", anchor="maximum-likelihood")
-    facts = landing.numbers(str(ROOT / "realnvp/images/start.json"))
+    facts = landing.numbers(str(FEATURED.folder / "images/start.json"))
     st.markdown(
         "Training changes the networks until the data are as **probable** as can be: it minimises "
         "the average negative log-likelihood (NLL) of the model *q* over data from the true "
@@ -187,37 +189,43 @@ def maximum_likelihood() -> None:
         help="A nat is the unit of information with natural logarithms; 1 nat = 1.44 bits. A "
         "density can exceed 1, so log-likelihoods may be positive and losses negative.")
     with st.container(key="learning"):
-        film(f"realnvp/learning-{theme()}.webp",
-             "The density of the moons, the density that a RealNVP learns, from a blur to two "
-             "thin moons, and its loss falling to the dashed line.")
+        film(f"{FEATURED.name}/learning-{theme()}.webp",
+             f"The density of the moons, the density that a {FEATURED.title} learns, from a blur "
+             "to two thin moons, and its loss falling to the dashed line.")
 
 
-def three_models() -> None:
+def every_model() -> None:
     """The models of the lab, and the way to their pages."""
-    st.header("5 · Three flows to play with", anchor="models")
-    st.markdown("All three on the moons, with the same data and networks of the same size: the "
-                "flows that their pages open with.")
-    for column, (name, (sentence, can, cannot, paper)) in zip(
-            st.columns(3), MODELS.items(), strict=True):
-        facts = landing.numbers(str(ROOT / f"{name}/images/start.json"))
-        title = models.MODELS[name].__name__
+    st.header("5 · Flows to play with", anchor="models")
+    st.markdown("All on the moons, with the same data and networks of the same size: the flows "
+                "that their pages open with.")
+    for column, (name, recipe) in zip(st.columns(len(RECIPES)), RECIPES.items(), strict=True):
         with column, st.container(border=True, height="stretch"):
-            st.subheader(title, anchor=False)
-            film(f"{name}/card-{theme()}.webp",
-                 f"A grid and points carried by a trained {title} to the moons and back.")
-            st.markdown(sentence)
-            st.markdown(f":material/check: {can}")
-            st.markdown(f":material/close: {cannot}")
-            st.markdown(f"KL to the truth: **{metrics.number(facts['kl'], 'nats')}**",
-                        help="How far the learned density is from the true one, measured at "
-                        "points that it has not been trained on; 0 is perfect.")
-            if st.button(f"**Train {title}**", icon=":material/play_arrow:", width="stretch",
-                         key=f"begin.{name}", help="Start a training of its own with the settings "
-                         "at their defaults, and watch it on the model's page."):
-                begin(name)
-            st.page_link(f"{name}/page.py", label="Open its page", width="stretch",
-                         query_params=addresses.of(name))
-            st.caption(paper)
+            card(name, recipe)
+
+
+def card(name: str, recipe: Recipe) -> None:
+    """What a model is, its trained flow, and the buttons that lead to its page."""
+    st.subheader(recipe.title, anchor=False)
+    trained = recipe.folder / "images/start.json"
+    if trained.exists():
+        film(f"{name}/card-{theme()}.webp",
+             f"A grid and points carried by a trained {recipe.title} to the moons and back.")
+    st.markdown(recipe.summary)
+    st.markdown(f":material/check: {recipe.strength}")
+    st.markdown(f":material/close: {recipe.limit}")
+    if trained.exists():
+        kl = landing.numbers(str(trained))["kl"]
+        st.markdown(f"KL to the truth: **{metrics.number(kl, 'nats')}**",
+                    help="How far the learned density is from the true one, measured at "
+                    "points that it has not been trained on; 0 is perfect.")
+    if st.button(f"**Train {recipe.title}**", icon=":material/play_arrow:", width="stretch",
+                 key=f"begin.{name}", help="Start a training of its own with the settings "
+                 "at their defaults, and watch it on the model's page."):
+        begin(name)
+    st.page_link(addresses.destination(name), label="Open its page", width="stretch",
+                 query_params=addresses.of(name))
+    st.caption(recipe.paper)
 
 
 def begin(name: str) -> None:
@@ -225,36 +233,16 @@ def begin(name: str) -> None:
 
     It takes a press of the button: no address does it.
     """
-    recipe = models.RECIPES[name]
+    recipe = RECIPES[name]
     state = page(landing.Presentation, "presentation")
     begun = lab().find(state.begun.get(name))
     if begun is None or not lab().status(begun).active:  # a second press finds it under way
-        run_id = training.submit(model_page(name, recipe.Run), recipe, recipe.Run())
+        run_id = training.submit(model_page(recipe), recipe.Run())
         if run_id is None:
-            st.switch_page(f"{name}/page.py")  # which says why
+            st.switch_page(addresses.destination(name))  # which says why
         state.begun[name] = run_id
-    st.switch_page(f"{name}/page.py", query_params={"run": state.begun[name]})
+    st.switch_page(addresses.destination(name), query_params={"run": state.begun[name]})
 
-
-MODELS = {
-    "nice": (
-        "Each layer **moves** one part by an amount that the other decides.",
-        "Simplest of all; its couplings keep every volume, so no determinant is needed.",
-        "Each axis is stretched by a factor of its own, the same everywhere: it can bend, but not "
-        "press points together here and spread them there.",
-        "L. Dinh, D. Krueger, Y. Bengio, 2014: [arXiv 1410.8516](https://arxiv.org/abs/1410.8516)"),
-    "realnvp": (
-        "Each layer **stretches and moves** one part by amounts that the other decides.",
-        "Changes volume differently at every point, so density can follow the data.",
-        "Which part changes is fixed in advance; a layer acts along one coordinate only.",
-        "L. Dinh, J. Sohl-Dickstein, S. Bengio, 2016: "
-        "[arXiv 1605.08803](https://arxiv.org/abs/1605.08803)"),
-    "glow": (
-        "Each step normalises, **mixes by a learned matrix**, then stretches and moves.",
-        "Learns along which directions to act; ActNorm gives every step a good start.",
-        "More layers to compute; with many steps and only two coordinates to mix it gains little.",
-        "D. P. Kingma, P. Dhariwal, 2018: [arXiv 1807.03039](https://arxiv.org/abs/1807.03039)"),
-}
 
 STYLE = """<style>
 .st-key-presentation [data-testid="stMarkdownContainer"] p,
@@ -271,6 +259,3 @@ def film(path: str, alt: str) -> None:
     if not page(landing.Presentation, "presentation").moving:
         path = path.replace(".webp", "-still.webp")
     st.image(f"/app/static/{path}", width="stretch", alt=alt)
-
-
-show()

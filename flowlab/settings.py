@@ -80,6 +80,9 @@ class Settings(BaseModel):
 class FlowSettings(Settings):
     """What every flow has; each model adds its own."""
 
+    #: Whether the flow learns vectors only, and no images.
+    vectors_only: ClassVar[bool] = False
+
     event_shape: tuple[int, ...] = setting(
         (2,), "Event shape", "Shape of one point of the data: 2 is a point of the plane; 1,8,8 is "
         "an image of one channel, eight rows and eight columns.", group="Model", fail_fast=True)
@@ -113,6 +116,9 @@ class FlowSettings(Settings):
         if not vector and not image:
             raise ValueError("give one length from 2 to 4096, such as (2,), or an image's 1 to 16 "
                              "channels, and height and width from 2 to 256, such as (1, 8, 8)")
+        if image and cls.vectors_only:
+            raise ValueError("this model learns points, not images: choose a distribution or a "
+                             "table")
         return shape
 
     @property

@@ -1,12 +1,26 @@
 """Glow, arXiv 1807.03039."""
 
+from functools import partial
 from typing import ClassVar, Literal
 
-from flowlab.bijections import ActNorm, AffineCoupling, BatchNorm, Linear
+from flowlab.bijections import (
+    ActNorm,
+    AffineCoupling,
+    BatchNorm,
+    ChannelCoupling,
+    Convolution1x1,
+    FactorOut,
+    Linear,
+    TopPrior,
+    at,
+)
 from flowlab.bijections.bijection import Bijection
+from flowlab.bijections.networks import ConvNet
 from flowlab.flow import Flow
 from flowlab.settings import MultiScaleSettings, setting
-from glow.multi_scale import multi_scale
+
+NORMALISATIONS: dict[str, list[type[Bijection]]] = {
+    "actnorm": [ActNorm], "batchnorm": [BatchNorm], "none": []}
 
 
 class GlowSettings(MultiScaleSettings):
@@ -39,7 +53,7 @@ class Glow(Flow):
     In the normalising direction a step is ActNorm, then the 1×1 convolution in its PLU form, then
     the coupling. The linear map replaces RealNVP's fixed alternation of halves: every step learns
     which directions to mix (``mixing="fixed"`` puts the alternation back). For images see
-    `glow.multi_scale.multi_scale`.
+    `multi_scale`.
 
     Parameters
     ----------
@@ -61,12 +75,51 @@ class Glow(Flow):
         if settings.is_image:
             return multi_scale(settings)
         features, = settings.event_shape
-        norm = {"actnorm": [ActNorm], "batchnorm": [BatchNorm], "none": []}[settings.normalisation]
         learned = settings.mixing == "learned"
         layers: list[Bijection] = []
         for i in range(settings.steps):
             layers += [AffineCoupling(features, i % 2 == 1 and not learned, settings.hidden,
                                       settings.activation, settings.classes, settings.scale_bound),
                        *([Linear(features)] if learned else []),
-                       *(layer(settings.event_shape) for layer in norm)]
+                       *(norm(settings.event_shape)
+                         for norm in NORMALISATIONS[settings.normalisation])]
         return layers
+
+
+def multi_scale(settings: GlowSettings) -> list[Bijection]:
+    """The layers in generative order (Glow, section 3 and figure 2).
+
+    From data to latent, each level squeezes, takes K steps of normalisation, invertible 1×1
+    convolution and affine coupling, and (but for the last) splits off half of the channels, whose
+    learned prior is `FactorOut`. The deepest level has a learned prior, one for each class. The
+    class also joins the input of every coupling's network and of every prior, which makes samples
+    show it; with ``conditioning="top"`` it does not, as in Glow's code.
+
+    Departures from the paper: the scale of a coupling is the exponential of a bounded number, as
+    in RealNVP, where Glow's code takes a sigmoid; and pixels go through RealNVP's logit first,
+    which learns faster where many of them are black (``logit=False`` leaves it out).
+
+    Parameters
+    ----------
+    settings : GlowSettings
+
+    Returns
+    -------
+    list of Bijection
+    """
+    network = partial(ConvNet, hidden_channels=settings.hidden_channels)
+    normalisation = NORMALISATIONS[settings.normalisation]
+    bound, classes = settings.scale_bound, settings.coupling_classes
+    c, h, w = settings.event_shape
+    layers: list[Bijection] = []  # in normalising order
+    for level in range(settings.levels):
+        depth = 2 * level + 1
+        c, h, w = 4 * c, h // 2, w // 2
+        for _ in range(settings.steps):
+            layers += at(depth, *(norm((c, 1, 1)) for norm in normalisation), Convolution1x1(c),
+                         ChannelCoupling(c, True, network, bound, classes))
+        if level < settings.levels - 1:
+            layers += at(depth, FactorOut(c, classes=classes))
+            c //= 2
+    layers += at(2 * settings.levels - 1, TopPrior((c, h, w), settings.classes))
+    return layers[::-1]

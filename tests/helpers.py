@@ -1,11 +1,13 @@
 """What several tests share."""
 
 import json
+from collections.abc import Callable, Iterator
+from typing import Literal, get_args, get_origin
 
 import torch
 from torch import Tensor
 
-from flowlab import Bijection
+from flowlab import Bijection, Flow
 from flowlab.bijections import (
     ActNorm,
     AdditiveCoupling,
@@ -33,24 +35,48 @@ LAYERS = {
     "affine-leaky": lambda d: AffineCoupling(d, True, (8, 4), "leaky_relu"),
 }
 
-#: Every model, and every normalisation that a model offers.
-FLOWS = {
-    **{name: (model, {}) for name, model in MODELS.items()},
-    "nice-normal": (MODELS["nice"], {"base": "normal"}),
-    "realnvp-batchnorm": (MODELS["realnvp"], {"normalisation": "batchnorm"}),
-    "realnvp-fixed": (MODELS["realnvp"], {"masks": "fixed"}),
-    "realnvp-logistic": (MODELS["realnvp"], {"base": "logistic", "activation": "tanh"}),
-    "glow-fixed": (MODELS["glow"], {"mixing": "fixed"}),
-    "glow-batchnorm": (MODELS["glow"], {"normalisation": "batchnorm"}),
-    "glow-none": (MODELS["glow"], {"normalisation": "none", "activation": "elu"}),
-}
+#: The models that learn images too.
+ON_IMAGES = [name for name, model in MODELS.items() if not model.Settings.vectors_only]
 
 
-def make_flow(name: str, features: int = 2, **settings: object) -> Bijection:
+def having(model: type[Flow], **settings: object) -> dict[str, object]:
+    """Those of the settings that the model has."""
+    return {name: value for name, value in settings.items() if name in model.Settings.model_fields}
+
+
+def further_layers() -> Iterator[tuple[str, Callable[[int], Bijection]]]:
+    """Of each kind of layer that only a model names the first two: couplings of either half."""
+    known = {type(make(2)) for make in LAYERS.values()}
+    for name, model in MODELS.items():
+        kinds = [type(layer) for layer in model().layers]
+        for kind in [kind for kind in dict.fromkeys(kinds) if kind not in known]:
+            for place in [i for i, other in enumerate(kinds) if other is kind][:2]:
+                yield (f"{name}-{kind.__name__}-{place}",
+                       lambda d, model=model, place=place: model((d,)).layers[place])
+
+
+LAYERS |= dict(further_layers())
+
+
+def choices(model: type[Flow]) -> Iterator[tuple[str, dict[str, object]]]:
+    """Every choice that a model offers besides its defaults, such as another normalisation."""
+    for name, field in model.Settings.model_fields.items():
+        if get_origin(field.annotation) is Literal and field.json_schema_extra["group"] == "Model":
+            yield from ((choice, {name: choice}) for choice in get_args(field.annotation)
+                        if choice != field.default)
+
+
+#: Every model with its defaults, and with each other choice that it offers.
+FLOWS = {name: (model, {}) for name, model in MODELS.items()} | {
+    f"{name}-{choice}": (model, settings)
+    for name, model in MODELS.items() for choice, settings in choices(model)}
+
+
+def make_flow(name: str, features: int = 2, **settings: object) -> Flow:
     """A fresh flow of `FLOWS`; small networks keep the tests quick."""
     model, own = FLOWS[name]
-    depth = {"steps" if model is MODELS["glow"] else "couplings": 8}
-    return model(event_shape=(features,), **{"hidden": (16, 16), **depth, **own, **settings})
+    small = having(model, hidden=(16, 16), couplings=8, steps=8)
+    return model(event_shape=(features,), **{**small, **own, **settings})
 
 
 def shake(module: torch.nn.Module, amount: float = 0.1) -> torch.nn.Module:

@@ -17,8 +17,8 @@ from torch import Tensor
 sys.path.append(str(Path(__file__).parents[1]))
 
 from flowlab.flow import Flow
-from flowlab.training.recipe import source_of
-from flowlab.ui.controls.lessons import FILE, TEMPLATES, Preset
+from flowlab.training.lessons import FILE, Preset
+from flowlab.training.recipe import Recipe, source_of
 from models import RECIPES
 
 SAMPLES, SEED = 20_000, 0
@@ -65,24 +65,25 @@ def _rounded(value: Any) -> Any:
 
 
 def main(names: list[str]) -> None:
-    """Train the lessons of these names, or all, and write the file."""
+    """Train the lessons of these names, or all, and write the models' files."""
     torch.set_num_threads(1)
-    for lesson in TEMPLATES:
+    for recipe, lesson in [(r, lesson) for r in RECIPES.values() for lesson in r.lessons]:
         if names and lesson.name not in names:
             continue
         numbers = {}
         for training in lesson.trainings:
             numbers[training] = measure(lesson, training)
             print(lesson.name, training, numbers[training]["numbers"], flush=True)
-        write(lesson.name, numbers)
+        write(recipe, lesson.name, numbers)
 
 
-def write(name: str, numbers: dict[str, Any]) -> None:
-    """Put a lesson's numbers into the file, in the order of the lessons."""
-    found = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
+def write(recipe: Recipe, name: str, numbers: dict[str, Any]) -> None:
+    """Put a lesson's numbers into the file of its model, in the order of the lessons."""
+    file = recipe.folder / FILE
+    found = json.loads(file.read_text("utf-8")) if file.exists() else {}
     found[name] = numbers
-    ordered = {lesson.name: found[lesson.name] for lesson in TEMPLATES if lesson.name in found}
-    FILE.write_text(json.dumps(ordered, indent=1) + "\n", "utf-8")
+    ordered = {lesson.name: found[lesson.name] for lesson in recipe.lessons if lesson.name in found}
+    file.write_text(json.dumps(ordered, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from flowlab.live import pretrained, thumbnails
 from flowlab.live.cameras import PlaneCamera
 from flowlab.live.pretrained import Shipped
 from flowlab.settings import RunSettings, TrainingSettings
+from flowlab.training.recipe import Recipe, featured
 from models import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -49,11 +49,11 @@ def main() -> None:
     for theme in THEMES:
         thumbnails.sheet(theme).save(thumbnails.path(theme), lossless=True)
     for name, recipe in RECIPES.items():
-        weights, folder = ROOT / name / "images", ROOT / "static" / name
+        weights, folder = recipe.folder / "images", ROOT / "static" / name
         weights.mkdir(exist_ok=True)
         folder.mkdir(exist_ok=True)
         pretrained.make(recipe, weights)
-        draw(name, pretrained.load(recipe, weights), folder)
+        draw(recipe, pretrained.load(recipe, weights), folder)
         for path in sorted([*weights.iterdir(), *folder.iterdir()]):
             print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
 
@@ -61,11 +61,11 @@ def main() -> None:
 Frames = list[tuple[Image.Image, int]]  # images, and milliseconds that each is shown
 
 
-def draw(name: str, flow: Shipped, folder: Path) -> None:
+def draw(recipe: Recipe, flow: Shipped, folder: Path) -> None:
     """Write the moving pictures of a model's shipped flow."""
-    print(f"{name}: KL to the truth {flow.numbers['kl']:.4f} nats")
+    print(f"{recipe.title}: KL to the truth {flow.numbers['kl']:.4f} nats")
     journey = sampling(flow.flow, POINTS, SEED)
-    films = learning(RECIPES[name], flow.settings) if name == "realnvp" else {}
+    films = learning(recipe, flow.settings) if recipe is featured(RECIPES) else {}
     for theme in THEMES:
         frames = list(travel(journey, theme))
         write(folder / f"card-{theme}.webp", frames[:FRAMES], FRAMES, CARD, PLANE)
@@ -74,7 +74,7 @@ def draw(name: str, flow: Shipped, folder: Path) -> None:
             write(folder / f"learning-{theme}.webp", films[theme], len(FILM), LEARNING, LOWER)
 
 
-def learning(recipe: ModuleType, settings: RunSettings) -> dict[str, Frames]:
+def learning(recipe: Recipe, settings: RunSettings) -> dict[str, Frames]:
     """The shipped flow's training once more, as a film in both appearances."""
     cameras = {theme: PlaneCamera(settings, theme) for theme in THEMES}
     films: dict[str, Frames] = {theme: [] for theme in THEMES}

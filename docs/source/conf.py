@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from streamlit.logger import set_log_level  # noqa: E402
 
 import flowlab  # noqa: E402
+from models import NAMES  # noqa: E402
 
 set_log_level("ERROR")  # it warns of caches without a server
 
@@ -45,7 +46,7 @@ nitpicky = True
 # Names of other projects: their documentation is on the network, which a build does not need.
 BUILT_IN = ("int", "float", "bool", "str", "bytes", "object", "None", "tuple", "list", "dict",
             "type", "ValueError", "RuntimeError", "OSError", "FileNotFoundError", "GeneratorExit")
-nitpick_ignore_regex = [("py:.*", r"(?!(flowlab|nice|realnvp|glow|models)\.)\w+\..*"),
+nitpick_ignore_regex = [("py:.*", rf"(?!(flowlab|{'|'.join(NAMES)}|models)\.)\w+\..*"),
                         ("py:.*", rf"({'|'.join(BUILT_IN)})")]
 
 default_role = "smart"

@@ -1,25 +1,15 @@
 """What the presentation shows of a flow: one map of the line, and the way through the layers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from flowlab.analysis.plane import pull
-from flowlab.bijections import (
-    ActNorm,
-    AdditiveCoupling,
-    AffineCoupling,
-    BatchNorm,
-    Linear,
-    Scaling,
-    Standardise,
-)
 from flowlab.bijections.base import LOG_PROB
 from flowlab.bijections.bijection import Bijection
+from flowlab.bijections.equations import Step
 from flowlab.flow import Flow
 
 REACH = 3.2  # standard deviations of the latent that the map of the line is shown for
@@ -27,8 +17,6 @@ BEND = 1.5  # how sharply the stretched middle of that map ends
 GRID = 33  # lines of the warped grid each way
 GRID_REACH = 3.0  # standard deviations of the base that the grid covers
 MARGIN = 2.0  # standard deviations of the data that a grid of their plane covers
-#: The log-determinant of all equations and pictures: positive where the forward map stretches.
-LOG_DET = r"\log\left|\det\tfrac{\partial x}{\partial z}\right|"
 
 
 def stretch(strength: float, size: int = 401) -> tuple[np.ndarray, ...]:
@@ -71,82 +59,18 @@ def stretch(strength: float, size: int = 401) -> tuple[np.ndarray, ...]:
     return z, density, x, 1 + (strength - 1) / np.cosh(BEND * z) ** 2
 
 
-@dataclass(frozen=True)
-class Step:
-    """What one layer does, in a few words and as equations in LaTeX.
-
-    Attributes
-    ----------
-    name : str
-        Short; arrows say along which coordinate of the plane it acts.
-    forward, inverse : str
-        The map latent to data, z to x, and back; one equation a line.
-    log_det : str
-        What the log abs det ∂x/∂z of the forward map is.
-    """
-
-    name: str
-    forward: str
-    inverse: str
-    log_det: str
-
-    def latex(self, marked: str = "", colour: str = "",
-              more: Sequence[tuple[str, str]] = ()) -> str:
-        """All three as one block, each with its name.
-
-        Parameters
-        ----------
-        marked : {"", "forward", "inverse"}
-            The map that is shown in `colour`, as ``#rrggbb``.
-        colour : str
-        more : sequence of (str, str)
-            Further lines: a name, and an equation.
-        """
-        rows = []
-        for name, text in (("forward", self.forward), ("inverse", self.inverse)):
-            paint = rf"\textcolor{{{colour}}}" if name == marked else ""
-            for label, line in zip_longest((rf"\text{{{name}}}",), text.splitlines(), fillvalue=""):
-                rows.append(rf"{paint}{{{label}}} & \quad {paint}{{{line}}}")
-        rows.append(rf"{LOG_DET} & = {self.log_det}")
-        rows += [rf"\text{{{name}}} & {text}" for name, text in more]
-        return r"\begin{aligned}" + r"\\[2pt]".join(rows) + r"\end{aligned}"
-
-
 def describe(layer: Bijection) -> Step:
     """The name and the equations of a layer that acts on points of the plane.
 
     Raises
     ------
     ValueError
-        For a layer whose equations are not written here.
+        For a layer whose class has no equations of its own.
     """
-    if isinstance(layer, AffineCoupling | AdditiveCoupling):
-        a, b = layer.kept.start + 1, layer.changed.start + 1
-        arrow = "↔" if b == 1 else "↕"
-        if isinstance(layer, AffineCoupling):
-            return Step(f"affine coupling {arrow}",
-                        rf"x_{b} = z_{b}\,e^{{s(z_{a})}} + t(z_{a}), \quad x_{a} = z_{a}",
-                        rf"z_{b} = \bigl(x_{b} - t(x_{a})\bigr)\,e^{{-s(x_{a})}}, \quad "
-                        rf"z_{a} = x_{a}", rf"s(z_{a})")
-        return Step(f"additive coupling {arrow}",
-                    rf"x_{b} = z_{b} + m(z_{a}), \quad x_{a} = z_{a}",
-                    rf"z_{b} = x_{b} - m(x_{a}), \quad z_{a} = x_{a}", "0")
-    if type(layer) not in _STEPS:
-        raise ValueError(f"There are no equations for {type(layer).__name__}: add them to "
-                         "flowlab/analysis/equations.py.")
-    return _STEPS[type(layer)]
-
-
-_STEPS = {
-    Scaling: Step("scaling", r"x = e^{-s} \odot z", r"z = e^{s} \odot x", r"-\sum_i s_i"),
-    ActNorm: Step("ActNorm", r"x = e^{-s} \odot z - b", r"z = e^{s} \odot (x + b)",
-                  r"-\sum_i s_i"),
-    BatchNorm: Step("batch norm", r"x = \sigma \odot z + \mu", r"z = (x - \mu) / \sigma",
-                    r"\sum_i \log \sigma_i"),
-    Linear: Step("learned mixing", r"x = W^{-1} z", r"z = W x", r"-\log|\det W|"),
-    Standardise: Step("to the data's units", r"x = \sigma \odot z + \mu",
-                      r"z = (x - \mu) / \sigma", r"\sum_i \log \sigma_i"),
-}
+    if "equations" not in vars(type(layer)):  # those of a parent may not be the layer's
+        raise ValueError(f"There are no equations for {type(layer).__name__}: give it a method "
+                         "called equations.")
+    return layer.equations()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from flowlab.bijections.bijection import Bijection
 from flowlab.bijections.elementwise import log_det_of, mean_over, moments
+from flowlab.bijections.equations import Step
 
 
 class BatchNorm(Bijection):
@@ -70,3 +71,7 @@ class BatchNorm(Bijection):
             self._seen = mean_over(batch, shape), mean_over((batch - self.mean).square(), shape)
         scale = torch.sqrt(self.variance + self.epsilon)
         return (x - self.mean) / scale, -log_det_of(scale.log(), x)
+
+    def equations(self) -> Step:
+        return Step("batch norm", r"x = \sigma \odot z + \mu", r"z = (x - \mu) / \sigma",
+                    r"\sum_i \log \sigma_i")

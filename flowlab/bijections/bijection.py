@@ -6,6 +6,8 @@ latent.
 
 from torch import Tensor, nn
 
+from flowlab.bijections.equations import Step
+
 
 class Bijection(nn.Module):
     r"""An invertible map with a tractable Jacobian determinant.
@@ -39,6 +41,10 @@ class Bijection(nn.Module):
         data, and never again on a flow that was trained or loaded.
         """
         return self.inverse(x, context)[0]
+
+    def equations(self) -> Step:
+        """The layer's name and its equations, as pages show them; a layer for vectors has them."""
+        raise NotImplementedError
 
     def commit(self) -> None:
         """Take over the statistics of the last batch seen in train mode, where there are any."""

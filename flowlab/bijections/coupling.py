@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.bijections.bijection import Bijection
+from flowlab.bijections.equations import Step
 from flowlab.bijections.networks import MLP, with_class
 
 
@@ -54,6 +55,11 @@ class Coupling(Bijection):
         parts = (kept, changed) if self.kept.start == 0 else (changed, kept)
         return torch.cat(parts, 1)
 
+    def in_the_plane(self) -> tuple[int, int, str]:
+        """Of two coordinates the one that is kept, the one that changes, and its direction."""
+        a, b = self.kept.start + 1, self.changed.start + 1
+        return a, b, "↔" if b == 1 else "↕"
+
     def scale_and_shift(self, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """Log-scale and shift of the changed half, each ``(batch, changed)``."""
         raise NotImplementedError
@@ -95,6 +101,12 @@ class AdditiveCoupling(Coupling):
         shift = self.network(self.condition(kept, context))
         return torch.zeros_like(shift), shift
 
+    def equations(self) -> Step:
+        a, b, arrow = self.in_the_plane()
+        return Step(f"additive coupling {arrow}",
+                    rf"x_{b} = z_{b} + m(z_{a}), \quad x_{a} = z_{a}",
+                    rf"z_{b} = x_{b} - m(x_{a}), \quad z_{a} = x_{a}", "0")
+
 
 class AffineCoupling(Coupling):
     r"""RealNVP's coupling: it stretches and moves.
@@ -127,3 +139,10 @@ class AffineCoupling(Coupling):
     def scale_and_shift(self, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         raw, shift = self.network(self.condition(kept, context)).chunk(2, 1)
         return self.bound * torch.tanh(raw / self.bound), shift
+
+    def equations(self) -> Step:
+        a, b, arrow = self.in_the_plane()
+        return Step(f"affine coupling {arrow}",
+                    rf"x_{b} = z_{b}\,e^{{s(z_{a})}} + t(z_{a}), \quad x_{a} = z_{a}",
+                    rf"z_{b} = \bigl(x_{b} - t(x_{a})\bigr)\,e^{{-s(x_{a})}}, \quad "
+                    rf"z_{a} = x_{a}", rf"s(z_{a})")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.bijections.bijection import Bijection
+from flowlab.bijections.equations import Step
 
 #: Rounding errors of its mean below which a feature's spread is none: it is only shifted.
 RESOLVED = 16
@@ -65,6 +66,9 @@ class Scaling(Bijection):
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return x * torch.exp(self.log_scale), log_det_of(self.log_scale, x)
 
+    def equations(self) -> Step:
+        return Step("scaling", r"x = e^{-s} \odot z", r"z = e^{s} \odot x", r"-\sum_i s_i")
+
 
 class ActNorm(Bijection):
     r"""Activation normalisation, :math:`z = (x + b) \odot e^{s}` (Glow, section 3.1).
@@ -100,6 +104,10 @@ class ActNorm(Bijection):
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return (x + self.shift) * torch.exp(self.log_scale), log_det_of(self.log_scale, x)
+
+    def equations(self) -> Step:
+        return Step("ActNorm", r"x = e^{-s} \odot z - b", r"z = e^{s} \odot (x + b)",
+                    r"-\sum_i s_i")
 
     @staticmethod
     def affine(layers: Sequence["ActNorm"]) -> tuple[Tensor, Tensor, Tensor]:
@@ -141,3 +149,7 @@ class Standardise(Bijection):
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return (x - self.mean) / self.std, -log_det_of(self.std.log(), x)
+
+    def equations(self) -> Step:
+        return Step("to the data's units", r"x = \sigma \odot z + \mu",
+                    r"z = (x - \mu) / \sigma", r"\sum_i \log \sigma_i")

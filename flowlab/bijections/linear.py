@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.bijections.bijection import Bijection
+from flowlab.bijections.equations import Step
 
 
 def solvable(dtype: torch.dtype) -> torch.dtype:
@@ -57,6 +58,9 @@ class Linear(Bijection):
         lower, upper = self.factors()
         weight = self.permutation @ lower @ upper
         return x @ weight.T, self.log_s.sum().expand(x.shape[0])
+
+    def equations(self) -> Step:
+        return Step("learned mixing", r"x = W^{-1} z", r"z = W x", r"-\log|\det W|")
 
     @staticmethod
     def affine(layers: Sequence["Linear"]) -> tuple[Tensor, Tensor, Tensor]:

@@ -25,6 +25,7 @@ from flowlab.runs import Recorder
 from flowlab.server import admission
 from flowlab.studies.sweep.plan import SweepSettings
 from flowlab.studies.sweep.work import Sweep, counts
+from flowlab.training.recipe import featured
 
 LOOK = 0.3  # seconds between two looks
 PRELOAD = ("models", "flowlab.live")
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     picture = options.picture or options.sweep.with_suffix(".png")
     try:
         settings = SweepSettings.read(options.sweep)
+        if not settings.model:
+            settings = settings.model_copy(update={"model": featured(recipes).name})
         outputs.check({"--table": table, "--picture": picture},
                       [options.sweep, *map(Path, _files(settings))])
         settings = _with_files(settings, options.leave_out)

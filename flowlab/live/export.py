@@ -10,7 +10,6 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 from flowlab.figures import animation
 from flowlab.flow import Flow
@@ -19,7 +18,7 @@ from flowlab.live.cameras import camera
 from flowlab.live.watch import Frame
 from flowlab.settings import RunSettings
 from flowlab.training.progress import best_possible
-from flowlab.training.recipe import build
+from flowlab.training.recipe import Recipe, build
 
 FILM_SIZE = (1000, 600)  # pixels of a GIF
 FILM_FRAMES = 60  # of a GIF at most: the rest would only make it large
@@ -47,7 +46,7 @@ def file_name(settings: RunSettings, what: str, run: str = "") -> str:
     return f"{settings.model}-{data}-{which[:6]}-seed{settings.training.seed}-{what}"
 
 
-def trained(recipe: ModuleType, settings: RunSettings, frame: Frame) -> Flow:
+def trained(recipe: Recipe, settings: RunSettings, frame: Frame) -> Flow:
     """The flow of a moment.
 
     Raises
@@ -57,25 +56,25 @@ def trained(recipe: ModuleType, settings: RunSettings, frame: Frame) -> Flow:
     """
     if frame.weights is None:
         raise ValueError("This moment was kept without its weights: choose another.")
-    flow = build(recipe.MODEL, settings)
+    flow = build(recipe.model, settings)
     flow.load_state_dict(frame.weights)
     return flow.eval()
 
 
-def png(recipe: ModuleType, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
+def png(recipe: Recipe, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
     """The picture of a moment, in the frame's theme and layers, as PNG."""
     taking = camera(settings, frame.theme, frame.layers)
     return taking.take(trained(recipe, settings, frame), list(history), frame.numbers)
 
 
-def svg(recipe: ModuleType, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
+def svg(recipe: Recipe, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
     """As `png`, as SVG."""
     taking = camera(settings, frame.theme, frame.layers)
     taking.take(trained(recipe, settings, frame), list(history), frame.numbers)
     return taking.picture.file("svg")
 
 
-def film(recipe: ModuleType, settings: RunSettings, frames: Sequence[Frame], theme: str,
+def film(recipe: Recipe, settings: RunSettings, frames: Sequence[Frame], theme: str,
          layers: tuple[str, ...]) -> list[bytes]:
     """The pictures of a training, all in one theme and with the same layers.
 
@@ -147,7 +146,7 @@ def csv(frame: Frame, history: Epochs) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
-def weights(recipe: ModuleType, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
+def weights(recipe: Recipe, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
     """The flow of a moment as the file that ``Flow.save`` writes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "flow.safetensors"
@@ -155,9 +154,9 @@ def weights(recipe: ModuleType, settings: RunSettings, frame: Frame, history: Ep
         return path.read_bytes()
 
 
-def loading(recipe: ModuleType, settings: RunSettings, run: str = "") -> str:
+def loading(recipe: Recipe, settings: RunSettings, run: str = "") -> str:
     """The code that loads the weights of a run and uses them."""
-    model = recipe.MODEL
+    model = recipe.model
     context = ", context=0" if settings.flow.classes else ""
     classes = ", torch.zeros(1000, dtype=int)" if context else ""
     imports = "import torch\n\n" if context else ""
@@ -175,18 +174,18 @@ def json(settings: RunSettings) -> bytes:
     return (settings.model_dump_json(indent=2) + "\n").encode()
 
 
-def python(recipe: ModuleType, settings: RunSettings) -> str:
+def python(recipe: Recipe, settings: RunSettings) -> str:
     """A script that repeats the run; to be started in the project's folder."""
     default = type(settings)().flat()
     changed = {name: value for name, value in settings.flat().items() if value != default[name]}
     lines = "".join(f"    {name!r}: {value!r},\n" for name, value in changed.items())
     given = f"{{\n{lines}}}" if changed else "{}"
     return f'''\
-"""{recipe.MODEL.__name__}, trained as in Flow Lab."""
+"""{recipe.title}, trained as in Flow Lab."""
 
 import torch
 
-from {recipe.__name__} import Run, train
+from {recipe.Run.__module__} import Run, train
 
 torch.set_num_threads(1)  # as the lab's workers, so that the numbers are the same
 settings = Run.from_flat({given})

@@ -7,14 +7,13 @@ model: the flow, and the numbers of its training.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from flowlab.flow import Flow
 from flowlab.live.cameras import camera
 from flowlab.live.watch import Frame, Held, Request, watch
 from flowlab.settings import RunSettings
-from flowlab.training.recipe import build
+from flowlab.training.recipe import Recipe, build
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,11 @@ class Shipped:
         return Frame(self.numbers, self.history, Held(png, self.flow.packed()), theme, layers)
 
 
-def make(recipe: ModuleType, folder: Path) -> None:
+def make(recipe: Recipe, folder: Path) -> None:
     """Train a model with its default settings and write both files into ``folder``."""
     settings = recipe.Run()
     frames = [frame for frame in watch(Request(recipe.train, settings)) if frame is not None]
-    flow = build(recipe.MODEL, settings)
+    flow = build(recipe.model, settings)
     flow.load_state_dict(frames[-1].weights)
     flow.save(folder / "start.safetensors")
     (folder / "start.json").write_text(json.dumps({
@@ -61,12 +60,12 @@ def make(recipe: ModuleType, folder: Path) -> None:
                     for frame in frames for n, train, test in frame.epochs]}) + "\n", "utf-8")
 
 
-def load(recipe: ModuleType, folder: Path) -> Shipped | None:
+def load(recipe: Recipe, folder: Path) -> Shipped | None:
     """What `make` wrote; None where there is nothing that this version can use."""
     try:
         told = json.loads((folder / "start.json").read_text("utf-8"))
         settings = recipe.Run.model_validate(told["settings"])
-        flow = recipe.MODEL.load(folder / "start.safetensors")
+        flow = recipe.model.load(folder / "start.safetensors")
     except (FileNotFoundError, ValueError, KeyError):
         return None
     history = tuple((n, train, test) for n, train, test in told["history"])

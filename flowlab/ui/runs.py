@@ -1,6 +1,6 @@
 """The list of all runs that are kept: to find, open, name, give away and delete them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -15,12 +15,13 @@ from flowlab.runs import Kept, pack, unpack
 from flowlab.runs.store import LEAST_BUDGET, NAME
 from flowlab.server.admission import ROOM
 from flowlab.server.limits import MEGA, limits
+from flowlab.training.recipe import Recipe
+from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab
 from flowlab.ui.app.operating import refused
 from flowlab.ui.app.state import Control, Page, page
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls import validation
-from flowlab.ui.controls.experiments import TITLES
 from flowlab.ui.controls.upload import largest
 from flowlab.ui.elements import image
 from flowlab.ui.elements.escape import plain
@@ -63,8 +64,8 @@ def _page() -> RunsPage:
     return page(RunsPage, "runs")
 
 
-def show() -> None:
-    """Draw the page."""
+def show(recipes: Mapping[str, Recipe]) -> None:
+    """Draw the page, with the models' titles from their recipes."""
     with st.container(key="page-runs"):
         left, used, budget, load = st.columns([3, 1.6, 1, 1], vertical_alignment="center")
         left.header("Runs", anchor=False)
@@ -84,7 +85,8 @@ def show() -> None:
         if notice := lab().store.notice:
             st.warning(plain(notice), icon=":material/warning:")
         active = any(run.active for run in lab().runs(visitor()))
-        st.fragment(_list, run_every=REFRESH if active else None)(active)
+        titles = {name: recipe.title for name, recipe in recipes.items()}
+        st.fragment(_list, run_every=REFRESH if active else None)(active, titles)
 
 
 def _room(used: st.delta_generator.DeltaGenerator, budget: st.delta_generator.DeltaGenerator
@@ -128,7 +130,7 @@ def _import() -> None:
         st.rerun()
 
 
-def _list(active: bool) -> None:
+def _list(active: bool, titles: Mapping[str, str]) -> None:
     runs = lab().runs(visitor())
     if any(run.active for run in runs) != active:
         st.rerun()  # how often to look depends on it
@@ -136,7 +138,7 @@ def _list(active: bool) -> None:
         st.info("No run is kept yet: open a model's page and press **Train**.",
                 icon=":material/info:")
         return
-    found = _filtered(runs)
+    found = _filtered(runs, titles)
     with st.container(horizontal=True, vertical_alignment="center", key="runs-actions"):
         actions = st.container(horizontal=True)
         count = f"{len(found)} of {len(runs)} runs" if len(found) < len(runs) else (
@@ -145,17 +147,17 @@ def _list(active: bool) -> None:
             count += f", the newest {SHOWN} shown"
         st.caption(count, width="content")
     found = found[:SHOWN]
-    chosen = [found[i] for i in _table(found)]
+    chosen = [found[i] for i in _table(found, titles)]
     with actions:
         _actions(chosen)
 
 
-def _filtered(every: Sequence[Kept]) -> list[Kept]:
+def _filtered(every: Sequence[Kept], titles: Mapping[str, str]) -> list[Kept]:
     """The runs that the filters leave."""
     columns = st.columns(len(FILTERS))
     words = columns[0].text_input("Search", key="runs.words", placeholder="Words of the name",
                                   persist_state="session")
-    named = {"model": TITLES, "data": {run.data: _title(run.data) for run in every},
+    named = {"model": titles, "data": {run.data: _title(run.data) for run in every},
              "outcome": LABELS, "origin": ORIGINS}
     runs = [run for run in every if all(word in run.name.lower() for word in words.lower().split())]
     for column, name in zip(columns[1:], FILTERS[1:], strict=True):
@@ -168,12 +170,12 @@ def _filtered(every: Sequence[Kept]) -> list[Kept]:
     return runs
 
 
-def _table(runs: Sequence[Kept]) -> list[int]:
+def _table(runs: Sequence[Kept], titles: Mapping[str, str]) -> list[int]:
     """The table; returns the rows that are chosen. A press on a column's head sorts by it."""
     rows = {
         "picture": [_thumbnail(run.id, run.numbers.get("step", -1), run.data) for run in runs],
         "name": [run.name for run in runs],
-        "model": [TITLES.get(run.model, run.model) for run in runs],
+        "model": [titles.get(run.model, run.model) for run in runs],
         "data": [_title(run.data) for run in runs],
         "kl": [run.numbers.get("kl") for run in runs],
         "nll": [run.numbers.get("test_nll") for run in runs],
@@ -224,7 +226,7 @@ def _actions(chosen: Sequence[Kept]) -> None:
     where = none or _closed(one)
     if st.button("Open", icon=":material/open_in_new:", disabled=bool(where), key="runs.open",
                  type="primary", help=where or "Look at it on its model's page, and train on."):
-        st.switch_page(f"{one.model}/page.py", query_params=_address(one))
+        st.switch_page(addresses.destination(one.model), query_params=_address(one))
     if st.button("Rename", icon=":material/edit:", disabled=bool(none), key="runs.rename",
                  help=none or "Give it another name."):
         _open("rename", chosen)

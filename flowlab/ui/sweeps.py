@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, get_args, get_origin
 
 import streamlit as st
@@ -13,10 +12,11 @@ from flowlab.data import target, targets
 from flowlab.figures import png
 from flowlab.studies.sweep import Sweep, SweepSettings
 from flowlab.studies.sweep.work import MEASURES, counts, title
+from flowlab.training.recipe import Recipe, featured
+from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab, owner, theme
 from flowlab.ui.app.state import Page, page
 from flowlab.ui.app.visitor import visitor
-from flowlab.ui.controls.experiments import TITLES
 from flowlab.ui.controls.validation import HIDDEN
 from flowlab.ui.elements import image
 from flowlab.ui.elements.copy import copyable
@@ -45,7 +45,7 @@ class SweepsPage(Page):
     active: bool = False
 
 
-def show(recipes: Mapping[str, ModuleType]) -> None:
+def show(recipes: Mapping[str, Recipe]) -> None:
     """Draw the page."""
     with st.container(key="page-sweeps"):
         st.header("Sweeps", anchor=False)
@@ -75,12 +75,13 @@ def show(recipes: Mapping[str, ModuleType]) -> None:
             copyable(sweep.settings.toml())
 
 
-def _form(recipes: Mapping[str, ModuleType]) -> Sweep:
+def _form(recipes: Mapping[str, Recipe]) -> Sweep:
     """The controls, and the sweep that they describe."""
     model, data, epochs, seeds, measure = st.columns(5)
     keep = {"persist_state": "session"}
-    name = model.selectbox("Model", list(recipes), key="sweeps.model", index=list(recipes).index(
-        "realnvp") if "realnvp" in recipes else 0, format_func=lambda n: TITLES.get(n, n), **keep)
+    name = model.selectbox("Model", list(recipes), key="sweeps.model", **keep,
+                           index=list(recipes).index(featured(recipes).name),
+                           format_func=lambda n: recipes[n].title)
     recipe = recipes[name]
     source = data.selectbox("Distribution", targets(), targets().index("moons"), key="sweeps.data",
                             format_func=lambda n: target(n).title, **keep)
@@ -150,7 +151,7 @@ def _follow(sweep: Sweep) -> None:
                      hide_index=True, placeholder=NONE, height=360, alt="The runs of the sweep")
         st.download_button("Table (CSV)", text, _file_name(sweep), "text/csv", on_click="ignore",
                            icon=":material/download:", key="sweeps.csv")
-        st.page_link("history.py", label="All runs", icon=":material/history:")
+        st.page_link(addresses.destination("history"), label="All runs", icon=":material/history:")
     if _active(sweep) != page(SweepsPage, "sweeps").active:
         st.rerun()  # the buttons, and how often to look, depend on it
 

@@ -73,7 +73,7 @@ def taken(name: str, theme: str, layers: tuple[str, ...], **flat):
     recipe = RECIPES[name]
     settings = recipe.Run.from_flat(flat)
     taking = camera(settings, theme, layers)
-    png = taking.take(flow_of(recipe.MODEL, settings, None, taking), [(1, 3.0, 3.1), (2, 2.0, 2.2)])
+    png = taking.take(flow_of(recipe.model, settings, None, taking), [(1, 3.0, 3.1), (2, 2.0, 2.2)])
     return png, taking.picture
 
 

@@ -45,7 +45,7 @@ def test_a_run_is_taken_away_and_each_file_is_what_it_says(server, page, tmp_pat
     weights = tmp_path / name
     weights.write_bytes(content)
     taken = Flow.load(weights)
-    assert type(taken) is RECIPES["realnvp"].MODEL and taken.settings.hidden == (8, 8)
+    assert type(taken) is RECIPES["realnvp"].model and taken.settings.hidden == (8, 8)
     name, content = download(page, "JSON")
     run = RECIPES["realnvp"].Run.model_validate(json.loads(content))
     assert run.texts() == dict(parse_qsl(SETTINGS))

@@ -7,7 +7,7 @@ import pytest
 from browser_helpers import at_rest, button, picture, says
 from playwright.sync_api import expect
 
-from flowlab.ui.controls.presets import BY_NAME
+from flowlab.ui.controls.experiments import every
 from models import RECIPES
 
 pytestmark = pytest.mark.browser
@@ -19,7 +19,8 @@ def badge(page):
 
 
 def link(preset: str) -> str:
-    settings = RECIPES[BY_NAME[preset].model].Run.from_flat(BY_NAME[preset].settings)
+    chosen = every(RECIPES)[preset]
+    settings = RECIPES[chosen.model].Run.from_flat(chosen.settings)
     return urlencode(settings.texts() | {"preset": preset})
 
 

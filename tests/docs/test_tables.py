@@ -62,7 +62,7 @@ def test_every_model_trains_on_a_table_in_its_own_shape(model):
     assert end.flow.event_shape == target(name).event_shape == (5,) and end.kl is None
     taking = camera(run, "light")
     assert isinstance(taking, TableCamera)
-    fresh = build(RECIPES[model].MODEL, run)
+    fresh = build(RECIPES[model].model, run)
     taking.initialise(fresh)
     first = taking.take(fresh, [])
     assert taking.take(end.flow, [(1, 5.0, 5.1)]) != first

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers import FLOWS, make_flow, shake
+from helpers import FLOWS, having, make_flow, shake
 
 from flowlab.analysis import plane as explore
 from flowlab.analysis.grid import grid_points
@@ -18,7 +18,7 @@ BOX = (-30.0, 30.0, -30.0, 30.0)  # holds all but a trace of every flow's densit
 @pytest.fixture(params=FLOWS)
 def flow(request):
     torch.manual_seed(3)
-    size = {"steps" if request.param.startswith("glow") else "couplings": 3}
+    size = having(FLOWS[request.param][0], couplings=3, steps=3)
     return shake(make_flow(request.param, **size).double(), 0.1).eval()
 
 

@@ -158,7 +158,7 @@ def test_weights_are_a_flow_that_loads_with_the_code_shown(watched, tmp_path):
     path = tmp_path / export.file_name(settings, "weights.safetensors")
     path.write_bytes(export.weights(recipe, settings, frames[-1], epochs))
     flow = Flow.load(path)
-    assert type(flow) is recipe.MODEL and flow.settings == settings.flow
+    assert type(flow) is recipe.model and flow.settings == settings.flow
     for name, value in flow.state_dict().items():
         assert torch.equal(value, frames[-1].weights[name])
     code = export.loading(recipe, settings)

@@ -25,7 +25,7 @@ SMALL = {"nice": {"couplings": 2, "hidden": (16, 16)}, "realnvp": {"hidden_chann
 
 def flow(name="glow", classes=10):
     recipe = RECIPES[name]
-    made = recipe.MODEL((1, 8, 8), grey_levels=17, classes=classes, **SMALL[name])
+    made = recipe.model((1, 8, 8), grey_levels=17, classes=classes, **SMALL[name])
     x = dequantise(DIGITS.pixels[:200])
     made.initialise(x, DIGITS.labels[:200] if classes else None)
     return shake(made.double(), 0.03).eval().requires_grad_(False)
@@ -161,7 +161,7 @@ def test_the_camera_keeps_its_latents_and_shows_the_flow_change(name):
 
 def test_a_fresh_flow_is_set_from_the_images_and_their_classes():
     run = train_glow.Run.from_flat({"data": "digits", "classes": 10, **SMALL["glow"]})
-    made = train_glow.MODEL((1, 8, 8), grey_levels=17, classes=10, **SMALL["glow"])
+    made = RECIPES["glow"].model((1, 8, 8), grey_levels=17, classes=10, **SMALL["glow"])
     camera(run, "dark").initialise(made)
     x, labels = some(100, torch.float32)
     z, _ = made.inverse(x, labels)
@@ -187,7 +187,7 @@ def test_the_live_picture_names_classes_and_temperature_and_says_what_is_recogni
 
 def test_the_camera_of_images_shows_colder_samples_and_counts_them_live():
     run = train_glow.Run.from_flat({"data": "digits", "classes": 10, **SMALL["glow"]})
-    made = train_glow.MODEL((1, 8, 8), grey_levels=17, classes=10, **SMALL["glow"])
+    made = RECIPES["glow"].model((1, 8, 8), grey_levels=17, classes=10, **SMALL["glow"])
     taking = camera(run, "dark")
     taking.initialise(made)
     taking.take(made, [])

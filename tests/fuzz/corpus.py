@@ -214,7 +214,7 @@ def flows() -> tuple[dict[str, bytes], ...]:
     found = []
     for name, recipe in RECIPES.items():
         run = made.settings(name, hidden=(4,), **{"steps" if name == "glow" else "couplings": 2})
-        flow = recipe.MODEL(**dict(run.flow))
+        flow = recipe.model(**dict(run.flow))
         found.append((Flow.pack(run.flow, flow.state_dict()), run, flow))
     return tuple(found)
 

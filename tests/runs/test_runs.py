@@ -523,7 +523,7 @@ def test_a_training_goes_on_from_a_moment_with_its_count_and_its_curve(model, ch
     recipe, run = RECIPES[model], made.settings(model, epochs=3)
     film = [frame for frame in watch(Request(recipe.train, run)) if frame is not None]
     rows = [(*row, s) for f in film for row, s in zip(f.epochs, f.seconds, strict=True)]
-    flow = recipe.MODEL(**dict(run.flow))
+    flow = recipe.model(**dict(run.flow))
     flow.load_state_dict(film[-1].weights)
     start = Snapshot.fresh(flow, run.training.learning_rate, 2)
     more = made.settings(model, epochs=4, **changes)

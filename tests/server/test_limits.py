@@ -107,7 +107,7 @@ def test_the_docs_have_every_limit_with_its_default():
 def test_too_many_epochs_and_parameters_are_refused():
     settings = made.settings(epochs=40)
     admission.check(settings)
-    size = sum(p.numel() for p in RECIPES["nice"].MODEL(**dict(settings.flow)).parameters())
+    size = sum(p.numel() for p in RECIPES["nice"].model(**dict(settings.flow)).parameters())
     assert parameter_count(settings.flow) == size
     with limited(max_epochs=39):
         with pytest.raises(Exceeded, match=r"40 epochs, and the limit .* 39 epochs \(max_epochs\)"):

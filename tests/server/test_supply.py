@@ -11,6 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from flowlab import __version__
+from models import RECIPES
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ROOT / "tools/locks"
@@ -147,14 +148,15 @@ def test_the_container_has_all_it_needs_and_no_more():
             r"COPY (.+) \S+\n", (ROOT / "Dockerfile").read_text())[0].split():
         assert (ROOT / path).exists(), path
     lines = (ROOT / ".dockerignore").read_text().splitlines()
-    kept = {line[1:] for line in lines if line.startswith("!")}
-    assert lines[1] == "*" and all((ROOT / path).exists() for path in kept)
-    # The app's pages, and the modules beside it that they import.
-    needed = {"app.py", "models.py", *re.findall(r'st\.Page\("([\w./]+)"',
-                                                 (ROOT / "app.py").read_text())}
-    assert {path.split("/")[0] for path in needed} <= kept
-    assert {"flowlab", "static", ".streamlit/config.toml", "tools/locks/app.txt",
-            "tools/locks/torch-cpu.txt"} <= kept
+    kept = {path for line in lines if line.startswith("!") for path in ROOT.glob(line[1:])}
+    gone = {path for line in lines[2:] if line[0] not in "!#" for path in ROOT.glob(line)}
+    assert lines[1] == "*" and all(any(ROOT.glob(line[1:])) for line in lines if line[0] == "!")
+    # The app, its pages and the models, and the modules beside it that they import.
+    needed = {"app.py", "models.py", "presentation.py", "flowlab", "static",
+              ".streamlit/config.toml", "tools/locks/app.txt", "tools/locks/torch-cpu.txt"}
+    models = {path for recipe in RECIPES.values() for path in recipe.folder.iterdir()}
+    models = {path for path in models if path.name != "__pycache__"}
+    assert models | {ROOT / path for path in needed} <= kept - gone
 
 
 def test_the_service_writes_only_where_it_may():

@@ -66,7 +66,7 @@ def test_another_model_is_named(checkpoints):
     for name in RECIPES:
         for other in set(RECIPES) - {name}:
             words = refused(name, run(name), Snapshot.load(checkpoints / other))
-            assert RECIPES[name].MODEL.__name__ in words and RECIPES[other].MODEL.__name__ in words
+            assert RECIPES[name].model.__name__ in words and RECIPES[other].model.__name__ in words
 
 
 def test_a_damaged_one_gets_one_sentence(checkpoints, tmp_path):

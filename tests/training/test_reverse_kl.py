@@ -54,7 +54,7 @@ def test_the_curve_is_the_objective_under_its_name_with_0_as_the_best():
     stored = json.loads(json.dumps(frame.numbers))
     assert bundle._Numbers.model_validate(stored).reverse_kl == stored["reverse_kl"]
     taking = camera(settings, "light", SHOWN)
-    flow = recipe.MODEL(**dict(settings.flow))
+    flow = recipe.model(**dict(settings.flow))
     flow.load_state_dict(frame.weights)
     taking.take(flow, list(frame.epochs), frame.numbers)
     curves = taking.picture.curves

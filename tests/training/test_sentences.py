@@ -118,7 +118,7 @@ def test_numbers_of_numpy_and_torch_are_settings(number):
     run = RUN.from_flat({"hidden": (number(8), number(4)), "noise": number(1)})
     assert run.flow.hidden == (8, 4) and RUN.model_validate_json(run.model_dump_json()) == run
     assert RUN.from_flat({"hidden": np.array([8, 4])}).flow.hidden == (8, 4)
-    flow = RECIPES["realnvp"].MODEL((number(2),), couplings=number(2), hidden=[number(4)])
+    flow = RECIPES["realnvp"].model((number(2),), couplings=number(2), hidden=[number(4)])
     assert flow.settings.couplings == 2
     sweep = SweepSettings(sweep={"couplings": np.array([2, 4])}, settings={"epochs": number(3)})
     assert sweep.sweep["couplings"] == (2, 4) and sweep.settings["epochs"] == 3

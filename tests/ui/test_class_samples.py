@@ -7,7 +7,6 @@ from flowlab.analysis.images import TEMPERATURE, recognised, samples
 from flowlab.data import image_set, target
 from flowlab.settings import TrainingSettings
 from flowlab.training import train
-from flowlab.ui.controls.defaults import STARTS
 from models import RECIPES
 
 DIGITS = image_set("digits")
@@ -44,10 +43,7 @@ def test_a_short_training_already_shows_the_class():
 @pytest.mark.parametrize(("name", "bits"), [("nice", 3.383), ("realnvp", 1.988), ("glow", 2.066)])
 def test_the_defaults_of_the_page_show_the_class(name, bits):
     """``bits`` is the test loss before the class entered all layers, or NICE was trained longer."""
-    start = dict(STARTS[name])
-    if "depth" in start:
-        start["hidden"] = (start.pop("width"),) * start.pop("depth")
-    last = trained(name, **start)
+    last = trained(name, **RECIPES[name].images)
     at_one, colder = rates(last.flow)
     assert at_one > 0.8 and colder > 0.9
     assert last.test_bits < 1.02 * bits
@@ -58,7 +54,7 @@ def test_samples_in_the_plane_show_their_class(name):
     truth = target("eight_gaussians")
     x = truth.sample(4000)
     classes = torch.cdist(x, truth.modes).argmin(1)
-    model = RECIPES[name].MODEL
+    model = RECIPES[name].model
     layers = "steps" if "steps" in model.Settings.model_fields else "couplings"
     flow = model((2,), classes=8, hidden=(32, 32), **{layers: 4})
     *_, last = train(flow, (x, classes), TrainingSettings(epochs=60, learning_rate=1e-2))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import runs_helpers as made
-from pages_helpers import TINY, state
+from pages_helpers import TINY, go, state
 from streamlit.testing.v1 import AppTest
 
 from flowlab.jobs import Status
@@ -30,7 +30,7 @@ def page(**query: str) -> AppTest:
     app = AppTest.from_file(APP, default_timeout=120).run()
     for key, text in query.items():
         app.query_params[key] = text
-    return run(app.switch_page("comparison.py"))
+    return run(go(app, "compare"))
 
 
 def run(app: AppTest) -> AppTest:

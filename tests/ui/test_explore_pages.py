@@ -8,7 +8,7 @@ import pytest
 from limited import limited
 from pages_helpers import page, run, state, status, until
 
-from flowlab.analysis.equations import LOG_DET
+from flowlab.bijections.equations import LOG_DET
 from flowlab.ui.app.lab import lab
 from flowlab.ui.controls.state import NEWEST
 from flowlab.ui.model import inside
@@ -75,7 +75,7 @@ def test_the_inside_of_a_shipped_flow_with_numbers_that_add_up(name):
     app = run(page(name))
     app.segmented_control(key=f"{name}.view").set_value("Through the flow")
     run(app)
-    flow = RECIPES[name].MODEL.load(f"{name}/images/start.safetensors")
+    flow = RECIPES[name].model.load(f"{name}/images/start.safetensors")
     place = app.slider(key=f"{name}.place.{len(flow.layers)}")
     assert place.max == len(flow.layers)
     app.number_input(key=f"{name}.x1.moons").set_value(0.5)

@@ -6,7 +6,7 @@ import pytest
 import runs_helpers as made
 import streamlit as st
 from helpers import copyable
-from pages_helpers import APP, SMALL, page, run, state, status, until
+from pages_helpers import APP, SMALL, go, page, run, state, status, until
 from streamlit.testing.v1 import AppTest
 
 from flowlab.runs import pack, unpack
@@ -38,7 +38,7 @@ def _empty():
 
 
 def listed():
-    return AppTest.from_file(APP, default_timeout=120).run().switch_page("history.py")
+    return go(AppTest.from_file(APP, default_timeout=120).run(), "history")
 
 
 def test_a_run_is_opened_after_a_restart_and_trained_on():
@@ -104,7 +104,7 @@ def test_the_list_filters_names_and_deletes(monkeypatch):
     app.multiselect(key="runs.model").set_value([])
     app.text_input(key="runs.words").set_value("TRY first")
     assert list(run(app).dataframe[0].value["name"]) == ["first try"]
-    monkeypatch.setattr(history, "_table", lambda runs: [0][:len(runs)])
+    monkeypatch.setattr(history, "_table", lambda runs, titles: [0][:len(runs)])
     run(app)
     assert not app.button(key="runs.open").disabled
     app.button(key="runs.pin").click()
@@ -141,7 +141,7 @@ def test_a_run_under_way_is_not_deleted():
 
 
 def test_a_sweep_in_the_app():
-    app = run(AppTest.from_file(APP, default_timeout=120).run().switch_page("sweeps.py"))
+    app = run(go(AppTest.from_file(APP, default_timeout=120).run(), "sweeps"))
     app.selectbox(key="sweeps.model").set_value("nice")
     app.number_input(key="sweeps.epochs").set_value(1)
     run(app)

@@ -12,7 +12,7 @@ from flowlab.data import openml, store
 from flowlab.live import export
 from flowlab.ui import runs
 from flowlab.ui.app.lab import lab
-from flowlab.ui.controls import defaults, validation
+from flowlab.ui.controls import validation
 from flowlab.ui.model import images
 from models import RECIPES
 
@@ -75,7 +75,7 @@ def test_the_code_that_loads_a_flow_with_classes_runs(tmp_path, monkeypatch, cap
     settings = recipe.Run.from_texts({**TINY, **SMALL["glow"]})
     validation.check(settings)
     from flowlab.training.recipe import build
-    made = build(recipe.MODEL, settings)
+    made = build(recipe.model, settings)
     monkeypatch.chdir(tmp_path)
     made.save(export.file_name(settings, "weights.safetensors"))
     exec(compile(export.loading(recipe, settings), "loading", "exec"), {})
@@ -115,7 +115,7 @@ def test_choosing_images_brings_their_settings_and_points_bring_theirs_back(name
     plain, epochs = labels(app), app.number_input(key=f"{name}.epochs").value
     app.button(key=f"{name}.choose.digits").click()
     run(app)
-    own = defaults.STARTS[name]
+    own = RECIPES[name].images
     assert app.number_input(key=f"{name}.epochs").value == own["epochs"]
     assert {"Learn each class"} <= labels(app) and app.query_params["classes"] == "10"
     gone = {"Noise", "Points", "Objective", "Test share", "Experiments"}

@@ -1,4 +1,4 @@
-"""The lessons' numbers are measured by `tools/lessons.py`, into the file that fills their texts."""
+"""The lessons' numbers are measured by `tools/lessons.py`, into the files that fill their texts."""
 
 import json
 import re
@@ -7,14 +7,14 @@ from string import Formatter
 
 import pytest
 
-from flowlab.ui.controls.lessons import FILE, TEMPLATES
-from flowlab.ui.controls.presets import PRESETS, filled, measured
+from flowlab.training.lessons import FILE, filled
 from models import RECIPES
 from tools.lessons import NEAR, measure
 
 LESSON = Path(__file__).parents[2] / "docs/source/lesson.rst"
-BY_NAME = {preset.name: preset for preset in TEMPLATES}
-TRAININGS = [(preset.name, name) for preset in TEMPLATES for name in preset.trainings]
+BY_NAME = {preset.name: preset for recipe in RECIPES.values() for preset in recipe.lessons}
+TRAININGS = [(preset.name, name) for preset in BY_NAME.values() for name in preset.trainings]
+MEASURED = {name: found for r in RECIPES.values() for name, found in r.measured.items()}
 PARTS = ("do", "look", "why")
 #: What a text may say besides: numbers of mathematics, and e to the power of a setting.
 ALWAYS = {"0", "1"}
@@ -53,20 +53,21 @@ def test_a_lesson_says_no_number_that_is_not_measured_or_set(name):
 @pytest.mark.parametrize(("name", "training"), TRAININGS)
 def test_the_file_is_of_the_lesson_as_it_is_now(name, training):
     model, settings = BY_NAME[name].training(training)
-    found = measured()[name][training]
+    found = MEASURED[name][training]
     assert (found["model"], found["settings"]) == (
         model, RECIPES[model].Run.from_flat(settings).texts())
 
 
 def test_the_file_has_nothing_else():
-    assert [(name, training) for name, found in measured().items() for training in found
+    assert [(name, training) for name, found in MEASURED.items() for training in found
             ] == TRAININGS
 
 
 def test_the_texts_change_with_the_file():
     preset = BY_NAME["volume"]
-    found = json.loads(FILE.read_text("utf-8"))["volume"]
-    assert filled(preset, found) == PRESETS[0]
+    nice = RECIPES["nice"]
+    found = json.loads((nice.folder / FILE).read_text("utf-8"))["volume"]
+    assert filled(preset, found) == nice.presets[0]
     found["nice"]["numbers"]["kl"] = 7.77
     assert "**7.77 nats** with NICE" in filled(preset, found).look
     del found["nice"]["numbers"]["kl"]
@@ -84,7 +85,7 @@ def test_the_lesson_plan_says_no_other_number_of_a_training():
 
 def test_the_lessons_claims_hold_of_the_numbers():
     found = {name: {training: result["numbers"] for training, result in trainings.items()}
-             for name, trainings in measured().items()}
+             for name, trainings in MEASURED.items()}
 
     def kl(name, training):
         return found[name][training]["kl"]
@@ -113,7 +114,7 @@ TOLERANCES = {"kl": (0.02, 2.5), "train_nll": (0.5, 1.1), "test_nll": (0.1, 2.5)
 @pytest.mark.nightly
 @pytest.mark.parametrize(("name", "training"), TRAININGS)
 def test_a_lesson_trained_again_says_the_same(name, training):
-    before, now = measured()[name][training]["numbers"], measure(BY_NAME[name], training)["numbers"]
+    before, now = MEASURED[name][training]["numbers"], measure(BY_NAME[name], training)["numbers"]
     _, fields = words_and_fields(BY_NAME[name])
     said = {field.partition(".")[2] for field in fields if field.startswith(f"{training}.")}
     assert now["outcome"] == before["outcome"]

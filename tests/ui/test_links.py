@@ -11,7 +11,7 @@ import pytest
 from helpers import copyable
 from hypothesis import given
 from hypothesis import strategies as some
-from pages_helpers import APP, page, run
+from pages_helpers import APP, go, page, run
 from streamlit.testing.v1 import AppTest
 
 from flowlab.ui.controls import links
@@ -106,10 +106,10 @@ def test_title_and_task_are_shown_as_they_are_and_never_as_markup(evil):
 def test_a_lesson_outlives_another_page_and_a_new_link_replaces_it():
     app = run(page("nice", task="Look.", lock="model", data="rings"))
     app.query_params.clear()  # as the browser does on its way to another page
-    run(app.switch_page("glow/page.py"))
+    run(go(app, "glow"))
     assert "Look." not in [element.value for element in app.text]
     app.query_params.clear()
-    run(app.switch_page("nice/page.py"))
+    run(go(app, "nice"))
     assert "Look." in [element.value for element in app.text]
     assert app.query_params["lock"] == "model"
     app.query_params.clear()
@@ -150,19 +150,18 @@ print(sum(w.double().sum().item() for w in p.flow.state_dict().values()).hex())
 
 
 @pytest.mark.parametrize(("first", "second"), [
-    ("nice/page.py", "realnvp/page.py"), ("realnvp/page.py", "nice/page.py"),
-    ("glow/page.py", "comparison.py"), ("comparison.py", "glow/page.py")])
+    ("nice", "realnvp"), ("realnvp", "nice"), ("glow", "compare"), ("compare", "glow")])
 def test_a_page_takes_nothing_from_an_address_that_another_wrote(first, second):
     app = run(AppTest.from_file(APP, default_timeout=120))
-    told = ({"models": "nice", "points": "900"} if first == "comparison.py"
+    told = ({"models": "nice", "points": "900"} if first == "compare"
             else {"points": "900", "title": "For others", "lock": "model"})
     app.query_params.update(told)
-    run(app.switch_page(first))
+    run(go(app, first))
     for _ in range(2):  # the browser has gone on before that address reached it
-        run(app.switch_page(second))
+        run(go(app, second))
         assert not app.error and app.query_params == {}
         assert "For others" not in [element.value for element in app.text]
         app.query_params.update(told)
     app.query_params.clear()
-    run(app.switch_page(first))
+    run(go(app, first))
     assert app.query_params == told

@@ -5,7 +5,7 @@ import time
 import weakref
 
 import pytest
-from pages_helpers import PAGES, SMALL, page, run, state, status, until
+from pages_helpers import SMALL, go, page, run, state, status, until
 
 from flowlab.settings import RunSettings
 from flowlab.ui.app import lab as lab_module
@@ -19,7 +19,7 @@ from models import RECIPES
 pytestmark = pytest.mark.usefixtures("workers_end")
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", RECIPES)
 def test_every_page_opens_with_all_controls(name):
     app = run(page(name))
     assert "Ready" in status(app) and not app.error
@@ -34,7 +34,7 @@ def test_every_page_opens_with_all_controls(name):
                                              "Two moons"}
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", RECIPES)
 def test_trains_to_the_end(name):
     app = run(page(name, **SMALL))
     app.button(key=f"{name}.train").click()
@@ -85,7 +85,7 @@ def trained(monkeypatch):
     run(app)
     until(app, "Finished")
     followed = lab().find(state(app, "nice").run)
-    view = View(state(app, "nice"), RECIPES["nice"], followed.settings, followed)
+    view = View(state(app, "nice"), followed.settings, followed)
     frame = weakref.ref(view.frames()[0])
     assert lab().recorder.done(followed.id, 60)
     monkeypatch.setattr(lab_module, "KEPT", 1)
@@ -109,7 +109,7 @@ def test_frames_that_have_left_memory_are_held_by_no_page(monkeypatch):
     assert frame() is None
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_flow_trained_before_is_shown_and_trained_on(name):
     app = run(page(name))
     shown = {m.label: m.value for m in app.metric}
@@ -170,9 +170,9 @@ def test_another_page_and_back_and_a_reload_find_the_run():
     run(app)
     until(app, "Epoch")
     run_id = state(app, "glow").run
-    run(app.switch_page(PAGES["nice"]))
+    run(go(app, "nice"))
     assert "Ready" in status(app)
-    run(app.switch_page(PAGES["glow"]))
+    run(go(app, "glow"))
     assert "Ready" not in status(app) and state(app, "glow").run == run_id
     assert app.number_input(key="glow.epochs").value == 9000
     reloaded = run(page("glow", run=run_id))
@@ -222,7 +222,7 @@ def test_noise_that_the_distribution_has_not_is_disabled():
     assert app.slider(key="nice.nonoise").disabled and not app.error
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", RECIPES)
 def test_settings_and_their_texts_are_one(name):
     recipe = RECIPES[name]
     settings: RunSettings = recipe.Run.from_flat(

@@ -31,15 +31,14 @@ MOVING = [f"{name}/card-{theme}" for name in MODELS for theme in THEMES] + [
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
     """A small app with the page in it; empty pages stand where its links lead."""
-    folder = tmp_path_factory.mktemp("app")
-    lines = [f'st.Page({str(ROOT / "presentation.py")!r}, title="What is a flow?", default=True)']
-    for name in MODELS:
-        (folder / name).mkdir()
-        (folder / name / "page.py").write_text("import streamlit as st\nst.title('A model')\n")
-        lines.append(f'st.Page("{name}/page.py", title="{name}", url_path="{name}")')
-    (folder / "app.py").write_text(
-        f"import streamlit as st\nst.navigation([{', '.join(lines)}]).run()\n")
-    return folder / "app.py"
+    path = tmp_path_factory.mktemp("app") / "app.py"
+    path.write_text(
+        "import presentation\nimport streamlit as st\nfrom models import MODELS\n"
+        "pages = [st.Page(lambda: st.title('A model'), title=name, url_path=name)"
+        " for name in MODELS]\n"
+        "start = st.Page(presentation.show, title='What is a flow?', default=True)\n"
+        "st.navigation([start, *pages]).run()\n")
+    return path
 
 
 @pytest.fixture

@@ -6,10 +6,13 @@ from pages_helpers import page, run
 
 from flowlab.data import target
 from flowlab.training.recipe import build
-from flowlab.ui.controls.presets import BY_NAME, PRESETS
+from flowlab.ui.controls import experiments
 from models import RECIPES
 
 pytestmark = pytest.mark.usefixtures("workers_end")
+
+
+BY_NAME = experiments.every(RECIPES)
 
 
 def settings(name: str, **changed: object):
@@ -18,8 +21,9 @@ def settings(name: str, **changed: object):
 
 
 def test_there_are_at_least_eight_with_names_of_their_own():
-    assert len({preset.name for preset in PRESETS}) == len(PRESETS) >= 8
-    assert len({preset.title for preset in PRESETS}) == len(PRESETS)
+    every = [preset for recipe in RECIPES.values() for preset in recipe.presets]
+    assert len({preset.name for preset in every}) == len(every) >= 8
+    assert len({preset.title for preset in every}) == len(every)
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -47,7 +51,7 @@ def test_no_experiment_any_more():
 def test_fixed_masks_leave_one_half_as_it_was_and_alternating_ones_do_not():
     z = torch.randn(50, 2)
     for masks, same in (("fixed", True), ("alternating", False)):
-        flow = build(RECIPES["realnvp"].MODEL, settings("masks", masks=masks))
+        flow = build(RECIPES["realnvp"].model, settings("masks", masks=masks))
         for parameter in flow.parameters():
             parameter.data += 0.1 * torch.randn_like(parameter)
         assert torch.equal(flow.forward(z)[0][:, 0], z[:, 0]) is same

@@ -8,7 +8,7 @@ import pytest
 import runs_helpers as made
 import streamlit as st
 from limited import limited
-from pages_helpers import APP, page, run, state, status, until
+from pages_helpers import APP, go, page, run, state, status, until
 from streamlit.testing.v1 import AppTest
 
 from flowlab.live import export
@@ -192,9 +192,9 @@ def test_two_visitors_in_the_app(shared):
     assert lab().recorder.done(run_id, 60)
     owner = lab().store.get(run_id).visitor
     assert len(owner) == 32 and app.session_state[KEY].token not in owner
-    assert len(run(app.switch_page("history.py")).dataframe[0].value) == 1
+    assert len(run(go(app, "history")).dataframe[0].value) == 1
 
-    other = run(AppTest.from_file(APP, default_timeout=120).run().switch_page("history.py"))
+    other = run(go(AppTest.from_file(APP, default_timeout=120).run(), "history"))
     assert not other.dataframe and "No run is kept yet" in other.info[0].value
     assert other.number_input(key="runs.budget").disabled
     seen = run(page("nice", run=run_id))
@@ -339,7 +339,7 @@ def test_a_runs_name_is_shown_as_it_is():
     run_id = kept(name="plain")
     lab().rename(run_id, NASTY)
     file = pack(lab().store, run_id)
-    app = run(AppTest.from_file(APP, default_timeout=120).run().switch_page("history.py"))
+    app = run(go(AppTest.from_file(APP, default_timeout=120).run(), "history"))
     assert app.dataframe[0].value["name"][0] == NASTY
     state(app, "runs").imported = NASTY
     run(app)

@@ -15,9 +15,9 @@ from sphinx.util.docutils import SphinxDirective
 
 from flowlab.ui.compare import controls
 from flowlab.ui.controls import experiments, links, validation
-from flowlab.ui.controls.presets import BY_NAME, PRESETS, measured
 from models import RECIPES
 
+PRESETS = experiments.every(RECIPES)
 TOLD = ("hide", "lock", "title", "task")
 
 
@@ -44,7 +44,7 @@ def query(page: str, settings: dict[str, str], told: dict[str, str]) -> str:
         complaints += [f"The page Compare knows no {name}." for name in told]
     else:
         run, complaints = validation.read(RECIPES[page].Run, settings)
-        lesson, more = links.read(told, experiments.names(page))
+        lesson, more = links.read(told, experiments.names(RECIPES[page]))
         complaints += more
         text = links.address(run, lesson)
     if complaints:
@@ -78,7 +78,7 @@ class AppLink(SphinxDirective):
         """A paragraph with the link."""
         page, preset = self.arguments[0], self.options.get("preset")
         told = {name: " ".join(self.options[name].split()) for name in TOLD if name in self.options}
-        settings = experiments.start(preset, links.Lesson()) if preset else {}
+        settings = experiments.start(PRESETS[preset], links.Lesson(), RECIPES) if preset else {}
         told |= {"preset": settings.pop("preset")} if preset else {}
         settings |= dict(line.strip().split("=", 1)
                          for line in self.options.get("settings", "").splitlines())
@@ -103,10 +103,10 @@ class Experiments(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """A link and three paragraphs for each."""
-        names = self.arguments[0].split() if self.arguments else [p.name for p in PRESETS]
+        names = self.arguments[0].split() if self.arguments else PRESETS
         shown = []
-        for preset in (BY_NAME[name] for name in names):
-            text = [f"**{experiments.TITLES[preset.model]}: {preset.title}**", "",
+        for preset in (PRESETS[name] for name in names):
+            text = [f"**{experiments.title(preset, RECIPES)}**", "",
                     f".. app-link:: {preset.model}", f"   :preset: {preset.name}", "",
                     "   Open this experiment", ""]
             for head, said in (("Do", preset.do), ("Look", preset.look), ("Why", preset.why)):
@@ -122,7 +122,8 @@ def number(role: str, raw: str, text: str, line: int, inliner: Inliner, options:
     """``:measured:`volume nice.kl .2f```: a lesson's number, and how it is written."""
     lesson, name, style = text.split()
     training, _, key = name.partition(".")
-    value = measured()[lesson][training]["numbers"][key]
+    recipe = RECIPES[PRESETS[lesson].model]
+    value = recipe.measured[lesson][training]["numbers"][key]
     return [nodes.Text(f"{value:{style}}")], []
 
 

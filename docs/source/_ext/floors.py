@@ -33,7 +33,7 @@ FLOORS = (
     "commands ui sweep comparison status limits",
     "models",
     "models.py",
-    "app.py presentation.py comparison.py sweeps.py history.py tools/",
+    "app.py presentation.py tools/",
 )
 NO_ROOMS = ("tests", "docs", "benchmarks")
 

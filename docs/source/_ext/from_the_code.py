@@ -16,6 +16,7 @@ from sphinx.util.nodes import nested_parse_with_titles
 
 from flowlab.commands import train
 from flowlab.settings import Settings
+from models import RECIPES
 
 WIDTH = 88  # columns of a command's help
 
@@ -52,10 +53,16 @@ class Modules(SphinxDirective):
                 continue
             full = f"{package.__name__}.{name}"
             lines += [full, "-" * len(full), "", f".. automodule:: {full}", ""]
-        section = nodes.section()
-        section.document = self.state.document
-        nested_parse_with_titles(self.state, StringList(lines, self.get_source_info()[0]), section)
-        return section.children
+        return sections(self, lines)
+
+
+def sections(directive: SphinxDirective, lines: list[str]) -> list[nodes.Node]:
+    """What these lines are, titles among them."""
+    section = nodes.section()
+    section.document = directive.state.document
+    source = StringList(lines, directive.get_source_info()[0])
+    nested_parse_with_titles(directive.state, source, section)
+    return section.children
 
 
 class SettingsTable(SphinxDirective):
@@ -110,6 +117,18 @@ def allowed(field: FieldInfo) -> str:
         for b, word in (("gt", "above"), ("ge", "from"), ("le", "to")) if b in bounds)
 
 
+class EachModel(SphinxDirective):
+    """Its content once for each model, with ``{recipe.title}`` and the like in their places."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """The sections."""
+        lines = [line.format(recipe=recipe) for recipe in RECIPES.values()
+                 for line in (*self.content, "")]
+        return sections(self, lines)
+
+
 class CommandHelp(SphinxDirective):
     """What a command answers to ``--help``, ``.. command-help:: nice.train_nice``.
 
@@ -154,6 +173,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-signature", short_signature)
     app.connect("autodoc-process-docstring", plain_stars)
     app.add_directive("modules", Modules)
+    app.add_directive("each-model", EachModel)
     app.add_directive("settings-table", SettingsTable)
     app.add_directive("command-help", CommandHelp)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

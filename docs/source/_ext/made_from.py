@@ -7,8 +7,10 @@ from pathlib import Path
 import sphinx
 from sphinx.application import Sphinx
 
+from models import NAMES
+
 ROOT = Path(__file__).parents[3]
-PARTS = ("flowlab", "nice", "realnvp", "glow", "benchmarks", "docs")
+PARTS = ("flowlab", *NAMES, "benchmarks", "docs")
 NOTE = "made-from.txt"
 
 

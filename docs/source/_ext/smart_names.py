@@ -18,7 +18,9 @@ from sphinx.application import Sphinx
 from sphinx.domains.python import PyXRefRole
 from sphinx.environment import BuildEnvironment
 
-PACKAGES = ("flowlab", "nice", "realnvp", "glow", "models")
+from models import NAMES
+
+PACKAGES = ("flowlab", *NAMES, "models")
 
 
 class SmartRole(PyXRefRole):

@@ -103,7 +103,7 @@ figure.set_label("The true density of the moons beside those of three models; be
 
 sized = comparison.model_copy(update={"parameters": 5_000})
 for label, trial in zip(labels, plan(sized, RECIPES), strict=False):
-    size = sum(p.numel() for p in RECIPES[trial.settings.model].MODEL(
+    size = sum(p.numel() for p in RECIPES[trial.settings.model].model(
         **dict(trial.settings.flow)).parameters())
     print(f"{label:13} hidden layers of {trial.settings.flow.hidden}: {size:,} parameters")
 

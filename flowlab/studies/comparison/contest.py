@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import Self
 
 from flowlab.jobs import Engine, Status
@@ -99,7 +98,7 @@ class Contest:
     engine : Engine
         Where the trainings run.
     comparison : Comparison
-    recipes : mapping of str to module
+    recipes : mapping of str to Recipe
         As ``models.RECIPES``.
     store : Store, optional
         Where the finished runs are, and beside whose runs it is kept; otherwise it is not.
@@ -125,7 +124,7 @@ class Contest:
         When the settings do not fit each other.
     """
 
-    def __init__(self, engine: Engine, comparison: Comparison, recipes: Mapping[str, ModuleType],
+    def __init__(self, engine: Engine, comparison: Comparison, recipes: Mapping[str, recipe.Recipe],
                  store: Store | None = None, runs: Sequence[Entrant] | None = None,
                  visitor: str = "") -> None:
         self.runs = tuple(entrants(comparison.runs, store) if runs is None else runs)
@@ -134,7 +133,7 @@ class Contest:
         self.id = secrets.token_hex(8)
         self.engine, self.comparison, self.visitor = engine, comparison, visitor
         self.labels = comparison.labels(
-            {name: recipe.MODEL.__name__ for name, recipe in recipes.items()},
+            {name: recipe.title for name, recipe in recipes.items()},
             [run.name for run in self.runs])
         self.version, self.seen = 0, time.monotonic()
         self._store = store
@@ -143,7 +142,7 @@ class Contest:
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, name: str, engine: Engine, recipes: Mapping[str, ModuleType], store: Store
+    def open(cls, name: str, engine: Engine, recipes: Mapping[str, recipe.Recipe], store: Store
              ) -> Self | None:
         """A comparison that was kept, nothing of it under way; None where there is none.
 

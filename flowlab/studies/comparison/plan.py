@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Literal
 from urllib.parse import quote, unquote
 
@@ -13,6 +12,7 @@ from flowlab.data import target
 from flowlab.settings import RunSettings, Settings, describe, setting
 from flowlab.studies.comparison.sizes import fitted
 from flowlab.training import SCHEDULES, Progress
+from flowlab.training.recipe import Recipe
 
 #: Settings that the comparison decides for all its models, or that it is not about.
 COMMON = ("data", "noise", "points", "test_fraction", "seed", "epochs", "event_shape", "classes",
@@ -234,13 +234,13 @@ class Trial:
         return max(training.learning_rate * SCHEDULES[training.schedule](share), 1e-6)
 
 
-def plan(comparison: Comparison, recipes: Mapping[str, ModuleType]) -> list[Trial]:
+def plan(comparison: Comparison, recipes: Mapping[str, Recipe]) -> list[Trial]:
     """The trainings that a comparison takes, all of the first seed before those of the second.
 
     Parameters
     ----------
     comparison : Comparison
-    recipes : mapping of str to module
+    recipes : mapping of str to Recipe
         The recipes by the models' names, as ``models.RECIPES``.
 
     Raises
@@ -262,7 +262,7 @@ def plan(comparison: Comparison, recipes: Mapping[str, ModuleType]) -> list[Tria
             for entry, run in enumerate(runs)]
 
 
-def settings_of(entry: Entry, comparison: Comparison, recipes: Mapping[str, ModuleType]
+def settings_of(entry: Entry, comparison: Comparison, recipes: Mapping[str, Recipe]
                 ) -> RunSettings:
     """An entry's settings in a comparison, the distribution and the seed at their defaults.
 
@@ -279,8 +279,8 @@ def settings_of(entry: Entry, comparison: Comparison, recipes: Mapping[str, Modu
     try:
         run = recipe.Run.from_texts(entry.settings | common)
     except ValidationError as error:
-        raise ValueError(f"{recipe.MODEL.__name__}: {describe(error)}") from error
+        raise ValueError(f"{recipe.title}: {describe(error)}") from error
     if comparison.parameters:
-        flow = dict(run.flow) | {"hidden": fitted(recipe.MODEL, run.flow, comparison.parameters)}
+        flow = dict(run.flow) | {"hidden": fitted(recipe.model, run.flow, comparison.parameters)}
         run = recipe.Run.from_flat(run.flat() | flow)
     return run

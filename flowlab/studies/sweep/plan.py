@@ -84,7 +84,8 @@ class SweepSettings(Settings):
     name: str = setting("sweep", "Name", "Ties its runs together: a sweep of the same name takes "
                         "what it needs from those that are trained already.", group="Sweep",
                         min_length=1, max_length=80)
-    model: str = setting("realnvp", "Model", "The model to train.", group="Sweep")
+    model: str = setting("", "Model", "The model to train; without a name, that of the lab's first "
+                         "page.", group="Sweep")
     search: Literal["grid", "random"] = setting(
         "grid", "Search", "Every combination of the values, or some drawn at random.",
         group="Sweep")

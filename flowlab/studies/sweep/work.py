@@ -5,7 +5,6 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from flowlab.live import Request, watch
 from flowlab.runs import Kept, Recorder, Store
 from flowlab.settings import RunSettings
 from flowlab.studies.sweep.plan import Point, SweepSettings, points
-from flowlab.training import recipe
 from flowlab.training.distributed import check_device
+from flowlab.training.recipe import Recipe, check
 
 MEASURES = {"kl": "KL to the truth (nats)", "test_nll": "Test NLL (nats)"}
 
@@ -41,8 +40,8 @@ class Sweep:
     Parameters
     ----------
     settings : SweepSettings
-    recipe : module
-        The model's recipe: ``Run`` and ``train``.
+    recipe : Recipe
+        The model's.
     store : Store
     visitor : str
         Whose it is: nobody else's runs are taken for its own.
@@ -53,7 +52,7 @@ class Sweep:
         As `flowlab.studies.sweep.plan.points`.
     """
 
-    def __init__(self, settings: SweepSettings, recipe: ModuleType, store: Store,
+    def __init__(self, settings: SweepSettings, recipe: Recipe, store: Store,
                  visitor: str = "") -> None:
         self.settings, self.recipe, self.store, self.visitor = settings, recipe, store, visitor
         self.group = "sweep:" + hashlib.sha256("\n".join(filter(None, (
@@ -70,7 +69,7 @@ class Sweep:
         """
         for point in self.points:
             try:
-                recipe.check(point.settings)
+                check(point.settings)
                 if is_local():
                     check_device(point.settings.training.device)
             except ValueError as error:

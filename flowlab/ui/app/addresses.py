@@ -6,9 +6,15 @@ menu, before that address reached it.
 """
 
 import streamlit as st
+from streamlit.navigation import page as navigation
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from flowlab.ui.app.state import Address, Page, session
+
+
+def destination(name: str) -> navigation.Page:
+    """The page with this address, to link and to switch to: Streamlit knows a page by it alone."""
+    return st.Page(lambda: None, title=name, url_path=name)
 
 
 def of(name: str) -> dict[str, str]:

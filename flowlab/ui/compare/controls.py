@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from types import ModuleType
 
 import streamlit as st
 from pydantic import ValidationError
@@ -21,6 +20,7 @@ from flowlab.studies.comparison.plan import (
     settings_of,
 )
 from flowlab.training.metrics import parameter_count
+from flowlab.training.recipe import Recipe
 from flowlab.ui.app.lab import theme
 from flowlab.ui.compare import runs as finished
 from flowlab.ui.compare.state import AMOUNTS, ComparePage, Rival
@@ -34,7 +34,7 @@ LONGEST = 10_000  # characters of a setting in the URL
 SIZE = 10_000  # parameters, when all are first made equally large
 TRAINING = ("learning_rate", "batch_size", "schedule", "objective")  # that a model has of its own
 
-Recipes = Mapping[str, ModuleType]
+Recipes = Mapping[str, Recipe]
 
 
 def default(recipes: Recipes) -> Comparison:
@@ -140,7 +140,7 @@ def _entries(state: ComparePage, recipes: Recipes) -> tuple[Entry, ...]:
         add(state, recipes, default(recipes).models[0])
     rivals, entries = state.rivals, []
     total = len(rivals) + len(runs)
-    titles = {name: recipe.MODEL.__name__ for name, recipe in recipes.items()}
+    titles = {name: recipe.title for name, recipe in recipes.items()}
     named = [Entry(model=r.model, label=r.controls["label"]) for r in rivals]
     labels = Comparison(models=tuple(named)).labels(titles, [run.name for run in runs])
     colours = style.theme(theme()).rivals
@@ -163,14 +163,14 @@ def _entries(state: ComparePage, recipes: Recipes) -> tuple[Entry, ...]:
                       disabled=total >= MOST, on_click=add,
                       args=(state, recipes, Entry(model=name)), help=f"Add a {title}, also beside "
                       f"another with other settings; up to {MOST} models.")
-        finished.choose(state, total >= MOST)
+        finished.choose(state, total >= MOST, titles)
     return tuple(entries)
 
 
-def _entry(rival: Rival, recipe: ModuleType) -> Entry:
+def _entry(rival: Rival, recipe: Recipe) -> Entry:
     label = st.text_input("Name in this comparison", max_chars=LABEL,
                           key=rival.controls.key("label"), persist_state="session",
-                          placeholder=recipe.MODEL.__name__,
+                          placeholder=recipe.title,
                           help="How pictures and table call it; left empty, by the model's name.")
     own = [name for name in type(rival.settings.flow).model_fields
            if name not in (*COMMON, *validation.HIDDEN)]

@@ -2,8 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
-from types import ModuleType
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -18,6 +17,7 @@ from flowlab.ui.app.state import page
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.compare import controls, pictures
 from flowlab.ui.compare import table as scoreboard
+from flowlab.ui.compare.controls import Recipes
 from flowlab.ui.compare.pictures import contests as registry
 from flowlab.ui.compare.state import ComparePage
 from flowlab.ui.elements import image
@@ -26,15 +26,13 @@ from flowlab.ui.elements.escape import plain
 
 POLL = 1.0  # seconds between two looks at a comparison under way
 
-Recipes = Mapping[str, ModuleType]
-
 
 def draw(recipes: Recipes) -> None:
     """Draw the page.
 
     Parameters
     ----------
-    recipes : mapping of str to module
+    recipes : mapping of str to Recipe
         The recipes by the models' names, as ``models.RECIPES``.
     """
     state = _page()
@@ -151,7 +149,7 @@ def _look(contest: Contest | None, comparison: Comparison, runs: Sequence[Entran
           recipes: Recipes) -> None:
     state, fresh = _page(), True
     if contest is None:
-        labels = comparison.labels({n: r.MODEL.__name__ for n, r in recipes.items()},
+        labels = comparison.labels({n: r.title for n, r in recipes.items()},
                                    [run.name for run in runs])
         st.markdown(":gray-badge[Ready] Press **Compare**, or change anything at the left.")
         st.progress(0.0)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from types import ModuleType
 
 import numpy as np
 import streamlit as st
@@ -21,6 +20,7 @@ from flowlab.server.limits import limits
 from flowlab.studies.comparison import Comparison, Contest
 from flowlab.studies.comparison.plan import Trial
 from flowlab.studies.comparison.trial import GRID, SHOWN
+from flowlab.training.recipe import Recipe
 from flowlab.ui.app.lab import lab
 
 LOOK = 1.0  # seconds between two looks at those under way
@@ -34,7 +34,7 @@ class Contests:
         self._lock = threading.Lock()
         threading.Thread(target=self._follow, daemon=True).start()
 
-    def start(self, comparison: Comparison, recipes: Mapping[str, ModuleType], owner: str,
+    def start(self, comparison: Comparison, recipes: Mapping[str, Recipe], owner: str,
               visitor: str = "") -> Contest:
         """Queue all trainings of a comparison, as `Contest` says.
 
@@ -82,7 +82,7 @@ class Contests:
         must_own(contest, visitor)
         contest.stop()
 
-    def find(self, name: str | None, recipes: Mapping[str, ModuleType]) -> Contest | None:
+    def find(self, name: str | None, recipes: Mapping[str, Recipe]) -> Contest | None:
         """The comparison with this id, as it is now; None where there is none (any more).
 
         Raises

@@ -1,6 +1,6 @@
 """Finished runs in a comparison's sidebar: those that take part, and the chooser of others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import streamlit as st
@@ -11,7 +11,6 @@ from flowlab.studies.comparison.finished import Entrant, entrants, unfit
 from flowlab.ui.app.lab import lab
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.compare.state import ComparePage
-from flowlab.ui.controls.experiments import TITLES
 
 SHOWN = 300  # runs in the chooser, the newest
 
@@ -41,7 +40,7 @@ def rows(state: ComparePage, labels: Sequence[str], colours: Sequence[str], runs
                     help=f"Take {label} out of the comparison.")
 
 
-def choose(state: ComparePage, full: bool) -> None:
+def choose(state: ComparePage, full: bool, titles: Mapping[str, str]) -> None:
     """Draw the chooser of finished runs; what is chosen takes part from then on."""
     with st.popover("Finished run", icon=":material/add:", key="compare.finished",
                     disabled=full, help="Add a run that is kept: it is measured and drawn beside "
@@ -53,16 +52,16 @@ def choose(state: ComparePage, full: bool) -> None:
                        "model's page.")
             return
         st.selectbox("Finished runs, the newest first", list(runs), index=None,
-                     format_func=lambda name: _line(runs[name]), placeholder="Choose one",
+                     format_func=lambda name: _line(runs[name], titles), placeholder="Choose one",
                      key=state.addrun.key(state.turn), on_change=_add, args=(state,))
 
 
-def _line(run: Kept) -> str:
+def _line(run: Kept, titles: Mapping[str, str]) -> str:
     """Name, model, distribution and date; a name that says model and distribution will do."""
     date = f"{datetime.fromtimestamp(run.created):%Y-%m-%d %H:%M}"
     if run.name == f"{run.model} on {run.data.replace('_', ' ')}":
         return f"{run.name}, {date}"
-    return f"{run.name} ({TITLES.get(run.model, run.model)} on {target(run.data).title}), {date}"
+    return f"{run.name} ({titles.get(run.model, run.model)} on {target(run.data).title}), {date}"
 
 
 def _add(state: ComparePage) -> None:

@@ -40,11 +40,11 @@ def choose(page: ModelPage) -> None:
     if store.is_own(chosen.name) and not isinstance(chosen, Images):
         own = chosen.name
     album = chosen.name if _is_album(chosen) else upload.newest_images()
-    mine = [name for name in (own, album) if name]
     points = [*targets()]
-    if chosen.name not in {*points, *images(), *mine}:  # a lesson's, for as long as it is chosen
+    if chosen.name not in {*points, *images(), own, album}:  # a lesson's, as long as it is chosen
         points.append(chosen.name)
-    _pictures(prefix, [*points, *images(), *mine], {chosen.name})
+    sets = [] if page.recipe.vectors_only else [*images(), *filter(None, [album])]
+    _pictures(prefix, [*points, *sets, *filter(None, [own])], {chosen.name})
     with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
         for name in points:
             _tile(prefix, name, take)
@@ -54,11 +54,13 @@ def choose(page: ModelPage) -> None:
             _tile(prefix, own, take)
         else:
             _empty_tile(prefix)
-    st.caption("Images", help="Pictures of grey pixels instead of points: the flow learns to make "
-               "such images. Samples are then images, and the loss is told in bits for a pixel.")
-    with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
-        for name in (*images(), *([album] if album else [])):
-            _tile(prefix, name, take)
+    if sets:
+        st.caption("Images", help="Pictures of grey pixels instead of points: the flow learns to "
+                   "make such images. Samples are then images, and the loss is told in bits for a "
+                   "pixel.")
+        with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
+            for name in sets:
+                _tile(prefix, name, take)
     if page.unfetched:
         st.warning(page.unfetched, icon=":material/cloud_off:")
     right.button("Own data: draw, upload", icon=":material/draw:", width="stretch",

@@ -1,34 +1,24 @@
 """Choosing other data, and the settings that change with them unless somebody has set them."""
 
-from typing import Any
-
 import streamlit as st
 
 from flowlab.data import Points
 from flowlab.server.limits import limits
 from flowlab.settings import TrainingSettings
 from flowlab.training import epochs
+from flowlab.ui.controls.settings import values
 from flowlab.ui.controls.state import ModelPage
 from flowlab.ui.controls.validation import source
 
 #: What `flowlab.training.epochs` looks at.
 _COUNTED = ("batch_size", "points", "test_fraction", "epochs")
-#: What the controls are set to when images are chosen. On digits with classes that gives about
-#: 2.63, 1.94 and 2.00 bits per dimension on test images; of samples at temperature 0.7 97 % or more
-#: look like their class. Glow takes half a minute on one thread.
-STARTS: dict[str, dict[str, Any]] = {
-    "nice": {"epochs": 80, "batch_size": 128, "learning_rate": 1e-2, "couplings": 8, "depth": 2,
-             "width": 256},
-    "realnvp": {"epochs": 30, "batch_size": 128, "hidden_channels": 32},
-    "glow": {"epochs": 30, "batch_size": 128, "steps": 8},
-}
 
 
 def to_images(page: ModelPage, data: str) -> None:
     """Make images the page's data; from points, with the settings that suit images."""
     controls = page.controls
     if not page.for_points:
-        suited = STARTS[page.name]
+        suited = values(page.recipe.images)
         page.for_points = {name: controls[name] for name in suited}
         controls.update(suited)
         controls["conditional"] = True

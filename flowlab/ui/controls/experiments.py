@@ -1,58 +1,69 @@
 """The chooser of experiments, and the lesson of the one chosen."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 import streamlit as st
 
-from flowlab.settings import RunSettings
+from flowlab.training.lessons import Preset
+from flowlab.training.recipe import Recipe
+from flowlab.ui.app import addresses
 from flowlab.ui.controls import links
-from flowlab.ui.controls.presets import BY_NAME, PRESETS
 from flowlab.ui.controls.state import ModelPage
 
-TITLES = {"nice": "NICE", "realnvp": "RealNVP", "glow": "Glow"}
+Recipes = Mapping[str, Recipe]
 
 
-def names(model: str) -> tuple[str, ...]:
+def every(recipes: Recipes) -> dict[str, Preset]:
+    """The experiments of all models, by name."""
+    return {preset.name: preset for recipe in recipes.values() for preset in recipe.presets}
+
+
+def names(recipe: Recipe) -> tuple[str, ...]:
     """The experiments of a model's page."""
-    return tuple(preset.name for preset in PRESETS if preset.model == model)
+    return tuple(preset.name for preset in recipe.lessons)
 
 
-def choose(page: ModelPage) -> None:
+def title(preset: Preset, recipes: Recipes) -> str:
+    """An experiment's title, after that of its model."""
+    return f"{recipes[preset.model].title}: {preset.title}"
+
+
+def choose(page: ModelPage, recipes: Recipes) -> None:
     """Draw a chooser of all experiments; one of another model opens that model's page."""
     if page.goto is not None:
         (other, query), page.goto = page.goto, None
-        st.switch_page(f"{other}/page.py", query_params=query)
-    page.experiment = page.lesson.preset or None
-    st.selectbox("Experiments", list(BY_NAME), index=None, key=f"{page.name}.experiment",
-                 on_change=_chosen, args=(page,),
+        st.switch_page(addresses.destination(other), query_params=query)
+    page.experiment, presets = page.lesson.preset or None, every(recipes)
+    st.selectbox("Experiments", list(presets), index=None, key=f"{page.name}.experiment",
+                 on_change=_chosen, args=(page, recipes),
                  placeholder="Choose one: it sets the controls",
-                 format_func=lambda name: f"{TITLES[BY_NAME[name].model]}: {BY_NAME[name].title}",
+                 format_func=lambda name: title(presets[name], recipes),
                  help="Each sets the controls and tells what to do, what to look at and why.")
 
 
-def _chosen(page: ModelPage) -> None:
-    name = page.experiment
-    if not name:
+def _chosen(page: ModelPage, recipes: Recipes) -> None:
+    if not page.experiment:
         page.lesson = replace(page.lesson, preset="")
-    elif (model := BY_NAME[name].model) == page.name:
-        st.query_params.from_dict(start(name, page.lesson))
-    else:
-        page.goto = model, start(name, links.Lesson())
-
-
-def start(name: str, lesson: links.Lesson) -> dict[str, str]:
-    """The URL's texts for an experiment."""
-    preset = BY_NAME[name]
-    kind = type(RunSettings.read(json.dumps({"model": preset.model})))
-    return kind.from_flat(preset.settings).texts() | replace(lesson, preset=name).texts()
-
-
-def explain(lesson: links.Lesson) -> None:
-    """Draw what to do, what to look at, and why."""
-    if not lesson.preset:
         return
-    preset = BY_NAME[lesson.preset]
+    preset = every(recipes)[page.experiment]
+    if preset.model == page.name:
+        st.query_params.from_dict(start(preset, page.lesson, recipes))
+    else:
+        page.goto = preset.model, start(preset, links.Lesson(), recipes)
+
+
+def start(preset: Preset, lesson: links.Lesson, recipes: Recipes) -> dict[str, str]:
+    """The URL's texts for an experiment."""
+    settings = recipes[preset.model].Run.from_flat(preset.settings)
+    return settings.texts() | replace(lesson, preset=preset.name).texts()
+
+
+def explain(page: ModelPage) -> None:
+    """Draw what to do, what to look at, and why."""
+    preset = next((p for p in page.recipe.presets if p.name == page.lesson.preset), None)
+    if preset is None:
+        return
     with st.container(key="experiment", border=True, gap="xxsmall"):
         st.markdown(f"**{preset.title}**")
         for column, (head, text) in zip(st.columns(3), (

@@ -4,7 +4,7 @@ One state: the settings. A control shows one field of them; the URL holds those 
 the defaults, so that a link is a run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 import streamlit as st
@@ -65,10 +65,8 @@ class Controls(Values):
 
     def put(self, settings: RunSettings) -> None:
         """Show these settings."""
-        for name, value in settings.flat().items():
-            if name == "hidden":
-                self["depth"], self["width"] = len(value), value[0]
-            elif name == "classes":
+        for name, value in values(settings.flat()).items():
+            if name == "classes":
                 self["conditional"] = value > 0
             elif name == "noise" and not is_own(settings.source.data):
                 truth = source(settings.source.data)
@@ -230,6 +228,12 @@ class Controls(Values):
         self.noise.setdefault(truth.name, truth.noise)
         st.slider(field.title, low, high, step=0.01, key=self.noise.key(truth.name),
                   help=field.description, persist_state="session", disabled=disabled)
+
+
+def values(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the names of their controls: hidden layers have two, for depth and width."""
+    hidden = {"depth": len(flat["hidden"]), "width": flat["hidden"][0]} if "hidden" in flat else {}
+    return {name: value for name, value in flat.items() if name != "hidden"} | hidden
 
 
 def steps(low: float, high: float, value: float) -> list[float]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from flowlab.figures import LAYERS, SHOWN
-from flowlab.settings import RunSettings
+from flowlab.training.recipe import Recipe
 from flowlab.ui.app.state import Control, Group, Page, page
 from flowlab.ui.controls.links import Lesson
 from flowlab.ui.controls.settings import Controls
@@ -78,6 +78,8 @@ class ModelPage(Page):
 
     Attributes
     ----------
+    recipe : Recipe
+        The model's.
     controls : Controls
         Those of the settings.
     lesson : Lesson
@@ -104,6 +106,7 @@ class ModelPage(Page):
         Another model's page to open next, and its query.
     """
 
+    recipe: Recipe = field(kw_only=True)
     controls: Controls = field(kw_only=True)
     lesson: Lesson = Lesson()
     run: str | None = None
@@ -137,6 +140,7 @@ class ModelPage(Page):
         return tuple(name for name in LAYERS if name in self.chosen_overlays)
 
 
-def model_page(name: str, run: type[RunSettings]) -> ModelPage:
+def model_page(recipe: Recipe) -> ModelPage:
     """The state of a model's page in this session."""
-    return page(lambda name: ModelPage(name, controls=Controls(run, name)), name)
+    return page(lambda name: ModelPage(name, recipe=recipe, controls=Controls(recipe.Run, name)),
+                recipe.name)

@@ -118,6 +118,9 @@ def _content(state: ModelPage) -> None:
     try:
         with left:
             found = {"draw": _draw, "file": _file, "paste": _paste}[way]()
+        if found is not None and found.array.ndim == 3 and state.recipe.vectors_only:
+            raise ValueError(f"{state.recipe.title} learns points, not images: give points or one "
+                             "picture, or use the images on another model's page.")
         problem = None
     except ValueError as error:
         found, problem = None, str(error)

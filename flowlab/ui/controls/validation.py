@@ -33,7 +33,7 @@ def hidden(run: type[RunSettings], data: str) -> tuple[str, ...]:
     ValueError
         For own data that are not kept (any more), or images that cannot be had.
     """
-    if not is_image_set(data):
+    if not is_image_set(data) or run.parts()["flow"].vectors_only:
         return HIDDEN
     classes = () if source(data).classes else ("classes", "conditioning")
     return (*NEVER, *classes, *run.points_only())
@@ -97,7 +97,7 @@ class Unfit(ValueError):
 
 def check(settings: RunSettings) -> None:
     """Raise `Unfit` for what the page cannot show or the distribution does not allow."""
-    if len(set(settings.flow.hidden)) > 1:
+    if len(set(getattr(settings.flow, "hidden", ()))) > 1:
         raise Unfit("hidden", "hidden: on this page all layers have one width, such as 64,64.")
     try:
         truth = source(settings.source.data)
@@ -122,7 +122,8 @@ def _check_images(settings: RunSettings, images: Images) -> None:
     try:
         fitted(settings.flow, images)
     except ValidationError as error:
-        raise Unfit(error.errors()[0]["loc"][-1], describe(error)) from error
+        name = error.errors()[0]["loc"][-1]
+        raise Unfit("data" if name == "event_shape" else name, describe(error)) from error
 
 
 def check_plane(name: str) -> None:

@@ -28,10 +28,10 @@ def draw(view: View) -> None:
     begun = ready and view.run is not None
 
     def moment(make: Callable) -> Callable[[], bytes]:
-        return lambda: make(view.recipe, settings, *_moment(frames(), page.shown))
+        return lambda: make(view.page.recipe, settings, *_moment(frames(), page.shown))
 
     def film(make: Callable) -> Callable[[], bytes]:
-        return lambda: make(export.film(view.recipe, settings, frames(), page.shown.theme,
+        return lambda: make(export.film(view.page.recipe, settings, frames(), page.shown.theme,
                                         page.shown.overlays))
 
     files = [
@@ -62,10 +62,10 @@ def draw(view: View) -> None:
     load, repeat = st.columns(2)
     with load:
         st.markdown("**Load the weights**")
-        copyable(export.loading(view.recipe, settings, run_id))
+        copyable(export.loading(view.page.recipe, settings, run_id))
     with repeat:
         st.markdown("**Repeat the run**, in the project's folder")
-        copyable(export.python(view.recipe, settings))
+        copyable(export.python(view.page.recipe, settings))
     if view.run is not None and (view.run.continued or view.run.steered):
         st.caption("This run went on from a trained flow, or its learning rate was changed by "
                    "hand: the settings alone do not repeat it.")

@@ -211,7 +211,7 @@ def _scales(subject: Subject, index: int) -> None:
                 help="Other latents for that scale.")
     st.caption("Keep all other latents, and see what changes: that is what the scale holds."
                if count > 1 else "This flow has one scale only, so drawing it anew leaves nothing "
-               "of the images. RealNVP and Glow factor latents out, scale by scale.")
+               "of the images. Flows with several levels factor latents out, scale by scale.")
 
 
 def _lesson(subject: Subject, index: int) -> None:

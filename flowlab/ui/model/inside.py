@@ -9,8 +9,9 @@ import streamlit as st
 import torch
 
 from flowlab.analysis import plane
-from flowlab.analysis.equations import LOG_DET, Step, describe
+from flowlab.analysis.equations import describe
 from flowlab.analysis.grid import grid_points
+from flowlab.bijections.equations import LOG_DET, Step
 from flowlab.figures import ThroughPicture
 from flowlab.flow import Flow
 from flowlab.live import Frame, cameras, scene

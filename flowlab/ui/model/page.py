@@ -1,11 +1,11 @@
 """The page of a model: its idea, its controls, its training."""
 
+from collections.abc import Mapping
 from functools import partial
-from types import ModuleType
 
 import streamlit as st
 
-from flowlab.analysis.equations import Step
+from flowlab.training.recipe import Recipe
 from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab
 from flowlab.ui.app.operating import refused
@@ -17,24 +17,18 @@ from flowlab.ui.model import differing, downloads, images, live, training
 from flowlab.ui.model.view import view as view_of
 
 
-def draw(recipe: ModuleType, title: str, idea: str, layer: Step, more: str) -> None:
+def draw(name: str, recipes: Mapping[str, Recipe]) -> None:
     """Draw the page.
 
     Parameters
     ----------
-    recipe : module
-        The model's recipe: ``MODEL``, ``Run`` and ``train``.
-    title : str
-        The model's name and year.
-    idea : str
-        What it does, in a sentence or two (Markdown).
-    layer : Step
-        The equations of its layer.
-    more : str
-        What to know besides, with the paper's link (Markdown).
+    name : str
+        The model's.
+    recipes : mapping of str to Recipe
+        The recipes by the models' names, as ``models.RECIPES``.
     """
-    name = recipe.Run.model_fields["model"].default
-    page = model_page(name, recipe.Run)
+    recipe = recipes[name]
+    page = model_page(recipe)
     texts = addresses.news(page)
     complaints = [] if texts is None else _open(page, texts)
     complaints += page.controls.missing() + page.refusal()
@@ -42,9 +36,9 @@ def draw(recipe: ModuleType, title: str, idea: str, layer: Step, more: str) -> N
     with st.sidebar:
         of_images = images.named(page.controls["data"]) is not None
         if not of_images:  # all experiments are about points of the plane
-            experiments.choose(page)
+            experiments.choose(page, recipes)
     settings = page.controls.settings()
-    view = view_of(page, recipe, settings)
+    view = view_of(page, settings)
     run = {"run": view.run.id} if view.run is not None and not view.differs else {}
     addresses.write(page, settings.texts() | lesson.texts() | run,
                     followed=None if complaints else texts)
@@ -52,20 +46,20 @@ def draw(recipe: ModuleType, title: str, idea: str, layer: Step, more: str) -> N
         links.banner(lesson)
         with st.container(key="equations-head"):
             left, right = st.columns([11, 9], vertical_alignment="center")
-        left.header(title, anchor=False)
-        left.markdown(idea)
-        right.latex(layer.latex())
+        left.header(recipe.title, anchor=False)
+        left.markdown(recipe.idea)
+        right.latex(recipe.equations.latex())
         for sentence in complaints:
             st.error(plain(sentence), icon=":material/error:")
             refused("link", sentence)
         if not of_images:
-            experiments.explain(lesson)
+            experiments.explain(page)
         training.buttons(view)
         live.follow(view)
-        away, about = st.tabs(["Take it with you", f"About {title}"])
+        away, about = st.tabs(["Take it with you", f"About {recipe.title}"])
         with away:
             downloads.draw(view)
-        about.markdown(more)
+        about.markdown(recipe.text)
     with st.sidebar:  # last: the picture is seen first
         page.controls.draw(partial(choose, page), lesson.hide, lesson.lock)
         links.share(settings, lesson, page.share)
@@ -73,7 +67,7 @@ def draw(recipe: ModuleType, title: str, idea: str, layer: Step, more: str) -> N
 
 def _open(page: ModelPage, texts: dict[str, str]) -> list[str]:
     """Follow an address: settings, lesson and run; what of it could not be used."""
-    lesson, complaints = links.read(texts, experiments.names(page.name))
+    lesson, complaints = links.read(texts, experiments.names(page.recipe))
     settings = {name: text for name, text in texts.items()
                 if name not in (*links.PARAMETERS, "run")}
     complaints = page.controls.load(settings) + complaints

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
 import streamlit as st
@@ -10,7 +9,8 @@ import streamlit as st
 from flowlab.server.admission import FOREIGN, NotYours, owns
 from flowlab.server.limits import Exceeded
 from flowlab.settings import RunSettings
-from flowlab.training import Snapshot, recipe
+from flowlab.training import Snapshot
+from flowlab.training.recipe import build
 from flowlab.ui.app.lab import lab, owner, theme
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.settings import steps
@@ -74,11 +74,11 @@ def _rate(view: View, active: bool) -> None:
                      "under way: its schedule goes on from the new highest value.")
 
 
-def submit(page: ModelPage, recipe: ModuleType, settings: RunSettings, first: str = "",
+def submit(page: ModelPage, settings: RunSettings, first: str = "",
            resume: Snapshot | None = None, history: History = ()) -> str | None:
     """Queue a training of the visitor's; its id, or None where the page then says why not."""
     try:
-        return lab().submit(recipe.train, settings, theme(), owner(), first, resume,
+        return lab().submit(page.recipe.train, settings, theme(), owner(), first, resume,
                             page.overlays, visitor(), history)
     except Exceeded as error:
         page.refused = str(error)
@@ -92,7 +92,7 @@ def _start(view: View, first: str = "", resume: Snapshot | None = None,
         if owns(before, visitor()) and lab().status(before).active:
             lab().control(before, "stop", visitor=visitor())
             lab().recorder.done(before.id, ENDING)
-    run_id = submit(view.page, view.recipe, settings, first, resume, history)
+    run_id = submit(view.page, settings, first, resume, history)
     if run_id is not None:
         view.page.run = run_id
 
@@ -107,7 +107,7 @@ def _step(view: View) -> None:
 
 def _continue(view: View) -> None:
     frame, history = view.origin()
-    flow = recipe.build(view.recipe.MODEL, view.settings)
+    flow = build(view.page.recipe.model, view.settings)
     flow.load_state_dict(frame.weights)
     snapshot = Snapshot.fresh(flow, view.settings.training.learning_rate, frame.numbers["epoch"])
     reverse = view.settings.training.objective == "reverse"

@@ -2,8 +2,6 @@
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import ModuleType
 
 import streamlit as st
 
@@ -14,7 +12,7 @@ from flowlab.live.pretrained import Shipped
 from flowlab.live.thinning import nearest
 from flowlab.server.admission import owns
 from flowlab.settings import FlowSettings, RunSettings
-from flowlab.training import recipe
+from flowlab.training.recipe import Recipe, fitted, source_of
 from flowlab.ui.app.lab import lab, theme
 from flowlab.ui.app.run import Run
 from flowlab.ui.app.visitor import visitor
@@ -28,14 +26,12 @@ History = tuple[tuple[int, float, float, float], ...]  # as `flowlab.live.Reques
 
 @dataclass(frozen=True)
 class View:
-    """What one page shows: its recipe, its settings and its run.
+    """What one page shows: its settings and its run.
 
     Attributes
     ----------
     page : ModelPage
         The page's state.
-    recipe : module
-        The model's recipe, with ``MODEL`` and ``train``.
     settings : RunSettings
         What the controls say now.
     run : Run or None
@@ -47,7 +43,6 @@ class View:
     """
 
     page: ModelPage
-    recipe: ModuleType
     settings: RunSettings
     run: Run | None
     aside: Run | None = None
@@ -77,10 +72,10 @@ class View:
         """The newest frame of the run; before any, the pretrained flow's where it fits."""
         if self.run is not None:
             return lab().last(self.run)
-        before = trained_before(self.page.name, self.recipe)
+        before = trained_before(self.page.name, self.page.recipe)
         if before is None or not before.fits(self.settings):
             return None
-        return _pretrained_frame(self.page.name, self.recipe, theme())
+        return _pretrained_frame(self.page.name, self.page.recipe, theme())
 
     def frames(self) -> list[Frame]:
         """All frames there are to look at, oldest first; the last is that of `frame`."""
@@ -92,11 +87,11 @@ class View:
 
     def subject(self, frames: list[Frame]) -> Subject:
         """What there is to explore."""
+        model = self.page.recipe.model
         if self.run is not None:
-            return Subject(self.page, self.recipe.MODEL, self.run.settings, self.run.id, frames)
+            return Subject(self.page, model, self.run.settings, self.run.id, frames)
         key = "pretrained" if frames else fresh_key(self.settings)
-        return Subject(self.page, self.recipe.MODEL, self.settings, f"{self.page.name}.{key}",
-                       frames)
+        return Subject(self.page, model, self.settings, f"{self.page.name}.{key}", frames)
 
     @property
     def fits(self) -> bool:
@@ -122,28 +117,28 @@ class View:
         return origin and origin[0].numbers["epoch"]
 
 
-def view(page: ModelPage, recipe: ModuleType, settings: RunSettings) -> View:
+def view(page: ModelPage, settings: RunSettings) -> View:
     """What a model's page shows, where its controls say these settings."""
     run = lab().find(page.run)
     if run is None:
-        return View(page, recipe, settings, None)
+        return View(page, settings, None)
     if not differing.same_data(run.settings, settings):
-        return View(page, recipe, settings, None, aside=run)
-    return View(page, recipe, settings, run,
+        return View(page, settings, None, aside=run)
+    return View(page, settings, run,
                 differs=differing.differences(run.settings, settings))
 
 
 def _shape(settings: RunSettings) -> FlowSettings:
     """The settings of the flow, in the shape of the run's data."""
-    return recipe.fitted(settings.flow, recipe.source_of(settings.source))
+    return fitted(settings.flow, source_of(settings.source))
 
 
 @st.cache_resource(show_spinner=False)
-def trained_before(name: str, _recipe: ModuleType) -> Shipped | None:
+def trained_before(name: str, _recipe: Recipe) -> Shipped | None:
     """The trained flow that comes with a model."""
-    return pretrained.load(_recipe, Path(_recipe.__file__).parent / "images")
+    return pretrained.load(_recipe, _recipe.folder / "images")
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)  # no copies: nobody changes a frame
-def _pretrained_frame(name: str, _recipe: ModuleType, appearance: str) -> Frame:
+def _pretrained_frame(name: str, _recipe: Recipe, appearance: str) -> Frame:
     return trained_before(name, _recipe).frame(appearance, SHOWN)

@@ -1,0 +1,58 @@
+"""Lessons of the models: each sets the controls and says what to do, to look at, and why.
+
+What a text says of a training stands in it by name, and is measured, on one CPU thread: ``make
+lessons`` trains every lesson and writes the numbers into the file `FILE` of the model's folder.
+"""
+
+import re
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
+
+#: The file with the measured numbers.
+FILE = "lessons.json"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One experiment.
+
+    Attributes
+    ----------
+    name : str
+        Its name in a URL.
+    model : str
+        The model whose page it belongs to.
+    title : str
+    settings : dict
+        What differs from the model's defaults.
+    do, look, why : str
+        The lesson (Markdown). ``{first.kl:.2f}`` is the KL that the training ``first`` reached.
+    trainings : dict
+        The trainings that the lesson is about, by name: each what differs from `settings`, or from
+        the defaults of another model where it names one. The first is that of `settings`.
+    """
+
+    name: str
+    model: str
+    title: str
+    settings: dict[str, Any] = field(hash=False)
+    do: str
+    look: str
+    why: str
+    trainings: dict[str, dict[str, Any]] = field(hash=False)
+
+    def training(self, name: str) -> tuple[str, dict[str, Any]]:
+        """The model of one of the lesson's trainings, and its settings."""
+        change = dict(self.trainings[name])
+        if "model" in change:
+            return change.pop("model"), change
+        return self.model, {**self.settings, **change}
+
+
+def filled(preset: Preset, trainings: dict[str, dict[str, Any]]) -> Preset:
+    """The lesson with its numbers in its texts."""
+    numbers = {name: SimpleNamespace(**training["numbers"]) for name, training in trainings.items()}
+    texts = {part: getattr(preset, part).format(**numbers) for part in ("do", "look", "why")}
+    return replace(preset, **{part: re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", text)
+                              for part, text in texts.items()})
