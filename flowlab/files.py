@@ -99,7 +99,7 @@ def trouble(error: OSError) -> str:
     remedy = {errno.ENOENT: "check its name", errno.EISDIR: "it is a folder, so name a file in it",
               errno.EACCES: "change its rights, or choose another"}
     return (f"{error.filename} cannot be used ({what}): "
-            f"{remedy.get(error.errno, 'choose another file')}.")
+            f"{remedy.get(error.errno or 0, 'choose another file')}.")
 
 
 def is_newer(form: object, known: str) -> bool:

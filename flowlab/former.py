@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -41,7 +42,7 @@ def _moves() -> dict[str, str]:
 MOVES = _moves()
 
 
-class Former:
+class Former(MetaPathFinder, Loader):
     """Finds a module by its former name, and gives the module itself, not a copy."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None,

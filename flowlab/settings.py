@@ -6,7 +6,7 @@ controls, the URL, the command line's options and the documentation's tables are
 
 import json
 import operator
-from typing import Any, ClassVar, Literal, Self, get_origin
+from typing import Any, ClassVar, Literal, Self, TypedDict, cast, get_origin
 
 from pydantic import (
     BaseModel,
@@ -17,6 +17,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 LONGEST_NAME = 64  # characters of a distribution's name
 #: What a value should be or have, by pydantic's name of the complaint, where its own words are not
@@ -34,6 +35,15 @@ SHOULD = {
     "string_too_long": "have at most {max_length} characters",
     "string_too_short": "not be empty",
 }
+
+
+class Extra(TypedDict):
+    """What pages and commands need to know of a field."""
+
+    group: str
+    unit: str
+    log: bool
+    step: int
 
 
 def setting(default: Any, title: str, description: str, *, group: str, unit: str = "",
@@ -57,8 +67,13 @@ def setting(default: Any, title: str, description: str, *, group: str, unit: str
     **bounds
         ``ge``, ``le`` and the like, passed to pydantic.
     """
-    extra = {"group": group, "unit": unit, "log": log, "step": step}
+    extra: dict[str, Any] = {"group": group, "unit": unit, "log": log, "step": step}
     return Field(default, title=title, description=description, json_schema_extra=extra, **bounds)
+
+
+def extra(field: FieldInfo) -> Extra:
+    """What `setting` says of a field besides what pydantic knows."""
+    return cast(Extra, field.json_schema_extra)
 
 
 class Settings(BaseModel):

@@ -20,7 +20,7 @@ from flowlab.data.uploads.files import DEFAULT_SIDE, is_file, keep_file
 from flowlab.files import read_text, trouble
 from flowlab.server import admission
 from flowlab.server.limits import MEGA, limits
-from flowlab.settings import RunSettings, describe
+from flowlab.settings import RunSettings, describe, extra
 from flowlab.training import Progress, Snapshot, distributed, epochs
 from flowlab.training.recipe import source_of
 
@@ -42,7 +42,7 @@ def parser(run: type[RunSettings], name: str) -> argparse.ArgumentParser:
     groups: dict[str, Any] = {}
     for part in run.parts().values():
         for field_name, field in part.model_fields.items():
-            heading = field.json_schema_extra["group"]
+            heading = extra(field)["group"]
             group = groups.setdefault(heading, p.add_argument_group(heading))
             group.add_argument(f"--{field_name.replace('_', '-')}", dest=field_name,
                                default=argparse.SUPPRESS, metavar=metavar(field),
@@ -255,7 +255,7 @@ def metavar(field: FieldInfo) -> str:
 
 def help_text(field: FieldInfo) -> str:
     """A setting's description, unit and default for the help of a command."""
-    unit = field.json_schema_extra["unit"]
+    unit = extra(field)["unit"]
     default = field.default
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
     text = field.description + (f" In {unit}." if unit else "")

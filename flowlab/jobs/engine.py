@@ -187,6 +187,11 @@ class Engine(ABC):
             If the run is still going on.
         """
 
+    @property
+    @abstractmethod
+    def ready(self) -> int:
+        """How many workers have done their imports."""
+
     @abstractmethod
     def close(self) -> None:
         """Stop all runs and end all workers.  Closing twice is fine; what was reached stays."""

@@ -80,12 +80,6 @@ class Local(Desk):
                           turn)
         atexit.register(self.close)
 
-    @property
-    def ready(self) -> int:
-        """How many workers have done their imports."""
-        with self._pool.lock:
-            return sum(process.ready for process in self._pool.processes)
-
     def close(self) -> None:
         self._pool.close()
         atexit.unregister(self.close)

@@ -55,6 +55,12 @@ class Pool:
         self._reader = threading.Thread(target=self._read, name="flowlab-jobs", daemon=True)
         self._reader.start()
 
+    @property
+    def ready(self) -> int:
+        """How many workers have done their imports."""
+        with self.lock:
+            return sum(process.ready for process in self.processes)
+
     def add(self, run: Run) -> None:
         """Queue a run."""
         self.queue.add(run)
@@ -140,16 +146,19 @@ class Pool:
         checked = time.monotonic()
         while not self.closed:
             with self.lock:
-                processes = {process.connection: process for process in self.processes}
+                processes = list(self.processes)
             if not processes:
                 time.sleep(TICK)
-            for connection in wait(list(processes), TICK) if processes else ():
+            ready = wait([process.connection for process in processes], TICK)
+            for process in processes:
+                if process.connection not in ready:
+                    continue
                 try:
-                    kind, *rest = pickle.loads(connection.recv_bytes())
+                    kind, *rest = pickle.loads(process.connection.recv_bytes())
                 except (EOFError, OSError):
-                    self._bury(processes[connection])
+                    self._bury(process)
                 else:
-                    self._hear(processes[connection], kind, rest)
+                    self._hear(process, kind, rest)
             if time.monotonic() - checked >= TICK:
                 self._check()
                 checked = time.monotonic()
@@ -178,7 +187,8 @@ class Pool:
                 self.command(run, "stop")
             elif kind == "end":
                 process.run = None
-                self._end(run, *rest[:3], value, run.fault or fault)
+                state, message, traceback = rest[:3]
+                self._end(run, state, message, traceback, value, run.fault or fault)
             else:
                 run.state = kind
             self._schedule()
@@ -204,11 +214,11 @@ class Pool:
                 run.leaving = True
             processes = list(self.processes)
             for process in processes:
-                run = process.run
-                if run and run.stop_by is not None and time.monotonic() > run.stop_by:
+                busy = process.run
+                if busy and busy.stop_by is not None and time.monotonic() > busy.stop_by:
                     process.popen.kill()
                     process.run, process.leaving = None, True
-                    run.end("stopped", f"Stopped by force: a batch took over {self.grace:g} s.")
+                    busy.end("stopped", f"Stopped by force: a batch took over {self.grace:g} s.")
         for process in processes:
             if process.popen.poll() is not None and not process.connection.poll():
                 self._bury(process)

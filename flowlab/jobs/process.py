@@ -33,7 +33,7 @@ def reported(kind: str, rest: list) -> tuple[Any, str]:
 
 def inherit(handle: int) -> dict[str, Any]:
     """Arguments for `subprocess.Popen` that hand exactly this one handle on."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         os.set_handle_inheritable(handle, True)
         return {"startupinfo": subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]})}
     return {"pass_fds": (handle,)}

@@ -35,11 +35,18 @@ class Workers(Protocol):
     queue: Queue
     closed: bool
 
+    @property
+    def ready(self) -> int:
+        """How many workers have done their imports."""
+
     def add(self, run: Run) -> None:
         """Queue a run."""
 
     def command(self, run: Run, action: str, value: object = None) -> None:
         """Pass a command on to a run that is not over."""
+
+    def close(self) -> None:
+        """Stop every run and end every worker."""
 
 
 class Desk(Engine):
@@ -90,6 +97,10 @@ class Desk(Engine):
             run = self._find(run_id)
             if run.state in ACTIVE:
                 self._pool.command(run, action, value)
+
+    @property
+    def ready(self) -> int:
+        return self._pool.ready
 
     def result(self, run_id: str) -> Any:
         with self._pool.lock:

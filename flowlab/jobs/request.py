@@ -21,12 +21,13 @@ def main_script(*parts: bytes) -> str:
         return ""
     main = sys.modules["__main__"]
     # Streamlit puts a bare module in the place of __main__; to run that script is to run the app.
-    if getattr(main, "__loader__", None) is None or not hasattr(main, "__file__"):
+    file = getattr(main, "__file__", None)
+    if getattr(main, "__loader__", None) is None or file is None:
         raise ValueError(
             "A worker cannot import this page or prompt: move the function and the class of its "
             "settings to a module."
         )
-    return os.path.abspath(main.__file__)
+    return os.path.abspath(file)
 
 
 def make_request(function: Any, settings: Any) -> tuple[list[str], str, bytes, bytes]:

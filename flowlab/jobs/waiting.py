@@ -36,8 +36,9 @@ def expected_wait(position: int, left: Sequence[float | None], usual: float | No
     >>> expected_wait(2, [4.0], None) is None
     True
     """
-    free = [usual if seconds is None else max(seconds, 0.0) for seconds in left]
-    if not free or None in free or (usual is None and position > len(free)):
+    known = [usual if seconds is None else max(seconds, 0.0) for seconds in left]
+    free = [seconds for seconds in known if seconds is not None]
+    if not free or len(free) < len(known) or (usual is None and position > len(free)):
         return None
     heapify(free)
     for _ in range(position - 1):

@@ -126,8 +126,7 @@ class Stage:
         try:
             if main:
                 use_main(main)
-            function = pickle.loads(function)
-            generator = function(pickle.loads(settings))
+            generator = pickle.loads(function)(pickle.loads(settings))
             limit_threads(self.threads)
             player = Player()
             for command in commands:
@@ -138,8 +137,8 @@ class Stage:
             return
         if not isinstance(generator, Generator):
             kind = type(generator).__name__
-            error = TypeError(f"a job must be a generator function, this one returned a {kind}")
-            yield failure(sentence(error), error)
+            other = TypeError(f"a job must be a generator function, this one returned a {kind}")
+            yield failure(sentence(other), other)
             return
         try:
             yield (yield from self.drive(run_id, generator, player))
@@ -258,7 +257,7 @@ class Worker:
 
 def connect(handle: int) -> Any:
     """The inherited end of the pipe."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         from multiprocessing.connection import PipeConnection
 
         return PipeConnection(handle)

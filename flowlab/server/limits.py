@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flowlab.files import read_text
-from flowlab.settings import describe, setting
+from flowlab.settings import describe, extra, setting
 
 #: Names the file.
 VARIABLE = "FLOWLAB_LIMITS"
@@ -125,7 +125,7 @@ class Limits(BaseSettings):
 
     def told(self, name: str) -> str:
         """A limit as people read it, with its name."""
-        unit = type(self).model_fields[name].json_schema_extra["unit"]
+        unit = extra(type(self).model_fields[name])["unit"]
         value = getattr(self, name)
         number = f"{value:,}" if isinstance(value, int) else f"{value:g}"
         return f"{number} {unit} ({name})"
@@ -169,6 +169,6 @@ def main() -> int:
         return 2
     for name, field in Limits.model_fields.items():
         value = getattr(found, name)
-        unit = field.json_schema_extra["unit"]
+        unit = extra(field)["unit"]
         print(f"{name:16}{'no limit' if value is None else f'{value} {unit}'}".rstrip())
     return 0

@@ -16,6 +16,7 @@ from collections import Counter, deque
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any
 
 VARIABLE = "FLOWLAB_LOG"
 LEVEL_VARIABLE = "FLOWLAB_LOG_LEVEL"
@@ -106,9 +107,9 @@ class Ring(logging.Handler):
         _lines.append(json.dumps(_line(record, str(record.msg)), default=str))
 
 
-def _line(record: logging.LogRecord, message: str) -> dict[str, object]:
+def _line(record: logging.LogRecord, message: str) -> dict[str, Any]:
     time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-    line = {"time": time, "level": record.levelname.lower(), "event": message}
+    line: dict[str, Any] = {"time": time, "level": record.levelname.lower(), "event": message}
     facts = getattr(record, "facts", None)
     if facts is None and record.name != log.name:
         line["module"] = record.name

@@ -75,7 +75,7 @@ class Cluster:
         except (ConnectionError, ValueError) as error:
             raise RuntimeError(NOBODY.format(address)) from error
         # Ray prints what its daemons report, pages for a dead node; the status has a line.
-        printer = import_module("ray._private.worker")
+        printer: Any = import_module("ray._private.worker")
         if hasattr(printer, "print_to_stdstream"):
             printer.print_to_stdstream = lambda data, **_: log.debug("\n".join(data["lines"]))
 

@@ -89,11 +89,6 @@ class Ray(Desk):
                              seconds)
         atexit.register(self.close)
 
-    @property
-    def ready(self) -> int:
-        """How many workers have done their imports."""
-        return self._pool.ready
-
     def close(self) -> None:
         if not self._pool.closed:
             self._pool.close()

@@ -133,13 +133,14 @@ class RayPool:
         self._end.set()
         self._clock.join()
         deadline = time.monotonic() + self.grace
-        for task in tasks:
-            task.thread.join(max(deadline - time.monotonic(), 0))
-        for task in tasks:
-            if task.thread.is_alive():
+        threads = [(task, task.thread) for task in tasks if task.thread is not None]
+        for _, thread in threads:
+            thread.join(max(deadline - time.monotonic(), 0))
+        for task, thread in threads:
+            if thread.is_alive():
                 self._cancel(task)
-        for task in tasks:
-            task.thread.join(self.grace)
+        for _, thread in threads:
+            thread.join(self.grace)
 
     def _count(self) -> int:
         cores = self.cluster.cores()

@@ -44,7 +44,8 @@ class Mailbox:
                 return []
             if address not in self.bells:
                 return []
-        box, found = self.boxes[address], []
+        box = self.boxes[address]
+        found: list[bytes] = []
         while since + len(found) in box:
             found.append(box[since + len(found)])
         return found

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from flowlab.data import target
 from flowlab.data.store import is_own
-from flowlab.settings import RunSettings
+from flowlab.settings import RunSettings, extra
 from flowlab.ui.app.state import Values
 from flowlab.ui.controls.validation import NEVER, hidden, read, source
 
@@ -111,7 +111,7 @@ class Controls(Values):
         left_out = (*hidden(self.run, self["data"]), "data")
         for group in GROUPS:
             named = [n for n, f in self.fields.items() if n not in left_out
-                     and f.json_schema_extra["group"] == group]
+                     and extra(f)["group"] == group]
             if group.lower() in hide or not named and group != "Data":
                 continue
             locked = group.lower() in lock
@@ -147,10 +147,11 @@ class Controls(Values):
 
     def _control(self, name: str, disabled: bool) -> None:
         field = self.fields[name]
-        extra = field.json_schema_extra
-        unit = f" ({extra['unit']})" if extra["unit"] else ""
-        common = {"label": field.title, "key": self.key(name), "help": field.description + unit,
-                  "persist_state": "session", "disabled": disabled}
+        about = extra(field)
+        unit = f" ({about['unit']})" if about["unit"] else ""
+        common: dict[str, Any] = {
+            "label": field.title, "key": self.key(name), "help": f"{field.description}{unit}",
+            "persist_state": "session", "disabled": disabled}
         if field.annotation is bool:
             st.toggle(**common)
             return
@@ -163,8 +164,8 @@ class Controls(Values):
             if high <= 64:
                 st.slider(min_value=low, max_value=high, **common)
             else:
-                st.number_input(min_value=low, max_value=high, step=extra["step"], **common)
-        elif extra["log"]:
+                st.number_input(min_value=low, max_value=high, step=about["step"], **common)
+        elif about["log"]:
             st.select_slider(options=steps(low, high, self[name]),
                              format_func=lambda x: f"{x:g}", **common)
         elif high <= 10:
