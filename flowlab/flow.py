@@ -4,7 +4,7 @@ import math
 import operator
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -77,11 +77,12 @@ class Flow(Bijection):
         last = [Logit(self.settings.grey_levels)] if logit else []
         # The pixels of an image have one unit, that of their channel.
         units = Standardise(shape if len(shape) == 1 else (shape[0], 1, 1))
-        self.layers = nn.ModuleList([*self.build(self.settings), units, *last])
+        self.layers = cast(Sequence[Bijection],
+                           nn.ModuleList([*self.build(self.settings), units, *last]))
         self._units = -1 - len(last)
         self._compose = fused.compose if len(shape) == 1 else multiscale.compose
 
-    def build(self, settings: FlowSettings) -> list[Bijection]:
+    def build(self, settings: Any) -> list[Bijection]:
         """The model's layers in generative order; every model writes this one method."""
         raise NotImplementedError
 
@@ -93,14 +94,18 @@ class Flow(Bijection):
     @property
     def device(self) -> torch.device:
         """Where the flow is."""
-        return self.layers[self._units].mean.device
+        return self._standardise.mean.device
 
     @property
     def dtype(self) -> torch.dtype:
         """Floating-point type of the flow."""
-        return self.layers[self._units].mean.dtype
+        return self._standardise.mean.dtype
 
-    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    @property
+    def _standardise(self) -> Standardise:
+        return cast(Standardise, self.layers[self._units])
+
+    def forward(self, z: Tensor, context: Tensor | int | None = None) -> tuple[Tensor, Tensor]:
         """Latent to data.
 
         Parameters
@@ -125,11 +130,11 @@ class Flow(Bijection):
         z = self._points(z)
         return self._compose(self.layers, z, self._classes(context, z.shape[0]), inverse=False)
 
-    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def inverse(self, x: Tensor, context: Tensor | int | None = None) -> tuple[Tensor, Tensor]:
         """Data to latent; shapes, context and errors as in `forward`, log abs det ∂z/∂x."""
         x = self._points(x)
-        context = self._classes(context, x.shape[0])
-        return self._compose(reversed(self.layers), x, context, inverse=True)
+        classes = self._classes(context, x.shape[0])
+        return self._compose(reversed(self.layers), x, classes, inverse=True)
 
     def log_prob(self, x: Tensor, context: Tensor | int | None = None) -> Tensor:
         """Log-density of ``x`` in nats, shape ``(batch,)``; arguments as in `inverse`.
@@ -212,7 +217,8 @@ class Flow(Bijection):
         return FlowDistribution(self, context)
 
     @torch.no_grad()
-    def initialise(self, x: Tensor, context: Tensor | None = None) -> None:
+    def initialise(  # type: ignore[override]  # its points are nobody's input
+            self, x: Tensor, context: Tensor | None = None) -> None:
         """Set standardisation and data-dependent layers from training data, once.
 
         Some thousand points say enough: of more, every second, third, … is taken.
@@ -384,10 +390,11 @@ class FlowDistribution(Distribution):
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
 
     def __init__(self, flow: Flow, context: Tensor | int | None = None) -> None:
-        if getattr(context, "numel", lambda: np.size(context))() != 1:
+        count = context.numel() if isinstance(context, Tensor) else np.size(np.asarray(context))
+        if count != 1:
             raise ValueError("A distribution is for one class: give context as one integer.")
-        context = flow._classes(context, 1)
-        self.flow, self.context = flow, None if context is None else context[0]
+        classes = flow._classes(context, 1)
+        self.flow, self.context = flow, None if classes is None else classes[0]
         super().__init__(torch.Size(), torch.Size(flow.event_shape), validate_args=False)
 
     @property

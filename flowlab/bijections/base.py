@@ -1,6 +1,8 @@
 """Base distributions: where a flow starts."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,10 +24,10 @@ def logistic_log_prob(z: Tensor) -> Tensor:
     return -(z + 2 * F.softplus(-z)).sum(1)
 
 
-def logistic_sample(*size: int, **kwargs: object) -> Tensor:
+def logistic_sample(*size: int, **kwargs: Any) -> Tensor:
     """Draw from the standard logistic by its quantile function, the logit."""
     return torch.logit(torch.rand(*size, **kwargs).clamp_(1e-7, 1 - 1e-7))
 
 
 LOG_PROB = {"normal": normal_log_prob, "logistic": logistic_log_prob}
-SAMPLE = {"normal": torch.randn, "logistic": logistic_sample}
+SAMPLE: dict[str, Callable[..., Tensor]] = {"normal": torch.randn, "logistic": logistic_sample}

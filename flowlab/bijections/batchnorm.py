@@ -33,6 +33,10 @@ class BatchNorm(Bijection):
         Added to the variance, so that a constant feature has an inverse too.
     """
 
+    mean: Tensor
+    variance: Tensor
+    initialised: Tensor
+
     def __init__(self, shape: Sequence[int], momentum: float = 0.05,
                  epsilon: float = 1e-5) -> None:
         super().__init__()

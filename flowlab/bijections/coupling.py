@@ -44,7 +44,7 @@ class Coupling(Bijection):
         self.classes = classes
         self.network = MLP(kept + classes, hidden, self.outputs * changed, activation)
         #: Couplings of one kind differ only in their weights and in which half they keep.
-        self.kind = (type(self), kept, changed, classes, tuple(hidden), activation)
+        self.kind: tuple = (type(self), kept, changed, classes, tuple(hidden), activation)
 
     def condition(self, kept: Tensor, context: Tensor | None) -> Tensor:
         """The network's input: the kept half, with the class where there is one."""

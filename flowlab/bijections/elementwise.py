@@ -84,6 +84,8 @@ class ActNorm(Bijection):
         The event's shape; or ``(channels, 1, 1)`` for one scale a channel.
     """
 
+    initialised: Tensor
+
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
         self.shift = nn.Parameter(torch.zeros(*shape))
@@ -129,6 +131,10 @@ class Standardise(Bijection):
     shape : sequence of int
         The event's shape; or ``(channels, 1, 1)`` for one scale a channel.
     """
+
+    mean: Tensor
+    std: Tensor
+    initialised: Tensor
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()

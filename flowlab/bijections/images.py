@@ -101,6 +101,8 @@ class CheckerboardCoupling(ImageCoupling):
         As for `ChannelCoupling`.
     """
 
+    mask: Tensor
+
     def __init__(self, shape: Sequence[int], flip: bool, network: Network, bound: float = 2.0,
                  classes: int = 0) -> None:
         super().__init__()

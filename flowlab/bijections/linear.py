@@ -29,6 +29,10 @@ class Linear(Bijection):
         Length of a vector.
     """
 
+    permutation: Tensor
+    sign: Tensor
+    identity: Tensor
+
     def __init__(self, features: int) -> None:
         super().__init__()
         rotation, _ = torch.linalg.qr(torch.randn(features, features))

@@ -66,7 +66,8 @@ class Place:
     """
 
     def __init__(self, x: Tensor) -> None:
-        self.x, self.depth, self.waiting, self.shape = x, 0, [], x.shape[1:]
+        self.x, self.depth, self.shape = x, 0, x.shape[1:]
+        self.waiting: list[Tensor] = []
 
     def move(self, depth: int) -> Self:
         """Squeeze and split, or undo it, until ``depth`` is reached."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -91,8 +91,8 @@ class MLP(nn.Module):
         super().__init__()
         widths = [in_features, *hidden, out_features]
         reaches = [DATA_REACH, *(HIDDEN_REACH for _ in hidden[1:]), None]
-        self.layers = nn.ModuleList(
-            Dense(a, b, reach) for a, b, reach in zip(widths, widths[1:], reaches, strict=False))
+        self.layers = cast(Sequence[Dense], nn.ModuleList(
+            Dense(a, b, reach) for a, b, reach in zip(widths, widths[1:], reaches, strict=False)))
         self.activation_name = activation
 
     @property
@@ -119,6 +119,7 @@ def with_class(h: Tensor, context: Tensor | None, classes: int) -> Tensor:
     """
     if not classes:
         return h
+    assert context is not None
     one_hot = torch.eye(classes, dtype=h.dtype, device=h.device)[context.long()]
     one_hot = one_hot.reshape(*one_hot.shape, *(1 for _ in h.shape[2:]))
     return torch.cat([h, one_hot.expand(-1, -1, *h.shape[2:])], 1)
@@ -156,6 +157,7 @@ class ZeroConv(nn.Conv2d):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1)
+        assert self.bias is not None
         nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)
 
@@ -183,7 +185,7 @@ class WeightNormed(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """``(batch, in_channels, height, width)`` to ``(batch, out_channels, height, width)``."""
-        length, direction = self.parametrizations["weight"].values()
+        length, direction = cast(nn.ParameterDict, self.parametrizations["weight"]).values()
         norm = direction.flatten(1).norm(dim=1).view_as(length)
         return F.conv2d(h, direction * (length / norm), self.bias, padding="same")
 
