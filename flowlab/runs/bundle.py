@@ -15,13 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from flowlab.figures import LAYERS, SHOWN
 from flowlab.files import FULL, is_full, is_newer, open_zip, read_entry
-from flowlab.files import read as read_tensors
-from flowlab.flow import FORMAT as FLOW_FORMAT
 from flowlab.flow import Flow
 from flowlab.live import Frame, Held
 from flowlab.live.thinning import order, shared
@@ -246,10 +245,12 @@ def _weights(content: bytes | None, settings: RunSettings) -> bytes:
         path = Path(folder) / "weights.safetensors"
         path.write_bytes(content)
         try:
-            if Flow.load(path).settings == settings.flow:
-                state = read_tensors(path, FLOW_FORMAT)[1]
-                if all(weights.isfinite().all() for weights in state.values()):
-                    return Flow.pack(settings.flow, state)
+            flow = Flow.load(path)
+            if flow.settings == settings.flow:
+                # A training makes no other types, and not all pictures can be drawn of others.
+                if flow.dtype in (torch.float32, torch.float64) and all(
+                        weights.isfinite().all() for weights in flow.state_dict().values()):
+                    return flow.packed()
                 raise ValueError("not finite")
         except ValueError as error:
             raise ValueError("The weights in this file cannot be read: export the run again."

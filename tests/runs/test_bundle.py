@@ -14,6 +14,7 @@ from safetensors.torch import save, save_file
 from flowlab.flow import Flow
 from flowlab.runs import Store, pack, unpack
 from flowlab.runs.database import FORMAT, VERSION
+from nice import NICE
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -126,6 +127,11 @@ def without(name):
     return lambda parts: {k: v for k, v in parts.items() if k != name}
 
 
+def of_type(dtype):
+    return lambda parts: parts | {
+        "weights.safetensors": NICE(**dict(made.settings().flow)).to(dtype).packed()}
+
+
 @pytest.mark.parametrize(("change", "words"), [
     (part("../evil.png", b"x"), "nothing else"),
     (part("/etc/evil", b"x"), "nothing else"),
@@ -161,6 +167,7 @@ def without(name):
     (part("metrics.csv", b"\xff\xfe"), "metrics.csv"),
     (part("weights.safetensors", b"\x80\x04pickle"), "weights"),
     (part("weights.safetensors", save({})), "weights"),
+    (of_type(torch.float8_e4m3fn), "weights in this file cannot be read"),
 ])
 def test_what_is_not_as_it_should_be_is_refused(store, bundle, change, words):
     before = len(store.runs()), sorted(store.folder.rglob("*/*"))
