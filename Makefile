@@ -90,7 +90,8 @@ nightly: $(STAMP)
 # Hostile input for every entry, N of each kind; KIND=csv for one kind.
 N ?= 1000
 fuzz: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/run.py --inputs $(N) $(addprefix --kind ,$(KIND))
+	OMP_NUM_THREADS=1 N=$(N) $(BIN)/python -m pytest -n $(WORKERS) -rP -W ignore --capture=sys \
+		tests/fuzz/hostile.py $(addprefix -k ,$(KIND))
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .

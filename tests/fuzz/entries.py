@@ -12,12 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
 import runs_helpers as made
-import torch
+from hypothesis import strategies as some
 
 from flowlab.data.uploads.albums import read_images
 from flowlab.data.uploads.drawing import Drawing, drawn
@@ -31,7 +30,8 @@ from flowlab.studies.sweep.plan import points as points_of
 from flowlab.training.checkpoint import Snapshot
 from flowlab.ui.compare import controls, runs
 from flowlab.ui.controls import links, validation
-from fuzz import corpus, mutate
+from fuzz import corpus
+from fuzz.mutate import damaged, damaged_json, damaged_text, written
 from models import RECIPES
 
 
@@ -41,15 +41,14 @@ class Entry:
 
     Attributes
     ----------
-    make : callable
-        An input, from a `random.Random`.
+    inputs : SearchStrategy
     feed : callable
         Puts an input in; whether it was accepted.
     large : callable
         Inputs at the limits of size, which are tried once each.
     """
 
-    make: Callable[[Random], Any]
+    inputs: some.SearchStrategy
     feed: Callable[[Any], bool]
     large: Callable[[], list] = list
 
@@ -58,14 +57,9 @@ class Refused(ValueError):
     """Sentences with which an entry left something out and went on."""
 
 
-def _bytes(good: Callable[[], list[bytes]]) -> Callable[[Random], bytes]:
-    """Mutations of a corpus of files."""
-    files = cache(lambda: tuple(good()))
-
-    def make(rng: Random) -> bytes:
-        chosen = rng.choice(files())
-        return chosen if rng.random() < 0.05 else mutate.data(rng, chosen, files())
-    return make
+def _files(good: list[bytes]) -> some.SearchStrategy[bytes]:
+    """The files of a corpus, most of them damaged."""
+    return some.sampled_from(good).flatmap(lambda content: damaged(content, tuple(good)))
 
 
 # Addresses: what is after the question mark
@@ -80,17 +74,19 @@ ADDRESS = {"data": "rings", "noise": "0.1", "hidden": "16,16", "couplings": "3",
            "points": "500", "image_side": "8", "logit": "True", "device": "cpu", "base": "logistic"}
 
 
-def make_address(rng: Random) -> tuple[str, dict[str, str]]:
-    names = rng.sample(list(ADDRESS), rng.randrange(1, 9))
+@some.composite
+def addresses(draw: some.DrawFn) -> tuple[str, dict[str, str]]:
+    names = draw(some.lists(some.sampled_from([*ADDRESS]), min_size=1, max_size=8, unique=True))
     texts = {name: ADDRESS[name] for name in names}
-    for name in rng.sample(names, rng.randrange(1, len(names) + 1)):
-        if rng.random() < 0.15:
-            texts[mutate.text(rng, name)] = texts.pop(name)
+    for name in names[:draw(some.integers(1, len(names)))]:
+        if draw(some.integers(0, 6)) == 6:
+            texts[draw(damaged_text(name))] = texts.pop(name)
         else:
-            texts[name] = mutate.text(rng, texts[name])
-    if rng.random() < 0.1:
-        texts["data"] = rng.choice(("own-0123456789abcdef", "digits", "mnist\0", "../moons"))
-    return rng.choice((*RECIPES, "compare")), texts
+            texts[name] = draw(damaged_text(texts[name]))
+    if draw(some.integers(0, 9)) == 9:
+        texts["data"] = draw(some.sampled_from(
+            ("own-0123456789abcdef", "digits", "mnist\0", "../moons")))
+    return draw(some.sampled_from((*RECIPES, "compare"))), texts
 
 
 def addresses_large() -> list[tuple[str, dict[str, str]]]:
@@ -151,16 +147,19 @@ SWEEP = {"name": "s", "model": "realnvp", "search": "random", "trials": 3, "seed
                    "batch_size": {"low": 16, "high": 64}}}
 
 
-def make_settings(rng: Random) -> tuple[str, bytes]:
-    if rng.random() < 0.25:
-        return "sweep", mutate.written(rng, mutate.tree(rng, SWEEP))
-    if rng.random() < 0.1:
-        strokes = [[819 + i % 999 for i in range(41)], [6000, 1, 2]]
-        return "drawing", mutate.written(rng, mutate.tree(rng, strokes))
-    run = made.settings(rng.choice(list(RECIPES))).model_dump(mode="json")
-    for _ in range(rng.randrange(1, 3)):
-        run = mutate.tree(rng, run)
-    return "run", mutate.written(rng, run)
+STROKES = [[819 + i % 999 for i in range(41)], [6000, 1, 2]]
+
+
+@some.composite
+def settings(draw: some.DrawFn) -> tuple[str, bytes]:
+    kind = draw(some.sampled_from(("run", "run", "run", "run", "sweep", "sweep", "drawing")))
+    if kind == "run":
+        value = made.settings(draw(some.sampled_from([*RECIPES]))).model_dump(mode="json")
+    else:
+        value = SWEEP if kind == "sweep" else STROKES
+    for _ in range(draw(some.integers(0, 2))):
+        value = draw(damaged_json(value))
+    return kind, draw(written(value))
 
 
 def settings_large() -> list[tuple[str, bytes]]:
@@ -238,23 +237,24 @@ def feed_picture(content: bytes) -> bool:
     return True
 
 
-def make_zip(rng: Random) -> bytes:
-    if rng.random() < 0.5:
-        return _zip_bytes(rng)
+PICTURES, ZIPS = corpus.pictures(), corpus.zips()
+METHODS = some.sampled_from((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+
+
+@some.composite
+def zips(draw: some.DrawFn) -> bytes:
+    if draw(some.booleans()):
+        return draw(_files(ZIPS))
     files = dict(corpus.album())
-    for _ in range(rng.randrange(1, 4)):
-        name = rng.choice(list(files))
+    for _ in range(draw(some.integers(1, 3))):
+        name = draw(some.sampled_from([*files]))
         content = files.pop(name)
-        if rng.random() < 0.5:
-            name = mutate.text(rng, name)
-        if rng.random() < 0.6:
-            content = mutate.data(rng, rng.choice((content, *_pictures())), _pictures())
+        if draw(some.booleans()):
+            name = draw(damaged_text(name))
+        if draw(some.booleans()):
+            content = draw(_files([content, *PICTURES]))
         files[name.encode("utf-8", "replace").decode()[:200] or "a"] = content
-    return corpus.packed(files, rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)))
-
-
-_zip_bytes = _bytes(corpus.zips)
-_pictures = cache(lambda: tuple(corpus.pictures()))
+    return corpus.packed(files, draw(METHODS))
 
 
 def feed_zip(content: bytes) -> bool:
@@ -263,30 +263,26 @@ def feed_zip(content: bytes) -> bool:
     return True
 
 
-_tensors = _bytes(corpus.safetensors)
+TENSORS = corpus.safetensors()
 
 
-def make_tensors(rng: Random) -> bytes:
-    """Wrongs in the bytes, or in the header, whose length is then right."""
-    if rng.random() < 0.4:
-        return _tensors(rng)
-    content = rng.choice(_written())
+@some.composite
+def tensors(draw: some.DrawFn) -> bytes:
+    """Damage in the bytes, or in the header, whose length is then right."""
+    if draw(some.booleans()):
+        return draw(_files(TENSORS))
+    content = draw(some.sampled_from(TENSORS[:4]))
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8:8 + size])
     told = header["__metadata__"]
-    name = rng.choice([n for n in ("settings", "numbers") if n in told] or ["format"])
-    if rng.random() < 0.6 and name != "format":
-        told[name] = mutate.written(rng, mutate.tree(rng, json.loads(told[name]))).decode(
+    name = next((name for name in ("settings", "numbers") if name in told), "")
+    if name and draw(some.booleans()):
+        told[name] = draw(written(draw(damaged_json(json.loads(told[name]))))).decode(
             "utf-8", "replace")
     else:
-        header = mutate.tree(rng, header)
-    text = mutate.written(rng, header) if rng.random() < 0.2 else json.dumps(header).encode()
+        header = draw(damaged_json(header))
+    text = draw(some.sampled_from((json.dumps(header).encode(), draw(written(header)))))
     return len(text).to_bytes(8, "little") + text + content[8 + size:]
-
-
-@cache
-def _written() -> tuple[bytes, ...]:
-    return tuple(corpus.safetensors()[:4])
 
 
 def feed_tensors(content: bytes) -> bool:
@@ -300,8 +296,8 @@ def feed_tensors(content: bytes) -> bool:
                 raise
             continue
         if kind is Flow:
-            assert loaded.dtype in (torch.float32, torch.float64)
-            assert loaded.sample(2, 0 if loaded.settings.classes else None).shape[0] == 2
+            assert loaded.dtype.is_floating_point
+            assert loaded.float().sample(2, 0 if loaded.settings.classes else None).shape[0] == 2
         else:
             assert isinstance(loaded.step, int) and isinstance(loaded.seconds, float)
         return True
@@ -321,28 +317,29 @@ def _bundle() -> dict[str, bytes]:
         return {name: file.read(name) for name in file.namelist()}
 
 
-def make_run(rng: Random) -> bytes:
+@some.composite
+def exported_runs(draw: some.DrawFn) -> bytes:
     parts = dict(_bundle())
-    kind = rng.randrange(10)
-    if kind == 0:
-        return mutate.data(rng, corpus.packed(parts), (b"PK\1\2", corpus.packed(parts)))
-    if kind < 5:
-        told = json.loads(parts["run.json"])
-        for _ in range(rng.randrange(1, 3)):
-            told = mutate.tree(rng, told)
-        parts["run.json"] = mutate.written(rng, told)
-    elif kind < 7:
-        parts["metrics.csv"] = mutate.data(rng, parts["metrics.csv"], (b",,,,,", b"\n1\n"))
-    elif kind == 7:
-        parts["weights.safetensors"] = make_tensors(rng)
-    elif kind == 8:
-        name = rng.choice([n for n in parts if n.startswith("frames")])
-        parts[name] = mutate.data(rng, rng.choice((parts[name], *_pictures())))
-    else:
-        name = rng.choice(list(parts))
-        parts[mutate.text(rng, name).encode("utf-8", "replace").decode()[:99] or "a"] = (
-            parts.pop(name))
-    return corpus.packed(parts, rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)))
+    match draw(some.integers(0, 7)):
+        case 0:
+            return draw(damaged(corpus.packed(parts), (b"PK\1\2", corpus.packed(parts))))
+        case 1 | 2 | 3:
+            told = json.loads(parts["run.json"])
+            for _ in range(draw(some.integers(0, 2))):
+                told = draw(damaged_json(told))
+            parts["run.json"] = draw(written(told))
+        case 4:
+            parts["metrics.csv"] = draw(damaged(parts["metrics.csv"], (b",,,,,", b"\n1\n")))
+        case 5:
+            parts["weights.safetensors"] = draw(tensors())
+        case 6:
+            name = draw(some.sampled_from([n for n in parts if n.startswith("frames")]))
+            parts[name] = draw(_files([parts[name], *PICTURES]))
+        case _:
+            name = draw(some.sampled_from([*parts]))
+            changed = draw(damaged_text(name)).encode("utf-8", "replace").decode()[:99]
+            parts[changed or "a"] = parts.pop(name)
+    return corpus.packed(parts, draw(METHODS))
 
 
 def runs_large() -> list[bytes]:
@@ -370,7 +367,7 @@ def runs_large() -> list[bytes]:
             header(b"[" * 1_900_000), header(b'{"versions": [' + many + b"]}"),
             header(b'{"moments": [' + many + b"]}"), header(b'{"moments": [{"layers": [' + many
                                                             + b"]}]}"),
-            corpus.packed(good | {"weights.safetensors": corpus.safetensors()[10]})]
+            corpus.packed(good | {"weights.safetensors": TENSORS[10]})]
 
 
 def feed_run(content: bytes) -> bool:
@@ -395,12 +392,12 @@ def feed_run(content: bytes) -> bool:
 
 
 ENTRIES = {
-    "address": Entry(make_address, feed_address, addresses_large),
-    "settings": Entry(make_settings, feed_settings, settings_large),
-    "csv": Entry(_bytes(corpus.csv), feed_csv, corpus.csv_large),
-    "npy": Entry(_bytes(corpus.npy), feed_npy),
-    "picture": Entry(_bytes(corpus.pictures), feed_picture, corpus.pictures_large),
-    "zip": Entry(make_zip, feed_zip, corpus.zips_large),
-    "safetensors": Entry(make_tensors, feed_tensors),
-    "run": Entry(make_run, feed_run, runs_large),
+    "address": Entry(addresses(), feed_address, addresses_large),
+    "settings": Entry(settings(), feed_settings, settings_large),
+    "csv": Entry(_files(corpus.csv()), feed_csv, corpus.csv_large),
+    "npy": Entry(_files(corpus.npy()), feed_npy),
+    "picture": Entry(_files(PICTURES), feed_picture, corpus.pictures_large),
+    "zip": Entry(zips(), feed_zip, corpus.zips_large),
+    "safetensors": Entry(tensors(), feed_tensors),
+    "run": Entry(exported_runs(), feed_run, runs_large),
 }

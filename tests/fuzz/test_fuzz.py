@@ -2,7 +2,12 @@
 
 import csv
 import io
+import os
+import re
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,19 +25,25 @@ from flowlab.studies.sweep.plan import points
 from flowlab.training.checkpoint import Snapshot
 from flowlab.ui.compare import controls
 from flowlab.ui.controls import validation
-from fuzz import corpus, run
+from fuzz import corpus
 from models import RECIPES
 
 INPUTS = 280
+KINDS = ["address", "settings", "csv", "npy", "picture", "zip", "safetensors", "run"]
 
 
 def test_hostile_input_is_refused_with_a_sentence_or_is_good():
-    results = run.child("all", 0, INPUTS)
-    assert [found["kind"] for found in results] == list(run.KINDS)
-    for found in results:
-        assert found["problems"] == []
-        assert found["inputs"] in (INPUTS, INPUTS // 4)
-        assert found["refused"] > 0 and found["accepted"] > 0
+    file = Path(__file__).with_name("hostile.py")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-rP", "-W", "ignore", "--capture=sys",
+         f"{file}::test_input_is_refused_with_a_sentence_or_is_good"],
+        env=os.environ | {"N": str(INPUTS)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = re.findall(r"^(\w+): (\d+) accepted, (\d+) refused", done.stdout, re.MULTILINE)
+    assert [kind for kind, *_ in found] == KINDS
+    for _, accepted, refused in found:
+        assert int(accepted) + int(refused) == INPUTS
+        assert int(accepted) > 0 and int(refused) > 0
 
 
 @given(some.lists(some.lists(some.floats(-1e30, 1e30), min_size=3, max_size=3), min_size=1,
