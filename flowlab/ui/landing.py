@@ -22,16 +22,10 @@ HIGHEST = 0.6
 
 @dataclass
 class Presentation(Page):
-    """State of the presentation.
+    """State of the presentation."""
 
-    Attributes
-    ----------
-    begun : dict of str to str
-        The ids of the trainings begun here, by their models' names.
-    """
-
-    begun: dict[str, str] = field(default_factory=dict)
-    moving = Control(True, "moving")  # whether pictures move
+    begun: dict[str, str] = field(default_factory=dict)  #: Ids of trainings, by the models' names.
+    moving = Control(True, "moving")  #: Whether pictures move.
 
 
 @st.cache_data(show_spinner=False, max_entries=8)

@@ -39,25 +39,13 @@ FILTERS = ("words", "model", "data", "outcome", "origin")
 
 @dataclass
 class RunsPage(Page):
-    """State of the list of runs.
+    """State of the list of runs."""
 
-    Attributes
-    ----------
-    imported : str
-        The name of a run that was imported, for the next time the page is drawn.
-    turn : int
-        How many files were given: each empties the uploader.
-    dialog : {"", "rename", "delete"}
-        The dialog that is open.
-    chosen : tuple of str
-        The ids of the dialog's runs.
-    """
-
-    imported: str = ""
-    turn: int = 0
-    dialog: Literal["", "rename", "delete"] = ""
-    chosen: tuple[str, ...] = ()
-    budget = Control(0)  # of disk, in MB
+    imported: str = ""  #: The name of a run just imported, for the next time the page is drawn.
+    turn: int = 0  #: How many files were given: each empties the uploader.
+    dialog: Literal["", "rename", "delete"] = ""  #: The dialog that is open.
+    chosen: tuple[str, ...] = ()  #: The ids of the dialog's runs.
+    budget = Control(0)  #: Of disk, in MB.
 
 
 def _page() -> RunsPage:

@@ -34,15 +34,9 @@ VALUES = {"couplings": "2, 4, 8, 16", "steps": "2, 4, 8", "learning_rate": "0.00
 
 @dataclass
 class SweepsPage(Page):
-    """State of the page of sweeps.
+    """State of the page of sweeps."""
 
-    Attributes
-    ----------
-    active : bool
-        Whether the buttons are drawn for a sweep under way.
-    """
-
-    active: bool = False
+    active: bool = False  #: Whether the buttons are drawn for a sweep under way.
 
 
 def show(recipes: Mapping[str, Recipe]) -> None:

@@ -9,46 +9,27 @@ it.
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 
 import streamlit as st
 
 KEY = "flowlab"  # of the session's state
 
 
-@dataclass(frozen=True)
-class Address:
-    """An address of a page.
+class Address(NamedTuple):
+    """An address of a page."""
 
-    Attributes
-    ----------
-    query : dict of str to str
-        As the browser has it.
-    means : dict of str to str
-        As the page writes it: without defaults, every value in one form.
-    """
-
-    query: dict[str, str]
-    means: dict[str, str]
+    query: dict[str, str]  #: As the browser has it.
+    means: dict[str, str]  #: As the page writes it: without defaults, every value in one form.
 
 
 @dataclass
 class Page:
-    """State of one page; each kind of page adds its own attributes.
+    """State of one page; each kind of page adds its own attributes."""
 
-    Attributes
-    ----------
-    name : str
-        Keys of the page's controls start with it.
-    address : Address or None
-        None until the page has written one.
-    refused : str
-        The sentence on what was refused, for the next time the page is drawn.
-    """
-
-    name: str
-    address: Address | None = None
-    refused: str = ""
+    name: str  #: Keys of the page's controls start with it.
+    address: Address | None = None  #: None until the page has written one.
+    refused: str = ""  #: The sentence on what was refused, for the next time the page is drawn.
 
     def refusal(self) -> list[str]:
         """The sentence on what was refused, if there is one; it is given once."""
@@ -69,28 +50,15 @@ class Page:
 
 @dataclass
 class Session:
-    """State of a session beside that of its pages.
+    """State of a session beside that of its pages."""
 
-    Attributes
-    ----------
-    owner : str
-        Names the session in the queue, where visitors have no names.
-    token : str
-        The browser's token on a shared server; empty until one is needed.
-    drawing : str
-        Names the session where pictures are drawn; empty until one is asked for.
-    picture : (str, bytes)
-        The training picture shown last, and its model's name: a visitor holds no more than one.
-    refused : set of (str, str)
-        Refused inputs that are logged already: their kinds and sentences.
-    pages : dict of str to Page
-    """
-
+    #: Names the session in the queue, where visitors have no names.
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
-    token: str = ""
-    drawing: str = ""
+    token: str = ""  #: The browser's, on a shared server; empty until it is needed.
+    drawing: str = ""  #: Names the session to who draws pictures; empty until one is asked for.
+    #: A model's name and its picture shown last: a visitor holds no more than one.
     picture: tuple[str, bytes] = ("", b"")
-    refused: set[tuple[str, str]] = field(default_factory=set)
+    refused: set[tuple[str, str]] = field(default_factory=set)  #: Kinds and sentences in the log.
     pages: dict[str, Page] = field(default_factory=dict)
 
 
@@ -154,22 +122,6 @@ class Control(Generic[T]):
         return {"key": self.key(page), "persist_state": "session"}
 
 
-class Group:
-    """An attribute of a page: the values of a group of controls, `Values`."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, page: None, owner: type) -> Self: ...
-
-    @overload
-    def __get__(self, page: Page, owner: type) -> "Values": ...
-
-    def __get__(self, page: Page | None, owner: type) -> "Self | Values":
-        return self if page is None else Values(f"{page.name}.{self._name}")
-
-
 class Values:
     """The values of controls that are named by data: all whose keys start alike.
 
@@ -185,6 +137,10 @@ class Values:
     def key(self, name: Any) -> str:
         """The key of a control."""
         return f"{self.prefix}.{name}"
+
+    def tie(self, name: Any) -> dict[str, Any]:
+        """Arguments of a control that make it show its value here, and keep what is chosen."""
+        return {"key": self.key(name), "persist_state": "session"}
 
     def __getitem__(self, name: Any) -> Any:
         return st.session_state[self.key(name)]

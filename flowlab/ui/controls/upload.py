@@ -55,22 +55,12 @@ class Found(NamedTuple):
 
 @dataclass
 class Dialog(Page):
-    """State of the dialog of own data.
+    """State of the dialog of own data."""
 
-    Attributes
-    ----------
-    open : str
-        The name of the page whose dialog is open.
-    points, images : str
-        The own data that this session used last.
-    strokes : list
-        What is drawn on the board.
-    """
-
-    open: str = ""
-    points: str = ""
+    open: str = ""  #: The name of the page whose dialog is open.
+    points: str = ""  #: The own data that this session used last.
     images: str = ""
-    strokes: list = field(default_factory=list)
+    strokes: list = field(default_factory=list)  #: What is drawn on the board.
 
 
 def _dialog() -> Dialog:
