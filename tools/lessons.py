@@ -16,9 +16,10 @@ from torch import Tensor
 
 sys.path.append(str(Path(__file__).parents[1]))
 
+from flowlab.data import source_of
 from flowlab.flow import Flow
 from flowlab.training.lessons import FILE, Preset
-from flowlab.training.recipe import Recipe, source_of
+from flowlab.training.recipe import Recipe
 from models import RECIPES
 
 SAMPLES, SEED = 20_000, 0

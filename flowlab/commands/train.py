@@ -14,7 +14,7 @@ from tqdm import tqdm
 from flowlab import runs
 from flowlab.commands import outputs
 from flowlab.commands.stopping import INTERRUPTED, Stopping
-from flowlab.data import store
+from flowlab.data import source_of
 from flowlab.data.uploads import leaving
 from flowlab.data.uploads.files import DEFAULT_SIDE, is_file, keep_file
 from flowlab.files import read_text, trouble
@@ -22,7 +22,6 @@ from flowlab.server import admission
 from flowlab.server.limits import MEGA, limits
 from flowlab.settings import RunSettings, describe, extra
 from flowlab.training import Progress, Snapshot, distributed, epochs
-from flowlab.training.recipe import source_of
 
 
 def parser(run: type[RunSettings], name: str) -> argparse.ArgumentParser:
@@ -87,8 +86,7 @@ def _settings(run: type[RunSettings], options: dict[str, str], file: Path | None
     """The settings of the options, and below them those of a file."""
     settings = run.from_texts(options)
     if file is None:
-        chosen = "epochs" in options or not store.is_own(settings.source.data)
-        return settings if chosen else _long_enough(settings)
+        return settings if "epochs" in options else _long_enough(settings)
     text = read_text(file)
     if not text.strip():
         raise ValueError(f"{file} is empty: it should hold the JSON of a run's settings.")

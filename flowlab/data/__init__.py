@@ -1,14 +1,14 @@
-"""Two-dimensional targets: samples, the exact density they come from, and its entropy.
+"""What flows learn from: distributions with exact densities, a user's own data, and images.
 
-Also a user's own data: points without a known density, and pictures and drawings as a density; and
-sets of images, for flows on images.
+All of it is a `flowlab.data.source.Source`, which says what is known about it.
 """
 
-from flowlab.data.images import Images, dequantise, image_set, images
+from flowlab.data.images import Images, dequantise, images
 from flowlab.data.own import Picture, Points
-from flowlab.data.registry import target, targets
+from flowlab.data.registry import image_set, kind_of, source_of, target, targets, title_of
+from flowlab.data.source import Source
 from flowlab.data.targets.target import Target
 from flowlab.data.uploads.drawing import Drawing
 
-__all__ = ["Drawing", "Images", "Picture", "Points", "Target", "dequantise", "image_set", "images",
-           "target", "targets"]
+__all__ = ["Drawing", "Images", "Picture", "Points", "Source", "Target", "dequantise", "image_set",
+           "images", "kind_of", "source_of", "target", "targets", "title_of"]

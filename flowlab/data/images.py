@@ -11,7 +11,7 @@ the discrete model :math:`P`. A pixel's unit is one grey level: no constant has 
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,9 +19,9 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from flowlab.data import openml
-from flowlab.data.store import is_own, load
+from flowlab.data.source import Source
 
-#: Share of the images kept aside where a set has no test part of its own.
+#: Share of the images in the test set where a collection has none of its own.
 TEST_SHARE = 0.2
 #: Names for people.
 TITLES = {"digits": "Digits", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
@@ -29,8 +29,8 @@ TITLES = {"digits": "Digits", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"
 OPENML = {"mnist": "mnist_784", "fashion_mnist": "fashion-mnist"}
 
 
-class Images:
-    """A set of grey images, in two parts: for training, and for testing.
+class Images(Source):
+    """Grey images, split into a training set and a test set.
 
     Parameters
     ----------
@@ -43,26 +43,23 @@ class Images:
     grey_levels : int
         How many values a pixel can have.
     tests : int or None
-        How many of the last images are the test part; None: a fifth, drawn once and for all.
+        How many of the last images are the test set; None: a fifth, drawn once and for all.
 
     Attributes
     ----------
-    pixels, labels : Tensor
-        Shape (n, 1, height, width), uint8; and (n,), int64, or None. First the training part.
+    pixels : Tensor
+        Shape (n, 1, height, width), uint8; the training set first.
     cut : int
-        Where the test part begins.
-    classes : int
-        Number of classes, 0 without labels.
-    event_shape : tuple of int
-        ``(1, height, width)``.
+        Where the test set begins.
     """
 
-    entropy = noise = noise_range = None
+    kind: Literal["images"] = "images"
+    count: int
 
     def __init__(self, name: str, title: str, description: str, pixels: np.ndarray,
                  labels: np.ndarray | None, grey_levels: int, tests: int | None = None) -> None:
         self.name, self.title, self.description = name, title, description
-        self.grey_levels = grey_levels
+        self.grey_levels, self.count = grey_levels, len(pixels)
         if tests is None:
             order = np.random.default_rng(0).permutation(len(pixels))
             pixels, labels = pixels[order], None if labels is None else labels[order]
@@ -74,13 +71,13 @@ class Images:
         self.event_shape = tuple(self.pixels.shape[1:])
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return self.count
 
     def __repr__(self) -> str:
         return f"image_set({self.name!r})"
 
     def part(self, test: bool) -> tuple[Tensor, Tensor | None]:
-        """Pixels and labels of the training or the test part."""
+        """Pixels and labels of the training set or the test set."""
         here = slice(self.cut, None) if test else slice(0, self.cut)
         return self.pixels[here], None if self.labels is None else self.labels[here]
 
@@ -126,7 +123,7 @@ def _fashion_mnist() -> Images:
                   "pixels, with 256 grey levels.", pixels, labels, 256, tests=len(pixels) // 7)
 
 
-_SETS: dict[str, Callable[[], Images]] = {
+SETS: dict[str, Callable[[], Images]] = {
     "digits": _digits, "mnist": _mnist, "fashion_mnist": _fashion_mnist}
 
 
@@ -138,60 +135,9 @@ def images() -> tuple[str, ...]:
     >>> images()
     ('digits', 'mnist', 'fashion_mnist')
     """
-    return tuple(_SETS)
-
-
-@lru_cache(maxsize=8)
-def image_set(name: str) -> Images:
-    """Return the images of that name; the same object each time.
-
-    Parameters
-    ----------
-    name : str
-        One of :func:`images`, or the name of own images in :mod:`flowlab.data.store`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such set, or it is not on this machine and cannot be fetched.
-
-    Examples
-    --------
-    >>> digits = image_set("digits")
-    >>> digits.event_shape, digits.grey_levels, digits.classes, len(digits)
-    ((1, 8, 8), 17, 10, 1797)
-    """
-    if is_own(name):
-        return own_images(load(name), name)
-    if name not in _SETS:
-        raise ValueError(f"There are no images called {name!r}; choose one of: "
-                         f"{', '.join(_SETS)}.")
-    return _SETS[name]()
-
-
-def is_image_set(name: str) -> bool:
-    """Whether a run's ``data`` names images, not a distribution or points."""
-    return name in _SETS or (is_own(name) and _is_album(name))
-
-
-@lru_cache(maxsize=64)
-def _is_album(name: str) -> bool:
-    return load(name).ndim == 3
+    return tuple(SETS)
 
 
 def at_hand(name: str) -> bool:
     """Whether these images can be had without the network."""
     return name not in OPENML or openml.kept(OPENML[name])
-
-
-def own_images(pixels: np.ndarray, name: str) -> Images:
-    """Return images of a user's own, shape (n, height, width), uint8.
-
-    Raises
-    ------
-    ValueError
-        If the array holds points or one picture.
-    """
-    if pixels.ndim != 3:
-        raise ValueError(f"The own data {name!r} are no images: choose them as points.")
-    return Images(name, "Own images", f"{len(pixels):,} images of your own.", pixels, None, 256)

@@ -2,11 +2,14 @@
 
 import math
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from flowlab.data.images import Images
+from flowlab.data.source import Source, Window
 from flowlab.data.store import columns_of, load
 from flowlab.data.targets.target import Target, check_draw, square_window
 from flowlab.data.uploads.drawing import CORNER, Drawing
@@ -16,10 +19,8 @@ _UNLIKE = 4.0  # columns whose spreads differ more are shown at different scales
 _FINE = 2**14  # places along a pixel's side where a sample can lie
 
 
-class Points:
-    """Points as they are: they can be drawn from, but have no known density.
-
-    It has what a `Target` has, save ``log_prob``; so a training reports no KL.
+class Points(Source):
+    """A user's own points, whose density is unknown, so that a training reports no KL.
 
     Parameters
     ----------
@@ -28,28 +29,16 @@ class Points:
     name : str
         Its name in the store.
 
-    Attributes
-    ----------
-    count : int
-        How many points there are.
-    columns : int
-        Numbers in a point, d.
-    names : tuple of str
-        One for each column, as the store has them now; empty where they have none.
-    event_shape : tuple of int
-        ``(d,)``.
-    entropy : None
-        Unknown.
     """
 
     title = "Own points"
-    noise = noise_range = default_noise = entropy = modes = None
-    full_support = False
+    kind: Literal["points"] = "points"
+    count: int
+    limits: Window
 
     def __init__(self, points: np.ndarray, name: str) -> None:
         self.name = name
-        self.count, self.columns = points.shape
-        self.event_shape = (self.columns,)
+        self.count, self.event_shape = len(points), points.shape[1:]
         self.description = (f"{len(points):,} points of your own. Nobody knows their density, so "
                             "only the NLL is measured, not the KL to the truth.")
         self._points = points
@@ -60,8 +49,9 @@ class Points:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of the columns as the store has them now."""
         names = columns_of(self.name)
-        return names if len(names) == self.columns else ()
+        return names if (len(names),) == self.event_shape else ()
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """Draw points without putting any back.
@@ -105,7 +95,6 @@ class Picture(Target):
     title = "Own picture"
     description = "A picture of your own as a density: constant in every pixel."
     full_support = False
-    columns = 2
 
     def __init__(self, weights: np.ndarray, name: str = "picture") -> None:
         super().__init__(None)
@@ -146,25 +135,25 @@ class Picture(Target):
 
 
 @lru_cache(maxsize=16)
-def own(name: str) -> Points | Picture | Drawing:
-    """Return the own data that were kept under this name.
+def own(name: str) -> Points | Picture | Drawing | Images:
+    """Return the own data that are stored under this name.
 
     Raises
     ------
     ValueError
-        If they are not in the store (any more), or are images.
+        If they are not in the store (any more).
     """
     array = load(name)
     if array.dtype == CORNER:
         return Drawing(array, name)
     if array.ndim == 3:
-        raise ValueError(f"The own data {name!r} are images: choose them as images.")
+        return Images(name, "Own images", f"{len(array):,} images of your own.", array, None, 256)
     if array.dtype == np.uint8:
         return Picture(array, name)
     return Points(array, name)
 
 
-def _window(points: np.ndarray) -> tuple[float, float, float, float]:
+def _window(points: np.ndarray) -> Window:
     """A window on the first two columns, a square where their spreads are alike."""
     low, high = np.percentile(points[:, :2].astype(np.float64), _SHOWN, axis=0)
     half = np.maximum(high - low, 1e-3) * 0.6

@@ -15,7 +15,7 @@ from flowlab.analysis.grid import grid_points, highest_density
 from flowlab.analysis.images import TEMPERATURE, recognised, samples
 from flowlab.analysis.plane import latent_grid, ways
 from flowlab.bijections.base import LOG_PROB
-from flowlab.data import Images, Points, Target, dequantise
+from flowlab.data import Source, dequantise, image_set, source_of, target
 from flowlab.figures import SHOWN as LAYERS_SHOWN
 from flowlab.figures import ImagePicture, LivePicture, PairPicture
 from flowlab.figures.animated import Picture
@@ -24,7 +24,6 @@ from flowlab.flow import Flow
 from flowlab.settings import RunSettings
 from flowlab.training.metrics import bits_per_dimension
 from flowlab.training.progress import best_possible, whole_curve
-from flowlab.training.recipe import source_of
 from flowlab.training.split import split
 
 GRID = 120  # cells along a side of a density's picture
@@ -51,7 +50,7 @@ class Camera:
 
     Attributes
     ----------
-    source : Target, Points or Images
+    source : Source
         What the run learns.
     data : Tensor, shape ``(n, *event_shape)``
         Points of it, from which a fresh flow's data-dependent layers can be set.
@@ -142,13 +141,18 @@ class Camera:
         otherwise some of the distribution.
         """
         training = self.settings.training
-        points = self.source.sample(min(training.points, SHOWN + 1), seed=training.seed)
+        points = self.points(min(training.points, SHOWN + 1), training.seed)
         if len(points) > SHOWN:
             self.trained = SHOWN
-            return self.source.sample(SHOWN, seed=training.seed + 1)
+            return self.points(SHOWN, training.seed + 1)
         test, train = split(len(points), training)
         self.trained = len(train)
         return torch.cat([points[train], points[test]])
+
+    def points(self, n: int, seed: int) -> Tensor:
+        """Draw points of the source."""
+        source = self.settings.source
+        return target(source.data, source.noise).sample(n, seed)
 
     def parts(self) -> tuple[np.ndarray, np.ndarray]:
         """The points shown as dots, and those shown as rings."""
@@ -172,20 +176,20 @@ class PlaneCamera(Camera):
     def sight(self) -> Tensor:
         self.limits = self.source.limits
         self.grid = torch.as_tensor(grid_points(self.limits, GRID))
-        self.density = None  # nobody knows that of a user's own points
-        if hasattr(self.source, "log_prob"):
+        self.density = None  # unknown for a user's own points
+        if self.source.log_prob is not None:
             self.density = self.source.log_prob(self.grid).exp().reshape(GRID, GRID).numpy()
         return super().sight()
 
     def draw(self, theme: str) -> LivePicture:
         highest = None
         if self.density is None:  # the colours' scale is the same for every seed
-            points = self.source.sample(SHOWN, seed=0).numpy()
+            points = self.points(SHOWN, 0).numpy()
             highest = highest_density(None, points, self.limits)
         data, test = self.parts()
         picture = LivePicture(self.limits, data, self.density, test=test,
                               sigma=SIGMA[self.settings.flow.base], highest=highest, theme=theme)
-        picture.name_axes(getattr(self.source, "names", ()))
+        picture.name_axes(self.source.names)
         return picture
 
     def show_loss(self, best: float | None, reverse: bool) -> None:
@@ -234,12 +238,13 @@ class ImageCamera(Camera):
 
     def sight(self) -> Tensor:
         classes = self.settings.flow.classes
-        pixels, labels = self.source.part(test=False)
+        self.images = image_set(self.settings.source.data)
+        pixels, labels = self.images.part(test=False)
         if classes:
             self.context = labels[:IMAGES]
         noise = torch.Generator().manual_seed(self.settings.training.seed)
         data = dequantise(pixels[:IMAGES], noise)
-        pixels, labels = self.source.part(test=True)
+        pixels, labels = self.images.part(test=True)
         self.test = dequantise(pixels[:TESTS], noise)
         self.test_context = labels[:TESTS] if classes else None
         self.sample_context = torch.arange(self.count()) % COLUMNS % classes if classes else None
@@ -252,7 +257,7 @@ class ImageCamera(Camera):
         base = self.settings.flow.base
         places = torch.linspace(-REACH, REACH, 201) * SIGMA[base]
         density = LOG_PROB[base](places[:, None]).exp()
-        return ImagePicture(self.test[:COLUMNS, 0].numpy(), self.source.grey_levels - 1,
+        return ImagePicture(self.test[:COLUMNS, 0].numpy(), self.images.grey_levels - 1,
                             torch.stack([places, density]).numpy(), temperature=TEMPERATURE,
                             classes=self.columns(), theme=theme)
 
@@ -266,7 +271,7 @@ class ImageCamera(Camera):
         context, sample_context = (None if c is None else c.to(flow.device)
                                    for c in (self.test_context, self.sample_context))
         drawn = samples(flow, self.latents, TEMPERATURE, sample_context)
-        right = None if context is None else recognised(drawn, self.sample_context, self.source)
+        right = None if context is None else recognised(drawn, self.sample_context, self.images)
         z, _ = flow.inverse(self.test.to(flow.device, flow.dtype), context)
         some = None if context is None else context[:COLUMNS]
         back, _ = flow.forward(z[:COLUMNS], some)
@@ -295,8 +300,8 @@ def camera(settings: RunSettings, theme: str,
     return kind(source_of(settings.source))(settings, theme, layers)
 
 
-def kind(source: Target | Points | Images) -> type[Camera]:
+def kind(source: Source) -> type[Camera]:
     """The kind of camera that shows points of this shape."""
-    if isinstance(source, Images):
+    if source.kind == "images":
         return ImageCamera
-    return PlaneCamera if getattr(source, "columns", 2) == 2 else TableCamera
+    return PlaneCamera if source.event_shape == (2,) else TableCamera

@@ -13,12 +13,13 @@ from typing import Any
 
 from torch import Tensor
 
+from flowlab.data import source_of
 from flowlab.flow import Flow
 from flowlab.jobs.engine import Engine, UnknownRun
 from flowlab.live.cameras import Camera, History
 from flowlab.live.watch import borrow, give_back, numbers_of
 from flowlab.settings import RunSettings
-from flowlab.training.recipe import build, source_of
+from flowlab.training.recipe import build
 from flowlab.training.trainer import untrained
 
 KEPT = 64  # pictures; each may take 200 kB

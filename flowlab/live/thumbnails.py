@@ -8,20 +8,21 @@ from pathlib import Path
 
 from PIL import Image
 
-from flowlab.data import Images, Target, image_set, target, targets
+from flowlab.data import Images, Points, Target, source_of, targets
 from flowlab.figures import image_thumbnail, png, thumbnail
+from flowlab.settings import SourceSettings
 
 #: The pictures in the file, top to bottom.
 NAMES = (*targets(), "digits")
 FOLDER = Path(__file__).parents[2] / "static"
 
 
-def drawn(truth: Images | Target, theme: str) -> bytes:
-    """The picture of a distribution, or of images, as PNG."""
-    if isinstance(truth, Images):
-        return png(image_thumbnail(truth.pixels[:9, 0].numpy(), truth.grey_levels - 1,
+def drawn(source: Target | Points | Images, theme: str) -> bytes:
+    """The picture of a distribution, of points or of images, as PNG."""
+    if source.kind == "images":
+        return png(image_thumbnail(source.pixels[:9, 0].numpy(), source.grey_levels - 1,
                                    theme=theme))
-    return png(thumbnail(truth.sample(800, seed=0)[:, :2].numpy(), truth.limits, theme=theme))
+    return png(thumbnail(source.sample(800, seed=0)[:, :2].numpy(), source.limits, theme=theme))
 
 
 def path(theme: str) -> Path:
@@ -31,8 +32,8 @@ def path(theme: str) -> Path:
 
 def sheet(theme: str) -> Image.Image:
     """All pictures, drawn anew, one under the other."""
-    tiles = [Image.open(io.BytesIO(drawn(image_set(name) if name == "digits" else target(name),
-                                         theme))).convert("RGB") for name in NAMES]
+    tiles = [Image.open(io.BytesIO(drawn(source_of(SourceSettings(data=name)), theme)))
+             .convert("RGB") for name in NAMES]
     width, height = tiles[0].size
     whole = Image.new("RGB", (width, height * len(tiles)))
     for row, tile in enumerate(tiles):

@@ -8,12 +8,12 @@ from typing import Any, Literal, Protocol
 from safetensors.torch import load
 from torch import Tensor
 
+from flowlab.data import source_of
 from flowlab.figures import SHOWN as LAYERS_SHOWN
 from flowlab.jobs.engine import GoOn
 from flowlab.live.cameras import Camera, camera, kind
 from flowlab.settings import RunSettings
 from flowlab.training import Progress, Snapshot
-from flowlab.training.recipe import source_of
 
 SHARE = 0.08  # of the time goes into pictures, once the first second is over
 EVERY = 0.25  # seconds between two pictures at least

@@ -6,12 +6,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+from flowlab.data import source_of
 from flowlab.jobs import Engine, UnknownRun, choose
 from flowlab.runs import Store
 from flowlab.server.limits import MEGA, limits
 from flowlab.settings import RunSettings
 from flowlab.training.metrics import parameter_count
-from flowlab.training.recipe import fitted, source_of
+from flowlab.training.recipe import fitted
 
 #: What a person's jobs are called in the queue, besides the person's name: those of pages, and
 #: those of comparisons and sweeps.

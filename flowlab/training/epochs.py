@@ -1,9 +1,8 @@
 """How many epochs a training is given by default: an epoch of few points has few steps."""
 
 import math
-from typing import Any
 
-from flowlab.data import Points
+from flowlab.data import Source
 from flowlab.settings import TrainingSettings
 from flowlab.training.split import test_count
 
@@ -12,13 +11,13 @@ STEPS = 2_500
 MOST = 10_000
 
 
-def batches(source: Points, settings: TrainingSettings) -> int:
+def batches(source: Source, settings: TrainingSettings) -> int:
     """How many steps an epoch on a user's own points has."""
-    count = min(source.count, settings.points)
+    count = min(source.count or settings.points, settings.points)
     return math.ceil((count - test_count(count, settings)) / settings.batch_size)
 
 
-def default(source: Any, settings: TrainingSettings) -> int:
+def default(source: Source, settings: TrainingSettings) -> int:
     """The number of epochs where nobody has set one.
 
     Of a user's own points so many that about `STEPS` steps are made, and never fewer than of
@@ -26,17 +25,17 @@ def default(source: Any, settings: TrainingSettings) -> int:
 
     Parameters
     ----------
-    source : Target, Points or Images
+    source : Source
     settings : TrainingSettings
         Its batch size, points and test share count; its epochs do not.
     """
     usual = TrainingSettings().epochs
-    if not isinstance(source, Points):
+    if source.kind != "points":
         return usual
     return max(usual, min(MOST, round(STEPS / batches(source, settings))))
 
 
-def sentence(source: Points, settings: TrainingSettings) -> str:
+def sentence(source: Source, settings: TrainingSettings) -> str:
     """What to know about the number of epochs on a user's own points; empty where it is usual."""
     usual, wanted, each = TrainingSettings().epochs, default(source, settings), batches(
         source, settings)

@@ -13,10 +13,9 @@ import torch
 from pydantic import ValidationError
 
 from flowlab.bijections.equations import Step
-from flowlab.data import Images, Points, Target, image_set, target
-from flowlab.data.images import is_image_set
+from flowlab.data import Source, source_of
 from flowlab.flow import Flow
-from flowlab.settings import FlowSettings, RunSettings, SourceSettings, TrainingSettings, describe
+from flowlab.settings import FlowSettings, RunSettings, TrainingSettings, describe
 from flowlab.training import split
 from flowlab.training.distributed import check_device
 from flowlab.training.lessons import FILE, Preset, filled
@@ -162,27 +161,12 @@ def build(model: type[Flow], settings: RunSettings) -> Flow:
     return flow.to(settings.training.device, getattr(torch, settings.training.precision))
 
 
-def source_of(settings: SourceSettings) -> Target | Points | Images:
-    """The distribution, own points or images that the settings name.
-
-    Raises
-    ------
-    ValueError
-        If there is no such source, or it cannot have that noise.
-    """
-    if not is_image_set(settings.data):
-        return target(settings.data, noise=settings.noise)
-    if settings.noise is not None:
-        raise ValueError("Images have no noise level; leave the noise out.")
-    return image_set(settings.data)
-
-
-def fitted(settings: FlowSettings, source: Target | Points | Images) -> FlowSettings:
-    """The settings of a flow, in the shape of its points, and with the grey levels of its images.
+def fitted(settings: FlowSettings, source: Source) -> FlowSettings:
+    """The settings of a flow in the shape of its source, and with the source's grey levels.
 
     A shape or a number of grey levels that is not at its default stays as it is.
     """
     default = type(settings)()
     change = {name: getattr(source, name) for name in ("event_shape", "grey_levels")
-              if hasattr(source, name) and getattr(settings, name) == getattr(default, name)}
+              if getattr(settings, name) == getattr(default, name)}
     return type(settings)(**{**dict(settings), **change})

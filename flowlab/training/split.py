@@ -1,13 +1,13 @@
 """The two parts of what a training sees: points to train on, and points kept aside to test on."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from flowlab.bijections.elementwise import RESOLVED
-from flowlab.data.images import Images, dequantise
+from flowlab.data import Images, Points, Source, Target, dequantise
 from flowlab.data.uploads.caveats import caveats
 from flowlab.flow import Flow
 from flowlab.settings import FlowSettings, TrainingSettings
@@ -40,30 +40,53 @@ def test_count(count: int, settings: TrainingSettings) -> int:
     return min(max(1, round(settings.test_fraction * count)), count - 1)
 
 
-def check(flow: FlowSettings, source: Any, training: TrainingSettings) -> None:
-    """See that a source can train a flow of these settings.
+def check(flow: FlowSettings, source: Source, training: TrainingSettings) -> None:
+    """Check that a source can train a flow of these settings.
 
     Raises
     ------
     ValueError
         With one sentence that says what to change.
     """
-    shape = getattr(source, "event_shape", None)
-    if shape is not None and shape != flow.event_shape:
-        what = "images have" if isinstance(source, Images) else "points have"
-        raise ValueError(f"The {what} the shape {shape} and the flow {flow.event_shape}: set "
-                         "event_shape to that of the data.")
-    classes = getattr(source, "classes", 0)
-    if flow.classes and hasattr(source, "sample"):
+    images = source.kind == "images"
+    if source.event_shape != flow.event_shape:
+        raise ValueError(f"The {'images' if images else 'points'} have the shape "
+                         f"{source.event_shape} and the flow {flow.event_shape}: set event_shape "
+                         "to that of the data.")
+    if flow.classes and not source.classes and not images:
         raise ValueError(f"The points have no classes and the flow {flow.classes}: set classes to "
                          "0.")
-    if flow.classes and isinstance(source, Images) and not 1 <= classes <= flow.classes:
-        raise ValueError(f"The images have {classes} classes and the flow {flow.classes}: set "
-                         f"classes to {classes}.")
-    target = source if hasattr(source, "log_prob") else None
-    if training.objective == "reverse" and not getattr(target, "full_support", False):
+    if flow.classes and not 1 <= source.classes <= flow.classes:
+        raise ValueError(f"The images have {source.classes} classes and the flow {flow.classes}: "
+                         f"set classes to {source.classes}.")
+    if training.objective == "reverse" and not source.full_support:
         raise ValueError("Reverse KL needs a known density that is nowhere zero: choose another"
                          " distribution, give it noise, or train with the forward objective.")
+
+
+class Given(Source):
+    """What else `flowlab.training.train` takes: points in memory, or an object that draws points.
+
+    Parameters
+    ----------
+    given : Tensor, array or lists of points; or a pair, points and their classes; or an object
+        Points in memory are all taken. An object has ``sample(n, seed)`` and may have the
+        attributes of a `flowlab.data.source.Source`, such as ``log_prob``.
+    flow : Flow
+        Points and classes in memory are expected to be as the flow takes them.
+    """
+
+    kind: Literal["points"] = "points"
+
+    def __init__(self, given: Any, flow: Flow) -> None:
+        self.event_shape = flow.event_shape
+        if hasattr(given, "sample"):
+            vars(self).update({name: getattr(given, name) for name in (
+                "sample", "event_shape", "log_prob", "full_support") if hasattr(given, name)})
+            return
+        self.classes = flow.settings.classes
+        points, self.labels = given if _is_pair(given, flow) else (given, None)
+        self.sample = lambda n, seed: points
 
 
 class Parts:
@@ -72,12 +95,13 @@ class Parts:
     Parameters
     ----------
     flow : Flow
-    source : Target, Images, Tensor, or pair of Tensors
+    given : Source, Tensor, or pair of Tensors
         As `flowlab.training.train` takes it.
     settings : TrainingSettings
 
     Attributes
     ----------
+    source : Source
     train_x, test_x : Tensor, shape ``(n, *event_shape)``
     train_context, test_context : Tensor, shape (n,), or None
         Their classes.
@@ -92,12 +116,14 @@ class Parts:
         When the source does not fit the flow.
     """
 
-    def __init__(self, flow: Flow, source: Any, settings: TrainingSettings) -> None:
+    def __init__(self, flow: Flow, given: Any, settings: TrainingSettings) -> None:
         self.seed, self.device, self.dtype = settings.seed, flow.device, flow.dtype
         self.concern = ""
-        self.pixels = isinstance(source, Images)
+        source: Target | Points | Images | Given = (
+            given if isinstance(given, Source) else Given(given, flow))
+        self.source, self.pixels = source, source.kind == "images"
         check(flow.settings, source, settings)
-        if self.pixels:
+        if source.kind == "images":
             self._take_images(flow, source)
         else:
             self._take_points(flow, source, settings)
@@ -122,27 +148,20 @@ class Parts:
         return (dequantise(self.train_x[:SOME], noise, self.dtype),
                 None if context is None else context[:SOME])
 
-    def _take_points(self, flow: Flow, source: Any, settings: TrainingSettings) -> None:
-        labels = None
-        if hasattr(source, "sample"):
-            x = source.sample(settings.points, seed=settings.seed)
-        elif _is_pair(source, flow):
-            x, labels = source
-        else:
-            x = source
-        x = _numbers(x, "points").detach()
+    def _take_points(self, flow: Flow, source: Target | Points | Given,
+                     settings: TrainingSettings) -> None:
+        x = _numbers(source.sample(settings.points, seed=settings.seed), "points").detach()
         if x.ndim == 0 or len(x) < 2 or tuple(x.shape[1:]) != flow.event_shape:
             raise ValueError(f"Expected at least 2 points of shape {flow.event_shape} to "
                              f"train on; got {tuple(x.shape)}.")
         if not bool(torch.isfinite(x).all()):
             raise ValueError("The points hold NaN or infinity: remove those rows.")
-        if not hasattr(source, "log_prob"):
+        if source.log_prob is None:
             _check_spread(x, self.dtype)
             if x.ndim == 2:
-                names = getattr(source, "names", ()) or tuple(
-                    str(i + 1) for i in range(x.shape[1]))
+                names = source.names or tuple(str(i + 1) for i in range(x.shape[1]))
                 self.concern = next(iter(caveats(x.cpu().numpy(), names)), "")
-        context = _classes(labels, len(x), flow.settings.classes)
+        context = _classes(source.labels, len(x), flow.settings.classes)
         test, train = split(len(x), settings)
         x = x.to(self.dtype)
         self.train_x, self.test_x = (x[i.to(x.device)].to(self.device) for i in (train, test))
@@ -150,7 +169,7 @@ class Parts:
             None if context is None else context[i].to(self.device) for i in (train, test))
 
     def _take_images(self, flow: Flow, images: Images) -> None:
-        """The images' own two parts; those to test on always have the same noise."""
+        """Take the images' own split; the test set always has the same noise."""
         (x, labels), (test_x, test_labels) = images.part(False), images.part(True)
         if flow.settings.classes:
             _classes(images.labels, len(images), flow.settings.classes)

@@ -50,10 +50,11 @@ def train(flow: Flow, source: Any, settings: TrainingSettings, *,
     ----------
     flow : Flow
         Trained in place. A fresh one is first initialised from the training points.
-    source : Target, Images, Tensor, or pair of Tensors
-        A target of `flowlab.data`; or its images, which get fresh uniform noise at every step and
-        are measured with the same noise each time; or points ``(n, *event_shape)``; or points and
-        their classes ``(n,)``, integers from 0. Tensors may be arrays or lists as well.
+    source : Source, Tensor, or pair of Tensors
+        A distribution or points of `flowlab.data`; or its images, which get fresh uniform noise
+        at every step and are measured with the same noise each time; or points
+        ``(n, *event_shape)``; or points and their classes ``(n,)``, integers from 0. Tensors may
+        be arrays or lists as well.
     settings : TrainingSettings
         With ``device="cuda"`` or ``precision="float64"`` the flow is moved there; their defaults
         leave it as it is.
@@ -124,12 +125,13 @@ class _Trainer:
             flow.cuda()
         if settings.precision == "float64":
             flow.double()
-        self.target = source if hasattr(source, "log_prob") else None
         self.parts = Parts(flow, source, settings)
+        #: The target's log-density, where it is known.
+        self.log_prob = self.parts.source.log_prob
         #: The lowest mean NLL on the test points that a flow can have but by chance.
         self.best_nll = None
-        if self.target is not None:
-            self.best_nll = -self.target.log_prob(self.parts.test_x).double().mean().item()
+        if self.log_prob is not None:
+            self.best_nll = -self.log_prob(self.parts.test_x).double().mean().item()
         if resume is None:
             flow.initialise(*self.parts.some())
         else:
@@ -293,7 +295,7 @@ class _Trainer:
         """The KL from the flow to the target, estimated at these latents."""
         x, log_det = self.flow.forward(z)
         log_q = LOG_PROB[self.flow.settings.base](z) - log_det
-        return (log_q - self.target.log_prob(x)).mean()
+        return (log_q - self.log_prob(x)).mean()
 
     def _points(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
         """Of a batch this process's share: points, images with their noise, and classes."""

@@ -7,9 +7,7 @@ from typing import Literal
 
 import streamlit as st
 
-from flowlab.data import target
-from flowlab.data.images import TITLES as IMAGES
-from flowlab.data.images import is_image_set
+from flowlab.data import kind_of, title_of
 from flowlab.figures import first_samples, learned_density
 from flowlab.runs import Kept, pack, unpack
 from flowlab.runs.store import LEAST_BUDGET, NAME
@@ -295,10 +293,8 @@ def _delete(runs: Sequence[Kept]) -> None:
 
 
 def _title(data: str) -> str:
-    if data in IMAGES:
-        return IMAGES[data]
     try:
-        return "Own images" if is_image_set(data) else target(data).title
+        return title_of(data)
     except ValueError:  # own data that are no longer here
         return data
 
@@ -310,7 +306,7 @@ def _thumbnail(run_id: str, step: int, data: str) -> str | None:
     if not png:
         return None
     try:
-        part = first_samples if is_image_set(data) else learned_density
+        part = first_samples if kind_of(data) == "images" else learned_density
     except ValueError:  # own data that are no longer here
         part = learned_density
     try:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from flowlab.data import store
+from flowlab.data import source_of, store
 from flowlab.figures import SHOWN
 from flowlab.jobs import Local
 from flowlab.live import cameras
 from flowlab.live.cameras import camera
 from flowlab.live.drawing import RETRY, Still, Studio, Undrawn, draw, flow_of, measure
-from flowlab.training.recipe import build, source_of
+from flowlab.training.recipe import build
 from flowlab.training.split import Parts
 from realnvp import RealNVP, train_realnvp
 

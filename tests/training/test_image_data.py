@@ -12,8 +12,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import _openml
 
-from flowlab.data import dequantise, image_set, images, openml, store, target, targets
-from flowlab.data.images import is_image_set
+from flowlab.data import dequantise, image_set, images, kind_of, openml, store, target, targets
 from flowlab.data.uploads import albums as album
 from flowlab.settings import TrainingSettings
 from flowlab.training import train
@@ -80,7 +79,7 @@ def test_digits_are_scikit_learns():
     assert x.shape[1:] == digits.event_shape == (1, 8, 8) and x.dtype == torch.uint8
     assert digits.pixels.max() + 1 == digits.grey_levels == 17 and digits.classes == 10
     assert set(labels.tolist()) == set(test_labels.tolist()) == set(range(10))
-    assert image_set("digits") is digits and is_image_set("digits") and not is_image_set("moons")
+    assert image_set("digits") is digits and kind_of("digits") == "images" != kind_of("moons")
     with pytest.raises(ValueError, match="digitz"):
         image_set("digitz")
 
@@ -178,7 +177,7 @@ def test_own_arrays(array):
     assert pixels.shape == (25, 8, 8) and pixels.dtype == np.uint8 and pixels.max() > 200
     name = store.keep(pixels)
     own = image_set(name)
-    assert own.event_shape == (1, 8, 8) and own.classes == 0 and is_image_set(name)
+    assert own.event_shape == (1, 8, 8) and own.classes == 0 and kind_of(name) == "images"
     assert len(own.part(test=True)[0]) == 5
     with pytest.raises(ValueError, match="are images"):
         target(name)

@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_written_gets_one_sentence(tmp_path, monkeypatch
 def test_own_points_are_drawn_without_putting_back():
     name = store.keep(cloud(50))
     own = target(name)
-    assert isinstance(own, Points) and own.name == name and not hasattr(own, "log_prob")
+    assert isinstance(own, Points) and own.name == name and own.log_prob is None
     everything = own.sample(1000, seed=3)
     assert everything.shape == (50, 2)
     assert np.array_equal(np.sort(everything.numpy(), axis=0), np.sort(cloud(50), axis=0))

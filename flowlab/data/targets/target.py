@@ -1,50 +1,32 @@
-"""What every two-dimensional target offers."""
+"""Distributions in the plane with a known density."""
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from flowlab.data.source import Source, Window
+
 _LARGEST_SEED = 2**32 - 1  # what NumPy's and scikit-learn's random states accept
 
 
-class Target(ABC):
+class Target(Source, ABC):
     """A distribution in the plane whose density is known.
 
     A subclass names itself and gives three things: points (``_draw``), their log-density
-    (``_log_density``) and the entropy (``_entropy``). Checks, types and caching are here.
+    (``_log_density``) and the entropy (``_entropy``). Checks, types and caching are here; the
+    attributes are those of `flowlab.data.source.Source`.
 
     Parameters
     ----------
     noise
         Noise level in the data's own units; None means ``default_noise``.
-
-    Attributes
-    ----------
-    name : str
-        The name in links, command lines and saved runs.
-    title : str
-        The name for people.
-    description : str
-        One sentence for students.
-    noise : float or None
-        Noise level in the data's own units; None where it has no meaning.
-    default_noise : float or None
-        The noise level that is used when none is given.
-    noise_range : tuple of float or None
-        Smallest and largest noise allowed, both included.
-    limits : tuple of float
-        ``(xmin, xmax, ymin, ymax)`` of a square window that shows the data with a margin.
-    full_support : bool
-        Whether the density is positive everywhere, which reverse KL needs.
-    modes : Tensor or None
-        Centres of the modes, shape ``(k, 2)``, float32; None where modes are not single points.
 
     Raises
     ------
@@ -52,15 +34,10 @@ class Target(ABC):
         If the noise is outside ``noise_range``, or given where it has no meaning.
     """
 
-    name: ClassVar[str]
-    title: ClassVar[str]
-    description: ClassVar[str]
-    default_noise: ClassVar[float | None] = None
-    noise_range: ClassVar[tuple[float, float] | None] = None
-
-    limits: tuple[float, float, float, float]
-    full_support: bool = True
-    modes: Tensor | None = None
+    kind: Literal["distribution"] = "distribution"
+    event_shape = (2,)
+    limits: Window
+    full_support = True
 
     def __init__(self, noise: float | None = None) -> None:
         self.noise = self.check_noise(noise)
@@ -206,7 +183,7 @@ def gaussian_entropy(*sigmas: float) -> float:
 
 def square_window(
     low: Sequence[float], high: Sequence[float], margin: float
-) -> tuple[float, float, float, float]:
+) -> Window:
     """Return the square window around a box.
 
     Parameters

@@ -115,7 +115,6 @@ class Drawing(Target):
     title = "Own drawing"
     description = ("A drawing of your own as a density: Gaussians along its strokes, as wide as "
                    "the brush. So the KL to the truth is known.")
-    columns = 2
 
     def __init__(self, corners: np.ndarray, name: str = "drawing") -> None:
         super().__init__(None)

@@ -7,7 +7,6 @@ import torch
 
 from flowlab.analysis.grid import grid_points
 from flowlab.data import target
-from flowlab.data.targets.target import Target
 from flowlab.flow import Flow
 from flowlab.runs import Epoch, Kept, Store
 from flowlab.settings import RunSettings, Settings
@@ -141,7 +140,7 @@ def review(material: Material) -> Generator[Look, None, Result]:
     """
     flow, settings = material.flow.eval(), material.settings
     truth = target(settings.source.data)
-    known = isinstance(truth, Target)
+    known = truth.kind == "distribution"
     curve = tuple((e.step, e.seconds, value) for e in material.epochs
                   if (value := e.kl if known else e.test_nll) is not None
                   and e.seconds is not None)

@@ -252,7 +252,7 @@ def plan(comparison: Comparison, recipes: Mapping[str, Recipe]) -> list[Trial]:
         raise ValueError("Nothing to compare: choose at least one model.")
     runs = [settings_of(entry, comparison, recipes) for entry in comparison.models]
     for name in comparison.data:
-        if getattr(target(name), "columns", 2) != 2:
+        if target(name).event_shape != (2,):
             raise ValueError("These own data have more than two columns; a comparison is about "
                              "points of the plane.")
     return [Trial(entry, data, seed, recipes[comparison.models[entry].model].train,

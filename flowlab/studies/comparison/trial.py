@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from flowlab.analysis.grid import grid_points
-from flowlab.data import target
-from flowlab.data.own import Points
-from flowlab.data.targets.target import Target
+from flowlab.data import Points, Target, target
 from flowlab.flow import Flow
 from flowlab.studies.comparison.plan import LONGEST, Trial
 from flowlab.training import Progress, TrainingSettings
@@ -153,7 +151,7 @@ class _Watch:
         return Result("finished" if outcome == "running" else outcome, reason, progress.step,
                       progress.seconds, measure(flow, self.truth, test, trial.seed) | pace(
                           self.curve, progress.step, progress.seconds,
-                          trial.level if isinstance(self.truth, Target) else None))
+                          trial.level if self.truth.kind == "distribution" else None))
 
 
 @torch.no_grad()
@@ -171,12 +169,12 @@ def measure(flow: Flow, truth: Target | Points, test: Tensor, seed: int
     """The measures of a trained flow, in evaluation mode, on test points of shape (n, 2)."""
     x = test.to(flow.device, flow.dtype)
     test_nll = nll(flow, x)
-    known = isinstance(truth, Target)
     samples, milliseconds = _drawn(flow, seed)
     modes = truth.modes
     finite = bool(torch.isfinite(samples).all())
     return _finite({
-        "kl": test_nll + truth.log_prob(test).double().mean().item() if known else None,
+        "kl": test_nll + truth.log_prob(test).double().mean().item()
+        if truth.log_prob is not None else None,
         "nll": test_nll,
         "bits": bits_per_dimension(test_nll, flow.event_shape),
         "parameters": float(parameter_count(flow.settings)),
@@ -200,7 +198,7 @@ def fresh_points(settings: TrainingSettings, truth: Target | Points, seed: int) 
     Of a known distribution they are drawn fresh; of a user's own points they are those that were
     kept aside.
     """
-    if isinstance(truth, Target):
+    if truth.count is None:
         return truth.sample(TEST, seed=FRESH + seed)
     points = truth.sample(settings.points, seed=settings.seed)
     return points[split(len(points), settings)[0]]

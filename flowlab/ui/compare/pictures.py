@@ -13,7 +13,6 @@ import torch
 
 from flowlab.analysis.grid import grid_points
 from flowlab.data import target
-from flowlab.data.targets.target import Target
 from flowlab.figures import RivalsPicture
 from flowlab.server.admission import must_own
 from flowlab.server.limits import limits
@@ -180,7 +179,7 @@ def _scene(name: str) -> tuple:
     """Title, window, true density and points of a distribution."""
     truth = target(name)
     grid = None
-    if isinstance(truth, Target):
+    if truth.log_prob is not None:
         points = torch.as_tensor(grid_points(truth.limits, GRID))
         grid = truth.log_prob(points).exp().reshape(GRID, GRID).numpy()
     return truth.title, truth.limits, grid, truth.sample(SHOWN, seed=0).numpy()

@@ -9,8 +9,8 @@ from functools import partial
 
 import streamlit as st
 
-from flowlab.data import Images, image_set, images, store, target, targets
-from flowlab.data.images import TITLES, at_hand, is_image_set
+from flowlab.data import image_set, images, kind_of, targets, title_of
+from flowlab.data.images import at_hand
 from flowlab.figures import name_tile, png
 from flowlab.live import thumbnails
 from flowlab.ui.app.lab import theme
@@ -37,9 +37,11 @@ def choose(page: ModelPage) -> None:
     _fetch(page)
     prefix, take, chosen = page.name, partial(_take, page), source(page.controls["data"])
     own = upload.newest()
-    if store.is_own(chosen.name) and not isinstance(chosen, Images):
+    album = upload.newest_images()
+    if chosen.own and chosen.kind == "images":
+        album = chosen.name
+    elif chosen.own:
         own = chosen.name
-    album = chosen.name if _is_album(chosen) else upload.newest_images()
     points = [*targets()]
     if chosen.name not in {*points, *images(), own, album}:  # a lesson's, as long as it is chosen
         points.append(chosen.name)
@@ -72,15 +74,10 @@ def choose(page: ModelPage) -> None:
     defaults.on_epochs(page, chosen)
 
 
-def _is_album(chosen: object) -> bool:
-    """Whether this is a user's own images."""
-    return isinstance(chosen, Images) and store.is_own(chosen.name)
-
-
 def _take(page: ModelPage, name: str) -> None:
     """Make this the page's data; images that are not at hand are fetched when the page is drawn."""
     page.unfetched = ""
-    if not is_image_set(name):
+    if kind_of(name) != "images":
         defaults.to_points(page, name)
     elif at_hand(name):
         defaults.to_images(page, name)
@@ -94,7 +91,7 @@ def _fetch(page: ModelPage) -> None:
     if not name:
         return
     try:
-        with st.spinner(f"Fetching {TITLES[name]} from OpenML"):
+        with st.spinner(f"Fetching {title_of(name)} from OpenML"):
             image_set(name)
     except ValueError as error:
         page.unfetched = str(error)
@@ -108,8 +105,8 @@ def choose_some(prefix: str, chosen: Collection[str], on_click: Callable[[str], 
 
     The newest own data are among them, where they are points of the plane.
     """
-    own = [name for name in {*chosen, upload.newest()} if name and store.is_own(name)
-           and not is_image_set(name) and target(name).columns == 2]
+    own = [name for name in {*chosen, upload.newest()} if name
+           and (data := source(name)).own and data.event_shape == (2,)]
     names = [*targets(), *sorted(own)]
     _pictures(prefix, names, chosen)
     with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
@@ -118,13 +115,9 @@ def choose_some(prefix: str, chosen: Collection[str], on_click: Callable[[str], 
 
 
 def _tile(prefix: str, name: str, on_click: Callable[[str], None]) -> None:
-    title = _title(name)
+    title = title_of(name)
     st.button(title, key=f"{prefix}.choose.{name}", help=title, width="stretch",
               on_click=on_click, args=(name,))
-
-
-def _title(name: str) -> str:
-    return TITLES.get(name) or source(name).title
 
 
 def _pictures(prefix: str, names: Iterable[str], chosen: Collection[str]) -> None:
@@ -141,7 +134,7 @@ def _background(name: str, appearance: str) -> str:
     at_once = thumbnails.background(name, appearance)
     if at_once:
         return at_once
-    content = _picture(name, appearance) if at_hand(name) else _name(_title(name), appearance)
+    content = _picture(name, appearance) if at_hand(name) else _name(title_of(name), appearance)
     return f"center / cover url({image.address(content)})"
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from flowlab.data import Points
+from flowlab.data import Source
 from flowlab.server.limits import limits
 from flowlab.settings import TrainingSettings
 from flowlab.training import epochs
@@ -44,9 +44,9 @@ def _fit_epochs(page: ModelPage, data: str) -> None:
     page.controls["epochs"] = page.fitted_epochs
 
 
-def on_epochs(page: ModelPage, chosen: object) -> None:
+def on_epochs(page: ModelPage, chosen: Source) -> None:
     """Draw a sentence on the epochs, where the points chosen make few steps."""
-    if isinstance(chosen, Points) and (text := epochs.sentence(chosen, _training(page))):
+    if text := epochs.sentence(chosen, _training(page)):
         st.caption(text)
 
 

@@ -4,10 +4,9 @@ from collections.abc import Collection
 
 from pydantic import ValidationError
 
-from flowlab.data import Images, Points, Target, target
-from flowlab.data.images import is_image_set
+from flowlab.data import Images, Points, Source, Target, kind_of, source_of, target
 from flowlab.settings import RunSettings, SourceSettings, describe, shown
-from flowlab.training.recipe import fitted, source_of
+from flowlab.training.recipe import fitted
 
 LONGEST = 1000  # characters of a setting in a URL
 #: Settings that no page has a control for.
@@ -33,14 +32,14 @@ def hidden(run: type[RunSettings], data: str) -> tuple[str, ...]:
     ValueError
         For own data that are not kept (any more), or images that cannot be had.
     """
-    if not is_image_set(data) or run.parts()["flow"].vectors_only:
+    if kind_of(data) != "images" or run.parts()["flow"].vectors_only:
         return HIDDEN
     classes = () if source(data).classes else ("classes", "conditioning")
     return (*NEVER, *classes, *run.points_only())
 
 
 def source(name: str) -> Target | Points | Images:
-    """What is learned from under this name.
+    """The distribution, own data or images of this name, with the default noise.
 
     Raises
     ------
@@ -103,7 +102,7 @@ def check(settings: RunSettings) -> None:
         truth = source(settings.source.data)
     except ValueError as error:
         raise Unfit("data", str(error)) from error
-    if isinstance(truth, Images):
+    if truth.kind == "images":
         _check_images(settings, truth)
         return
     try:
@@ -115,7 +114,7 @@ def check(settings: RunSettings) -> None:
                     "zero, which these data do not have.")
 
 
-def _check_images(settings: RunSettings, images: Images) -> None:
+def _check_images(settings: RunSettings, images: Source) -> None:
     if settings.flow.classes not in (0, images.classes):
         raise Unfit("classes", f"classes: {images.title} have {images.classes}; give that, or 0."
                     if images.classes else "classes: these images have none; leave it out.")
@@ -132,6 +131,6 @@ def check_plane(name: str) -> None:
         truth = target(name)
     except ValueError as error:
         raise Unfit("data", str(error)) from error
-    if getattr(truth, "columns", 2) != 2:
+    if truth.event_shape != (2,):
         raise Unfit("data", "data: these own data have more than two columns, and this page is "
                     "about points of the plane.")

@@ -42,7 +42,7 @@ def sentence(run: RunSettings, now: RunSettings, names: list[str]) -> str:
 def _source(run: RunSettings) -> tuple[str, float | None]:
     """The data and their noise; None where that is the usual, or there is none."""
     noise = run.source.noise
-    if noise is not None and noise == getattr(source(run.source.data), "noise", None):
+    if noise is not None and noise == source(run.source.data).noise:
         noise = None
     return run.source.data, noise
 

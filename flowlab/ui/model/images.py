@@ -8,10 +8,8 @@ import torch
 
 from flowlab import figures
 from flowlab.analysis import images as explore_images
-from flowlab.data import Images, dequantise
+from flowlab.data import Images, dequantise, image_set
 from flowlab.figures.image_views import EXAMPLES, PAIRS, STRIP
-from flowlab.settings import SourceSettings
-from flowlab.training.recipe import source_of
 from flowlab.ui.app.lab import theme
 from flowlab.ui.app.state import Values
 from flowlab.ui.elements import image
@@ -29,15 +27,9 @@ RATED = 300  # samples whose class is looked at
 NOISE = 0  # seed of the noise upon the images that are shown
 
 
-def images_of(subject: Subject) -> Images | None:
-    """The images that the subject is about; None where it is about points."""
-    return named(subject.settings.source.data)
-
-
-def named(data: str) -> Images | None:
-    """The images of this name; None for points."""
-    source = source_of(SourceSettings(data=data))
-    return source if isinstance(source, Images) else None
+def images_of(subject: Subject) -> Images:
+    """The images that the subject is about."""
+    return image_set(subject.settings.source.data)
 
 
 def picture(subject: Subject, index: int) -> None:

@@ -12,6 +12,7 @@ from flowlab.analysis import plane
 from flowlab.analysis.equations import describe
 from flowlab.analysis.grid import grid_points
 from flowlab.bijections.equations import LOG_DET, Step
+from flowlab.data import Source, source_of
 from flowlab.figures import ThroughPicture
 from flowlab.flow import Flow
 from flowlab.live import Frame, cameras, scene
@@ -55,6 +56,11 @@ class Subject:
     settings: RunSettings
     key: str
     frames: list[Frame]
+
+    @property
+    def source(self) -> Source:
+        """What is learned."""
+        return source_of(self.settings.source)
 
     def weighty(self, index: int) -> int:
         """The nearest moment that has weights, sooner than later; −1 for a fresh flow."""

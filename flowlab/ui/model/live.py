@@ -10,7 +10,7 @@ from flowlab.ui.app.lab import lab, theme
 from flowlab.ui.app.run import Run
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.state import ModelPage, Shown
-from flowlab.ui.model import differing, images, metrics, picture, playback
+from flowlab.ui.model import differing, metrics, picture, playback
 from flowlab.ui.model import status as standing
 from flowlab.ui.model.inside import Subject
 from flowlab.ui.model.view import View
@@ -94,14 +94,14 @@ def _numbers(subject: Subject, numbers: dict | None, begun: bool, active: bool,
             st.fragment(_measured, run_every=picture.LOOK)(subject, count())
             return
     with st.container():  # as a fragment has one
-        metrics.show(numbers or None, begun, images.images_of(subject), active)
+        metrics.show(numbers or None, begun, subject.source, active)
 
 
 def _measured(subject: Subject, looks: Iterator[int]) -> None:
     numbers = picture.fresh_numbers(subject)
     if next(looks) and numbers is not None:
         st.rerun()  # which leaves this fragment out, and so ends its looks
-    metrics.show(numbers or None, False, images.images_of(subject), False)
+    metrics.show(numbers or None, False, subject.source, False)
 
 
 def _dress(page: ModelPage, run: Run) -> None:
@@ -113,7 +113,7 @@ def _dress(page: ModelPage, run: Run) -> None:
 
 
 def _alt(status: Status, numbers: dict | None, subject: Subject) -> str:
-    if images.images_of(subject) is not None:
+    if subject.source.kind == "images":
         return ("Samples of the flow at temperature 0.7, test images and what comes back of them, "
                 "bits per dimension by epoch, and the latents of test images.")
     if numbers is None:

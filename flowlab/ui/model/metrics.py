@@ -4,13 +4,13 @@ import math
 
 import streamlit as st
 
-from flowlab.data import Images
+from flowlab.data import Source
 from flowlab.training.metrics import bits_per_dimension
 
 MINUTE = 60
 
 
-def show(numbers: dict | None, begun: bool, images: Images | None, active: bool) -> None:
+def show(numbers: dict | None, begun: bool, source: Source, active: bool) -> None:
     """Draw them.
 
     Parameters
@@ -19,8 +19,8 @@ def show(numbers: dict | None, begun: bool, images: Images | None, active: bool)
         Of a frame; None before the first.
     begun : bool
         Whether they are of a run, and not of the flow that the page opens with.
-    images : Images or None
-        What the flow learns, where it is images.
+    source : Source
+        What the flow learns.
     active : bool
         Whether the run may still change.
     """
@@ -30,7 +30,7 @@ def show(numbers: dict | None, begun: bool, images: Images | None, active: bool)
     if left and not active:  # it ended before its last epoch
         left = None
     kl = numbers["kl"] if numbers else None
-    shown = _bits(numbers, images) if images is not None else [
+    shown = _bits(numbers, source) if source.kind == "images" else [
         ("KL to the truth", number(kl, "nats"), "How far the learned density is from the true one:"
          " the mean of log p − log q over test points. 0 nats would be perfect."),
         ("Test NLL", number(numbers and numbers["test_nll"], "nats"), "Negative log-likelihood of "
@@ -53,7 +53,7 @@ def show(numbers: dict | None, begun: bool, images: Images | None, active: bool)
         column.metric(label, value, help=help_text)
 
 
-def _bits(numbers: dict | None, images: Images) -> list[tuple[str, str, str]]:
+def _bits(numbers: dict | None, images: Source) -> list[tuple[str, str, str]]:
     """The first metrics of a flow on images."""
     def bits(name: str) -> str:
         return number(numbers and bits_per_dimension(numbers[name], images.event_shape), "bits")

@@ -5,6 +5,7 @@ from functools import partial
 
 import streamlit as st
 
+from flowlab.data import kind_of
 from flowlab.training.recipe import Recipe
 from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab
@@ -13,7 +14,7 @@ from flowlab.ui.controls import experiments, links, validation
 from flowlab.ui.controls.data import choose
 from flowlab.ui.controls.state import ModelPage, model_page
 from flowlab.ui.elements.escape import plain
-from flowlab.ui.model import differing, downloads, images, live, training
+from flowlab.ui.model import differing, downloads, live, training
 from flowlab.ui.model.view import view as view_of
 
 
@@ -34,7 +35,7 @@ def draw(name: str, recipes: Mapping[str, Recipe]) -> None:
     complaints += page.controls.missing() + page.refusal()
     lesson = page.lesson
     with st.sidebar:
-        of_images = images.named(page.controls["data"]) is not None
+        of_images = kind_of(page.controls["data"]) == "images"
         if not of_images:  # all experiments are about points of the plane
             experiments.choose(page, recipes)
     settings = page.controls.settings()

@@ -8,12 +8,10 @@ import streamlit as st
 
 from flowlab.figures import LAYERS
 from flowlab.figures.style import LIVE_SIZE
-from flowlab.live.cameras import PlaneCamera, TableCamera, kind
 from flowlab.live.drawing import Still, Undrawn
 from flowlab.live.thinning import history
 from flowlab.server.admission import check
 from flowlab.server.limits import Exceeded
-from flowlab.training.recipe import source_of
 from flowlab.ui.app.lab import lab, theme
 from flowlab.ui.app.state import session
 from flowlab.ui.controls.state import ModelPage
@@ -36,15 +34,15 @@ HELP = {"data": "data points over the samples", "samples": "points drawn from th
 
 def choices(subject: Subject) -> None:
     """Draw the choices of the view and of its overlays; only the plane has overlays."""
-    page, shape = subject.page, kind(source_of(subject.settings.source))
-    of_images = images.images_of(subject) is not None
-    more = images.VIEWS if of_images else (FLOW,) if shape is PlaneCamera else ()
+    page, source = subject.page, subject.source
+    of_images = source.kind == "images"
+    more = images.VIEWS if of_images else (FLOW,) if source.event_shape == (2,) else ()
     views = (TRAINING,) if _refusal(subject) else (TRAINING, *more)
     if page.view not in views:
         playback.hold(page)
         page.view = TRAINING
     with st.container(horizontal=True, vertical_alignment="center", key=f"{page.name}-choices"):
-        if shape is TableCamera:
+        if not more:
             st.caption("Each coordinate against each: data below the diagonal, samples from the "
                        "model above it, and on it both as histograms.")
             return

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
+from flowlab.data import source_of
 from flowlab.figures import SHOWN
 from flowlab.jobs import Status
 from flowlab.live import Frame, pretrained
@@ -12,7 +13,7 @@ from flowlab.live.pretrained import Shipped
 from flowlab.live.thinning import nearest
 from flowlab.server.admission import owns
 from flowlab.settings import FlowSettings, RunSettings
-from flowlab.training.recipe import Recipe, fitted, source_of
+from flowlab.training.recipe import Recipe, fitted
 from flowlab.ui.app.lab import lab, theme
 from flowlab.ui.app.run import Run
 from flowlab.ui.app.visitor import visitor
