@@ -86,7 +86,9 @@ class Settings(BaseModel):
     @classmethod
     def _python(cls, values: Any) -> Any:
         """Take NumPy's and PyTorch's numbers as Python's."""
-        return {name: plain(v) for name, v in values.items()} if type(values) is dict else values
+        if type(values) is not dict:
+            return values
+        return {name: as_python(value) for name, value in values.items()}
 
     #: Settings that do nothing where the data are images.
     _points_only: ClassVar[tuple[str, ...]] = ()
@@ -406,10 +408,10 @@ def describe(error: ValidationError) -> str:
     return f"{name} is {given}, but it should {should}."
 
 
-def plain(value: Any) -> Any:
+def as_python(value: Any) -> Any:
     """A value with Python's own numbers in place of NumPy's and PyTorch's."""
     if isinstance(value, tuple | list):
-        return type(value)(map(plain, value)) if type(value) in (tuple, list) else value
+        return type(value)(map(as_python, value)) if type(value) in (tuple, list) else value
     return value.tolist() if hasattr(value, "tolist") else value
 
 

@@ -63,7 +63,6 @@ class Source:
     count: int | None = None
     limits: Window | None = None
     log_prob: Callable[[Tensor], Tensor] | None = None
-    entropy: float | None = None
     full_support: bool = False
     modes: Tensor | None = None
     noise: float | None = None
@@ -72,6 +71,10 @@ class Source:
     classes: int = 0
     labels: Tensor | None = None
     grey_levels: int = 0
+
+    @property
+    def entropy(self) -> float | None:
+        return None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ GIF_COLOURS = 255  # one of 256 is left for what a frame does not change
 SAMPLED = 5  # frames from which a GIF's colours are taken
 
 
-class Picture:
+class AnimatedPicture:
     """A figure most of which stands still.
 
     What stands still is drawn once and kept; a frame restores it and draws the `moving` artists,

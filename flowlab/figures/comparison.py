@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from flowlab.analysis.grid import clean_grid, highest_density, window
 from flowlab.figures import style
-from flowlab.figures.animated import Picture
+from flowlab.figures.animated import AnimatedPicture
 from flowlab.figures.canvas import Box, panel, write
 from flowlab.figures.curves import HUGE, last_epoch
 from flowlab.figures.panels import cloud, density_image, frame_limits, move_cloud, over_label
@@ -29,7 +29,7 @@ DASHES = ("-", (0, (5, 1.5)), (0, (2, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (1, 1)
 VIEWS = ("density", "samples")
 
 
-class RivalsPicture(Picture):
+class RivalsPicture(AnimatedPicture):
     """A row for each distribution: the truth, every model beside it, and their curves.
 
     One distribution has its curves beneath, in full width. All panels of a row share window and

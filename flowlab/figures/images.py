@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from flowlab.figures import style
-from flowlab.figures.animated import Picture
+from flowlab.figures.animated import AnimatedPicture
 from flowlab.figures.canvas import panel, write
 from flowlab.figures.curves import Curves
 from flowlab.figures.mosaic import gap, ink, lay, tiles, whole
@@ -34,7 +34,7 @@ LATENTS = (1072, 540, 508, 354)
 TITLE = "Bits per dimension"
 
 
-class ImagePicture(Picture):
+class ImagePicture(AnimatedPicture):
     r"""Samples of fixed latents, reconstructions, bits per dimension, and the latents' histogram.
 
     Pixels are real numbers and shown as the whole grey level below them.

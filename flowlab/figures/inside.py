@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from flowlab.analysis.grid import clean_grid, window
 from flowlab.figures import style
-from flowlab.figures.animated import Picture
+from flowlab.figures.animated import AnimatedPicture
 from flowlab.figures.canvas import panel, write
 from flowlab.figures.overlays import SHOWN, Plane, drawable
 from flowlab.figures.panels import colour_bar, frame_limits, over_label
@@ -27,7 +27,7 @@ DENSITY = (1030, 540, 550, 366)
 LEAST = 0.5  # nats that an axis spans at least
 
 
-class ThroughPicture(Picture):
+class ThroughPicture(AnimatedPicture):
     r"""The plane at any place between latent space and data; volume and density on the way.
 
     Parameters

@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from flowlab.figures import style
-from flowlab.figures.animated import Picture
+from flowlab.figures.animated import AnimatedPicture
 from flowlab.figures.canvas import panel, shortened, write
 from flowlab.figures.curves import TITLE, Curves
 from flowlab.figures.panels import cloud, data_clouds, frame_limits, latent_circles, move_cloud
@@ -23,7 +23,7 @@ SHOWN = (0.2, 99.8)  # per cent of the points between these lie in the window
 ROOM = 1.2  # the window's width, in that of those points
 
 
-class PairPicture(Picture):
+class PairPicture(AnimatedPicture):
     r"""Data and samples in every pair of coordinates, latent cloud, and loss.
 
     Below the diagonal are the data, above it the model's samples, on it both as histograms. Of

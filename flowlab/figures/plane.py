@@ -10,7 +10,7 @@ from PIL import Image
 
 from flowlab.analysis.grid import clean_grid, highest_density, window
 from flowlab.figures import style
-from flowlab.figures.animated import Picture
+from flowlab.figures.animated import AnimatedPicture
 from flowlab.figures.canvas import name_axes, panel, set_title
 from flowlab.figures.curves import TITLE, Curves
 from flowlab.figures.overlays import SHOWN, Plane
@@ -33,7 +33,7 @@ POINTS = ("grid", "contours", "data", "samples", "paths")  # layers of the upper
 FIELD = ("density", "error", "contours")  # layers of the lower panel
 
 
-class LivePicture(Picture):
+class LivePicture(AnimatedPicture):
     r"""Data beside samples, true density beside the learned one, latent cloud, and loss.
 
     What does not change while a model learns is drawn once. Both densities share one colour scale,

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from flowlab.figures import style
-from flowlab.figures.animated import Picture
+from flowlab.figures.animated import AnimatedPicture
 from flowlab.figures.canvas import panel, write
 
 SIDE, TOP = 480, 56  # pixels
@@ -18,7 +18,7 @@ LEFTS = (25, 560, 1095)
 TRACK = 584  # pixels from above
 
 
-class TransportPicture(Picture):
+class TransportPicture(AnimatedPicture):
     r"""The latent cloud, the same points under way through the layers, and where they arrive.
 
     All three panels show one window. A point keeps the colour of its latent angle, so that the eye

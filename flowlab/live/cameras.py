@@ -18,7 +18,7 @@ from flowlab.bijections.base import LOG_PROB
 from flowlab.data import Source, dequantise, image_set, source_of, target
 from flowlab.figures import SHOWN as LAYERS_SHOWN
 from flowlab.figures import ImagePicture, LivePicture, PairPicture
-from flowlab.figures.animated import Picture
+from flowlab.figures.animated import AnimatedPicture
 from flowlab.figures.images import COLUMNS, REACH, ROWS
 from flowlab.flow import Flow
 from flowlab.settings import RunSettings
@@ -58,7 +58,7 @@ class Camera:
         Their classes, where the flow has classes.
     latents : Tensor or None
         Those shown; None before the first picture.
-    picture : Picture
+    picture : AnimatedPicture
         What is drawn on.
     seeded : bool
         Whether what stands still in its pictures depends on the points that the run has.
@@ -159,7 +159,7 @@ class Camera:
         points = self.data.numpy()
         return points[:self.trained], points[self.trained:]
 
-    def draw(self, theme: str) -> Picture:
+    def draw(self, theme: str) -> AnimatedPicture:
         """What is drawn on, in this appearance."""
         raise NotImplementedError
 

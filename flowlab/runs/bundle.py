@@ -169,20 +169,20 @@ def unpack(store: Store, content: bytes, visitor: str = "") -> str:
                             strict=True):
         png = members.pop(f"frames/{moment.numbers.step:09d}.png", b"")
         frames.append(Frame(
-            {**moment.numbers.said(), "reason": _plain(moment.numbers.reason)},
+            {**moment.numbers.said(), "reason": _unmarked(moment.numbers.reason)},
             tuple((row[0], row[3], row[4]) for row in told),
             Held(png and _picture(png, room), weights if moment is moments[-1] else b""),
             moment.theme, moment.layers, tuple(row[2] for row in told)))
     if any(_FRAME.fullmatch(name) for name in members):
         raise ValueError("This file has a picture that run.json does not tell of: export the run "
                          "again.")
-    run_id = store.begin(settings, name=" ".join(_plain(header.name).split()) or "imported",
+    run_id = store.begin(settings, name=" ".join(_unmarked(header.name).split()) or "imported",
                          origin="import", continued=header.continued, created=header.created,
                          of=header.versions, visitor=visitor)
     try:
         store.record(run_id, frames)
         outcome = "interrupted" if header.outcome in ("running", "queued") else header.outcome
-        store.end(run_id, outcome, _plain(header.reason), header.steered, header.ended)
+        store.end(run_id, outcome, _unmarked(header.reason), header.steered, header.ended)
     except BaseException as error:
         store.delete(run_id)
         if is_full(error):
@@ -274,6 +274,6 @@ def _picture(content: bytes, room: list[int]) -> bytes:
     raise ValueError(f"A picture in this file is larger than {SIDE} pixels: export the run again.")
 
 
-def _plain(text: str) -> str:
+def _unmarked(text: str) -> str:
     """The text without what Markdown would make something of."""
     return _MARKUP.sub("", "".join(c for c in text if c.isprintable()))

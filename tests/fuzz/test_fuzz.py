@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from flowlab.data.uploads.albums import read_images
-from flowlab.data.uploads.table import Table, is_stack, read_npy, read_text
+from flowlab.data.uploads.table import UploadedTable, is_stack, read_npy, read_text
 from flowlab.flow import FORMAT, Flow
 from flowlab.runs import Store
 from flowlab.settings import RunSettings
@@ -58,11 +58,11 @@ def test_numbers_written_as_csv_are_read_as_they_were(rows):
 def test_columns_of_the_smallest_numbers_are_points_or_constant():
     for unit in (1e-160, 1e-200, 1e-310):
         values = np.stack([np.arange(12.0) * unit, np.arange(12) % 5], axis=1)
-        found, _ = Table(("x", "y"), values, np.arange(12)).points((0, 1))
+        found, _ = UploadedTable(("x", "y"), values, np.arange(12)).points((0, 1))
         assert np.isfinite(found).all() and found[:, 0].std() == pytest.approx(1)
     values[:, 0] = np.arange(12) % 2 * 5e-324
     with pytest.raises(ValueError, match="Column x holds the same number"):
-        Table(("x", "y"), values, np.arange(12)).points((0, 1))
+        UploadedTable(("x", "y"), values, np.arange(12)).points((0, 1))
 
 
 @pytest.mark.parametrize("method", [corpus.zipfile.ZIP_BZIP2, corpus.zipfile.ZIP_LZMA])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from flowlab.data import store, target
 from flowlab.data.uploads.files import is_file, read_file
 from flowlab.data.uploads.picture import MAX_PIXELS, read_picture
-from flowlab.data.uploads.table import MAX_BYTES, MAX_ROWS, Table, read_npy, read_text
+from flowlab.data.uploads.table import MAX_BYTES, MAX_ROWS, UploadedTable, read_npy, read_text
 
 
 def npy_header(shape: str, kind: str = "'<f8'", data: bytes = b"") -> bytes:
@@ -67,7 +67,7 @@ def test_of_more_columns_two_are_chosen_and_text_is_left_out():
 
 def test_columns_far_from_one_are_standardised_and_it_is_said():
     x = np.random.default_rng(0).normal([1e6, 0], [10, 1e-4], (100, 2))
-    points, notes = Table(("a", "b"), x, np.arange(100)).points((0, 1))
+    points, notes = UploadedTable(("a", "b"), x, np.arange(100)).points((0, 1))
     assert points.mean(axis=0) == pytest.approx([0, 0], abs=1e-4)
     assert points.std(axis=0) == pytest.approx([1, 1], abs=1e-3)
     assert "standardised" in notes[0]

@@ -74,7 +74,7 @@ class Column:
         self.note = ""
         self.signs: set[str] = set()
         text = "\n".join(cells)
-        self.values = _plain(cells, text)
+        self.values = _floats(cells, text)
         if self.values is not None:  # the common case, and a quick one
             both = "." in text and not commas_part and self._fits(",")
             self.signs = {".", ","} if both else {"."}
@@ -164,7 +164,7 @@ class Column:
                                  "point, or without the comma.")
         if self.values is None or sign == ",":
             text = _as_python("\n".join(self.cells), sign)
-            self.values = _plain(text.split("\n"), text)
+            self.values = _floats(text.split("\n"), text)
             shown = shown or next((cell for cell in self.cells if not is_missing(cell)
                                    and (self.unit or any(c in cell for c in ", '"))), None)
         if shown:
@@ -173,7 +173,7 @@ class Column:
         return self.values
 
 
-def _plain(cells: Sequence[str], text: str) -> list[float] | None:
+def _floats(cells: Sequence[str], text: str) -> list[float] | None:
     """The cells as Python reads numbers; None where it cannot."""
     if "_" in text:  # Python would read 1_000
         return None

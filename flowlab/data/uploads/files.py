@@ -9,7 +9,14 @@ from flowlab.data import store
 from flowlab.data.uploads import albums, leaving
 from flowlab.data.uploads.drawing import CORNER, read_drawing
 from flowlab.data.uploads.picture import read_picture
-from flowlab.data.uploads.table import Table, dimensions, is_of, is_stack, read_npy, read_text
+from flowlab.data.uploads.table import (
+    UploadedTable,
+    dimensions,
+    is_of,
+    is_stack,
+    read_npy,
+    read_text,
+)
 from flowlab.settings import shown
 
 TABLES = ("csv", "tsv", "txt", "npy", "npz")
@@ -24,7 +31,7 @@ def ending(name: str) -> str:
     return PurePath(name).suffix.lower().removeprefix(".")
 
 
-def read_table(content: bytes, kind: str) -> Table:
+def read_table(content: bytes, kind: str) -> UploadedTable:
     """Read a table from bytes; ``kind`` is the ending of its file's name.
 
     Raises

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from flowlab.data.uploads.caveats import caveats
-from flowlab.data.uploads.table import Table
+from flowlab.data.uploads.table import UploadedTable
 
 KINDS = ("index", "gaps", "outliers")
 DEFAULT = ("index",)
@@ -13,21 +13,21 @@ DEFAULT = ("index",)
 Leave = Callable[[str, str], bool]
 
 
-def without_index(table: Table, leave: Leave) -> Table:
+def without_index(table: UploadedTable, leave: Leave) -> UploadedTable:
     """Return the table without the column that counts its rows, where it has one."""
     if table.index and leave("index", "the first column"):
         return table.without_index()
     return table
 
 
-def points(table: Table, columns: tuple[int, ...], leave: Leave
+def points(table: UploadedTable, columns: tuple[int, ...], leave: Leave
            ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the chosen columns of a table as points, and all there is to say about them.
 
     Raises
     ------
     ValueError
-        As `Table.points` does.
+        As `UploadedTable.points` does.
     """
     gaps = table.gaps(columns)
     if gaps.any() and leave("gaps", _these(gaps, "row")):

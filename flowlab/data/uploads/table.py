@@ -14,8 +14,8 @@ from flowlab.data.uploads import texts
 from flowlab.data.uploads.caveats import outliers
 from flowlab.data.uploads.texts import MAX_COLUMNS, MAX_ROWS, check_shape, numbered
 
-__all__ = ["MAX_BYTES", "MAX_COLUMNS", "MAX_ROWS", "Table", "dimensions", "is_stack", "open_npy",
-           "read_npy", "read_text", "told"]
+__all__ = ["MAX_BYTES", "MAX_COLUMNS", "MAX_ROWS", "UploadedTable", "dimensions", "is_stack",
+           "open_npy", "read_npy", "read_text", "told"]
 
 MAX_BYTES = 10_000_000
 MIN_ROWS = 10
@@ -31,7 +31,7 @@ MAX_HEADER = 1000  # bytes; NumPy takes seconds for a long one that is no Python
 
 
 @dataclass(frozen=True)
-class Table:
+class UploadedTable:
     """Numbers in named columns, as a file gave them.
 
     Attributes
@@ -126,14 +126,14 @@ class Table:
                       f"{self.names[column]}, where the others go from {rest.min():.4g} to "
                       f"{rest.max():.4g}.")
 
-    def without(self, rows: np.ndarray, why: str) -> "Table":
+    def without(self, rows: np.ndarray, why: str) -> "UploadedTable":
         """Leave rows out; ``why`` follows their number in a sentence."""
         count = int(rows.sum())
         note = f"Left out: {count:,} {'row' if count == 1 else 'rows'} {why}."
         return replace(self, values=self.values[~rows], lines=self.lines[~rows],
                        notes=(*self.notes, note))
 
-    def without_index(self) -> "Table":
+    def without_index(self) -> "UploadedTable":
         """Leave the first column out, which counts the rows."""
         return replace(self, names=self.names[1:], values=self.values[:, 1:], index=False,
                        notes=(*self.notes, "Left out: the first column, which has no name and "
@@ -214,7 +214,7 @@ def is_of(content: bytes, kind: np.dtype) -> bool:
         return False
 
 
-def read_npy(content: bytes) -> Table:
+def read_npy(content: bytes) -> UploadedTable:
     """Read a table from the bytes of a NumPy file.
 
     Raises
@@ -224,7 +224,7 @@ def read_npy(content: bytes) -> Table:
     """
     _check_size(content)
     values = open_npy(content, _check_table).astype(np.float64)
-    return Table(numbered(values.shape[1]), values, np.arange(1, len(values) + 1))
+    return UploadedTable(numbered(values.shape[1]), values, np.arange(1, len(values) + 1))
 
 
 def _check_table(shape: tuple[int, ...]) -> None:
@@ -234,7 +234,7 @@ def _check_table(shape: tuple[int, ...]) -> None:
     check_shape(*shape)
 
 
-def read_text(content: bytes) -> Table:
+def read_text(content: bytes) -> UploadedTable:
     """Read a table from the bytes of a CSV file, or of pasted coordinates.
 
     Columns may be parted by commas, semicolons, tabs, bars or spaces; unless commas part them, a
@@ -250,7 +250,7 @@ def read_text(content: bytes) -> Table:
     _check_size(content)
     text = texts.parse(content)
     columns, notes = text.columns()
-    return Table(tuple(columns), np.array(list(columns.values()), dtype=np.float64).T,
+    return UploadedTable(tuple(columns), np.array(list(columns.values()), dtype=np.float64).T,
                  np.array(text.lines), text.notes + notes,
                  index=text.counted and text.names[0] in columns and len(columns) > 2,
                  named=text.named)

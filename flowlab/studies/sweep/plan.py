@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from flowlab.files import read_text
-from flowlab.settings import RunSettings, Settings, describe, plain, setting, shown
+from flowlab.settings import RunSettings, Settings, as_python, describe, setting, shown
 
 MOST = 2000  # runs of a sweep
 LARGEST = 100_000  # bytes of a sweep's file
@@ -28,7 +28,7 @@ LARGEST = 100_000  # bytes of a sweep's file
 
 def plain_value(value: Any) -> Any:
     """A number, text, truth value or list of whole numbers, as Python has them."""
-    value = plain(value)
+    value = as_python(value)
     if isinstance(value, list | tuple):
         if value and all(type(part) is int for part in value):
             return tuple(value)
@@ -134,9 +134,9 @@ class SweepSettings(Settings):
 
     def toml(self) -> str:
         """The sweep as the text of its file."""
-        plain = self.model_dump(mode="json", exclude_defaults=True)
-        tables = {name: plain.pop(name, {}) for name in ("settings", "sweep")}
-        lines = [f"{key} = {_toml(value)}" for key, value in {"model": self.model, **plain}.items()]
+        values = {"model": self.model} | self.model_dump(mode="json", exclude_defaults=True)
+        tables = {name: values.pop(name, {}) for name in ("settings", "sweep")}
+        lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
         for name, table in tables.items():
             if table:
                 lines += ["", f"[{name}]", *(f"{k} = {_toml(v)}" for k, v in table.items())]

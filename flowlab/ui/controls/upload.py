@@ -23,7 +23,7 @@ from flowlab.data.uploads.files import (
     read_table,
 )
 from flowlab.data.uploads.picture import SIDE, read_picture
-from flowlab.data.uploads.table import MAX_COLUMNS, MAX_ROWS, Table, is_stack, read_text
+from flowlab.data.uploads.table import MAX_COLUMNS, MAX_ROWS, UploadedTable, is_stack, read_text
 from flowlab.figures import density_thumbnail, image_thumbnail, png, thumbnail
 from flowlab.server.limits import MEGA, limits
 from flowlab.ui.app.lab import theme
@@ -199,7 +199,7 @@ def _paste() -> Found | None:
     return _columns(read_text(text.encode())) if text.strip() else None
 
 
-def _columns(table: Table) -> Found:
+def _columns(table: UploadedTable) -> Found:
     """What of a table is learned: which columns, and without which rows."""
     table = leaving.without_index(table, _leave)
     columns = _chosen(table)
@@ -213,7 +213,7 @@ def _leave(kind: str, what: str) -> bool:
                        help=LEAVE[kind])
 
 
-def _chosen(table: Table) -> tuple[int, ...]:
+def _chosen(table: UploadedTable) -> tuple[int, ...]:
     """Where there are more than two columns, let two be chosen, or take all."""
     count = len(table.names)
     if count <= 2:
@@ -231,7 +231,7 @@ def _chosen(table: Table) -> tuple[int, ...]:
 
 
 @st.cache_data(show_spinner="Reading the file", max_entries=4)
-def _read(content: bytes, kind: str) -> Table:
+def _read(content: bytes, kind: str) -> UploadedTable:
     return read_table(content, kind)
 
 
