@@ -1,1 +1,1 @@
-"""What pictures are computed from: arrays of a flow, its densities, its layers."""
+"""Computes the arrays behind pictures: densities, layers, paths and images of a flow."""

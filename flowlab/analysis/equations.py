@@ -1,4 +1,4 @@
-"""What the presentation shows of a flow: one map of the line, and the way through the layers."""
+"""A map of the line, and the equations and stages of a flow in the plane."""
 
 from dataclasses import dataclass
 
@@ -12,33 +12,33 @@ from flowlab.bijections.bijection import Bijection
 from flowlab.bijections.equations import Step
 from flowlab.flow import Flow
 
-REACH = 3.2  # standard deviations of the latent that the map of the line is shown for
-BEND = 1.5  # how sharply the stretched middle of that map ends
-GRID = 33  # lines of the warped grid each way
+REACH = 3.2  # standard deviations of the latent on which the map of the line is shown
+SHARPNESS = 1.5  # of the ends of that map's stretched middle
+GRID = 33  # lines of the warped grid along each axis
 GRID_REACH = 3.0  # standard deviations of the base that the grid covers
 MARGIN = 2.0  # standard deviations of the data that a grid of their plane covers
 
 
 def stretch(strength: float, size: int = 401) -> tuple[np.ndarray, ...]:
-    r"""A normal density on the line and a map that stretches its middle.
+    r"""Compute a normal density on the line and a map that stretches its middle.
 
     .. math:: f(z) = z + (a - 1)\,\tanh(b z) / b, \qquad
               f'(z) = 1 + (a - 1) / \cosh^2(b z)
 
-    so that :math:`f'(0) = a`, and far from the middle the map only moves.
+    so that :math:`f'(0) = a`, and far from the middle the map is a translation.
 
     Parameters
     ----------
     strength : float
-        The slope :math:`a` in the middle, positive: above 1 it stretches, below it squeezes.
+        The slope :math:`a` in the middle, positive: the map expands above 1 and contracts below.
     size : int
-        How many places on the latent axis.
+        Number of places on the latent axis.
 
     Returns
     -------
     z, density, x, slope : numpy.ndarray
-        Each (size,): the places, the standard normal density there, where the map puts them, and
-        its derivative.
+        Shape (size,) each: the places, the standard normal density there, their images under the
+        map, and its derivative.
 
     Raises
     ------
@@ -55,12 +55,12 @@ def stretch(strength: float, size: int = 401) -> tuple[np.ndarray, ...]:
         raise ValueError(f"The strength must be positive, or the map folds; got {strength}.")
     z = np.linspace(-REACH, REACH, size)
     density = np.exp(-z**2 / 2) / np.sqrt(2 * np.pi)
-    x = z + (strength - 1) * np.tanh(BEND * z) / BEND
-    return z, density, x, 1 + (strength - 1) / np.cosh(BEND * z) ** 2
+    x = z + (strength - 1) * np.tanh(SHARPNESS * z) / SHARPNESS
+    return z, density, x, 1 + (strength - 1) / np.cosh(SHARPNESS * z) ** 2
 
 
 def describe(layer: Bijection) -> Step:
-    """The name and the equations of a layer that acts on points of the plane.
+    """Return the name and the equations of a layer that acts on points of the plane.
 
     Raises
     ------
@@ -75,19 +75,19 @@ def describe(layer: Bijection) -> Step:
 
 @dataclass(frozen=True)
 class Journey:
-    """Points on their way through a flow, latent first and data last.
+    """Points at every stage of a flow, latent first and data last.
 
     Attributes
     ----------
     stages : list of numpy.ndarray
-        Each (n, 2): the points before the first layer, and after every layer.
+        Shape (n, 2) each: the points before the first layer and after every layer.
     grids : list of numpy.ndarray
-        Each (rows, columns, 2): at the same stages a grid that is square where the points start.
+        Shape (rows, columns, 2) each: a grid at the same stages, square where the points start.
     steps : list of Step
-        The layers, one less than stages.
+        The layers, one fewer than the stages.
     log_density : list of float
-        At every stage the mean over the points of the log-density that the flow has there, in
-        nats: at the first that of the base distribution, at the last that of the flow.
+        Mean log-density of the points at every stage, in nats: under the base distribution at the
+        first stage, and under the flow at the last.
     """
 
     stages: list[np.ndarray]
@@ -98,7 +98,7 @@ class Journey:
 
 @torch.no_grad()
 def sampling(flow: Flow, n: int, seed: int = 0) -> Journey:
-    """The way of ``n`` latent points to the data, by the forward direction of every layer."""
+    """Map ``n`` latent points to the data, layer by layer."""
     points = [flow.base_sample(n, torch.Generator().manual_seed(seed))]
     log_density = [LOG_PROB[flow.settings.base](points[0])]
     for layer in flow.layers:
@@ -112,9 +112,9 @@ def sampling(flow: Flow, n: int, seed: int = 0) -> Journey:
 
 @torch.no_grad()
 def normalising(flow: Flow, x: Tensor) -> Journey:
-    """The way of data points ``x`` (n, 2) to the latent space, by the inverse of every layer.
+    """Map data points ``x`` (n, 2) to the latent space, layer by layer.
 
-    It is told latent first, as that of `sampling`.
+    The stages are in the order of `sampling`, latent first.
     """
     points, log_dets = pull(flow, x)
     base = LOG_PROB[flow.settings.base](torch.from_numpy(points[0]))
@@ -125,7 +125,7 @@ def normalising(flow: Flow, x: Tensor) -> Journey:
 
 
 def _square(flow: Flow, ends: Tensor) -> Tensor:
-    """The points of a square grid between the ends (2, 2) of both axes."""
+    """Return the points of a square grid between the ends (2, 2) of both axes."""
     sides = [torch.linspace(low, high, GRID, dtype=flow.dtype) for low, high in ends]
     return torch.cartesian_prod(*sides)
 

@@ -1,11 +1,11 @@
-"""Windows of the plane, and densities on grids over them."""
+"""Windows of the plane, and grids of densities over them."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-TAIL = 99.5  # per cent
+TAIL = 99.5  # percentile of the cells of a histogram that ends a colour scale
 
 
 def window(limits: Sequence[float]) -> tuple[float, float, float, float]:
@@ -86,8 +86,8 @@ def grid_points(limits: Sequence[float], size: int) -> np.ndarray:
 def highest_density(grid: ArrayLike | None, data: ArrayLike, limits: Sequence[float]) -> float:
     """Return the density at which a colour scale should end.
 
-    It is the maximum of the true density's `grid`. Without one it is guessed from the `data`:
-    what the fullest cells of a coarse histogram hold (only the scale, never the picture).
+    This is the maximum of the true density's `grid`. Without a grid, the fullest cells of a coarse
+    histogram of the `data` give an estimate; it sets only the scale, never the picture.
     """
     if grid is not None:
         known = clean_grid(grid).compressed()

@@ -1,7 +1,7 @@
-"""What a flow on images makes of latents and of images, as arrays.
+"""Samples, interpolations and likelihoods of a flow on images, as arrays.
 
-Pixels are real numbers in grey levels: a whole number and the noise of `dequantise` upon it. All
-functions leave the flow as it is and track no gradients; classes are given as `Flow` takes them.
+Pixels are real numbers in grey levels: whole numbers plus the noise of `dequantise`. No function
+changes the flow or tracks gradients; classes are as `Flow` takes them.
 """
 
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ from flowlab.flow import Flow
 from flowlab.training.metrics import bits_per_dimension
 
 COUNT = 150  # images of each kind whose likelihood is measured
-#: The temperature at which samples are shown where no other is asked for (Glow, section 6).
+#: The default temperature of samples (Glow, section 6).
 TEMPERATURE = 0.7
 NEIGHBOURS = 3
 LEARNED = 5000  # training images that a sample is compared with, at most
-TOGETHER = 1000  # images that are carried together; more would only take more memory
+TOGETHER = 1000  # images in one batch; more would only take more memory
 
 
 @torch.no_grad()
 def samples(flow: Flow, latents: Tensor, temperature: float, context: Tensor | None = None
             ) -> np.ndarray:
-    """Images from latents times the temperature, (n, height, width)."""
+    """Map latents times the temperature to images, (n, height, width)."""
     return _shown(flow.forward(temperature * latents, context)[0])
 
 
 def nearest(images: np.ndarray, pixels: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """The training image nearest to each image, by the root mean square over pixels.
+    """Find the training image nearest to each image, by the root mean square over pixels.
 
     Parameters
     ----------
@@ -53,16 +53,16 @@ def nearest(images: np.ndarray, pixels: Tensor) -> tuple[np.ndarray, np.ndarray]
 
 
 def recognised(samples: np.ndarray, classes: Tensor, images: Images) -> int:
-    """How many samples look most like training images of the class asked for.
+    """Count the samples that look most like training images of the requested class.
 
-    A classifier of three nearest neighbours decides, by the distance over all pixels.
+    The three nearest neighbours in Euclidean distance decide.
 
     Parameters
     ----------
     samples : numpy.ndarray, shape (n, height, width)
         Pixels in grey levels.
     classes : Tensor, shape (n,)
-        The class that was asked for of each.
+        The requested class of each sample.
     images : Images
         What the flow learned.
     """
@@ -80,11 +80,12 @@ def _classifier(images: Images) -> KNeighborsClassifier:
 
 @torch.no_grad()
 def between(flow: Flow, ends: Tensor, places: Tensor, classes: Tensor | None = None) -> np.ndarray:
-    r"""Images on the straight line between two images' latents.
+    r"""Interpolate between two images on the straight line between their latents.
 
     .. math:: x(t) = f\bigl((1 - t)\, f^{-1}(x_0) + t\, f^{-1}(x_1)\bigr)
 
-    (Glow, section 6). With classes, the first image's holds up to the middle, then the second's.
+    (Glow, section 6). With classes, the first image's class applies up to the middle, and then the
+    second's.
 
     Parameters
     ----------
@@ -108,19 +109,19 @@ def between(flow: Flow, ends: Tensor, places: Tensor, classes: Tensor | None = N
 @torch.no_grad()
 def resampled(flow: Flow, x: Tensor, scale: int, draws: int, context: Tensor | None = None,
               seed: int = 0) -> np.ndarray:
-    """Images whose latents of one scale are drawn anew, all others kept.
+    """Draw the latents of one scale of images anew, and keep all others.
 
     Parameters
     ----------
     flow : Flow
     x : Tensor, shape ``(n, *event_shape)``
     scale : int
-        As in `Flow.scales`: 0 is factored out first.
+        As in `Flow.scales`; scale 0 is factored out first.
     draws : int
-        How many times.
+        Number of draws.
     context : Tensor, shape (n,), optional
     seed : int
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
@@ -136,12 +137,12 @@ def resampled(flow: Flow, x: Tensor, scale: int, draws: int, context: Tensor | N
 
 @dataclass(frozen=True)
 class Likelihoods:
-    """Bits per dimension of images that the flow was made for, and of others.
+    """Bits per dimension of test images, and of images unlike them.
 
     Attributes
     ----------
     bits : dict of str to numpy.ndarray
-        Of each kind of images, shape (n,); the test images first.
+        Bits per dimension of each kind of images, shape (n,); the test images first.
     examples : dict of str to numpy.ndarray
         The first images of each kind, whole grey levels, shape (n, height, width).
     """
@@ -151,10 +152,10 @@ class Likelihoods:
 
 
 def likelihoods(flow: Flow, images: Images, seed: int = 0, examples: int = 10) -> Likelihoods:
-    """What the flow thinks of test images, and of three kinds that look like none of them.
+    """Measure the likelihood of test images, and of three kinds of images unlike them.
 
-    Constant images have one grey level each; in images of noise every pixel has any grey level
-    with the same probability; shuffled ones are test images with their pixels in another order.
+    Constant images have one grey level each; the pixels of noise images are uniform over all grey
+    levels; shuffled images are test images with their pixels in another order.
     """
     random = torch.Generator().manual_seed(seed)
     test = images.part(test=True)[0][:COUNT]
@@ -177,11 +178,11 @@ def likelihoods(flow: Flow, images: Images, seed: int = 0, examples: int = 10) -
 
 @torch.no_grad()
 def log_prob(flow: Flow, x: Tensor) -> Tensor:
-    r"""Log-density of images whose class is not known, shape (n,), in nats.
+    r"""Compute the log-density of images of unknown class, shape (n,), in nats.
 
     .. math:: \log p(x) = \log \frac1K \sum_{k=1}^K p(x \mid k)
 
-    with all K classes equally frequent; without classes it is `Flow.log_prob`.
+    for K equally frequent classes; without classes it is `Flow.log_prob`.
     """
     classes = flow.settings.classes
     contexts = [None] if classes == 0 else [
@@ -192,5 +193,5 @@ def log_prob(flow: Flow, x: Tensor) -> Tensor:
 
 
 def _shown(x: Tensor) -> np.ndarray:
-    """The images' only channel, as the picture takes it."""
+    """Return the only channel of images as an array."""
     return x[:, 0].cpu().numpy()

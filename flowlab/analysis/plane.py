@@ -1,7 +1,7 @@
-"""What happens inside a flow, as arrays: between its layers, and at one point.
+"""The inside of a flow in the plane, as arrays: between its layers, and at one point.
 
-Latent space is stage 0, and stage k is what the first k layers make of it; the last stage is the
-data's plane. All functions leave the flow as it is and track no gradients.
+Stage 0 is latent space, stage k its image under the first k layers, and the last stage data space.
+No function changes the flow or tracks gradients.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from torch import Tensor
 from flowlab.bijections.base import LOG_PROB
 from flowlab.flow import Flow
 
-LINES = 33  # of the grid of the latent plane, each way
-#: How far that grid reaches, for each base distribution: three standard deviations.
+LINES = 33  # of the grid of the latent plane, along each axis
+#: Half the side of that grid for each base distribution: three standard deviations.
 REACH = {"normal": 3.0, "logistic": 5.4}
 
 
-def ways(flow: Flow, z: Tensor) -> np.ndarray:
-    """The ways of latent points through all layers.
+def paths(flow: Flow, z: Tensor) -> np.ndarray:
+    """Compute the paths of latent points through all layers.
 
     Parameters
     ----------
@@ -36,15 +36,15 @@ def ways(flow: Flow, z: Tensor) -> np.ndarray:
 
 
 def latent_grid(flow: Flow) -> np.ndarray:
-    """A square grid of the latent plane at every stage, (layers + 1, `LINES`, `LINES`, 2)."""
+    """Map a square grid of the latent plane to every stage, (layers + 1, `LINES`, `LINES`, 2)."""
     reach = REACH[flow.settings.base]
     side = torch.linspace(-reach, reach, LINES, dtype=flow.dtype, device=flow.device)
-    return ways(flow, torch.cartesian_prod(side, side)).reshape(-1, LINES, LINES, 2)
+    return paths(flow, torch.cartesian_prod(side, side)).reshape(-1, LINES, LINES, 2)
 
 
 @torch.no_grad()
 def lift(flow: Flow, y: Tensor, stage: int) -> Tensor:
-    """Carry points of a stage to the data: through the layers after it.
+    """Map points of a stage to the data, through the layers after it.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def lift(flow: Flow, y: Tensor, stage: int) -> Tensor:
 
 @torch.no_grad()
 def pull(flow: Flow, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Pull data points back through all layers.
+    """Map data points back through all layers.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def pull(flow: Flow, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     stages : numpy.ndarray, shape (layers + 1, n, 2)
-        Where the points are, latent first, data last.
+        The points at every stage, latent first, data last.
     log_dets : numpy.ndarray, shape (layers, n)
         log abs det of every layer in the generative direction, in nats.
     """
@@ -84,7 +84,7 @@ def pull(flow: Flow, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 @torch.no_grad()
 def density_at(flow: Flow, y: Tensor, stage: int) -> Tensor:
-    r"""The density that the first ``stage`` layers make of the base distribution.
+    r"""Compute the density of the base distribution after the first ``stage`` layers.
 
     .. math:: \log p_k(y) = \log p_Z(z) - \sum_{i=1}^{k} \log\left|\det
               \frac{\partial f_i}{\partial y_{i-1}}\right|, \qquad
@@ -101,7 +101,7 @@ def density_at(flow: Flow, y: Tensor, stage: int) -> Tensor:
     Returns
     -------
     Tensor, shape (n,)
-        In 1 / area.
+        Densities in 1 / area.
     """
     total = torch.zeros(len(y), dtype=y.dtype, device=y.device)
     for layer in reversed(flow.layers[:_checked(flow, stage)]):
@@ -112,14 +112,14 @@ def density_at(flow: Flow, y: Tensor, stage: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Passage:
-    """A flow between its layers: points and a grid at every stage, and what each layer does.
+    """Points and a grid at every stage of a flow, and the log-determinants of its layers.
 
     Attributes
     ----------
     samples : numpy.ndarray, shape (layers + 1, n, 2)
-        Latent points on their way to the data.
+        Latent points at every stage.
     data : numpy.ndarray, shape (layers + 1, m, 2)
-        Data points on their way to the latent space, told latent first too.
+        Data points at every stage, also latent first.
     grid : numpy.ndarray, shape (layers + 1, rows, columns, 2)
         As from `latent_grid`.
     log_dets : numpy.ndarray, shape (layers,)
@@ -137,7 +137,7 @@ class Passage:
 
 @torch.no_grad()
 def passage(flow: Flow, z: Tensor, x: Tensor) -> Passage:
-    """Carry latent points ``z`` (n, 2) and data points ``x`` (m, 2) through the flow."""
+    """Map latent points ``z`` (n, 2) and data points ``x`` (m, 2) through the flow."""
     stages, log_dets = [z], []
     for layer in flow.layers:
         y, log_det = layer.forward(stages[-1])
@@ -150,16 +150,16 @@ def passage(flow: Flow, z: Tensor, x: Tensor) -> Passage:
 
 @dataclass(frozen=True)
 class Probe:
-    r"""One point of the data, seen through the flow.
+    r"""One data point and its Jacobians at every stage of the flow.
 
     Attributes
     ----------
     path : numpy.ndarray, shape (layers + 1, 2)
-        Where it is at every stage; its latent first, itself last.
+        The point at every stage, its latent first.
     jacobians : numpy.ndarray, shape (layers + 1, 2, 2)
-        ∂y_k/∂z at every stage k: the unit matrix first, the whole flow's Jacobian last.
+        ∂y_k/∂z at every stage k: the identity matrix first, the whole flow's Jacobian last.
     log_dets : numpy.ndarray, shape (layers,)
-        log abs det of every layer there, generative direction, in nats.
+        log abs det of every layer at the point, generative direction, in nats.
     log_base : float
         Log-density of the latent in the base distribution, in nats.
     """
@@ -171,7 +171,7 @@ class Probe:
 
     @property
     def log_det(self) -> float:
-        """log abs det ∂x/∂z of the whole flow, in nats: the sum of the layers'."""
+        """log abs det ∂x/∂z of the whole flow in nats, the sum over its layers."""
         return float(self.log_dets.sum())
 
     @property
@@ -181,12 +181,12 @@ class Probe:
 
     @property
     def log_density(self) -> np.ndarray:
-        """The log-density at every stage on its way, shape (layers + 1,), in nats."""
+        """The log-density of the point at every stage, shape (layers + 1,), in nats."""
         return self.log_base - np.cumsum([0.0, *self.log_dets])
 
 
 def probe(flow: Flow, point: tuple[float, float]) -> Probe:
-    """Look at one point of the data's plane.
+    """Follow one data point back through the flow.
 
     Parameters
     ----------
@@ -197,8 +197,7 @@ def probe(flow: Flow, point: tuple[float, float]) -> Probe:
     Raises
     ------
     ValueError
-        If the point is not two finite numbers, or the flow cannot bring it back to the latent
-        space in its precision.
+        If the point is not two finite numbers, or has no finite latent in the flow's precision.
     """
     x = torch.tensor([point], dtype=flow.dtype, device=flow.device)
     if x.shape != (1, 2) or not x.isfinite().all():
@@ -218,16 +217,16 @@ def probe(flow: Flow, point: tuple[float, float]) -> Probe:
 
 def ellipse(centre: np.ndarray, jacobian: np.ndarray, radius: float, points: int = 73
             ) -> np.ndarray:
-    """What a small circle around the latent becomes, to first order: an outline (points, 2).
+    """Map a small circle around the latent to first order: an outline (points, 2).
 
     Parameters
     ----------
     centre : array_like, shape (2,)
     jacobian : array_like, shape (2, 2)
     radius : float
-        Of the circle, in latent units.
+        Radius of the circle, in latent units.
     points : int
-        Of the outline, the last one on the first.
+        Number of points of the outline, of which the last equals the first.
     """
     angle = np.linspace(0, 2 * np.pi, points)
     return np.asarray(centre) + radius * np.stack([np.cos(angle), np.sin(angle)], 1) @ np.asarray(

@@ -4,22 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-#: The log-determinant of all equations and pictures: positive where the forward map stretches.
+#: The log-determinant in all equations and pictures, positive where the forward map expands.
 LOG_DET = r"\log\left|\det\tfrac{\partial x}{\partial z}\right|"
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one layer does, in a few words and as equations in LaTeX.
+    """The name of a layer, and its equations in LaTeX.
 
     Attributes
     ----------
     name : str
-        Short; arrows say along which coordinate of the plane it acts.
+        A few words; an arrow shows along which coordinate of the plane the layer acts.
     forward, inverse : str
-        The map latent to data, z to x, and back; one equation a line.
+        The map from latent to data, z to x, and its inverse; one equation on each line.
     log_det : str
-        What the log abs det ∂x/∂z of the forward map is.
+        log abs det ∂x/∂z of the forward map.
     """
 
     name: str
@@ -29,15 +29,16 @@ class Step:
 
     def latex(self, marked: str = "", colour: str = "",
               more: Sequence[tuple[str, str]] = ()) -> str:
-        """All three as one block, each with its name.
+        """Return all equations as one block of LaTeX.
 
         Parameters
         ----------
         marked : {"", "forward", "inverse"}
-            The map that is shown in `colour`, as ``#rrggbb``.
+            The map that is highlighted.
         colour : str
+            Colour of the highlight, as ``#rrggbb``.
         more : sequence of (str, str)
-            Further lines: a name, and an equation.
+            Further lines, each a name and an equation.
         """
         rows = []
         for name, text in (("forward", self.forward), ("inverse", self.inverse)):

@@ -1,7 +1,7 @@
-r"""Images of whole numbers, and the noise that makes a density of them.
+r"""Images with whole grey levels, and the noise that gives them a density.
 
-A density on real numbers could put infinite values on whole ones, so its likelihood there means
-nothing. Uniform dequantisation (Theis, van den Oord and Bethge, 2016, section 3.1) trains it on
+A density on real numbers could be infinite at whole ones, so its likelihood there means nothing.
+Uniform dequantisation (Theis, van den Oord and Bethge, 2016, section 3.1) trains it on
 :math:`x + u` with :math:`u` uniform in :math:`[0, 1)`. By Jensen's inequality
 
 .. math:: E_u[\log p(x + u)] \le \log P(x), \qquad P(x) = \int_{[0,1)^D} p(x + u)\,du,
@@ -23,9 +23,9 @@ from flowlab.data.source import Source
 
 #: Share of the images in the test set where a collection has none of its own.
 TEST_SHARE = 0.2
-#: Names for people.
+#: Titles for people.
 TITLES = {"digits": "Digits", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
-#: OpenML's names of the sets that are fetched from there.
+#: The names under which OpenML has the collections that are fetched from there.
 OPENML = {"mnist": "mnist_784", "fashion_mnist": "fashion-mnist"}
 
 
@@ -35,7 +35,7 @@ class Images(Source):
     Parameters
     ----------
     name, title, description : str
-        The name in links and command lines, the name for people, and a sentence.
+        The name in links and command lines, the title for people, and one sentence.
     pixels : numpy.ndarray
         Shape (n, height, width), uint8, from 0 (the background of digits) to ``grey_levels`` - 1.
     labels : numpy.ndarray or None
@@ -84,16 +84,16 @@ class Images(Source):
 
 def dequantise(pixels: Tensor, generator: torch.Generator | None = None,
                dtype: torch.dtype = torch.float32) -> Tensor:
-    """Pixels as real numbers, with uniform noise in [0, 1) added.
+    """Return pixels as real numbers, with uniform noise in [0, 1) added.
 
     Parameters
     ----------
     pixels : Tensor
         Whole numbers, any shape.
     generator : torch.Generator, optional
-        Source of the noise, on the pixels' device; torch's global one when left out.
+        Generator of the noise, on the pixels' device; torch's global one by default.
     dtype : torch.dtype
-        Of the result.
+        Type of the result.
 
     Returns
     -------
@@ -128,7 +128,7 @@ SETS: dict[str, Callable[[], Images]] = {
 
 
 def images() -> tuple[str, ...]:
-    """Return the names of all image sets; the first needs no network.
+    """Return the names of all collections of images; the first needs no network.
 
     Examples
     --------
@@ -139,5 +139,5 @@ def images() -> tuple[str, ...]:
 
 
 def at_hand(name: str) -> bool:
-    """Whether these images can be had without the network."""
-    return name not in OPENML or openml.kept(OPENML[name])
+    """Whether the images of this name are available without the network."""
+    return name not in OPENML or openml.is_stored(OPENML[name])

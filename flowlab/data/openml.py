@@ -1,7 +1,7 @@
-"""MNIST-like images from OpenML, fetched once and then kept.
+"""MNIST-like images from OpenML, fetched once and then stored.
 
-OpenML's file is text, some hundred megabytes when read; what is kept is one ``.npz`` file with a
-byte a pixel.
+OpenML's file is text and takes hundreds of megabytes when it is read; one ``.npz`` file with a
+byte for each pixel is stored.
 """
 
 import os
@@ -15,47 +15,47 @@ from sklearn.datasets import fetch_openml
 
 from flowlab import files
 
-#: Names the folder; by default it is in the user's cache.
+#: Environment variable that names the folder; by default the folder is in the user's cache.
 VARIABLE = "FLOWLAB_IMAGES"
 SIDE = 28
 
 
 def folder() -> Path:
-    """Where fetched images are kept; the environment variable ``FLOWLAB_IMAGES`` moves it."""
+    """The folder of fetched images; the environment variable ``FLOWLAB_IMAGES`` moves it."""
     return files.folder(VARIABLE, "images")
 
 
-def kept(name: str) -> bool:
-    """Whether the set of this name was fetched before."""
+def is_stored(name: str) -> bool:
+    """Whether the images of this name were fetched before."""
     return (folder() / f"{name}.npz").is_file()
 
 
 def fetch(name: str, title: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return pixels (n, 28, 28), uint8, and labels (n,), int64, of a set on OpenML.
+    """Return the pixels (n, 28, 28), uint8, and labels (n,), int64, of images on OpenML.
 
     Parameters
     ----------
     name : str
-        OpenML's name of the set; its version 1 is taken.
+        OpenML's name of the data; version 1 is fetched.
     title : str
-        The name for people, for what is said when it cannot be had.
+        The title for people, which error messages use.
 
     Raises
     ------
     ValueError
-        When it is not kept on this machine and cannot be fetched, or is not what it should be.
+        If the images are not on this machine and cannot be fetched, or are not as expected.
     """
     path = folder() / f"{name}.npz"
     try:
         with np.load(path, allow_pickle=False) as kept:
             return _checked(kept["pixels"], kept["labels"], title)
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
-        pass  # not kept yet, or damaged: fetch it
+        pass  # not stored yet, or damaged: fetch it
     try:
-        with warnings.catch_warnings():  # of a second try; what comes of it is told below
+        with warnings.catch_warnings():  # about a second try; errors are handled below
             warnings.simplefilter("ignore")
-            # Types inferred: told that classes are categories, pandas 3.1 makes numbers of their
-            # names, and scikit-learn 1.9 wants text.
+            # Types are inferred: where classes are declared categories, pandas 3.1 turns their
+            # names into numbers, and scikit-learn 1.9 expects text.
             bunch = fetch_openml(name, version=1, as_frame=False, parser="pandas",
                                  read_csv_kwargs={"dtype": None}, data_home=folder(),
                                  n_retries=1, delay=0.1)
@@ -87,7 +87,7 @@ def _checked(pixels: np.ndarray, labels: np.ndarray, title: str) -> tuple[np.nda
 
 
 def _keep(path: Path, pixels: np.ndarray, labels: np.ndarray) -> None:
-    """Write at once or not at all; without room the set is fetched again next time."""
+    """Write the file at once or not at all; on a full disk the next run fetches it again."""
     try:
         handle, temporary = tempfile.mkstemp(suffix=".part", dir=path.parent)
         with os.fdopen(handle, "wb") as file:

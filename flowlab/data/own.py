@@ -1,4 +1,4 @@
-"""A user's own data: points whose density nobody knows; pictures and drawings, which are one."""
+"""A user's own data: points, whose density is unknown, and pictures as densities."""
 
 import math
 from functools import lru_cache
@@ -14,9 +14,9 @@ from flowlab.data.store import columns_of, load
 from flowlab.data.targets.target import Target, check_draw, square_window
 from flowlab.data.uploads.drawing import CORNER, Drawing
 
-_SHOWN = (0.2, 99.8)  # percent of the points between these lie in the window
-_UNLIKE = 4.0  # columns whose spreads differ more are shown at different scales
-_FINE = 2**14  # places along a pixel's side where a sample can lie
+_SHOWN = (0.2, 99.8)  # percentiles of the points that the window spans
+_UNLIKE = 4.0  # ratio of spreads above which two columns have different scales
+_FINE = 2**14  # positions of samples along the side of a pixel
 
 
 class Points(Source):
@@ -54,13 +54,13 @@ class Points(Source):
         return names if (len(names),) == self.event_shape else ()
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
-        """Draw points without putting any back.
+        """Draw points without replacement.
 
         Parameters
         ----------
         n
-            Number of points; where there are fewer, all of them. None comes twice, so that no
-            test point was trained on.
+            Number of points; all of them where there are fewer. No point is drawn twice, so the
+            test set holds no training point.
         seed
             Integer from 0 to 2**32 - 1.
 
@@ -75,14 +75,14 @@ class Points(Source):
 
 
 class Picture(Target):
-    r"""A grey picture as a density: constant in every pixel.
+    r"""A grey picture as a density that is constant in every pixel.
 
-    With weights :math:`w_i` of the pixels and :math:`a` the area of one,
+    With the weight :math:`w_i` of pixel :math:`i` and the area :math:`a` of a pixel,
 
     .. math:: p(x) = \frac{w_i}{a \sum_j w_j} \quad\text{where pixel } i \text{ holds } x,
 
-    and the entropy is the sum it looks like. The side of a pixel is a power of two, so that
-    float32 holds its edges exactly and a sample never slips into the next pixel.
+    and the entropy is a finite sum. The side of a pixel is a power of two, so that float32 holds
+    its edges exactly and no sample slips into the next pixel.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def own(name: str) -> Points | Picture | Drawing | Images:
 
 
 def _window(points: np.ndarray) -> Window:
-    """A window on the first two columns, a square where their spreads are alike."""
+    """Return a window on the first two columns, a square where their spreads are similar."""
     low, high = np.percentile(points[:, :2].astype(np.float64), _SHOWN, axis=0)
     half = np.maximum(high - low, 1e-3) * 0.6
     if half.max() <= _UNLIKE * half.min():

@@ -62,7 +62,7 @@ def target(name: str, noise: float | None = None) -> Target | Points:
     Parameters
     ----------
     name
-        One of :func:`targets`, or the name of own data (:mod:`flowlab.data.store`).
+        One of :func:`targets`, or the name of own data in :mod:`flowlab.data.store`.
     noise
         Noise level in the data's own units; None means the target's default.
 

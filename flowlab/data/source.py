@@ -23,9 +23,9 @@ class Source:
     title, description : str
         The name for people, and one sentence for students.
     kind : "distribution", "points" or "images"
-        A distribution has a known density and draws any number of points. Points are all there
-        are, and their density is unknown. Images are whole grey levels, already split into a
-        training set and a test set.
+        A distribution has a known density, from which any number of points can be drawn. Points
+        are finitely many, and their density is unknown. Images have whole grey levels, and are
+        already split into a training set and a test set.
     event_shape : tuple of int
         Shape of one point, ``(d,)``, or of one image, ``(1, height, width)``.
     count : int or None

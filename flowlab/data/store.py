@@ -1,7 +1,7 @@
-"""Where a user's own points and pictures are kept: by their content, and only so many of them.
+"""The store of a user's own data, named by their content and limited in size.
 
-A run's settings name own data by the hash of its numbers, so a link stays short and means the same
-data for ever. The numbers are in a folder that page and workers share, one ``.npy`` file each.
+A run's settings name own data by the hash of its numbers, so a link stays short and always means
+the same data. Pages and workers share the folder, which has one ``.npy`` file for each.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import numpy as np
 
 from flowlab import files
 
-#: Names the folder; by default it is in the user's cache.
+#: Environment variable that names the folder; by default the folder is in the user's cache.
 VARIABLE = "FLOWLAB_OWN_DATA"
 MAX_FILES = 500
 ROOM = 500_000_000  # bytes of all files, where no other limit is given
@@ -29,15 +29,15 @@ def folder() -> Path:
 
 
 def is_own(name: object) -> bool:
-    """Whether a distribution's name is one that the store gives."""
+    """Whether a name is one that the store gives."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 def keep(array: np.ndarray, columns: tuple[str, ...] = (), room: int = ROOM) -> str:
-    """Keep an array; the oldest ones go when there are too many.
+    """Store an array, and delete those that were not used for longest when there are too many.
 
-    Names of columns are kept beside it. They have no part in its name, so the same numbers under
-    other names are the same data, which go by their newest names.
+    The names of columns are stored beside it and are no part of its name: the same numbers with
+    other column names are the same data, and have the newest ones.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def keep(array: np.ndarray, columns: tuple[str, ...] = (), room: int = ROOM) -> 
         Float32 points, one a row; the uint8 weights of a picture, (rows, columns); uint8 images,
         (n, height, width); or the corners of a drawing (`flowlab.data.uploads.drawing.CORNER`).
     columns : tuple of str
-        Names of the columns of points, where they have any.
+        Names of the columns of points; empty where they have none.
     room : int
         Bytes that all files may take.
 
@@ -76,12 +76,12 @@ def keep(array: np.ndarray, columns: tuple[str, ...] = (), room: int = ROOM) -> 
 
 
 def load(name: str) -> np.ndarray:
-    """Return the array that was kept under this name.
+    """Return the array that is stored under this name.
 
     Raises
     ------
     ValueError
-        If the name is none of the store's, or its data are not here (any more).
+        If the store has no data of this name (any more).
     """
     missing = (f"The own data {name!r} are not on this server (any more): "
                "draw or upload them again.")
@@ -93,15 +93,15 @@ def load(name: str) -> np.ndarray:
             raise ValueError("too large to be one of ours")
         array = np.load(path, allow_pickle=False)
         if name_of(array) != name:
-            raise ValueError("not what was kept")
-        os.utime(path)  # what is used stays longest
+            raise ValueError("not what was stored")
+        os.utime(path)  # the data used last are deleted last
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(missing) from error
     return array
 
 
 def columns_of(name: str) -> tuple[str, ...]:
-    """The names of the columns of points that were kept under this name; empty without any."""
+    """The names of the columns of stored points; empty where they have none."""
     if not is_own(name):
         return ()
     try:
@@ -113,7 +113,7 @@ def columns_of(name: str) -> tuple[str, ...]:
 
 
 def name_of(array: np.ndarray) -> str:
-    """Return the name that the store gives an array, made from its content."""
+    """Return the name of an array in the store, which is made from its content."""
     kind = f"{array.dtype.str} {array.shape}".encode()
     return "own-" + hashlib.sha256(kind + array.tobytes()).hexdigest()[:16]
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowlab.analysis import plane
 from flowlab.analysis.grid import grid_points, highest_density
 from flowlab.analysis.images import TEMPERATURE, recognised, samples
-from flowlab.analysis.plane import latent_grid, ways
 from flowlab.bijections.base import LOG_PROB
 from flowlab.data import Source, dequantise, image_set, source_of, target
 from flowlab.figures import SHOWN as LAYERS_SHOWN
@@ -212,9 +212,9 @@ class PlaneCamera(Camera):
         z, _ = flow.inverse(self.data.to(**like))
         grid = paths = None
         if "grid" in self.layers:
-            grid = latent_grid(flow)[-1]
+            grid = plane.latent_grid(flow)[-1]
         if "paths" in self.layers:
-            paths = ways(flow, self.latents[:FOLLOWED])
+            paths = plane.paths(flow, self.latents[:FOLLOWED])
         self.picture.update(samples.cpu().numpy(), density.cpu().numpy(), z.cpu().numpy(),
                             epochs, train, test, grid=grid, paths=paths)
 

@@ -32,7 +32,7 @@ def test_log_dets_of_the_layers_add_up_to_the_flows(flow):
     z, log_det = flow.inverse(x)
     assert np.allclose(log_dets.sum(0), -log_det.detach(), rtol=0, atol=1e-10)
     assert np.allclose(stages[0], z.detach(), rtol=0, atol=1e-10) and np.array_equal(stages[-1], x)
-    assert np.allclose(explore.ways(flow, z.detach()), stages, rtol=0, atol=1e-8)
+    assert np.allclose(explore.paths(flow, z.detach()), stages, rtol=0, atol=1e-8)
     for k in range(len(flow.layers) + 1):
         assert np.allclose(explore.lift(flow, torch.tensor(stages[k]), k), x, rtol=0, atol=1e-8)
 

@@ -9,13 +9,13 @@ from torch import Tensor
 from flowlab.data.targets.quadrature import entropy_on_product, panels
 from flowlab.data.targets.target import Target, square_window
 
-_SHARP = 1e-6  # float32 points cannot show a finer blur
+_SHARP = 1e-6  # noise below this vanishes in float32
 
 
 class Board(Target):
     """Uniform on equal squares of a board, moved by Gaussian noise.
 
-    The squares come in groups; a group is every crossing of some columns with some rows. With
+    The squares form groups; a group is every crossing of some columns with some rows. With
     ``F_c(t) = Phi((t - c + h) / noise) - Phi((t - c - h) / noise)``, which for noise 0 is the
     indicator of ``|t - c| <= h``,
 
@@ -73,7 +73,7 @@ class Board(Target):
     def _log_band(self, t: Tensor, centres: tuple[float, ...]) -> Tensor:
         """Return ``log sum_c F_c(t)``, shape ``(n,)``, finite wherever ``t`` is."""
         distance = (t - torch.tensor(centres, dtype=t.dtype, device=t.device)).abs()
-        # Of both tails, the farther one is always small beside the nearer one.
+        # The farther tail is always small compared with the nearer one.
         near = torch.special.log_ndtr((self._half - distance) / self.noise)
         far = torch.special.log_ndtr(-(self._half + distance) / self.noise)
         return (near + torch.log1p(-(far - near).exp())).logsumexp(1)
@@ -92,7 +92,7 @@ class Board(Target):
 
 
 class Checkerboard(Board):
-    """Eight of the sixteen squares of side 2 of ``[-4, 4]²``."""
+    """Uniform on eight of the sixteen squares of side 2 of ``[-4, 4]²``."""
 
     name = "checkerboard"
     title = "Checkerboard"

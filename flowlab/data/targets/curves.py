@@ -21,7 +21,7 @@ _SPACING = 0.5  # mean distance of quadrature nodes along a curve, in standard d
 class Curve(Target):
     """Points on a curve, moved by Gaussian noise.
 
-    With branches ``c_1 .. c_k``, each equally likely and run through by a uniform ``u``,
+    With equally likely branches ``c_1 .. c_k`` and a uniform ``u`` along each,
 
         ``p(x) = 1/k sum_j ∫_0^1 N(x; c_j(u), noise² I) du``.
 

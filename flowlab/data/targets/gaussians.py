@@ -11,7 +11,7 @@ from flowlab.data.targets.mixture import log_mixture
 from flowlab.data.targets.quadrature import entropy_near, panels
 from flowlab.data.targets.target import Target, gaussian_entropy, square_window
 
-SHUFFLED = 1000  # scikit-learn spreads points evenly; fewer are taken from this many, shuffled
+SHUFFLED = 1000  # scikit-learn spaces points evenly: fewer are drawn from so many, shuffled
 
 
 class Gaussian(Target):

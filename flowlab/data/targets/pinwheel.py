@@ -18,8 +18,8 @@ class Pinwheel(Target):
 
         ``p(x) = 1/5 sum_k N(R(-2 pi k / 5 - 0.6 |x|) x; (2, 0), diag(0.6², noise²))``.
 
-    The look is that of Johnson et al., *Composing graphical models with neural networks* (2016),
-    whose own twist has no closed inverse.
+    It looks like the pinwheel of Johnson et al., *Composing graphical models with neural networks*
+    (2016), whose twist has no inverse in closed form.
     """
 
     name = "pinwheel"
@@ -65,7 +65,7 @@ class Pinwheel(Target):
         return terms.logsumexp(1) - math.log(scale)
 
     def _entropy(self) -> float:
-        # A map with Jacobian determinant 1 keeps the entropy, so the straight blades will do.
+        # A map with Jacobian determinant 1 keeps the entropy, so straight blades are enough.
         end = self.DISTANCE + 6 * self.LENGTH
         nodes = np.arange(-end, end, 0.5 * self.noise)
         rule = nodes, np.full_like(nodes, 0.5 * self.noise)

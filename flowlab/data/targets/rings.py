@@ -25,7 +25,7 @@ class Concentric(Target):
     radii
         Radii of the circles.
     weights
-        How likely each circle is; sum 1.
+        Probability of each circle; their sum is 1.
     noise
         Standard deviation of the noise.
     """
@@ -89,7 +89,7 @@ class Circles(Concentric):
 
 
 class Rings(Concentric):
-    """Four rings, each as bright as the others: points in proportion to the radius."""
+    """Four rings of equal density along them: points in proportion to the radius."""
 
     name = "rings"
     title = "Four rings"

@@ -47,7 +47,7 @@ class Target(Source, ABC):
         return f"target({self.name!r}{noise})"
 
     def __reduce__(self) -> tuple[type["Target"], tuple[float | None]]:
-        return type(self), (self.noise,)  # pickled as what it is made from
+        return type(self), (self.noise,)  # it is pickled as its arguments
 
     @classmethod
     def check_noise(cls, noise: float | None) -> float | None:
@@ -56,7 +56,7 @@ class Target(Source, ABC):
         Parameters
         ----------
         noise
-            The level asked for; None means the default.
+            The requested level; None means the default.
 
         Returns
         -------
@@ -138,7 +138,7 @@ class Target(Source, ABC):
     def entropy(self) -> float:
         """Differential entropy in nats, accurate to 1e-3: no model's NLL can be lower.
 
-        Computed when first asked for, then kept.
+        It is computed at the first access.
         """
         return float(self._entropy())
 
@@ -189,9 +189,9 @@ def square_window(
     Parameters
     ----------
     low, high
-        Opposite corners of the box that holds the data without its noise.
+        Opposite corners of the box around the data without noise.
     margin
-        Room to leave on each side.
+        Space on each side.
 
     Returns
     -------

@@ -82,7 +82,7 @@ class Funnel(Target):
     limits = (-7.5, 7.5, -7.5, 7.5)
 
     SPREAD = 1.5
-    # Forty spreads down, far outside what float64 can tell from 0, the neck stops narrowing,
+    # Forty standard deviations down, where the density is 0 in float64, the neck stops narrowing,
     # so that gradients stay finite in float32.
     _LOWEST = -60.0
 

@@ -1,1 +1,1 @@
-"""Readers of uploaded tables, pictures, images, drawings. Nothing is believed unchecked."""
+"""Readers of uploaded tables, pictures, images and drawings, which check all that they read."""

@@ -1,8 +1,8 @@
-"""A user's own images: a zip of pictures, or a NumPy array. All become grey squares of one size.
+"""A user's own images, from a zip of pictures or a NumPy array, as grey squares of one size.
 
-Nothing in a file is believed before it is checked: not the sizes that a zip claims, and not what
-an array says of its type. Which numbers are black and white, `flowlab.data.uploads.levels`
-decides for all images together.
+Everything in a file is checked first: the sizes that a zip claims, and the type that an array
+claims. `flowlab.data.uploads.levels` decides for all images together which numbers are black and
+white.
 """
 
 import zipfile
@@ -15,7 +15,7 @@ from flowlab import files
 from flowlab.data.store import MAX_FILE
 from flowlab.data.uploads.levels import levels
 from flowlab.data.uploads.picture import as_grey, grey_bytes, open_picture
-from flowlab.data.uploads.table import open_npy, told
+from flowlab.data.uploads.table import open_npy, shape_text
 from flowlab.settings import shown
 
 MAX_BYTES = 50_000_000  # of an upload
@@ -23,7 +23,7 @@ MAX_UNPACKED = 200_000_000  # of all pictures in a zip together
 MAX_PICTURE = 10_000_000  # bytes of one picture
 MAX_ENTRIES = 20_000
 MAX_PIXELS = 300_000_000  # of all pictures before they are resized
-MAX_RATIO = 200  # pictures are compressed already: a zip makes them hardly smaller
+MAX_RATIO = 200  # pictures are compressed already, and hardly shrink in a zip
 MIN_IMAGES = 20
 CHANNELS = (1, 3, 4)
 SIDES = (4, 64)
@@ -37,7 +37,7 @@ def read_images(content: bytes, kind: str, side: int) -> tuple[np.ndarray, tuple
     ----------
     content : bytes
     kind : "zip" or "npy"
-        The ending of the file's name.
+        The extension of the file's name.
     side : int
         Height and width of the result, from 4 to 64 pixels.
 
@@ -69,7 +69,7 @@ def read_images(content: bytes, kind: str, side: int) -> tuple[np.ndarray, tuple
 
 
 def _too_large(count: int, side: int) -> str:
-    """The sentence for more images than can be kept."""
+    """The sentence for more images than can be stored."""
     return (f"{count:,} images of {side} × {side} pixels are too many: give fewer, or choose a "
             "smaller side.")
 
@@ -152,7 +152,7 @@ def _from_array(content: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]
 
 
 def _axis(shape: tuple[int, ...]) -> int | None:
-    """The axis of the channels, after the images or last; None where there is none.
+    """The axis of the channels, the second or the last one; None where there is none.
 
     Raises
     ------
@@ -165,11 +165,11 @@ def _axis(shape: tuple[int, ...]) -> int | None:
     fit = [axis for axis in (3, 1) if len(shape) == 4 and shape[axis] in CHANNELS
            and all(2 <= n <= 4096 for n in sides(axis))]
     if not fit and (len(shape) != 3 or not all(2 <= n <= 4096 for n in shape[1:])):
-        raise ValueError(f"The array has the shape {told(shape)}, but images have three "
+        raise ValueError(f"The array has the shape {shape_text(shape)}, but images have three "
                          "dimensions, (images, height, width), or four with 1, 3 or 4 channels.")
     if not fit and shape[2] == 3 < shape[1]:
-        raise ValueError(f"The array has the shape {told(shape)}, which is one picture in colour, "
-                         "or images 3 pixels wide: save a picture as PNG, and images as "
+        raise ValueError(f"The array has the shape {shape_text(shape)}, which is one picture in "
+                         "colour, or images 3 pixels wide: save a picture as PNG, and images as "
                          "(images, height, width).")
     if not 1 <= shape[0] <= MAX_ENTRIES:
         raise ValueError(f"The array has no images, or too many: give from {MIN_IMAGES} to "
@@ -178,7 +178,7 @@ def _axis(shape: tuple[int, ...]) -> int | None:
 
 
 def _square(picture: Image.Image, side: int) -> Image.Image:
-    """The square in the middle, at the chosen size."""
+    """Return the square in the middle of a picture, resized to the side."""
     edge = min(picture.size)
     left, top = (picture.width - edge) // 2, (picture.height - edge) // 2
     return picture.resize((side, side), Image.Resampling.BOX,
@@ -186,7 +186,7 @@ def _square(picture: Image.Image, side: int) -> Image.Image:
 
 
 def _hidden(name: str) -> bool:
-    """Folders, and files that systems put beside pictures."""
+    """Whether an entry is a folder, or a file that a system put beside the pictures."""
     parts = PurePosixPath(name).parts
     return name.endswith("/") or any(part.startswith((".", "__MACOSX")) for part in parts)
 

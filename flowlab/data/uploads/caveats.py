@@ -1,29 +1,29 @@
-"""What in a table of numbers keeps a density from being learned well, said before a training."""
+"""Properties of a table that keep a density from being learned well."""
 
 import numpy as np
 
-_MIDDLE = (5, 95)  # per cent: between these lie most rows of a column
-_FAR = 10  # a row farther out than this many widths of the middle is an outlier,
-_STRETCH = 2  # if the standard deviation is so many times what it is without
-_LOOKED_AT = 20_000  # rows from which repeated values are counted
-_REPEATED = 5  # rows that share a value, on average, where a column takes few
+_MIDDLE = (5, 95)  # percentiles between which most rows of a column lie
+_FAR = 10  # an outlier is farther out than so many widths of the middle,
+_STRETCH = 2  # and multiplies the standard deviation by at least this
+_LOOKED_AT = 20_000  # rows among which repeated values are counted
+_REPEATED = 5  # rows for each value, on average, in a column with few values
 _FEW = 256
 _OFTEN = 0.1  # share of the rows that have the same value
-_DEPENDENT = 1e-10  # least eigenvalue of the correlations of columns that are independent
+_DEPENDENT = 1e-10  # smallest eigenvalue of the correlations of independent columns
 
 
 def outliers(values: np.ndarray) -> np.ndarray:
-    """Return which rows lie so far out that they stretch the scale of a column.
+    """Return which values lie so far out that they stretch the scale of their column.
 
     Parameters
     ----------
     values : numpy.ndarray
-        Shape (rows, columns), float64; rows that are not finite are left alone.
+        Shape (rows, columns), float64; rows that are not finite are ignored.
 
     Returns
     -------
     numpy.ndarray
-        Shape (rows, columns), bool: which value of a row is it.
+        Shape (rows, columns), bool: whether each value is an outlier.
     """
     found = np.zeros(values.shape, dtype=bool)
     usable = np.isfinite(values).all(axis=1)
@@ -44,9 +44,9 @@ def outliers(values: np.ndarray) -> np.ndarray:
 
 
 def caveats(values: np.ndarray, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return sentences on columns whose density grows without end as it is learned.
+    """Return sentences on columns whose density grows without bound as it is learned.
 
-    They are those that take few values, or one value often, and those that follow from others.
+    Such columns take few values, take one value often, or depend linearly on others.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def caveats(values: np.ndarray, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _dependent(values: np.ndarray) -> np.ndarray:
-    """Which columns take part in a linear formula that holds in every row."""
+    """Return which columns take part in a linear equation that holds in every row."""
     spread = values.std(axis=0)
     if not (spread > 0).all() or len(values) <= values.shape[1]:
         return np.zeros(values.shape[1], dtype=bool)

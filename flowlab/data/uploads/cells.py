@@ -1,13 +1,13 @@
-"""Cells of a table as numbers, as a person reads them; where that is unclear, a sentence."""
+"""Reads the cells of a table as the numbers that a person sees, or says why they are unclear."""
 
 import math
 import re
 from collections.abc import Sequence
 
 MISSING = {"", "na", "n/a", "nan", "null", "none", "nil", "?", "-", ".", "–", "—", "<na>", "\\n"}
-#: What a spreadsheet shows where it has no value: #N/A, #DIV/0!, #REF!, #NV, ####.
+#: What a spreadsheet shows in place of a value: #N/A, #DIV/0!, #REF!, #NV, ####.
 _ERROR = re.compile(r"#(?:N/?[ADV]\w*|#+|GETTING_DATA|¡?[^\W\d_][\w/]*[!?])", re.IGNORECASE)
-#: Other signs for a minus, for the space between thousands, and for an apostrophe.
+#: Other characters for a minus, the space between thousands, and an apostrophe.
 _SIGNS = str.maketrans(dict.fromkeys("−‐‑–﹣－", "-") | dict.fromkeys("\xa0\u2007\u2009\u202f", " ")
                        | {"’": "'"})
 _UNITS = "%‰°€$£¥"
@@ -20,13 +20,13 @@ def _grammar(point: str, comma: str, after: str) -> re.Pattern[str]:
                       r"(?:e[+-]?\d+)?|inf|infinity)", re.IGNORECASE)
 
 
-#: The two ways to write numbers, by their decimal sign: 1,234.5 and 1.234,5.
+#: Both notations of numbers by their decimal sign: 1,234.5 and 1.234,5.
 STYLES = {".": _grammar(r"\.", ",", r"\d*"), ",": _grammar(",", ".", r"\d+")}
-_BETWEEN = {".": ",", ",": "."}  # what stands between thousands
+_BETWEEN = {".": ",", ",": "."}  # the separator of thousands by the decimal sign
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell says that there is no value."""
+    """Whether a cell means that there is no value."""
     return cell.lower() in MISSING or (cell[:1] == "#" and _ERROR.fullmatch(cell) is not None)
 
 
@@ -36,20 +36,20 @@ def fits(cell: str, sign: str) -> bool:
 
 
 def number(cell: str) -> float | None:
-    """A cell alone as a number, whatever its decimal sign and unit; None where it is none."""
+    """Read a single cell with any decimal sign and unit; None where it is no number."""
     cell = re.sub(rf"[{_UNITS}]\s*", "", cell.translate(_SIGNS)).strip()
     sign = next((sign for sign in STYLES if fits(cell, sign)), None)
     return None if sign is None else _value(cell, sign)
 
 
 def short(cell: str) -> str:
-    """A cell as it can stand in a sentence."""
+    """Shorten a cell for a sentence."""
     printable = "".join(c for c in cell if c.isprintable())
     return printable if len(printable) <= 24 else printable[:23] + "…"
 
 
 class Column:
-    """The cells of a column, and the decimal signs with which all of them are numbers.
+    """The cells of a column, and the decimal signs under which all of them are numbers.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Column:
     lines : sequence of int
         The line of the file of each cell.
     commas_part : bool
-        Whether commas part the columns, so that a point is a decimal one.
+        Whether commas separate the columns, so that the decimal sign is a point.
 
     Raises
     ------
@@ -70,12 +70,12 @@ class Column:
                  commas_part: bool) -> None:
         self.name, self.cells, self.given, self.lines = name, cells, cells, lines
         self.unit = ""
-        #: What was assumed, as it can follow "Read".
+        #: What was assumed; it follows "Read" in a sentence.
         self.note = ""
         self.signs: set[str] = set()
         text = "\n".join(cells)
         self.values = _floats(cells, text)
-        if self.values is not None:  # the common case, and a quick one
+        if self.values is not None:  # the common case is fast
             both = "." in text and not commas_part and self._fits(",")
             self.signs = {".", ","} if both else {"."}
         elif re.search(r"\d", text):
@@ -86,9 +86,9 @@ class Column:
             if not self.signs:
                 self._complain()
         self.is_text = not self.signs or all(map(is_missing, self.cells))
-        #: The decimal sign that the column shows by itself, where it shows one.
+        #: The decimal sign that follows from this column alone, if one does.
         self.certain = self.signs if len(self.signs) == 1 and re.search("[.,]", text) else set()
-        #: The first cell that the two decimal signs read as different numbers; a comma goes first.
+        #: The first cell that is a different number under each decimal sign, commas first.
         self.unclear = None
         if len(self.signs) > 1:
             self.unclear = self._differing(",") or self._differing(".")
@@ -101,7 +101,7 @@ class Column:
         return all(fits(cell, sign) or is_missing(cell) for cell in self.cells)
 
     def _take_unit_off(self) -> None:
-        """Leave out a per cent or currency sign that every cell has."""
+        """Remove a per cent or currency sign that every cell has."""
         given = [cell for cell in self.cells if not is_missing(cell)]
         for unit in _UNITS:
             if given and all(cell.endswith(unit) or cell.lstrip("+-").startswith(unit)
@@ -112,7 +112,7 @@ class Column:
                 return
 
     def _complain(self) -> None:
-        """Say which cell is no number, unless none is one: then the column is text."""
+        """Raise ValueError for a cell that is no number; a column without numbers is text."""
         found = {sign: [fits(cell, sign) for cell in self.cells] for sign in STYLES}
         sign, other = sorted(found, key=lambda s: -sum(found[s]))
         if not any(found[sign]):
@@ -127,7 +127,7 @@ class Column:
         raise ValueError(f"{start}, which is not a number: correct it or delete the row.")
 
     def _likely(self) -> set[str]:
-        """The decimal sign of numbers that look like thousands: 900 beside 1,000."""
+        """Return the decimal sign where numbers look like thousands: 900 beside 1,000."""
         between = "," if "," in self.unclear else "."
         given = [cell.lstrip("+-") for cell in self.cells if not is_missing(cell)]
         rest = [cell for cell in given if between not in cell]
@@ -138,17 +138,17 @@ class Column:
         return set()
 
     def numbers(self, certain: set[str]) -> list[float]:
-        """The column's numbers.
+        """Return the numbers of the column.
 
         Parameters
         ----------
         certain : set of str
-            The decimal signs that the table's columns show.
+            The decimal signs that follow from single columns of the table.
 
         Raises
         ------
         ValueError
-            Where a comma may stand for decimals or between thousands.
+            If a comma may be the decimal sign or separate thousands.
         """
         sign, shown = "." if "." in self.signs else ",", None
         if self.unclear is not None:
@@ -174,8 +174,8 @@ class Column:
 
 
 def _floats(cells: Sequence[str], text: str) -> list[float] | None:
-    """The cells as Python reads numbers; None where it cannot."""
-    if "_" in text:  # Python would read 1_000
+    """Read the cells as Python reads numbers; None where it cannot."""
+    if "_" in text:  # Python would accept 1_000
         return None
     try:
         return list(map(float, cells))
@@ -188,12 +188,12 @@ def _floats(cells: Sequence[str], text: str) -> list[float] | None:
 
 
 def _value(cell: str, sign: str) -> float:
-    """A cell that fits a decimal sign."""
+    """Read a cell that fits a decimal sign."""
     return float(_as_python(cell, sign))
 
 
 def _as_python(text: str, sign: str) -> str:
-    """Numbers that fit a decimal sign as Python writes them."""
+    """Rewrite numbers that fit a decimal sign as Python writes them."""
     for between in (_BETWEEN[sign], " ", "'"):
         text = text.replace(between, "")
     return text.replace(",", ".")

@@ -1,4 +1,4 @@
-"""A drawing as a density: strokes of a brush on a square board."""
+"""A drawing as a density: the strokes of a brush on a square board."""
 
 import math
 from typing import Any
@@ -12,28 +12,27 @@ from flowlab.data.targets.quadrature import entropy_near
 from flowlab.data.targets.target import Target, square_window
 from flowlab.data.uploads.table import open_npy
 
-BOARD = 65_536  # places along a side of the board
+BOARD = 65_536  # positions along a side of the board
 SIDE = 8.0  # its length in the plane: from -4 to 4
-#: Radius of the finest and of the broadest brush, in places.
+#: Radius of the finest and of the broadest brush, in positions of the board.
 BRUSHES = (819, 6554)
 MAX_CORNERS = 20_000
-MAX_GAUSSIANS = 2_000  # more make the density slow
-DAB = 10.0  # a dab has the ink of a line that is so many standard deviations long
-#: A corner of a stroke: which stroke, the radius of its brush, and where, in places.
+MAX_GAUSSIANS = 2_000  # with more, the density is slow
+DAB = 10.0  # length of a line with the ink of a dab, in standard deviations
+#: A corner of a stroke: its stroke, the radius of the brush, and its position on the board.
 CORNER = np.dtype([(name, "<u2") for name in ("stroke", "brush", "x", "y")])
 
 _BROKEN = "The drawing came broken: clear the board and draw again."
 
 
 def drawn(strokes: Any) -> np.ndarray:
-    """Return a drawing as it is stored.
+    """Return strokes from the board as a drawing.
 
     Parameters
     ----------
     strokes : list of list of int
         A list for each stroke: the radius of its brush, then x, y, x, y, … of its corners, all in
-        places from 0 to 65535, the lower left first. It comes from a browser, so it is looked at
-        with care.
+        positions from 0 to 65535, from the lower left. It comes from a browser and is checked.
 
     Returns
     -------
@@ -43,7 +42,7 @@ def drawn(strokes: Any) -> np.ndarray:
     Raises
     ------
     ValueError
-        With one sentence, when it is no such list, or too long a drawing.
+        With one sentence, when the list is not of this form, or the drawing is too long.
     """
     if not isinstance(strokes, list) or not all(isinstance(s, list) for s in strokes):
         raise ValueError(_BROKEN)
@@ -64,7 +63,7 @@ def read_drawing(content: bytes) -> np.ndarray:
     Raises
     ------
     ValueError
-        With one sentence, when it holds no drawing.
+        With one sentence, when they hold no drawing.
     """
     def check(shape: tuple[int, ...]) -> None:
         if len(shape) != 1:
@@ -74,12 +73,12 @@ def read_drawing(content: bytes) -> np.ndarray:
 
 
 def checked(corners: np.ndarray) -> np.ndarray:
-    """Return a stored drawing, once its brushes and its length are found bearable.
+    """Check the brushes and the length of a drawing, and return it.
 
     Raises
     ------
     ValueError
-        With one sentence, when they are not.
+        With one sentence, when one of them is out of range.
     """
     low, high = BRUSHES
     if not 1 <= len(corners) <= MAX_CORNERS or (np.diff(corners["stroke"].astype(int)) < 0).any():
@@ -93,7 +92,7 @@ def checked(corners: np.ndarray) -> np.ndarray:
 
 
 class Drawing(Target):
-    r"""Strokes as a density: equal round Gaussians along each of them.
+    r"""Strokes as a density of equal round Gaussians along each of them.
 
     .. math:: p(x) = \sum_k w_k \frac{1}{n_k} \sum_{i=1}^{n_k} N(x; c_{ki}, \sigma_k^2 I)
 
@@ -101,8 +100,8 @@ class Drawing(Target):
     :math:`\sigma_k` apart, where the sum is as smooth as a line; :math:`\sigma_k` is half the
     radius of the brush. A stroke's weight is its ink,
     :math:`w_k \propto \sigma_k (\ell_k + 10 \sigma_k)` for a length :math:`\ell_k`, so that the
-    middle of a line is equally dense with every brush. A dab alone is four times as dense: as dense
-    as a line, a dot such as an eye would have so little weight that a flow hardly learns it.
+    middle of a line is equally dense for every brush. A single dab is four times as dense; at the
+    density of a line, a dot such as an eye would have too little weight to be learned.
 
     Parameters
     ----------
@@ -158,7 +157,7 @@ class Drawing(Target):
 
 
 def _strokes(corners: np.ndarray) -> list[tuple[np.ndarray, float, float]]:
-    """Of each stroke its corners in the plane, its length, and the standard deviation across."""
+    """Return for each stroke its corners, its length and its standard deviation, in the plane."""
     places = np.stack([corners["x"], corners["y"]], axis=1)
     points = (places + 0.5) / BOARD * SIDE - SIDE / 2
     starts = np.flatnonzero(np.diff(corners["stroke"].astype(int))) + 1
@@ -169,12 +168,12 @@ def _strokes(corners: np.ndarray) -> list[tuple[np.ndarray, float, float]]:
 
 
 def _count(length: float, sigma: float) -> int:
-    """How many Gaussians a stroke is made of."""
+    """Return how many Gaussians a stroke consists of."""
     return math.ceil(length / sigma) + 1
 
 
 def _along(path: np.ndarray, length: float, sigma: float) -> np.ndarray:
-    """Points at equal distances along a path."""
+    """Return points at equal distances along a path."""
     way = np.concatenate([[0], np.linalg.norm(np.diff(path, axis=0), axis=1).cumsum()])
     places = np.linspace(0, way[-1], _count(length, sigma))
     return np.stack([np.interp(places, way, path[:, axis]) for axis in (0, 1)], axis=1)

@@ -1,4 +1,4 @@
-"""A user's file of any kind, by its name's ending."""
+"""Reads a user's file of any kind, by the extension of its name."""
 
 from pathlib import Path, PurePath
 
@@ -23,30 +23,30 @@ TABLES = ("csv", "tsv", "txt", "npy", "npz")
 PICTURES = ("png", "jpg", "jpeg")
 DEFAULT_SIDE = 16  # pixels
 MAX_ARRAYS = 100  # in an NPZ
-HEADER = 2000  # bytes of an array that say its shape
+HEADER = 2000  # bytes of an array in which its shape is
 
 
 def ending(name: str) -> str:
-    """The ending of a file's name, in small letters and without its dot."""
+    """Return the extension of a file's name, in lower case and without its dot."""
     return PurePath(name).suffix.lower().removeprefix(".")
 
 
 def read_table(content: bytes, kind: str) -> UploadedTable:
-    """Read a table from bytes; ``kind`` is the ending of its file's name.
+    """Read a table from bytes; ``kind`` is the extension of its file's name.
 
     Raises
     ------
     ValueError
-        With one sentence, when that cannot be done.
+        With one sentence, when they are no table.
     """
     return read_npy(content) if kind == "npy" else read_text(content)
 
 
 def opened(content: bytes, name: str) -> tuple[bytes, str, tuple[str, ...]]:
-    """Return a file's content, its kind by the name's ending, and sentences on what was chosen.
+    """Return a file's content, its kind by the extension, and sentences on what was chosen.
 
-    Of an NPZ, which is a zip of arrays, it is the one array that has the dimensions of points or
-    images, as an NPY.
+    From an NPZ, which is a zip of arrays, it takes the one array that has the dimensions of points
+    or images, as an NPY.
 
     Raises
     ------
@@ -74,24 +74,25 @@ def opened(content: bytes, name: str) -> tuple[bytes, str, tuple[str, ...]]:
 
 
 def is_drawing(content: bytes, kind: str) -> bool:
-    """Whether bytes are a drawing that was made here; ``kind`` is the ending of its file's name."""
+    """Whether bytes are a drawing of the lab; ``kind`` is the extension of its file's name."""
     return kind == "npy" and is_of(content, CORNER)
 
 
 def is_file(data: str) -> bool:
-    """Whether what the command line calls ``data`` is a file, not a distribution."""
+    """Whether the command line's ``data`` is a file, not a distribution."""
     return ending(data) in (*TABLES, *PICTURES, "zip")
 
 
 def read_file(path: str, side: int = DEFAULT_SIDE) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read a table, a picture, or images from a file of this machine.
+    """Read a table, a picture, or images from a file on this machine.
 
     Parameters
     ----------
     path : str
-        A NumPy array (NPY, or alone in an NPZ) of three or four dimensions and a zip hold images.
+        A zip, and a NumPy array (NPY, or alone in an NPZ) of three or four dimensions, hold
+        images.
     side : int
-        Height and width that images get.
+        Height and width of images in pixels.
 
     Returns
     -------
@@ -112,7 +113,7 @@ def read_file(path: str, side: int = DEFAULT_SIDE) -> tuple[np.ndarray, tuple[st
 
 def keep_file(path: str, side: int = DEFAULT_SIDE, leave_out: str = ",".join(leaving.DEFAULT),
               room: int = store.ROOM) -> tuple[str, tuple[str, ...]]:
-    """Read a file as `read_file` does, and keep what it holds.
+    """Read a file as `read_file` does, and store what it holds.
 
     Parameters
     ----------
@@ -126,7 +127,7 @@ def keep_file(path: str, side: int = DEFAULT_SIDE, leave_out: str = ",".join(lea
     Returns
     -------
     tuple
-        The name of the data in the store; and sentences on what was done and could be done.
+        The name of the data in the store, and sentences on what was and what could be done.
     """
     leave = leaving.listed(leave_out)
     array, notes, names = _read(path, side, leave)
@@ -137,7 +138,7 @@ def keep_file(path: str, side: int = DEFAULT_SIDE, leave_out: str = ",".join(lea
 
 def _read(path: str, side: int, leave: leaving.Listed
           ) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
-    """What a file holds, sentences on it, and the names of its columns."""
+    """Return the data of a file, sentences on them, and the names of their columns."""
     with Path(path).open("rb") as file:
         content = file.read(albums.MAX_BYTES + 1)
     names: tuple[str, ...] = ()

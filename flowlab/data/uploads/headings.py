@@ -1,4 +1,4 @@
-"""Whether the first row of a table names its columns, and the first column counts its rows."""
+"""Decides whether a table's first row names its columns, and its first column counts its rows."""
 
 import re
 
@@ -8,7 +8,7 @@ _LOOKED_AT = 200  # rows below the first
 
 
 def heading_of(rows: list[list[str]], quoted: bool) -> tuple[bool, str]:
-    """Whether the first row names the columns, and a sentence where that was assumed."""
+    """Return whether the first row names the columns, and a sentence where that is assumed."""
     if not rows:
         return False, ""
     first, body = rows[0], rows[1:1 + _LOOKED_AT]
@@ -33,7 +33,7 @@ def heading_of(rows: list[list[str]], quoted: bool) -> tuple[bool, str]:
 
 
 def _like_names(labels: list[str]) -> bool:
-    """Whether whole numbers count columns, as pandas names them, or are different years."""
+    """Whether whole numbers count the columns, as in pandas, or are different years."""
     if not all(re.fullmatch(r"0|[1-9]\d{0,3}", label) for label in labels):
         return False
     numbers = [int(label) for label in labels]
@@ -44,7 +44,7 @@ def _like_names(labels: list[str]) -> bool:
 
 
 def _stands_out(label: str, cells: list[str], below: list[float]) -> bool:
-    """Whether a whole number stands above decimals, or far outside the column's range."""
+    """Whether a whole number is above decimals, or far outside the range of its column."""
     if not any(cell.lstrip("+-").isdigit() for cell in cells):
         return True
     low, high = min(below), max(below)
@@ -52,7 +52,7 @@ def _stands_out(label: str, cells: list[str], below: list[float]) -> bool:
 
 
 def counts(rows: list[list[str]]) -> bool:
-    """Whether the first cells are whole numbers, or texts, that never come twice."""
+    """Whether the first cells of all rows are distinct whole numbers, or distinct texts."""
     cells = [row[0] for row in rows]
     return len(set(cells)) == len(cells) and (
         all(map(str.isdecimal, cells)) or not any(number(cell) is not None for cell in cells))

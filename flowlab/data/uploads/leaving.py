@@ -1,4 +1,4 @@
-"""What can be left out of a table before it is learned: an index, rows with gaps, outliers."""
+"""Leaves an index, rows with gaps, and outliers out of a table before it is learned."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,12 @@ from flowlab.data.uploads.table import UploadedTable
 
 KINDS = ("index", "gaps", "outliers")
 DEFAULT = ("index",)
-#: Whether to leave something out: its kind, and what it is, as it can follow "leave".
+#: Decides from a kind, and a phrase that can follow "leave", whether to leave something out.
 Leave = Callable[[str, str], bool]
 
 
 def without_index(table: UploadedTable, leave: Leave) -> UploadedTable:
-    """Return the table without the column that counts its rows, where it has one."""
+    """Return the table without the column that counts its rows, if it has one."""
     if table.index and leave("index", "the first column"):
         return table.without_index()
     return table
@@ -22,7 +22,7 @@ def without_index(table: UploadedTable, leave: Leave) -> UploadedTable:
 
 def points(table: UploadedTable, columns: tuple[int, ...], leave: Leave
            ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the chosen columns of a table as points, and all there is to say about them.
+    """Return the chosen columns of a table as points, and all sentences about them.
 
     Raises
     ------
@@ -36,8 +36,8 @@ def points(table: UploadedTable, columns: tuple[int, ...], leave: Leave
     if outliers.any() and leave("outliers", _these(outliers, "outlier")):
         table, sentence = table.without(outliers, "far from all others"), ""
     found, notes = table.points(columns)
-    said = (sentence,) if sentence else ()
-    return found, (*notes, *said, *caveats(found, tuple(table.names[c] for c in columns)))
+    more = (sentence,) if sentence else ()
+    return found, (*notes, *more, *caveats(found, tuple(table.names[c] for c in columns)))
 
 
 def _these(rows: np.ndarray, what: str) -> str:
@@ -46,7 +46,7 @@ def _these(rows: np.ndarray, what: str) -> str:
 
 
 class Listed:
-    """Leaves out what a list names, and remembers what else there was.
+    """Leaves out the kinds on a list, and remembers what else could be left out.
 
     Parameters
     ----------
@@ -64,17 +64,17 @@ class Listed:
         return kind in self.kinds
 
     def option(self, kind: str) -> str:
-        """The command line's option that leaves this out too."""
+        """The command line's option that also leaves this kind out."""
         return f"--leave-out {','.join((*self.kinds, kind))}"
 
     def offers(self) -> tuple[str, ...]:
-        """Sentences on what could be left out besides."""
+        """Sentences on what else could be left out."""
         return tuple(f"{self.option(kind)} leaves {what} out."
                      for kind, what in self.others.items())
 
 
 def listed(text: str) -> Listed:
-    """What to leave out, from kinds parted by commas, or ``nothing``.
+    """Read which kinds to leave out: names separated by commas, or ``nothing``.
 
     Raises
     ------

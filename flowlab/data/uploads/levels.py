@@ -1,13 +1,13 @@
-"""What the numbers of pixels mean: which one is black, and which is white."""
+"""Decides which numbers of pixels are black and white."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-DEPTHS = (10, 12, 14, 16)  # bits of a pixel that cameras and scanners write, beside 8
-DARK = 0.25  # of white: where nothing is brighter, the brightest pixel is taken as white
-OVER = 0.1  # of white: resizing and sharpening overshoot by so much
-FEW = 0.001  # of the pixels may be outliers
+DEPTHS = (10, 12, 14, 16)  # bits of a pixel from cameras and scanners, besides 8
+DARK = 0.25  # of white: below it, the brightest pixel is taken as white
+OVER = 0.1  # of white: how far resizing and sharpening overshoot
+FEW = 0.001  # share of the pixels that may be outliers
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Levels:
     Attributes
     ----------
     black, white : float
-        Its ends; pixels beyond them are clipped.
+        Ends of the range; pixels beyond them are clipped.
     note : str
-        A sentence on what was assumed; empty for plain bytes.
+        A sentence on what was assumed; empty for bytes from 0 to 255.
     """
 
     black: float
@@ -27,14 +27,14 @@ class Levels:
     note: str = ""
 
     def bytes(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixels as whole numbers from 0 (black) to 255 (white)."""
+        """Return pixels as whole numbers from 0 (black) to 255 (white)."""
         grey = pixels.astype(np.float32) - np.float32(self.black)
         grey *= np.float32(255 / (self.white - self.black))
         return np.rint(grey, out=grey).clip(0, 255, out=grey).astype(np.uint8)
 
 
 def levels(pixels: np.ndarray) -> Levels:
-    """Decide the range of pixels by their type and their values.
+    """Decide the range of pixels from their type and their values.
 
     Parameters
     ----------

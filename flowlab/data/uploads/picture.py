@@ -10,10 +10,10 @@ from flowlab.data.uploads.levels import levels
 
 MAX_BYTES = 10_000_000
 MAX_PIXELS = 16_000_000
-SIDE = 256  # pixels of the longer side that are kept
+SIDE = 256  # pixels of the longer side, at most
 MIN_SIDE = 4
-LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)  # of red, green and blue in grey
-#: Pillow's names for how sixteen bits a channel are packed: as it reads them, and for the lower.
+LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)  # weights of red, green and blue
+#: Pillow's names for packed channels of sixteen bits: as it reads them, and for the lower bytes.
 _LOWER = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
 
 Dense = Literal["automatic", "dark", "bright"]
@@ -23,15 +23,15 @@ _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 def read_picture(content: bytes, dense: Dense = "automatic") -> tuple[np.ndarray, tuple[str, ...]]:
     """Read the weights of a picture's pixels.
 
-    Colours become grey, transparent places white, and a picture with more than 256 pixels along a
-    side is made smaller by averaging. Which numbers are black and white, `levels` decides.
+    Colours become grey and transparent pixels white, and a picture with more than 256 pixels along
+    a side is reduced by averaging. `levels` decides which numbers are black and white.
 
     Parameters
     ----------
     content : bytes
-        Of a PNG or JPEG file.
+        Content of a PNG or JPEG file.
     dense : "automatic", "dark" or "bright"
-        Where the density is high; automatic is whichever covers less of the picture.
+        Where the density is high; automatic chooses what covers less of the picture.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def read_picture(content: bytes, dense: Dense = "automatic") -> tuple[np.ndarray
 
 
 def open_picture(content: bytes) -> Image.Image:
-    """Open a PNG or JPEG picture, of which only the header is read so far.
+    """Open a PNG or JPEG picture, and read only its header.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def open_picture(content: bytes) -> Image.Image:
         picture = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
     except _BOMBS as error:
         raise ValueError(too_many) from error
-    except Exception as error:  # Pillow has no one complaint, see below
+    except Exception as error:  # Pillow raises exceptions of many types
         raise ValueError("This is not a PNG or JPEG picture: choose one.") from error
     if picture.width * picture.height > MAX_PIXELS:
         raise ValueError(too_many)
@@ -106,7 +106,7 @@ def as_grey(picture: Image.Image) -> np.ndarray:
     try:
         return _sixteen(picture) if _deep(picture) else np.asarray(
             grey_bytes(ImageOps.exif_transpose(picture)))
-    except Exception as error:  # Pillow has no one complaint for bytes that make no sense
+    except Exception as error:  # Pillow raises exceptions of many types
         raise ValueError("The picture is damaged: save it again as PNG.") from error
 
 
@@ -120,12 +120,12 @@ def grey_bytes(picture: Image.Image) -> Image.Image:
 
 
 def _deep(picture: Image.Image) -> bool:
-    """Whether it is a PNG of sixteen bits a channel."""
+    """Whether a picture is a PNG with sixteen bits a channel."""
     return picture.mode.startswith("I") or any(tile.args in _LOWER for tile in picture.tile)
 
 
 def _sixteen(picture: Image.Image) -> np.ndarray:
-    """As `as_grey`, of sixteen bits a channel; white is that of the range the pixels have."""
+    """As `as_grey`, with sixteen bits a channel; white is the end of the pixels' range."""
     clear = picture.info.get("transparency")
     pixels = _channels(picture)
     grey = np.rint(pixels[..., :3] @ LUMA).astype(np.uint16) if pixels.ndim == 3 else pixels
@@ -141,9 +141,9 @@ def _sixteen(picture: Image.Image) -> np.ndarray:
 
 
 def _channels(picture: Image.Image) -> np.ndarray:
-    """Grey, or red, green, blue and opacity, where there is any.
+    """Return grey; or red, green and blue, and opacity if the picture has any.
 
-    Of more than one channel Pillow reads the upper eight bits alone. So these are read twice, the
+    Pillow reads only the upper eight bits of more than one channel, so these pictures are read a
     second time for the lower bits.
     """
     kind = picture.tile[0].args

@@ -1,6 +1,6 @@
-"""Points from a user's text or NPY file: every way it can be wrong has its sentence.
+"""Reads points from a user's text or NPY file, with one sentence for everything that is wrong.
 
-Nothing in a file is executed, and no size that it claims is believed before it is checked.
+Nothing in a file is executed, and every size that it claims is checked.
 """
 
 import io
@@ -15,24 +15,24 @@ from flowlab.data.uploads.caveats import outliers
 from flowlab.data.uploads.texts import MAX_COLUMNS, MAX_ROWS, check_shape, numbered
 
 __all__ = ["MAX_BYTES", "MAX_COLUMNS", "MAX_ROWS", "UploadedTable", "dimensions", "is_stack",
-           "open_npy", "read_npy", "read_text", "told"]
+           "open_npy", "read_npy", "read_text", "shape_text"]
 
 MAX_BYTES = 10_000_000
 MIN_ROWS = 10
-LARGEST = 1e30  # float32 ends at 3e38, and squares are taken
+LARGEST = 1e30  # float32 ends at 3e38, and numbers are squared
 TINIEST = 1e-100
-#: Spreads that can be shown beside a base distribution of spread 1; others are standardised.
+#: Spreads that suit a base distribution of spread 1; columns with others are standardised.
 SPREADS = (0.05, 20.0)
-FARTHEST = 30.0  # centre of a column, in its standard deviations
+FARTHEST = 30.0  # largest centre of a column, in its standard deviations
 
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0,
            (2, 0): np.lib.format.read_array_header_2_0}
-MAX_HEADER = 1000  # bytes; NumPy takes seconds for a long one that is no Python
+MAX_HEADER = 1000  # bytes; NumPy takes seconds to reject a long one
 
 
 @dataclass(frozen=True)
 class UploadedTable:
-    """Numbers in named columns, as a file gave them.
+    """A file's numbers, in named columns.
 
     Attributes
     ----------
@@ -41,13 +41,13 @@ class UploadedTable:
     values : numpy.ndarray
         Shape (rows, columns), float64; not-a-number where a value is missing.
     lines : numpy.ndarray
-        Shape (rows,), the line (or row) of the file each row came from, from 1.
+        Shape (rows,), the line (or row) of the file that each row came from, from 1.
     notes : tuple of str
         Sentences on what was left out or assumed.
     index : bool
         Whether the first column has no name and counts the rows.
     named : bool
-        Whether the columns have names of their own.
+        Whether the file names the columns.
     """
 
     names: tuple[str, ...]
@@ -88,7 +88,7 @@ class UploadedTable:
             raise ValueError(f"There {_rows(len(values))}, too few to learn from: give at least "
                              f"{MIN_ROWS}.")
         largest = np.abs(values).max(axis=0)
-        # Of numbers near the smallest there are, the squares would be nothing.
+        # The squares of the smallest floating-point numbers would be 0.
         unit = np.where(largest < TINIEST, np.maximum(largest, np.nextafter(0, 1)), 1.0)
         centre, spread = values.mean(axis=0), (values / unit).std(axis=0) * unit
         constant = (np.ptp(values, axis=0) <= 1e-12 * largest) | (spread == 0)
@@ -106,11 +106,11 @@ class UploadedTable:
         return values.astype(np.float32), tuple(notes)
 
     def gaps(self, columns: tuple[int, ...]) -> np.ndarray:
-        """Which rows have no value in one of these columns."""
+        """Return which rows have no value in one of these columns."""
         return np.isnan(self.values[:, list(columns)]).any(axis=1)
 
     def outliers(self, columns: tuple[int, ...]) -> tuple[np.ndarray, str]:
-        """Which rows stretch the scale of these columns, and a sentence on them where there are."""
+        """Return which rows stretch the scale of these columns, and a sentence if any does."""
         found = outliers(self.values[:, list(columns)])
         rows = found.any(axis=1)
         if not rows.any():
@@ -127,14 +127,14 @@ class UploadedTable:
                       f"{rest.max():.4g}.")
 
     def without(self, rows: np.ndarray, why: str) -> "UploadedTable":
-        """Leave rows out; ``why`` follows their number in a sentence."""
+        """Return the table without these rows; ``why`` follows their number in a sentence."""
         count = int(rows.sum())
         note = f"Left out: {count:,} {'row' if count == 1 else 'rows'} {why}."
         return replace(self, values=self.values[~rows], lines=self.lines[~rows],
                        notes=(*self.notes, note))
 
     def without_index(self) -> "UploadedTable":
-        """Leave the first column out, which counts the rows."""
+        """Return the table without the first column, which counts the rows."""
         return replace(self, names=self.names[1:], values=self.values[:, 1:], index=False,
                        notes=(*self.notes, "Left out: the first column, which has no name and "
                                            "counts the rows."))
@@ -150,30 +150,37 @@ class UploadedTable:
 
 def open_npy(content: bytes, check: Callable[[tuple[int, ...]], None],
              wanted: np.dtype | None = None) -> np.ndarray:
-    """Return the numbers in a NumPy file; ``check`` sees the shape before they are read.
+    """Return the numbers in a NumPy file.
 
-    They are of the type ``wanted``, or where that is left out any plain real numbers.
+    Parameters
+    ----------
+    content : bytes
+    check : callable
+        Is called with the shape before the numbers are read, and raises ValueError where it is
+        wrong.
+    wanted : numpy.dtype, optional
+        The type that the numbers must have; by default any real numbers.
 
     Raises
     ------
     ValueError
-        With one sentence, when it is not an array of plain real numbers.
+        With one sentence, when the file is no array of such numbers.
     """
     if not content.startswith(b"\x93NUMPY"):
         raise ValueError("This is not a NumPy file: save the array with numpy.save.")
     file = io.BytesIO(content)
     try:
         shape, by_columns, kind = _header(file)
-    except Exception as error:  # NumPy has no one complaint for bytes that make no sense
+    except Exception as error:  # NumPy raises exceptions of many types
         raise ValueError("The NumPy file is damaged, or holds no plain numbers: save the array "
                          "again.") from error
     if kind.hasobject:
         raise ValueError("The NumPy file holds Python objects, which are never loaded: save plain "
                          "numbers.")
-    plain = kind.kind in "fiub" and kind.itemsize <= 8
-    if not (plain if wanted is None else kind == wanted):
+    real = kind.kind in "fiub" and kind.itemsize <= 8
+    if not (real if wanted is None else kind == wanted):
         raise ValueError("The NumPy file holds other things, not real numbers: save it as float64.")
-    shape = tuple(map(int, shape))  # True is a number too, but no length
+    shape = tuple(map(int, shape))  # a header may have True as a length
     check(shape)
     if math.prod(shape) * kind.itemsize != len(content) - file.tell():
         raise ValueError("The NumPy file is not as long as it says: save the array again.")
@@ -181,36 +188,36 @@ def open_npy(content: bytes, check: Callable[[tuple[int, ...]], None],
     return values.reshape(shape, order="F" if by_columns else "C")
 
 
-def told(shape: tuple[int, ...]) -> str:
-    """A shape as a sentence can tell it, which a file may have made very long."""
+def shape_text(shape: tuple[int, ...]) -> str:
+    """Return a shape for a sentence, shortened where a file has made it very long."""
     if len(shape) > 6 or any(abs(n) > 10**18 for n in shape):
         return f"of {len(shape)} dimensions"
     return str(shape)
 
 
 def _header(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether column by column, and type, as a NumPy file tells them."""
+    """Return the shape, whether it is in column-major order, and the type of a NumPy file."""
     return HEADERS[np.lib.format.read_magic(file)](file, MAX_HEADER)
 
 
 def dimensions(content: bytes) -> int:
-    """How many dimensions a NumPy file says that its array has; 0 where it makes no sense."""
+    """Return the number of dimensions in the header of a NumPy file; 0 where it is damaged."""
     try:
         return len(_header(io.BytesIO(content))[0])
-    except Exception:  # what is wrong with it is said when it is read
+    except Exception:  # reading it raises the error
         return 0
 
 
 def is_stack(content: bytes) -> bool:
-    """Whether a NumPy file says that its array has three or four dimensions, as images have."""
+    """Whether the header of a NumPy file has three or four dimensions, as images have."""
     return dimensions(content) in (3, 4)
 
 
 def is_of(content: bytes, kind: np.dtype) -> bool:
-    """Whether a NumPy file says that its array is of this type."""
+    """Whether the header of a NumPy file has this type."""
     try:
         return _header(io.BytesIO(content))[2] == kind
-    except Exception:  # what is wrong with it is said when it is read
+    except Exception:  # reading it raises the error
         return False
 
 
@@ -220,7 +227,7 @@ def read_npy(content: bytes) -> UploadedTable:
     Raises
     ------
     ValueError
-        With one sentence, when it is not a two-dimensional array of numbers of a bearable size.
+        With one sentence, when it is no two-dimensional array of numbers, or too large.
     """
     _check_size(content)
     values = open_npy(content, _check_table).astype(np.float64)
@@ -229,23 +236,23 @@ def read_npy(content: bytes) -> UploadedTable:
 
 def _check_table(shape: tuple[int, ...]) -> None:
     if len(shape) != 2:
-        raise ValueError(f"The array has the shape {told(shape)}, but a table of points has two "
-                         "dimensions: (rows, columns).")
+        raise ValueError(f"The array has the shape {shape_text(shape)}, but a table of points has "
+                         "two dimensions: (rows, columns).")
     check_shape(*shape)
 
 
 def read_text(content: bytes) -> UploadedTable:
     """Read a table from the bytes of a CSV file, or of pasted coordinates.
 
-    Columns may be parted by commas, semicolons, tabs, bars or spaces; unless commas part them, a
-    comma may stand for the decimal point, or between thousands. A first line that is no point names
-    the columns, and lines that begin with ``#`` are comments, unless it begins an error of a
-    spreadsheet such as ``#N/A``. A column without any number is left out.
+    Commas, semicolons, tabs, bars or spaces separate the columns; where commas do not, a comma may
+    be the decimal sign or separate thousands. A first line that is no point names the columns, and
+    lines that begin with ``#`` are comments, except errors of spreadsheets such as ``#N/A``. A
+    column without any number is left out.
 
     Raises
     ------
     ValueError
-        With one sentence, when it cannot be read as such, or can be read as different numbers.
+        With one sentence, when the text is no table, or its numbers are ambiguous.
     """
     _check_size(content)
     text = texts.parse(content)

@@ -1,4 +1,4 @@
-"""Tables as text: what parts their columns, what names them, and which lines are comments."""
+"""Splits the text of a table into columns, their names, and comments."""
 
 import csv
 import re
@@ -10,17 +10,17 @@ from flowlab.data.uploads.headings import counts, heading_of
 
 MAX_ROWS = 200_000
 MAX_COLUMNS = 64
-MAX_CELLS = 5_000_000  # more take longer than anybody waits
-LOOKED_AT = 200  # lines from which it is seen what parts the columns
+MAX_CELLS = 5_000_000  # more take too long to read
+LOOKED_AT = 200  # lines from which the separator is found
 
-SEPARATORS = (";", "\t", "|", " ", ", ", ",")  # the most certain first
-_UNCLEAR = {" ", ", ", ","}  # of these, one may stand within a number
+SEPARATORS = (";", "\t", "|", " ", ", ", ",")  # the least ambiguous first
+_UNCLEAR = {" ", ", ", ","}  # these may be part of a number
 _SEP = re.compile(r'"?sep=(;|,|\t|\\t|\||:| )"?[;,]*', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Text:
-    """What a text holds: names, cells and the line of each row, all as they stand there.
+    """A table as text: names, cells and the line of each row, unchanged.
 
     Attributes
     ----------
@@ -30,11 +30,11 @@ class Text:
     lines : list of int
         The line of the file that each row came from, from 1.
     separator : str
-        What parts the columns.
+        What separates the columns.
     counted : bool
-        Whether the first column has no name and counts the rows, as pandas and R write it.
+        Whether the first column has no name and counts the rows, as in files of pandas and R.
     named : bool
-        Whether the columns have names of their own.
+        Whether the text names the columns.
     notes : tuple of str
         Sentences on what was assumed.
     """
@@ -48,12 +48,12 @@ class Text:
     notes: tuple[str, ...]
 
     def columns(self) -> tuple[dict[str, list[float]], tuple[str, ...]]:
-        """The columns of numbers by name, and sentences on what was assumed or left out.
+        """Return the columns of numbers by name, and sentences on what is assumed or left out.
 
         Raises
         ------
         ValueError
-            With one sentence, for a cell that is no number among others that are.
+            With one sentence, for a cell that is no number in a column of numbers.
         """
         columns = [Column(name, cells, self.lines, self.separator == ",")
                    for name, cells in zip(self.names, zip(*self.rows, strict=True), strict=True)]
@@ -72,7 +72,7 @@ class Text:
 
 
 def parse(content: bytes) -> Text:
-    """Take the text of a table apart.
+    """Split the text of a table.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def parse(content: bytes) -> Text:
 
 
 def check_shape(rows: int, columns: int) -> None:
-    """Refuse a table that is too large, or has nothing in it.
+    """Refuse a table that is too large or empty.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def check_shape(rows: int, columns: int) -> None:
 
 
 def numbered(columns: int) -> tuple[str, ...]:
-    """Names for columns without one."""
+    """Return numbers as names for columns without any."""
     return tuple(f"{i}" for i in range(1, columns + 1))
 
 
@@ -136,7 +136,7 @@ Lines = list[tuple[int, str]]
 
 
 def _lines(text: str) -> tuple[Lines, Lines, str]:
-    """Numbered lines of the table, comments, and the separator that its first line gives."""
+    """Return numbered lines, comments, and the separator that a first line ``sep=`` names."""
     lines, comments, given = [], [], ""
     for i, line in enumerate(re.split(r"\r\n|\n|\r", text), start=1):
         if not line.strip():
@@ -151,17 +151,17 @@ def _lines(text: str) -> tuple[Lines, Lines, str]:
 
 
 def _separator(lines: list[str]) -> str:
-    """What parts the columns: that with which most lines have the same number of cells, as numbers.
+    """Return the separator with which most lines have the same number of cells with numbers.
 
     Raises
     ------
     ValueError
-        Where two do, and give different numbers.
+        If two separators do, and give different numbers.
     """
     body = lines[1:LOOKED_AT] or lines
     scores = {sign: _score(body, sign) for sign in SEPARATORS}
     best = max(scores.values())
-    if best == 0:  # no numbers: an error, but of which columns
+    if best == 0:  # without numbers; the error names the columns
         return next((sign for sign in ";\t|," if any(sign in line for line in lines[:10])), " ")
     possible = [sign for sign in SEPARATORS if scores[sign] == best]
     if possible[0] in _UNCLEAR and len(possible) > 1:
@@ -175,15 +175,15 @@ def _separator(lines: list[str]) -> str:
 
 
 def _score(lines: list[str], sign: str) -> int:
-    """How many lines have as many cells as most, and two or more numbers among them."""
+    """Count the lines with the most common number of cells and two or more numbers in them."""
     if not any(sign in line.strip() for line in lines):
         return 0
     rows = _split(lines, sign)
     cells = [cell for row in rows for cell in row]
     if sign == ", " and not any("," in cell for cell in cells):
-        return 0  # then commas alone part them
+        return 0  # then commas alone are the separator
     if sign == " " and any(cell[:1] == "," or cell[-1:] == "," for cell in cells):
-        return 0  # then the spaces go with the commas
+        return 0  # then the spaces belong to the commas
     width = Counter(map(len, rows)).most_common(1)[0][0]
     return sum(len(row) == width and sum(map(_is_number, row)) >= 2
                and not any(map(_are_numbers, row)) for row in rows)
@@ -204,7 +204,7 @@ def _all_numbers(line: str, sign: str) -> bool:
 
 
 def _split(lines: list[str], sign: str) -> list[list[str]]:
-    """Split lines into cells; one line is one row, also where a quotation mark stays open."""
+    """Split lines into cells; one line is one row, even where a quotation mark is not closed."""
     if sign == ", ":
         return [[cell.strip() for cell in re.split(r",\s+", line.strip())] for line in lines]
     if sign == " ":
@@ -217,7 +217,7 @@ def _split(lines: list[str], sign: str) -> list[list[str]]:
 
 
 def _without_ends(rows: list[list[str]]) -> list[list[str]]:
-    """Leave out last columns in which nothing stands, not even a name."""
+    """Remove last columns that are empty and have no name."""
     longest = used = max(map(len, rows))
     while used > 1 and not any(row[used - 1] for row in rows if len(row) >= used):
         used -= 1
@@ -226,7 +226,7 @@ def _without_ends(rows: list[list[str]]) -> list[list[str]]:
 
 def _named(rows: list[list[str]], lines: list[int], separator: str, comments: Lines,
            quoted: bool) -> Text:
-    """The rows with names for their columns, from the first row or the comment above it."""
+    """Name the columns by the first row, or by the comment above it."""
     notes = []
     heading, note = heading_of(rows, quoted)
     first = lines[0] if lines else 0
@@ -266,7 +266,7 @@ def _named(rows: list[list[str]], lines: list[int], separator: str, comments: Li
 
 
 def _check_zeros(rows: list[list[str]], lines: list[int], separator: str) -> None:
-    """Refuse what may be digits after a decimal comma, or after the space between thousands."""
+    """Refuse cells that may be digits after a decimal comma or a separator of thousands."""
     if separator not in _UNCLEAR or not all(cell.isdecimal() for row in rows for cell in row):
         return
     for line, row in zip(lines, rows, strict=True):
@@ -279,7 +279,7 @@ def _check_zeros(rows: list[list[str]], lines: list[int], separator: str) -> Non
 
 
 def _unique(names: list[str]) -> tuple[str, ...]:
-    """Names that can stand in a sentence, each one once; their number where there is none."""
+    """Make names short and distinct; a column without a name gets its number."""
     found: list[str] = []
     for name, given in zip(names, numbered(len(names)), strict=True):
         name = again = short(name) or given
