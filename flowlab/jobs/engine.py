@@ -89,8 +89,8 @@ class Engine(ABC):
     turn: float | None = None
 
     @abstractmethod
-    def submit(self, function: Callable[[Any], Generator], settings: Any, owner: str = "",
-               first: str = "") -> str:
+    def submit(self, function: Callable[[Any], Generator[Any, Any, Any]], settings: Any,
+               owner: str = "", first: str = "") -> str:
         """Queue ``function(settings)``.
 
         Parameters

@@ -54,8 +54,8 @@ class Desk(Engine):
 
     _pool: Workers
 
-    def submit(self, function: Callable[[Any], Generator], settings: Any, owner: str = "",
-               first: str = "") -> str:
+    def submit(self, function: Callable[[Any], Generator[Any, Any, Any]], settings: Any,
+               owner: str = "", first: str = "") -> str:
         if first not in ("", "pause", "step"):
             raise ValueError(f"A run can start with 'pause' or 'step'; got {first!r}.")
         run = Run(owner, make_request(function, settings), label=getattr(settings, "label", ""),

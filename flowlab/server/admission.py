@@ -26,14 +26,11 @@ class NotYours(ValueError):
 
 
 class Owned(Protocol):
-    """Something that is somebody's: a run in memory or on disk, or a comparison.
+    """Something that is somebody's: a run in memory or on disk, or a comparison."""
 
-    Attributes
-    ----------
-    visitor : str
-    """
-
-    visitor: str
+    @property
+    def visitor(self) -> str:
+        """Whose it is."""
 
 
 def owns(thing: Owned, visitor: str) -> bool:

@@ -72,7 +72,7 @@ def show(recipes: Mapping[str, Recipe]) -> None:
 def _form(recipes: Mapping[str, Recipe]) -> Sweep:
     """The controls, and the sweep that they describe."""
     model, data, epochs, seeds, measure = st.columns(5)
-    keep = {"persist_state": "session"}
+    keep: dict[str, Any] = {"persist_state": "session"}
     name = model.selectbox("Model", list(recipes), key="sweeps.model", **keep,
                            index=list(recipes).index(featured(recipes).name),
                            format_func=lambda n: recipes[n].title)

@@ -183,8 +183,9 @@ class Lab:
             If it is under way, or another's.
         """
         run, kept = self._runs.get(run_id), self.store.get(run_id)
-        for thing in filter(None, (run, kept)):
-            must_own(thing, visitor)
+        for thing in (run, kept):
+            if thing is not None:
+                must_own(thing, visitor)
         if kept is not None and kept.active or run is not None and self.status(run).active:
             raise ValueError("This run is under way: stop it before you delete it.")
         with self._lock:

@@ -67,6 +67,7 @@ class Run:
 
     def told(self, damage: str) -> Status:
         """How it stands by what the store says of it, and what there is to say of its files."""
+        assert self.kept is not None
         reason = GONE if self.kept.outcome == "interrupted" else self.kept.reason
         return Status(STATES.get(self.kept.outcome, self.kept.outcome), events=len(self.frames),
                       message=" ".join(filter(None, (reason, damage))))

@@ -9,7 +9,7 @@ it.
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
+from typing import Any, Generic, NamedTuple, Self, TypeVar, cast, overload
 
 import streamlit as st
 
@@ -77,7 +77,7 @@ def page(kind: Callable[[str], P], name: str) -> P:
     pages = session().pages
     if name not in pages:
         pages[name] = kind(name)
-    return pages[name]
+    return cast(P, pages[name])
 
 
 T = TypeVar("T")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import streamlit as st
 from pydantic import ValidationError
@@ -59,12 +60,12 @@ def read(texts: dict[str, str], recipes: Recipes) -> tuple[Comparison, list[str]
             comparison = Comparison.model_validate(texts)
             break
         except ValidationError as error:
-            name = error.errors()[0]["loc"][0]
+            name = str(error.errors()[0]["loc"][0])
             complaints.append(describe(error))
             texts.pop(name, None)
             if name == "models":
                 texts["models"] = ";".join(recipes)
-    fitting = []
+    fitting: list[Entry] = []
     for entry in comparison.models:
         try:
             validation.check(settings_of(entry, Comparison(), recipes))
@@ -81,7 +82,7 @@ def read(texts: dict[str, str], recipes: Recipes) -> tuple[Comparison, list[str]
     runs, unfit = finished.fitting(comparison.runs)
     complaints += unfit
     if not fitting and (comparison.models or not runs):
-        fitting = default(recipes).models
+        fitting = list(default(recipes).models)
     changes = {"models": tuple(fitting), "runs": tuple(run.id for run in runs),
                "data": tuple(data) or default(recipes).data}
     return comparison.model_copy(update=changes), complaints
@@ -142,9 +143,9 @@ def _entries(state: ComparePage, recipes: Recipes) -> tuple[Entry, ...]:
     total = len(rivals) + len(runs)
     titles = {name: recipe.title for name, recipe in recipes.items()}
     named = [Entry(model=r.model, label=r.controls["label"]) for r in rivals]
-    labels = Comparison(models=tuple(named)).labels(titles, [run.name for run in runs])
+    labels = [plain(label) for label in Comparison(models=tuple(named)).labels(
+        titles, [run.name for run in runs])]
     colours = style.theme(theme()).rivals
-    labels = list(map(plain, labels))
     for rival, label, colour in zip(rivals, labels, colours, strict=False):
         dot, name, gone = st.columns([1, 8, 2], gap="xxsmall", vertical_alignment="center")
         dot.html(f'<span style="color: {colour}">●</span>')
@@ -158,10 +159,10 @@ def _entries(state: ComparePage, recipes: Recipes) -> tuple[Entry, ...]:
     first = len(rivals)
     finished.rows(state, labels[first:], colours[first:], runs, total == 1)
     with st.container(horizontal=True, gap="xsmall", key="compare-add"):
-        for name, title in titles.items():
-            st.button(title, icon=":material/add:", key=f"compare.add.{name}",
+        for model, title in titles.items():
+            st.button(title, icon=":material/add:", key=f"compare.add.{model}",
                       disabled=total >= MOST, on_click=add,
-                      args=(state, recipes, Entry(model=name)), help=f"Add a {title}, also beside "
+                      args=(state, recipes, Entry(model=model)), help=f"Add a {title}, also beside "
                       f"another with other settings; up to {MOST} models.")
         finished.choose(state, total >= MOST, titles)
     return tuple(entries)
@@ -182,7 +183,7 @@ def _entry(rival: Rival, recipe: Recipe) -> Entry:
 
 def _budget(state: ComparePage) -> dict[str, object]:
     fields = Comparison.model_fields
-    kept = {"persist_state": "session"}
+    kept: dict[str, Any] = {"persist_state": "session"}
     budget = st.segmented_control("Equal for all models", list(AMOUNTS), key="compare.budget",
                                   format_func=str.capitalize, required=True,
                                   help=fields["budget"].description, **kept)

@@ -17,7 +17,8 @@ SHOWN = 300  # runs in the chooser, the newest
 
 def fitting(ids: Sequence[str]) -> tuple[tuple[Entrant, ...], list[str]]:
     """The runs of these ids that can be compared, and a sentence for each of the others."""
-    found, complaints = [], []
+    found: list[Entrant] = []
+    complaints = []
     for name in ids:
         try:
             found += entrants([name], lab().store)

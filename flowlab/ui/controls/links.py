@@ -6,6 +6,7 @@ text: cleaned here, cut to a length, and drawn by ``st.text``, which knows no ma
 
 import unicodedata
 from dataclasses import dataclass, fields
+from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -100,8 +101,8 @@ def share(settings: RunSettings, lesson: Lesson, controls: Values) -> None:
                     "versions.")
         link = st.container(gap="xsmall")
         st.markdown("**For a class**")
-        groups = {"options": NAMES, "format_func": str.capitalize, "selection_mode": "multi",
-                  "persist_state": "session"}
+        groups: dict[str, Any] = {"options": NAMES, "format_func": str.capitalize,
+                                  "selection_mode": "multi", "persist_state": "session"}
         hide = st.pills("Hide controls", default=lesson.hide, key=controls.key("hide"),
                         help="Groups of controls that the link's page does not show.", **groups)
         lock = st.pills("Lock controls", default=lesson.lock, key=controls.key("lock"),

@@ -138,8 +138,9 @@ class Controls(Values):
                 for name in names}
 
     def _draw(self, name: str, disabled: bool) -> None:
-        special = {"hidden": self._hidden, "noise": self._noise, "classes": self._classes,
-                   "levels": self._levels, "objective": self._objective}
+        special: dict[str, Callable[[bool], None]] = {
+            "hidden": self._hidden, "noise": self._noise, "classes": self._classes,
+            "levels": self._levels, "objective": self._objective}
         if name in special:
             special[name](disabled)
         else:

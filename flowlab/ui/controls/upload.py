@@ -3,7 +3,7 @@
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -101,8 +101,9 @@ def _close() -> None:
 
 
 def _content(state: ModelPage) -> None:
-    way = st.segmented_control("Where from", list(WAYS), format_func=WAYS.get, default="draw",
-                               key="own.way", required=True, label_visibility="collapsed")
+    way = st.segmented_control("Where from", list(WAYS), format_func=WAYS.__getitem__,
+                               default="draw", key="own.way", required=True,
+                               label_visibility="collapsed")
     with st.container(key="own-body"):
         left, right = st.columns([3, 2], gap="medium")
     try:
@@ -115,13 +116,13 @@ def _content(state: ModelPage) -> None:
     except ValueError as error:
         found, problem = None, str(error)
         refused(f"own data, {way}", problem)
-    copied = found is not None and found[0].dtype in (np.float32, CORNER)
+    copied = found is not None and found.array.dtype in (np.float32, CORNER)
     with right:  # buttons first, where they stay whatever is below
         use = st.button("Use these data", type="primary", icon=":material/check:", width="stretch",
                         disabled=found is None, key="own.use",
                         help="Train on them: they become the page's distribution.")
-        st.download_button("Keep a copy", _npy(found[0]) if copied else b"",
-                           f"{store.name_of(found[0]) if copied else 'points'}.npy",
+        st.download_button("Keep a copy", _npy(found.array) if found and copied else b"",
+                           f"{store.name_of(found.array) if found and copied else 'points'}.npy",
                            on_click="ignore", disabled=not copied, icon=":material/download:",
                            width="stretch", key="own.copy",
                            help="The points or strokes as a NumPy file: uploaded to another Flow "
@@ -185,7 +186,8 @@ def _read_file(content: bytes, kind: str) -> Found:
                          "learned in minutes, large ones take hours.")
         return Found(*_album(content, kind, side))
     if kind in PICTURES:
-        dense = st.selectbox("Density is high", list(DENSE), format_func=DENSE.get, key="own.dense",
+        dense = st.selectbox("Density is high", list(DENSE), format_func=DENSE.__getitem__,
+                             key="own.dense",
                              help="Automatic: dark or bright, whichever covers less.")
         return Found(*read_picture(content, dense))
     if is_drawing(content, kind):
@@ -225,7 +227,7 @@ def _chosen(table: UploadedTable) -> tuple[int, ...]:
     if every == "All":
         return tuple(range(count))
     across, up = st.columns(2)
-    common = {"options": range(count), "format_func": lambda i: table.names[i]}
+    common: dict[str, Any] = {"options": range(count), "format_func": lambda i: table.names[i]}
     return (across.selectbox("Column for x", index=0, key=f"own.x.{count}", **common),
             up.selectbox("Column for y", index=1, key=f"own.y.{count}", **common))
 

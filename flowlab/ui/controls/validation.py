@@ -122,7 +122,7 @@ def _check_images(settings: RunSettings, images: Source) -> None:
         fitted(settings.flow, images)
     except ValidationError as error:
         name = error.errors()[0]["loc"][-1]
-        raise Unfit("data" if name == "event_shape" else name, describe(error)) from error
+        raise Unfit("data" if name == "event_shape" else str(name), describe(error)) from error
 
 
 def check_plane(name: str) -> None:

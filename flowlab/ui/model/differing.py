@@ -53,7 +53,8 @@ def _fields(run: RunSettings) -> dict[str, FieldInfo]:
 
 def _named(field: FieldInfo, value: Any) -> str:
     """A setting as one says it: 16 couplings, learning rate 0.003."""
-    name = field.title[:1].lower() + field.title[1:] if field.title[1:2].islower() else field.title
+    name = field.title or ""
+    name = name[:1].lower() + name[1:] if name[1:2].islower() else name
     if type(value) is int and name.endswith("s"):
         return f"{value} {name}"
     return f"{name} {_value(value)}"

@@ -3,6 +3,7 @@
 import math
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -179,7 +180,8 @@ def _drawn(key: str, step: int, shown: tuple[str, ...], appearance: str, positio
         settings = _subject.settings
         truth = _truth(fresh_key(settings), camera(settings, appearance)[0], limits)
         error = None if truth is None else density - truth
-    seen, followed = look(flow, point), {}
+    seen = look(flow, point)
+    followed: dict[str, Any] = {}
     if isinstance(seen, plane.Probe):
         stage = int(position)
         followed = {"probe": seen.path, "probe_log_dets": seen.log_dets,

@@ -36,7 +36,7 @@ def follow(view: View) -> None:
                         width="content")
     page.keep(*KEPT)
     status, plays = view.status(), bool(page.playback.what)
-    waits = status.state == "queued" and not plays and lab().engine.ready
+    waits = status.state == "queued" and not plays and lab().engine.ready > 0
     if waits:
         st.fragment(_queue, run_every=WAITING)(view)
     every = TICK if plays else POLL if status.active and not waits else None
@@ -54,11 +54,11 @@ def _queue(view: View) -> None:
 def _live(view: View, plays: bool, waits: bool) -> None:
     page, status = view.page, view.status()
     line = None if waits else st.empty()
-    if status.active:
+    if status.active and view.run is not None:
         _dress(page, view.run)
     frames = view.frames()
     if line is not None:
-        if status.state == "running" and not frames:
+        if status.state == "running" and not frames and view.run is not None:
             with line:
                 standing.show(status, None, view.foreign, view.stale)
             lab().wait(view.run, FIRST)

@@ -24,9 +24,10 @@ def show(numbers: dict | None, begun: bool, source: Source, active: bool) -> Non
     active : bool
         Whether the run may still change.
     """
-    rate = numbers["step"] / numbers["seconds"] if begun and numbers["seconds"] else None
-    rate = rate or None  # it diverged in its first epoch, and has the weights from before it
-    left = (numbers["steps"] - numbers["step"]) / rate if rate else None
+    rate = left = None  # as where it diverged in its first epoch
+    if numbers and begun and numbers["seconds"] and numbers["step"]:
+        rate = numbers["step"] / numbers["seconds"]
+        left = (numbers["steps"] - numbers["step"]) / rate
     if left and not active:  # it ended before its last epoch
         left = None
     kl = numbers["kl"] if numbers else None

@@ -67,7 +67,7 @@ class View:
     def stale(self) -> str:
         """The sentence on what the controls say otherwise; empty where they agree with the run."""
         return differing.sentence(self.run.settings, self.settings, self.differs
-                                  ) if self.differs else ""
+                                  ) if self.run is not None and self.differs else ""
 
     def frame(self) -> Frame | None:
         """The newest frame of the run; before any, the pretrained flow's where it fits."""
