@@ -74,6 +74,8 @@ def recognised(samples: np.ndarray, classes: Tensor, images: Images) -> int:
 @lru_cache(maxsize=4)
 def _classifier(images: Images) -> KNeighborsClassifier:
     pixels, labels = images.part(test=False)
+    if labels is None:
+        raise ValueError(f"{images.title} have no classes to recognise.")
     return KNeighborsClassifier(NEIGHBOURS).fit(
         pixels[:LEARNED].flatten(1).numpy(), labels[:LEARNED].numpy())
 

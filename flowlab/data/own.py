@@ -2,7 +2,7 @@
 
 import math
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -108,7 +108,7 @@ class Picture(Target):
         corner = self._corner * self._pixel
         self.limits = square_window(corner, -corner, 0.25)
 
-    def __reduce__(self) -> tuple[type["Picture"], tuple[np.ndarray, str]]:
+    def __reduce__(self) -> tuple[type["Picture"], tuple[Any, ...]]:
         return type(self), (self._weights, self.name)
 
     def _draw(self, n: int, seed: int) -> np.ndarray:

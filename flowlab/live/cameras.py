@@ -15,7 +15,7 @@ from flowlab.analysis import plane
 from flowlab.analysis.grid import grid_points, highest_density
 from flowlab.analysis.images import TEMPERATURE, recognised, samples
 from flowlab.bijections.base import LOG_PROB
-from flowlab.data import Source, dequantise, image_set, source_of, target
+from flowlab.data import Points, Source, Target, dequantise, image_set, source_of, target
 from flowlab.figures import SHOWN as LAYERS_SHOWN
 from flowlab.figures import ImagePicture, LivePicture, PairPicture
 from flowlab.figures.animated import AnimatedPicture
@@ -141,18 +141,18 @@ class Camera:
         otherwise some of the distribution.
         """
         training = self.settings.training
-        points = self.points(min(training.points, SHOWN + 1), training.seed)
+        points = self.points().sample(min(training.points, SHOWN + 1), training.seed)
         if len(points) > SHOWN:
             self.trained = SHOWN
-            return self.points(SHOWN, training.seed + 1)
+            return self.points().sample(SHOWN, training.seed + 1)
         test, train = split(len(points), training)
         self.trained = len(train)
         return torch.cat([points[train], points[test]])
 
-    def points(self, n: int, seed: int) -> Tensor:
-        """Draw points of the source."""
+    def points(self) -> Target | Points:
+        """What the run learns, where it is no images."""
         source = self.settings.source
-        return target(source.data, source.noise).sample(n, seed)
+        return target(source.data, source.noise)
 
     def parts(self) -> tuple[np.ndarray, np.ndarray]:
         """The points shown as dots, and those shown as rings."""
@@ -174,7 +174,7 @@ class PlaneCamera(Camera):
     seeded = False
 
     def sight(self) -> Tensor:
-        self.limits = self.source.limits
+        self.limits = self.points().limits
         self.grid = torch.as_tensor(grid_points(self.limits, GRID))
         self.density = None  # unknown for a user's own points
         if self.source.log_prob is not None:
@@ -184,7 +184,7 @@ class PlaneCamera(Camera):
     def draw(self, theme: str) -> LivePicture:
         highest = None
         if self.density is None:  # the colours' scale is the same for every seed
-            points = self.points(SHOWN, 0).numpy()
+            points = self.points().sample(SHOWN, 0).numpy()
             highest = highest_density(None, points, self.limits)
         data, test = self.parts()
         picture = LivePicture(self.limits, data, self.density, test=test,

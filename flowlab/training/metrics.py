@@ -2,6 +2,7 @@
 
 import math
 from functools import lru_cache
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from flowlab.bijections.elementwise import moments
 from flowlab.flow import Flow
 from flowlab.settings import FlowSettings
 
+Nats = TypeVar("Nats", float, Tensor)
 #: Images that are measured together; more would only take more memory.
 IMAGES = 1000
 
@@ -52,7 +54,7 @@ def _differences(flow: Flow, x: Tensor, context: Tensor | None) -> Tensor:
     return (flow.forward(z, context)[0] - x).abs()
 
 
-def bits_per_dimension(nats: float, event_shape: tuple[int, ...]) -> float:
+def bits_per_dimension(nats: Nats, event_shape: tuple[int, ...]) -> Nats:
     """An NLL in nats per point as bits per dimension: divided by ``D ln 2``."""
     return nats / (math.prod(event_shape) * math.log(2))
 

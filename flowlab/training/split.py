@@ -120,7 +120,7 @@ class Parts:
         self.seed, self.device, self.dtype = settings.seed, flow.device, flow.dtype
         self.concern = ""
         source: Target | Points | Images | Given = (
-            given if isinstance(given, Source) else Given(given, flow))
+            given if isinstance(given, Target | Points | Images) else Given(given, flow))
         self.source, self.pixels = source, source.kind == "images"
         check(flow.settings, source, settings)
         if source.kind == "images":
@@ -177,7 +177,7 @@ class Parts:
         self.test_x = dequantise(test_x.to(self.device),
                                  generator(self.seed, TEST_NOISE, self.device), self.dtype)
         self.train_context, self.test_context = (
-            labels.to(self.device) if flow.settings.classes else None
+            labels.to(self.device) if flow.settings.classes and labels is not None else None
             for labels in (labels, test_labels))
 
 

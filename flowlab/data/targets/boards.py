@@ -31,6 +31,8 @@ class Board(Target):
         Standard deviation of the noise; below 1e-6 the squares are sharp.
     """
 
+    noise: float
+
     def __init__(
         self,
         groups: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...],

@@ -36,6 +36,8 @@ class Curve(Target):
         Standard deviation of the noise.
     """
 
+    noise: float
+
     def __init__(self, *branches: Branch, noise: float | None = None) -> None:
         super().__init__(noise)
         self._branches = branches
@@ -70,7 +72,7 @@ def _nodes(branch: Branch, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     return branch(nodes), weights
 
 
-def _polar(radius: np.ndarray, angle: np.ndarray) -> np.ndarray:
+def _polar(radius: np.ndarray | float, angle: np.ndarray) -> np.ndarray:
     return np.column_stack((radius * np.cos(angle), radius * np.sin(angle)))
 
 

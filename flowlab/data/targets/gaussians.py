@@ -17,6 +17,8 @@ SHUFFLED = 1000  # scikit-learn spaces points evenly: fewer are drawn from so ma
 class Gaussian(Target):
     """``N(0, R diag(1.5², noise²) R^T)``, with ``R`` a rotation by 30 degrees."""
 
+    noise: float
+
     name = "gaussian"
     title = "Gaussian"
     description = "One tilted Gaussian: the easiest target, a straight map from noise to data."
@@ -48,6 +50,8 @@ class Gaussian(Target):
 
 class Stripes(Target):
     """``1/3 sum_{c = -2, 0, 2} N(x; R (0, c), R diag(1.5², noise²) R^T)``, ``R`` by 45 degrees."""
+
+    noise: float
 
     name = "stripes"
     title = "Tilted stripes"
@@ -101,6 +105,8 @@ class Blobs(Target):
     noise
         Standard deviation of each blob.
     """
+
+    noise: float
 
     def __init__(self, centres: np.ndarray, noise: float | None = None) -> None:
         super().__init__(noise)

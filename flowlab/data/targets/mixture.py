@@ -1,6 +1,7 @@
 """Many equal round Gaussians at once: the density of points and of curves with noise."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,7 +62,7 @@ class RoundMixture(torch.autograd.Function):
         return log_p - math.log(2 * math.pi * sigma**2), score
 
     @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         """Keep the gradient for :meth:`backward`."""
         score = output[1]
         ctx.mark_non_differentiable(score)
@@ -69,7 +70,7 @@ class RoundMixture(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
         """Return the gradient with respect to ``x``."""
         (score,) = ctx.saved_tensors
         return grad[:, None] * score, None, None, None

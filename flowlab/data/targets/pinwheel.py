@@ -22,6 +22,8 @@ class Pinwheel(Target):
     (2016), whose twist has no inverse in closed form.
     """
 
+    noise: float
+
     name = "pinwheel"
     title = "Pinwheel"
     description = "Five bent blades around a centre: turning and stretching at once."

@@ -30,6 +30,8 @@ class Concentric(Target):
         Standard deviation of the noise.
     """
 
+    noise: float
+
     def __init__(
         self, radii: tuple[float, ...], weights: tuple[float, ...], noise: float | None = None
     ) -> None:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from numbers import Integral, Real
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ class Target(Source, ABC):
         noise = "" if self.noise is None else f", noise={self.noise:g}"
         return f"target({self.name!r}{noise})"
 
-    def __reduce__(self) -> tuple[type["Target"], tuple[float | None]]:
+    def __reduce__(self) -> tuple[type["Target"], tuple[Any, ...]]:
         return type(self), (self.noise,)  # it is pickled as its arguments
 
     @classmethod
@@ -155,7 +155,7 @@ class Target(Source, ABC):
         """Return the differential entropy in nats."""
 
 
-def check_draw(n: object, seed: object) -> None:
+def check_draw(n: Any, seed: Any) -> None:
     """Raise ValueError unless ``n`` points can be drawn with this ``seed``."""
     if not _is_integer(n) or n < 1:
         raise ValueError(f"The number of points must be an integer of at least 1; got {n!r}.")
@@ -205,5 +205,5 @@ def square_window(
     return x - half, x + half, y - half, y + half
 
 
-def _is_integer(value: object) -> bool:
+def _is_integer(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)

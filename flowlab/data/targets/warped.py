@@ -21,6 +21,8 @@ class Banana(Target):
     the two Gaussians.
     """
 
+    noise: float
+
     name = "banana"
     title = "Banana"
     description = "A Gaussian bent along a parabola: one coupling layer can do it exactly."
@@ -46,6 +48,8 @@ class Banana(Target):
 
 class Cosine(Target):
     """``x_1 ~ N(0, 1.5²)``, ``x_2 ~ N(1.5 cos(2 x_1), noise²)``."""
+
+    noise: float
 
     name = "cosine"
     title = "Cosine wave"

@@ -78,10 +78,10 @@ def _from_zip(content: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
     broken = "The zip file is damaged: pack the pictures again."
     too_many = f"The zip has too many files: give at most {MAX_ENTRIES:,}."
     with files.open_zip(content, MAX_ENTRIES + 1000, broken, too_many) as archive:
-        return _pictures(archive, side, broken)
+        return _pictures(archive, len(content), side, broken)
 
 
-def _pictures(archive: zipfile.ZipFile, side: int, broken: str
+def _pictures(archive: zipfile.ZipFile, size: int, side: int, broken: str
               ) -> tuple[np.ndarray, tuple[str, ...]]:
     entries = [e for e in archive.infolist() if not _hidden(e.filename)]
     if len(entries) > MAX_ENTRIES:
@@ -93,7 +93,7 @@ def _pictures(archive: zipfile.ZipFile, side: int, broken: str
                              "pictures themselves.")
         raise ValueError("The zip has no PNG or JPEG pictures: pack some.")
     unpacked = sum(e.file_size for e in chosen)
-    if unpacked > MAX_UNPACKED or unpacked > MAX_RATIO * len(archive.fp.getbuffer()):
+    if unpacked > MAX_UNPACKED or unpacked > MAX_RATIO * size:
         raise ValueError(f"The zip would unpack to {unpacked / 1e6:.0f} MB, too much for what it "
                          "is: pack fewer or smaller pictures.")
     if len(chosen) * side**2 > MAX_FILE - 1000:

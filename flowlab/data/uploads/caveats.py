@@ -29,8 +29,8 @@ def outliers(values: np.ndarray) -> np.ndarray:
     usable = np.isfinite(values).all(axis=1)
     if usable.sum() < 3:
         return found
-    low, high = (np.percentile(values[usable], share, axis=0, method=inwards)
-                 for share, inwards in zip(_MIDDLE, ("higher", "lower"), strict=True))
+    low = np.percentile(values[usable], _MIDDLE[0], axis=0, method="higher")
+    high = np.percentile(values[usable], _MIDDLE[1], axis=0, method="lower")
     with np.errstate(over="ignore", invalid="ignore"):
         width = high - low
         far = usable[:, None] & ((values < low - _FAR * width) | (values > high + _FAR * width))

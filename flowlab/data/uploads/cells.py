@@ -89,9 +89,8 @@ class Column:
         #: The decimal sign that follows from this column alone, if one does.
         self.certain = self.signs if len(self.signs) == 1 and re.search("[.,]", text) else set()
         #: The first cell that is a different number under each decimal sign, commas first.
-        self.unclear = None
-        if len(self.signs) > 1:
-            self.unclear = self._differing(",") or self._differing(".")
+        self.unclear = (self._differing(",") or self._differing(".")
+                        if len(self.signs) > 1 else None)
 
     def _differing(self, c: str) -> str | None:
         return next((cell for cell in self.cells if c in cell and not is_missing(cell)
@@ -126,9 +125,9 @@ class Column:
                              "same decimal sign, and none between thousands.")
         raise ValueError(f"{start}, which is not a number: correct it or delete the row.")
 
-    def _likely(self) -> set[str]:
+    def _likely(self, unclear: str) -> set[str]:
         """Return the decimal sign where numbers look like thousands: 900 beside 1,000."""
-        between = "," if "," in self.unclear else "."
+        between = "," if "," in unclear else "."
         given = [cell.lstrip("+-") for cell in self.cells if not is_missing(cell)]
         rest = [cell for cell in given if between not in cell]
         padded = any(cell.endswith("0") for cell in given if between in cell)
@@ -153,7 +152,7 @@ class Column:
         sign, shown = "." if "." in self.signs else ",", None
         if self.unclear is not None:
             shown = self.unclear
-            found = certain if len(certain) == 1 else self._likely()
+            found = certain if len(certain) == 1 else self._likely(shown)
             if found:
                 sign, = found
             elif "," in shown:
@@ -162,15 +161,16 @@ class Column:
                 raise ValueError(f"Line {line:,} has {short(shown)!r} in column {self.name}, which "
                                  f"may be {low:.15g} or {high:.15g}: write it with a decimal "
                                  "point, or without the comma.")
-        if self.values is None or sign == ",":
+        values = self.values
+        if values is None or sign == ",":
             text = _as_python("\n".join(self.cells), sign)
-            self.values = _floats(text.split("\n"), text)
+            values = [math.nan if is_missing(cell) else float(cell) for cell in text.split("\n")]
             shown = shown or next((cell for cell in self.cells if not is_missing(cell)
                                    and (self.unit or any(c in cell for c in ", '"))), None)
         if shown:
             given = self.given[self.cells.index(shown)]
             self.note = f"{short(given)} as {_value(shown, sign):.15g} in column {self.name}"
-        return self.values
+        return values
 
 
 def _floats(cells: Sequence[str], text: str) -> list[float] | None:

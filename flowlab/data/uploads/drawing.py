@@ -134,7 +134,7 @@ class Drawing(Target):
         self.limits = square_window((self._centres - reach).min(axis=0),
                                     (self._centres + reach).max(axis=0), 0.25)
 
-    def __reduce__(self) -> tuple[type["Drawing"], tuple[np.ndarray, str]]:
+    def __reduce__(self) -> tuple[type["Drawing"], tuple[Any, ...]]:
         return type(self), (self._corners, self.name)
 
     def _draw(self, n: int, seed: int) -> np.ndarray:

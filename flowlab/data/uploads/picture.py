@@ -1,10 +1,11 @@
 """A grey picture from a user's PNG or JPEG file."""
 
 import io
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.ImageFile import ImageFile
 
 from flowlab.data.uploads.levels import levels
 
@@ -70,7 +71,7 @@ def read_picture(content: bytes, dense: Dense = "automatic") -> tuple[np.ndarray
     return np.ascontiguousarray(weights), tuple(notes)
 
 
-def open_picture(content: bytes) -> Image.Image:
+def open_picture(content: bytes) -> ImageFile:
     """Open a PNG or JPEG picture, and read only its header.
 
     Raises
@@ -90,7 +91,7 @@ def open_picture(content: bytes) -> Image.Image:
     return picture
 
 
-def as_grey(picture: Image.Image) -> np.ndarray:
+def as_grey(picture: ImageFile) -> np.ndarray:
     """Return the pixels of the picture, upright and grey, white where it is transparent.
 
     Returns
@@ -119,12 +120,12 @@ def grey_bytes(picture: Image.Image) -> Image.Image:
     return picture.convert("L")
 
 
-def _deep(picture: Image.Image) -> bool:
+def _deep(picture: ImageFile) -> bool:
     """Whether a picture is a PNG with sixteen bits a channel."""
     return picture.mode.startswith("I") or any(tile.args in _LOWER for tile in picture.tile)
 
 
-def _sixteen(picture: Image.Image) -> np.ndarray:
+def _sixteen(picture: ImageFile) -> np.ndarray:
     """As `as_grey`, with sixteen bits a channel; white is the end of the pixels' range."""
     clear = picture.info.get("transparency")
     pixels = _channels(picture)
@@ -140,14 +141,14 @@ def _sixteen(picture: Image.Image) -> np.ndarray:
     return np.rint(grey * opaque + white * (1 - opaque)).astype(np.uint16)
 
 
-def _channels(picture: Image.Image) -> np.ndarray:
+def _channels(picture: ImageFile) -> np.ndarray:
     """Return grey; or red, green and blue, and opacity if the picture has any.
 
     Pillow reads only the upper eight bits of more than one channel, so these pictures are read a
     second time for the lower bits.
     """
     kind = picture.tile[0].args
-    again = Image.open(io.BytesIO(picture.fp.getvalue()), formats=("PNG",))
+    again = Image.open(io.BytesIO(cast(io.BytesIO, picture.fp).getvalue()), formats=("PNG",))
     pixels = np.asarray(ImageOps.exif_transpose(picture)).astype(np.uint16)
     if kind not in _LOWER:
         return pixels

@@ -112,7 +112,7 @@ class UploadedTable:
     def outliers(self, columns: tuple[int, ...]) -> tuple[np.ndarray, str]:
         """Return which rows stretch the scale of these columns, and a sentence if any does."""
         found = outliers(self.values[:, list(columns)])
-        rows = found.any(axis=1)
+        rows = np.asarray(found.any(axis=1))
         if not rows.any():
             return rows, ""
         row, at = np.argwhere(found)[0]
@@ -148,7 +148,7 @@ class UploadedTable:
                              f"{more}: {remedy}.")
 
 
-def open_npy(content: bytes, check: Callable[[tuple[int, ...]], None],
+def open_npy(content: bytes, check: Callable[[tuple[int, ...]], object],
              wanted: np.dtype | None = None) -> np.ndarray:
     """Return the numbers in a NumPy file.
 

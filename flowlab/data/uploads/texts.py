@@ -137,7 +137,9 @@ Lines = list[tuple[int, str]]
 
 def _lines(text: str) -> tuple[Lines, Lines, str]:
     """Return numbered lines, comments, and the separator that a first line ``sep=`` names."""
-    lines, comments, given = [], [], ""
+    lines: Lines = []
+    comments: Lines = []
+    given = ""
     for i, line in enumerate(re.split(r"\r\n|\n|\r", text), start=1):
         if not line.strip():
             continue
