@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import streamlit as st
 from pydantic import ValidationError
@@ -170,7 +169,7 @@ def _entries(state: ComparePage, recipes: Recipes) -> tuple[Entry, ...]:
 
 def _entry(rival: Rival, recipe: Recipe) -> Entry:
     label = st.text_input("Name in this comparison", max_chars=LABEL,
-                          key=rival.controls.key("label"), persist_state="session",
+                          **rival.controls.tie("label"),
                           placeholder=recipe.title,
                           help="How pictures and table call it; left empty, by the model's name.")
     own = [name for name in type(rival.settings.flow).model_fields
@@ -183,27 +182,27 @@ def _entry(rival: Rival, recipe: Recipe) -> Entry:
 
 def _budget(state: ComparePage) -> dict[str, object]:
     fields = Comparison.model_fields
-    kept: dict[str, Any] = {"persist_state": "session"}
-    budget = st.segmented_control("Equal for all models", list(AMOUNTS), key="compare.budget",
-                                  format_func=str.capitalize, required=True,
-                                  help=fields["budget"].description, **kept)
+    budget = st.segmented_control("Equal for all models", list(AMOUNTS), required=True,
+                                  format_func=str.capitalize, help=fields["budget"].description,
+                                  **ComparePage.budget.tie(state))
     state.amount.setdefault(budget, AMOUNTS[budget])
     amount = st.number_input(f"{budget.capitalize()} of each training", *map(float, LIMITS[budget]),
                              step={"epochs": 10.0, "steps": 100.0, "seconds": 1.0}[budget],
-                             format="%g", key=state.amount.key(budget),
-                             help=fields["amount"].description, **kept)
-    seeds = st.slider("Seeds", 1, 10, key="compare.seeds", help=fields["seeds"].description, **kept)
-    points = st.number_input("Points", 50, 200_000, step=500, key="compare.points",
-                             help=fields["points"].description, **kept)
+                             format="%g", help=fields["amount"].description,
+                             **state.amount.tie(budget))
+    seeds = st.slider("Seeds", 1, 10, help=fields["seeds"].description,
+                      **ComparePage.seeds.tie(state))
+    points = st.number_input("Points", 50, 200_000, step=500, help=fields["points"].description,
+                             **ComparePage.points.tie(state))
     level = st.number_input("KL whose reaching is timed (nats)", 0.001, 10.0, step=0.05,
-                            format="%g", key="compare.level", help=fields["level"].description,
-                            **kept)
-    sized = st.toggle("Equal parameters too", key="compare.sized", **kept,
-                      help="Choose the width of each model's networks so that all have nearly the "
-                      "same number of parameters.")
+                            format="%g", help=fields["level"].description,
+                            **ComparePage.level.tie(state))
+    sized = st.toggle("Equal parameters too", help="Choose the width of each model's networks so "
+                      "that all have nearly the same number of parameters.",
+                      **ComparePage.sized.tie(state))
     parameters = st.number_input("Parameters", LEAST, 10_000_000, step=1000, disabled=not sized,
-                                 key="compare.parameters", help=fields["parameters"].description,
-                                 **kept)
+                                 help=fields["parameters"].description,
+                                 **ComparePage.parameters.tie(state))
     return {"budget": budget, "amount": amount, "seeds": seeds, "points": points, "level": level,
             "parameters": parameters if sized else 0}
 

@@ -102,17 +102,16 @@ def share(settings: RunSettings, lesson: Lesson, controls: Values) -> None:
         link = st.container(gap="xsmall")
         st.markdown("**For a class**")
         groups: dict[str, Any] = {"options": NAMES, "format_func": str.capitalize,
-                                  "selection_mode": "multi", "persist_state": "session"}
-        hide = st.pills("Hide controls", default=lesson.hide, key=controls.key("hide"),
-                        help="Groups of controls that the link's page does not show.", **groups)
-        lock = st.pills("Lock controls", default=lesson.lock, key=controls.key("lock"),
-                        help="Groups that are shown, but cannot be changed.", **groups)
-        title = st.text_input("Title", lesson.title, TITLE, key=controls.key("title"),
-                              help="Plain text, shown above the page.", persist_state="session")
-        task = st.text_area("Task", lesson.task, max_chars=TASK, key=controls.key("task"),
-                            help="Plain text, shown under the title.", persist_state="session")
-        new = Lesson(tuple(hide), tuple(lock), printable(title), printable(task),
-                     lesson.preset)
+                                  "selection_mode": "multi"}
+        hide = st.pills("Hide controls", default=lesson.hide, **groups, **controls.tie("hide"),
+                        help="Groups of controls that the link's page does not show.")
+        lock = st.pills("Lock controls", default=lesson.lock, **groups, **controls.tie("lock"),
+                        help="Groups that are shown, but cannot be changed.")
+        title = st.text_input("Title", lesson.title, TITLE, **controls.tie("title"),
+                              help="Plain text, shown above the page.")
+        task = st.text_area("Task", lesson.task, max_chars=TASK, **controls.tie("task"),
+                            help="Plain text, shown under the title.")
+        new = Lesson(tuple(hide), tuple(lock), printable(title), printable(task), lesson.preset)
         with link:
             copyable(address(settings, new), "Copy link")
 

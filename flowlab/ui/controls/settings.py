@@ -176,23 +176,22 @@ class Controls(Values):
             st.number_input(min_value=float(low), max_value=float(high), step=1.0, **common)
 
     def _hidden(self, disabled: bool) -> None:
-        st.slider("Hidden layers", 1, 6, key=self.key("depth"), persist_state="session",
-                  disabled=disabled, help="Number of hidden layers of each coupling's network.")
-        st.select_slider("Width", sorted({*WIDTHS, self["width"]}), key=self.key("width"),
-                         persist_state="session", disabled=disabled,
-                         help="Units in each hidden layer.")
+        st.slider("Hidden layers", 1, 6, **self.tie("depth"), disabled=disabled,
+                  help="Number of hidden layers of each coupling's network.")
+        st.select_slider("Width", sorted({*WIDTHS, self["width"]}), **self.tie("width"),
+                         disabled=disabled, help="Units in each hidden layer.")
 
     def _classes(self, disabled: bool) -> None:
-        st.toggle("Learn each class", key=self.key("conditional"), persist_state="session",
-                  disabled=disabled, help="Give the flow the class of every image, one of "
+        st.toggle("Learn each class", **self.tie("conditional"), disabled=disabled,
+                  help="Give the flow the class of every image, one of "
                   f"{source(self['data']).classes}: then you choose the class of a sample. Off, it "
                   "learns all images as one.")
 
     def _levels(self, disabled: bool) -> None:
         field, options = self.fields["levels"], self._possible_levels()
         self["levels"] = _most(options, self["levels"])
-        st.select_slider(field.title, options, key=self.key("levels"), help=field.description,
-                         persist_state="session", disabled=disabled or len(options) < 2)
+        st.select_slider(field.title, options, **self.tie("levels"), help=field.description,
+                         disabled=disabled or len(options) < 2)
 
     def _known(self) -> bool:
         """Whether the data have a known density that is nowhere zero, as reverse KL needs."""
@@ -228,8 +227,8 @@ class Controls(Values):
             return
         low, high = truth.noise_range
         self.noise.setdefault(truth.name, truth.noise)
-        st.slider(field.title, low, high, step=0.01, key=self.noise.key(truth.name),
-                  help=field.description, persist_state="session", disabled=disabled)
+        st.slider(field.title, low, high, step=0.01, **self.noise.tie(truth.name),
+                  help=field.description, disabled=disabled)
 
 
 def values(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,13 +123,11 @@ def controls(subject: Subject, index: int) -> None:
 def _samples(subject: Subject, index: int) -> None:
     page, classes = subject.page, subject.settings.flow.classes
     heat, label, anew = st.columns([4, 2, 2], vertical_alignment="bottom")
-    heat.slider("Temperature", 0.0, 1.5, step=0.05, key=page.img.key("temperature"),
-                persist_state="session",
+    heat.slider("Temperature", 0.0, 1.5, step=0.05, **page.img.tie("temperature"),
                 help="Factor on the latents before they go through the flow: below 1 the samples "
                 "are plainer and more alike, at 0 there is only one for each class.")
     label.selectbox("Class", [MIXED, *map(str, range(classes))], disabled=not classes,
-                    key=page.img.key("class" if classes else "noclass"),
-                    persist_state="session",
+                    **page.img.tie("class" if classes else "noclass"),
                     help="Of all samples." if classes else "This flow was not told the classes: "
                     "switch on *Learn each class* at the left, where the images have some, and "
                     "train again.")
@@ -174,10 +172,9 @@ def _way(subject: Subject, index: int) -> None:
     first, way, second = st.columns([1.3, 4, 1.3], vertical_alignment="bottom")
     for column, control in ((first, "first"), (second, "second")):
         column.number_input(f"{control.capitalize()} image", 0, last, step=1,
-                            key=img.key(control), persist_state="session",
+                            **img.tie(control),
                             help="Number of a test image: the flow never trained on it.")
-    way.slider("Way from the first to the second", 0.0, 1.0, step=0.05, key=img.key("way"),
-               persist_state="session",
+    way.slider("Way from the first to the second", 0.0, 1.0, step=0.05, **img.tie("way"),
                help="Share of the straight line between the two latents.")
     told = "Through latent space one image turns into the other; mixed pixels show both at once."
     if subject.settings.flow.classes:
@@ -195,7 +192,7 @@ def _scales(subject: Subject, index: int) -> None:
     if count == 1:
         labels[0] = "All latents"
     choose.segmented_control("Scale to draw anew", range(count), format_func=labels.get,
-                             key=img.key("scale"), required=True, persist_state="session",
+                             **img.tie("scale"), required=True,
                              help="The finest latents leave the flow first; the coarsest go "
                              "through all of its layers.")
     anew.button("Draw again", icon=":material/casino:", key=f"{subject.page.name}.drawagain",

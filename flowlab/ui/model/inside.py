@@ -269,9 +269,9 @@ def _point(subject: Subject, seen: plane.Probe | str) -> None:
     for column, x, label in zip(st.columns(2), (page.x1, page.x2), ("x₁", "x₂"), strict=True):
         column.number_input(
             f"Point to follow, {label}", -FARTHEST, FARTHEST, step=0.05, format="%.3f",
-            key=x.key(data), persist_state="session", help="In data units; or click the plane in "
-            "the picture. The dark path is its way, and the outline what a small circle around its "
-            "latent becomes: the Jacobian's ellipse.")
+            **x.tie(data), help="In data units; or click the plane in the picture. The dark path "
+            "is its way, and the outline what a small circle around its latent becomes: the "
+            "Jacobian's ellipse.")
     if isinstance(seen, str):
         st.warning(seen, icon=":material/error:")
         return
