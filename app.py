@@ -23,7 +23,7 @@ st.set_page_config("Flow Lab", HERE / "static" / "icon.svg", layout="wide",
 st.html(HERE / "flowlab" / "ui" / "style.css")
 welcome()
 try:
-    house = lab()
+    running = lab()
 except ValueError as error:  # a folder of runs that cannot be used
     st.error(str(error), icon=":material/error:")
     st.stop()
@@ -38,4 +38,4 @@ menu.run([
     st.Page(partial(runs.show, RECIPES), title="Runs", icon=":material/history:",
             url_path="history"),
 ])
-about(house.engine, house.store)
+about(running.engine, running.store)

@@ -23,8 +23,8 @@ from flowlab.settings import FlowSettings, shown
 __all__ = ["Bijection", "Flow", "FlowDistribution"]
 
 FORMAT = "flowlab-1"
-MODEST = 10**7  # numbers of a flow that is built before it is compared with its file
-#: Points from which data-dependent layers are set, at most.
+SMALL = 10**7  # parameters up to which a flow is built before it is compared with its file
+#: Maximum number of points from which data-dependent layers are initialised.
 INITIAL_POINTS = 4096
 
 
@@ -38,9 +38,8 @@ class Flow(Bijection):
     of a composition is the sum of its layers'.
 
     A model is a subclass with a ``Settings`` class and a ``build`` method that returns its layers.
-    Nearest the data a last layer standardises: it is fixed from the training data, so every density
-    is in the data's own units; those of pixels are grey levels. Between it and pixels there may be
-    a fixed logit.
+    A last layer standardises the training data, so every density is in the data's own units, which
+    for pixels are grey levels. Between it and pixels there may be a fixed logit.
 
     Parameters
     ----------
@@ -75,7 +74,7 @@ class Flow(Bijection):
         shape = self.settings.event_shape
         logit = self.settings.is_image and self.settings.grey_levels and self.settings.logit
         last = [Logit(self.settings.grey_levels)] if logit else []
-        # The pixels of an image have one unit, that of their channel.
+        # All pixels of a channel have one unit.
         units = Standardise(shape if len(shape) == 1 else (shape[0], 1, 1))
         self.layers = cast(Sequence[Bijection],
                            nn.ModuleList([*self.build(self.settings), units, *last]))
@@ -83,7 +82,7 @@ class Flow(Bijection):
         self._compose = fused.compose if len(shape) == 1 else multiscale.compose
 
     def build(self, settings: Any) -> list[Bijection]:
-        """The model's layers in generative order; every model writes this one method."""
+        """The model's layers in generative order; every model implements this method."""
         raise NotImplementedError
 
     @property
@@ -93,7 +92,7 @@ class Flow(Bijection):
 
     @property
     def device(self) -> torch.device:
-        """Where the flow is."""
+        """Device of the flow."""
         return self._standardise.mean.device
 
     @property
@@ -106,7 +105,7 @@ class Flow(Bijection):
         return cast(Standardise, self.layers[self._units])
 
     def forward(self, z: Tensor, context: Tensor | int | None = None) -> tuple[Tensor, Tensor]:
-        """Latent to data.
+        """Map latent points to data.
 
         Parameters
         ----------
@@ -131,7 +130,7 @@ class Flow(Bijection):
         return self._compose(self.layers, z, self._classes(context, z.shape[0]), inverse=False)
 
     def inverse(self, x: Tensor, context: Tensor | int | None = None) -> tuple[Tensor, Tensor]:
-        """Data to latent; shapes, context and errors as in `forward`, log abs det ∂z/∂x."""
+        """Map data to latent points, with log abs det ∂z/∂x; otherwise as `forward`."""
         x = self._points(x)
         classes = self._classes(context, x.shape[0])
         return self._compose(reversed(self.layers), x, classes, inverse=True)
@@ -139,8 +138,8 @@ class Flow(Bijection):
     def log_prob(self, x: Tensor, context: Tensor | int | None = None) -> Tensor:
         """Log-density of ``x`` in nats, shape ``(batch,)``; arguments as in `inverse`.
 
-        Infinitely far out it is minus infinity, which layer by layer would come out as infinity
-        minus infinity; where a coordinate is NaN it is NaN.
+        It is minus infinity at infinity, where the layers would give infinity minus infinity, and
+        NaN where a coordinate is NaN.
         """
         x = self._points(x)
         reach = torch.linalg.vector_norm(x.detach(), math.inf, tuple(range(1, x.ndim)))
@@ -169,14 +168,14 @@ class Flow(Bijection):
         Parameters
         ----------
         n : int
-            How many.
+            Number of points.
         context : integer Tensor of shape (n,), or int, optional
             The class of every point, or one class for all.
         temperature : float
-            Factor on the latent points before they go through the flow; below 1 the samples
-            gather where the density is high (Glow, section 6).
+            Factor on the latent points; below 1 the samples concentrate where the density is high
+            (Glow, section 6).
         generator : torch.Generator, optional
-            Source of randomness; torch's global one when left out.
+            Source of randomness; by default torch's global one.
 
         Returns
         -------
@@ -198,9 +197,9 @@ class Flow(Bijection):
     def scales(self) -> Tensor:
         """The scale of every entry of a latent, an integer tensor of shape ``event_shape``.
 
-        Scale 0 is factored out first and holds the finest details; the highest goes through all
-        layers. Drawing one scale's entries anew, ``torch.where(flow.scales() == 0, fresh, z)``,
-        shows what it holds. On vectors, and where nothing is factored out, there is only scale 0.
+        Scale 0 is factored out first and holds the finest details; the highest scale goes through
+        all layers. Resampling one scale, ``torch.where(flow.scales() == 0, fresh, z)``, shows what
+        it encodes. Vectors, and images without factored-out channels, only have scale 0.
         """
         if len(self.event_shape) == 1:
             return torch.zeros(self.event_shape, dtype=torch.long)
@@ -219,9 +218,9 @@ class Flow(Bijection):
     @torch.no_grad()
     def initialise(  # type: ignore[override]  # its points are nobody's input
             self, x: Tensor, context: Tensor | None = None) -> None:
-        """Set standardisation and data-dependent layers from training data, once.
+        """Initialise standardisation and data-dependent layers from training data, once.
 
-        Some thousand points say enough: of more, every second, third, … is taken.
+        Uses at most `INITIAL_POINTS` points, evenly strided.
         """
         x = self._points(x)
         context = self._classes(context, x.shape[0])
@@ -229,22 +228,22 @@ class Flow(Bijection):
         x, context = x[::stride], None if context is None else context[::stride]
         if len(self.event_shape) > 1:
             return multiscale.initialise(reversed(self.layers), x, context)
-        waits = [type(layer).initialise is not Bijection.initialise for layer in self.layers]
-        if any(waits):  # nearer the base than the last of these there is nothing to set
-            for layer in reversed(self.layers[waits.index(True):]):
+        dependent = [type(layer).initialise is not Bijection.initialise for layer in self.layers]
+        if any(dependent):  # layers nearer the base than the first of these need no data
+            for layer in reversed(self.layers[dependent.index(True):]):
                 x = layer.initialise(x, context)
 
     def commit(self) -> None:
-        """Take over batch statistics in every layer; the training calls it after each step."""
+        """Update the batch statistics of every layer; the training calls it after each step."""
         for layer in self.layers:
             layer.commit()
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write weights as safetensors, with the model's name and settings; whole or not at all."""
+        """Write weights, the model's name and settings as safetensors, whole or not at all."""
         files.write(path, self.packed())
 
     def packed(self) -> bytes:
-        """What `save` would write."""
+        """The content of the file that `save` writes."""
         return save(self._state(), _metadata(type(self), self.settings))
 
     def _state(self) -> dict[str, Tensor]:
@@ -253,26 +252,26 @@ class Flow(Bijection):
 
     @staticmethod
     def pack(settings: FlowSettings, weights: dict[str, Tensor]) -> bytes:
-        """What `save` would write for a flow of these settings whose state is ``weights``."""
+        """The content of the file that `save` writes, for a flow with these settings and state."""
         return save({name: value.contiguous() for name, value in weights.items()},
                     _metadata(Flow.model_of(settings), settings))
 
     @staticmethod
     def model_of(settings: FlowSettings) -> type["Flow"]:
-        """The model whose settings these are."""
+        """The model whose settings class this is."""
         return next(m for m in Flow._models.values() if m.Settings is type(settings))
 
     @classmethod
     def load(cls, path: str | PathLike[str], device: str | torch.device = "cpu") -> Self:
         """Read a flow that `save` wrote.
 
-        The file names its model; only a subclass that the program has imported is ever built, so
-        a file cannot choose which code runs.
+        The file names its model, and only subclasses that the program has imported are built, so a
+        file cannot choose which code runs.
 
         Raises
         ------
         ValueError
-            When the file is no flow of this lab, names an unknown model, or does not fit it.
+            When the file is not a flow of this lab, or names an unknown model or does not fit it.
         FileNotFoundError
             When there is no such file.
         """
@@ -285,8 +284,8 @@ class Flow(Bijection):
         try:
             settings = model.Settings.model_validate_json(metadata.get("settings", ""))
             dtype = next(w.dtype for w in weights.values() if w.is_floating_point())
-            if _at_most(settings) > MODEST + 4 * sum(w.numel() for w in weights.values()):
-                with torch.device("meta"):  # which takes no memory, whatever the settings ask for
+            if _size_bound(settings) > SMALL + 4 * sum(w.numel() for w in weights.values()):
+                with torch.device("meta"):  # takes no memory, whatever the settings
                     planned = model(**dict(settings)).state_dict()
                 if any(w.shape != planned[n].shape for n, w in weights.items()) or (
                         len(weights) < len(planned)):
@@ -299,15 +298,15 @@ class Flow(Bijection):
         return flow.to(device).eval()
 
     def _tensor(self, x: Any) -> Tensor:
-        """``x``, in the flow's own type where it is no tensor yet."""
+        """``x`` as a tensor, which arrays and lists become in the flow's own type."""
         if isinstance(x, Tensor):
             return x
         return _converted(x, "iuf", "points as numbers").to(self.device, self.dtype)
 
     def _points(self, x: Any) -> Tensor:
-        """``x`` as points of this flow, or one sentence on why it is none."""
+        """Check that ``x`` are points of this flow, and convert them to a tensor."""
         x = self._tensor(x)
-        if torch.jit.is_tracing():  # which would take comparisons for part of the flow
+        if torch.jit.is_tracing():  # comparisons would be traced as part of the flow
             return x
         if x.ndim == 0 or tuple(x.shape[1:]) != self.event_shape:
             shape = ", ".join(map(str, self.event_shape))
@@ -321,7 +320,7 @@ class Flow(Bijection):
         return x
 
     def _classes(self, context: Any, n: int) -> Tensor | None:
-        """The class of each of ``n`` points, or one sentence on why ``context`` is not that."""
+        """Check ``context``, and convert it to the class of each of ``n`` points, or None."""
         classes = self.settings.classes
         if (context is None) != (classes == 0):
             raise ValueError("This flow has no classes: leave context out." if classes == 0 else
@@ -345,7 +344,7 @@ class Flow(Bijection):
 
 
 def _converted(values: Any, kinds: str, what: str) -> Tensor:
-    """A tensor of a list, an array or a number, whose NumPy kind is to be one of ``kinds``."""
+    """Convert a list, an array or a number to a tensor; its NumPy kind must be in ``kinds``."""
     try:
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError):  # such as rows of unequal length
@@ -356,9 +355,9 @@ def _converted(values: Any, kinds: str, what: str) -> Tensor:
 
 
 def _in_range(context: Tensor, classes: int) -> None:
-    """Raise ValueError for a class that there is not, where the tensor has values by now."""
+    """Raise ValueError for a class out of range, as soon as the tensor has values."""
     sentence = f"Context has a class outside 0 to {classes - 1}."
-    if fused.transformed():  # by vmap: then what it wraps has all the values
+    if fused.transformed():  # by vmap: the wrapped tensor has all values
         while torch._C._functorch.is_functorch_wrapped_tensor(context):
             context = torch._C._functorch.get_unwrapped(context)
     if not fused.concrete(context):
@@ -369,13 +368,13 @@ def _in_range(context: Tensor, classes: int) -> None:
             raise ValueError(sentence)
 
 
-def _at_most(settings: FlowSettings) -> int:
-    """About how many numbers a flow of these settings has, and rather too many."""
-    told = settings.model_dump()
-    hidden = told.get("hidden", ())
-    wide = max(*settings.event_shape, 3 * told.get("hidden_channels", 0), *hidden)
-    deep = max(told.get("couplings", 1), told.get("steps", 1)) * (
-        len(hidden) + told.get("levels", 1) * (4 + told.get("blocks", 0)))
+def _size_bound(settings: FlowSettings) -> int:
+    """An approximate upper bound of the number of parameters of a flow."""
+    values = settings.model_dump()
+    hidden = values.get("hidden", ())
+    wide = max(*settings.event_shape, 3 * values.get("hidden_channels", 0), *hidden)
+    deep = max(values.get("couplings", 1), values.get("steps", 1)) * (
+        len(hidden) + values.get("levels", 1) * (4 + values.get("blocks", 0)))
     return deep * wide ** 2
 
 
@@ -384,7 +383,7 @@ def _metadata(model: type[Flow], settings: FlowSettings) -> dict[str, str]:
 
 
 class FlowDistribution(Distribution):
-    """A flow seen as a ``torch.distributions.Distribution``; made by `Flow.distribution`."""
+    """A flow as a ``torch.distributions.Distribution``; made by `Flow.distribution`."""
 
     has_rsample = True
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
@@ -399,7 +398,7 @@ class FlowDistribution(Distribution):
 
     @property
     def support(self) -> constraints.Constraint:
-        """All real points."""
+        """All real vectors."""
         return constraints.independent(constraints.real, len(self.event_shape))
 
     def rsample(self, sample_shape: torch.Size | Sequence[int] = ()) -> Tensor:

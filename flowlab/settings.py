@@ -1,7 +1,7 @@
-"""Settings: validated once, frozen, one sentence a field.
+"""Settings: validated once, then frozen, with one sentence for each field.
 
-A field's title, description, bounds, unit and group are all there is to know about it: the page's
-controls, the URL, the command line's options and the documentation's tables are made from them.
+The page's controls, the URL, the command line's options and the documentation's tables are all made
+from a field's title, description, bounds, unit and group.
 """
 
 import json
@@ -20,8 +20,8 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 LONGEST_NAME = 64  # characters of a distribution's name
-#: What a value should be or have, by pydantic's name of the complaint, where its own words are not
-#: those of the field.
+#: What a value should be or have, by the type of pydantic's error, where pydantic's own words are
+#: not those of the field.
 SHOULD = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "be a whole number"),
     "int_parsing_size": "be a smaller whole number",
@@ -48,22 +48,22 @@ class Extra(TypedDict):
 
 def setting(default: Any, title: str, description: str, *, group: str, unit: str = "",
             log: bool = False, step: int = 1, **bounds: Any) -> Any:
-    """A field with everything a control, a table row or an option needs.
+    """Return a field with everything that a control, a table row or an option needs.
 
     Parameters
     ----------
     default
-        The value when nothing is said.
+        The default value.
     title, description : str
-        The label, and the sentence shown as its tooltip.
+        The control's label, and the sentence in its tooltip.
     group : str
-        The heading under which the page shows it.
+        The heading under which the page shows the control.
     unit : str
-        Unit of the value, empty when it is a plain number or a choice.
+        Unit of the value; empty for a number without unit and for a choice.
     log : bool
-        Whether equal ratios, not equal differences, make equal steps of the control.
+        Whether the control has a logarithmic scale.
     step : int
-        What one press of the control's plus or minus adds to a whole number.
+        Increment of a control for whole numbers.
     **bounds
         ``ge``, ``le`` and the like, passed to pydantic.
     """
@@ -85,41 +85,41 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _python(cls, values: Any) -> Any:
-        """Take NumPy's and PyTorch's numbers as Python's."""
+        """Convert numbers of NumPy and PyTorch to Python's."""
         if type(values) is not dict:
             return values
         return {name: as_python(value) for name, value in values.items()}
 
-    #: Settings that do nothing where the data are images.
+    #: Settings without effect on images.
     _points_only: ClassVar[tuple[str, ...]] = ()
 
 
 class FlowSettings(Settings):
-    """What every flow has; each model adds its own."""
+    """Settings of every flow; each model adds its own."""
 
     #: Whether the flow learns vectors only, and no images.
     vectors_only: ClassVar[bool] = False
 
     event_shape: tuple[int, ...] = setting(
-        (2,), "Event shape", "Shape of one point of the data: 2 is a point of the plane; 1,8,8 is "
-        "an image of one channel, eight rows and eight columns.", group="Model", fail_fast=True)
+        (2,), "Event shape", "Shape of one data point: 2 for points of the plane; 1,8,8 for images "
+        "of one channel, eight rows and eight columns.", group="Model", fail_fast=True)
     base: Literal["normal", "logistic"] = setting(
-        "normal", "Base distribution", "The simple distribution that the flow starts from.",
+        "normal", "Base distribution", "The simple distribution that the flow transforms.",
         group="Model")
     classes: int = setting(
-        0, "Classes", "Number of classes the density depends on; 0 means none.",
+        0, "Classes", "Number of classes that the density is conditioned on; 0 means none.",
         group="Model", ge=0, le=1000)
     grey_levels: int = setting(
-        0, "Grey levels", "How many whole numbers, from 0 on, a pixel's value can be; 0 means that "
-        "pixels are real numbers.", group="Images", ge=0, le=65_536)
+        0, "Grey levels", "Number of values of a pixel, which are whole numbers from 0 on; 0 means "
+        "that pixels are real numbers.", group="Images", ge=0, le=65_536)
     logit: bool = setting(
-        False, "Logit", "Whether pixels with grey levels go through a logit first, so that samples "
-        "keep to the range of pixels.", group="Images")
+        False, "Logit", "Whether pixels with grey levels pass through a logit, which keeps samples "
+        "within the range of pixel values.", group="Images")
 
     @field_validator("event_shape", mode="before")
     @classmethod
     def _length(cls, shape: Any) -> Any:
-        """A length alone is a vector's shape."""
+        """Take a single length as the shape of a vector."""
         try:
             return (operator.index(shape),)
         except TypeError:
@@ -151,8 +151,8 @@ class CouplingSettings(FlowSettings):
         (64, 64), "Hidden layers", "Width of each hidden layer of a coupling's network.",
         group="Network", unit="units", fail_fast=True)
     activation: Literal["relu", "leaky_relu", "elu", "tanh"] = setting(
-        "tanh", "Activation", "The bend between two layers of a coupling's network: tanh and ELU "
-        "give smooth densities, ReLU is the fastest and gives creases.", group="Network")
+        "tanh", "Activation", "Non-linearity between the layers of a coupling's network: tanh and "
+        "ELU give smooth densities; ReLU is the fastest and gives creases.", group="Network")
 
     @field_validator("hidden")
     @classmethod
@@ -163,59 +163,59 @@ class CouplingSettings(FlowSettings):
 
 
 class MultiScaleSettings(CouplingSettings):
-    """Settings of a flow that takes images apart into scales."""
+    """Settings of a flow with a multi-scale architecture for images."""
 
     levels: int = setting(
-        2, "Levels", "Scales of an image: each has a quarter of the pixels of the one before it.",
-        group="Images", ge=1, le=6)
+        2, "Levels", "Number of scales of an image; each has a quarter of the pixels of the one "
+        "before it.", group="Images", ge=1, le=6)
     hidden_channels: int = setting(
-        64, "Hidden channels", "Width of the convolutional networks of an image's couplings.",
+        64, "Hidden channels", "Width of the convolutional networks in an image's couplings.",
         group="Images", unit="channels", ge=1, le=1024)
     conditioning: Literal["everywhere", "top"] = setting(
-        "everywhere", "Class enters", "Where an image's class enters: in every coupling and in the "
-        "prior of every scale, or in the prior of the deepest scale only.", group="Images")
+        "everywhere", "Class enters", "Where the class of an image enters: every coupling and the "
+        "prior of every scale, or only the prior of the deepest scale.", group="Images")
 
     _points_only: ClassVar[tuple[str, ...]] = ("hidden", "activation")
-    #: Halvings of height and width, beyond ``levels``.
+    #: How often height and width are halved, beyond ``levels``.
     _more_halvings: ClassVar[int] = 0
 
     @model_validator(mode="before")
     @classmethod
     def _as_stored(cls, values: Any, info: ValidationInfo) -> Any:
-        """In JSON of earlier versions, which does not name it, the class entered at the top."""
+        """Read JSON of earlier versions, where classes always entered at the top."""
         if info.mode == "json" and isinstance(values, dict) and values.get("classes"):
             return {"conditioning": "top"} | values
         return values
 
     @property
     def coupling_classes(self) -> int:
-        """Number of classes that the couplings and the priors of all scales are given."""
+        """Number of classes that condition the couplings and the priors of all scales."""
         return self.classes if self.conditioning == "everywhere" else 0
 
     @field_validator("levels")
     @classmethod
     def _halves(cls, levels: int, info: ValidationInfo) -> int:
         sides = info.data.get("event_shape", ())[1:]
-        part = 2 ** (levels + cls._more_halvings)
-        if any(side % part for side in sides):
-            raise ValueError(f"that takes a height and a width that {part} divides, and the images "
-                             f"have {sides[0]} × {sides[1]}: choose fewer levels")
+        divisor = 2 ** (levels + cls._more_halvings)
+        if any(side % divisor for side in sides):
+            raise ValueError(f"that takes a height and a width that {divisor} divides, and the "
+                             f"images have {sides[0]} × {sides[1]}: choose fewer levels")
         return levels
 
 
 class SourceSettings(Settings):
-    """Which distribution the points come from."""
+    """The source of the data."""
 
     data: str = setting(
-        "moons", "Distribution", "The distribution the flow is to learn, or images: digits, mnist "
-        "or fashion_mnist; on the command line also a file of points (.csv, .npy, .npz), a grey "
-        "picture (.png, .jpg) or many (.zip, .npy, .npz).",
+        "moons", "Distribution", "The distribution that the flow learns, or a set of images: "
+        "digits, mnist or fashion_mnist. On the command line also a file of points (.csv, .npy, "
+        ".npz), a greyscale image (.png, .jpg) or a stack of images (.zip, .npy, .npz).",
         group="Data", min_length=1)
     noise: float | None = setting(
-        None, "Noise", "Standard deviation of the Gaussian noise around the shape; left empty, "
-        "the distribution's own.", group="Data", unit="data units", ge=0, le=10)
+        None, "Noise", "Standard deviation of the Gaussian noise around the shape; leave it empty "
+        "for the distribution's default.", group="Data", unit="data units", ge=0, le=10)
     image_side: int = setting(
-        16, "Side", "Height and width that images of your own are given.",
+        16, "Side", "Height and width to which your own images are scaled.",
         group="Images", unit="pixels", ge=4, le=64)
 
     _points_only: ClassVar[tuple[str, ...]] = ("noise",)
@@ -234,61 +234,64 @@ class TrainingSettings(Settings):
     """How a flow is trained."""
 
     epochs: int = setting(
-        40, "Epochs", "How many times the training sees every point.",
+        40, "Epochs", "Number of passes over the training set.",
         group="Training", unit="epochs", log=True, step=10, ge=1, le=10_000)
     batch_size: int = setting(
-        256, "Batch size", "Points per optimiser step: small batches are noisy, large ones slow.",
+        256, "Batch size", "Points per optimiser step: small batches give noisy gradients, large "
+        "ones slow steps.",
         group="Training", unit="points", log=True, step=32, ge=1, le=65_536)
     learning_rate: float = setting(
-        3e-3, "Learning rate", "Length of an Adam step at the schedule's highest point; it can be "
-        "changed while the flow trains.", group="Training", log=True, ge=1e-6, le=1.0)
+        3e-3, "Learning rate", "Peak learning rate of the schedule; it can be changed while the "
+        "flow trains.", group="Training", log=True, ge=1e-6, le=1.0)
     schedule: Literal["constant", "cosine", "one_cycle"] = setting(
-        "one_cycle", "Schedule", "How the learning rate moves: constant, falling along a cosine, "
-        "or a short warm-up followed by that fall (one cycle).", group="Training")
+        "one_cycle", "Schedule", "How the learning rate changes: constant, a cosine decay, or a "
+        "short warm-up followed by that decay (one cycle).", group="Training")
     objective: Literal["forward", "reverse"] = setting(
-        "forward", "Objective", "Forward KL is maximum likelihood: cover all the data. Reverse KL "
-        "fits the flow's own samples to the known density: it may drop modes.", group="Training")
+        "forward", "Objective", "Forward KL is maximum likelihood: the flow covers all the data. "
+        "Reverse KL fits the flow's own samples to the known density: it may drop modes.",
+        group="Training")
     points: int = setting(
-        20_000, "Points", "How many points are drawn, training and test together; images are "
-        "all used.",
+        20_000, "Points", "Number of points drawn, training and test set together; of images, all "
+        "are used.",
         group="Data", unit="points", log=True, step=500, ge=10, le=1_000_000)
     test_fraction: float = setting(
-        0.2, "Test share", "Share of the points kept aside to measure how well the flow does on "
-        "points it never saw.", group="Data", ge=0.01, le=0.9)
+        0.2, "Test share", "Share of the points held out to measure how well the flow does on "
+        "points it has not seen.", group="Data", ge=0.01, le=0.9)
     seed: int = setting(
-        0, "Seed", "Number that fixes every random choice: the same seed and settings give the "
-        "same run.", group="Training", ge=0, le=2**31 - 1)
+        0, "Seed", "Number that fixes all random choices: the same seed and settings give the same "
+        "run.", group="Training", ge=0, le=2**31 - 1)
     clip: float = setting(
-        5.0, "Gradient clipping", "Longest gradient that is used as it is; a longer one is "
-        "shortened to this norm. 0 means no limit.", group="Training", ge=0, le=1e6)
+        5.0, "Gradient clipping", "Maximum norm of the gradient: a longer gradient is scaled down "
+        "to it. 0 means no limit.", group="Training", ge=0, le=1e6)
     weight_decay: float = setting(
-        0.0, "Weight decay", "Pull of the weights towards zero (decoupled, as in AdamW).",
-        group="Training", log=True, ge=0, le=1.0)
+        0.0, "Weight decay", "Rate at which the weights decay towards zero (decoupled, as in "
+        "AdamW).", group="Training", log=True, ge=0, le=1.0)
     averaging: int = setting(
         200, "Weight averaging", "The flow that is measured, shown and saved has the average of "
-        "the weights over about this many steps, which is steadier than the last ones; 1 means no "
-        "averaging.", group="Training", unit="steps", log=True, ge=1, le=100_000)
+        "the weights over about this many steps, which is steadier than the latest weights; 1 "
+        "means no averaging.", group="Training", unit="steps", log=True, ge=1, le=100_000)
     patience: int = setting(
         0, "Early stop", "Stop after this many epochs without a better test NLL; 0 means never.",
         group="Training", unit="epochs", step=5, ge=0, le=10_000)
     precision: Literal["float32", "float64"] = setting(
-        "float32", "Precision", "Floating-point numbers of the flow.", group="Training")
+        "float32", "Precision", "Floating-point type of the flow.", group="Training")
     device: Literal["cpu", "cuda"] = setting(
-        "cpu", "Device", "Where the training runs.", group="Training")
+        "cpu", "Device", "Where the training runs: on the processor or on a GPU.",
+        group="Training")
     compiled: bool = setting(
-        False, "Compiled", "Have a C++ compiler make the steps up to four times as fast. It takes "
-        "a minute or two beside the training, which takes the result over as soon as it is "
-        "there, and is kept for the next time. Numbers may differ in their last digits from run "
-        "to run.", group="Training")
+        False, "Compiled", "Compile the training step with a C++ compiler, for up to four times "
+        "the speed. This takes a minute or two, while the training already runs; the compiled "
+        "step is used as soon as it is ready, and again by later trainings. Numbers may differ "
+        "in their last digits from run to run.", group="Training")
 
     _points_only: ClassVar[tuple[str, ...]] = ("objective", "points", "test_fraction")
 
 
 class RunSettings(Settings):
-    """Everything that makes one run; as JSON, all that another machine needs to repeat it.
+    """The settings of one run; as JSON, all that another machine needs to repeat it.
 
-    A model's recipe narrows ``model`` and ``flow``. Field names differ across the three parts, so
-    that one flat list of names serves the URL and the command line.
+    A model's recipe narrows ``model`` and ``flow``. Field names differ across the three sections,
+    so that one flat list of names serves the URL and the command line.
     """
 
     model: str
@@ -298,14 +301,14 @@ class RunSettings(Settings):
 
     @classmethod
     def read(cls, text: str) -> "RunSettings":
-        """A run from its JSON, as the class of the model that it names.
+        """Read a run's settings from JSON, as the class of the model that it names.
 
         Only models that the program has imported are known.
 
         Raises
         ------
         ValueError
-            With one sentence, when it is no run, or one of another model.
+            With one sentence, when the text is no run's settings, or those of an unknown model.
         """
         kinds = {kind.model_fields["model"].default: kind for kind in cls.__subclasses__()}
         try:
@@ -322,60 +325,68 @@ class RunSettings(Settings):
                              f"{', '.join(kinds)}.") from error
 
     @classmethod
-    def parts(cls) -> dict[str, type[Settings]]:
-        """The classes of the three parts: ``flow``, ``source`` and ``training``."""
+    def sections(cls) -> dict[str, type[Settings]]:
+        """The classes of the three sections: ``flow``, ``source`` and ``training``."""
         return {name: cls.model_fields[name].annotation for name in ("flow", "source", "training")}
 
+    @classmethod
+    def fields(cls) -> dict[str, FieldInfo]:
+        """The fields of all sections, by the names that `flat` uses."""
+        return {name: field for section in cls.sections().values()
+                for name, field in section.model_fields.items()}
+
     def flat(self) -> dict[str, Any]:
-        """All settings but the model's name, in one dictionary."""
-        return {name: value for part in self.parts() for name, value in getattr(self, part)}
+        """All settings except the model's name, in one dictionary."""
+        return {name: value for section in self.sections()
+                for name, value in getattr(self, section)}
 
     @classmethod
     def points_only(cls) -> tuple[str, ...]:
-        """Settings that do nothing where the data are images."""
-        return tuple(name for part in cls.parts().values() for name in part._points_only)
+        """Names of the settings without effect on images."""
+        return tuple(name for section in cls.sections().values() for name in section._points_only)
 
     @classmethod
     def from_texts(cls, texts: dict[str, str]) -> Self:
-        """As `from_flat`, from values written as text: a URL's or a command line's.
+        """Read values written as text, as in a URL or on a command line; see `from_flat`.
 
-        Widths of layers are written ``64,64``; everything else as pydantic reads it.
+        Widths of layers are written ``64,64``, everything else as pydantic reads it.
         """
-        fields = {n: f for part in cls.parts().values() for n, f in part.model_fields.items()}
+        fields = cls.fields()
         return cls.from_flat({
             name: tuple(text.split(",")) if name in fields
             and get_origin(fields[name].annotation) is tuple else text
             for name, text in texts.items()})
 
     def texts(self) -> dict[str, str]:
-        """The settings that differ from the defaults, as text; `from_texts` reads them."""
+        """The settings that differ from the defaults, as text that `from_texts` reads."""
         default = type(self)().flat()
         return {name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
                 for name, value in self.flat().items() if value != default[name]}
 
     @classmethod
     def from_flat(cls, values: dict[str, Any]) -> Self:
-        """The run whose settings differ from the defaults by ``values`` (as `flat` names them).
+        """Return the defaults with ``values`` (named as by `flat`) in their place.
 
         Raises
         ------
         pydantic.ValidationError
             For an unknown name or a value out of bounds; `describe` turns it into a sentence.
         """
-        parts: dict[str, dict[str, Any]] = {part: {} for part in cls.parts()}
+        nested: dict[str, dict[str, Any]] = {section: {} for section in cls.sections()}
         for name, value in values.items():
-            part = next((p for p, c in cls.parts().items() if name in c.model_fields), "training")
-            parts[part][name] = value
-        return cls.model_validate(parts)
+            section = next((s for s, c in cls.sections().items() if name in c.model_fields),
+                           "training")
+            nested[section][name] = value
+        return cls.model_validate(nested)
 
 
 def describe(error: ValidationError) -> str:
-    """One sentence that says what to change.
+    """Return one sentence that says what to change.
 
     Parameters
     ----------
     error : pydantic.ValidationError
-        What validation raised; its first complaint is told.
+        The error that validation raised; the sentence is about the first invalid value.
 
     Examples
     --------
@@ -387,7 +398,7 @@ def describe(error: ValidationError) -> str:
     """
     first = error.errors()[0]
     place, kind, message = first["loc"], first["type"], first["msg"]
-    # What is no name says which of several forms a value was taken for.
+    # A part of the location that is no identifier names the alternative of a union.
     name = shown(next((part for part in reversed(place)
                        if isinstance(part, str) and part.isidentifier()), "settings"))
     if kind == "json_invalid":
@@ -409,20 +420,21 @@ def describe(error: ValidationError) -> str:
 
 
 def as_python(value: Any) -> Any:
-    """A value with Python's own numbers in place of NumPy's and PyTorch's."""
+    """Convert numbers of NumPy and PyTorch, also within tuples and lists, to Python's."""
     if isinstance(value, tuple | list):
         return type(value)(map(as_python, value)) if type(value) in (tuple, list) else value
     return value.tolist() if hasattr(value, "tolist") else value
 
 
 def shown(text: str, longest: int = 40) -> str:
-    """Text that came from elsewhere, as it can stand in a sentence: printable, and not long."""
+    """Make foreign text fit to stand in a sentence: printable, and at most ``longest`` characters.
+    """  # noqa: D200
     text = "".join(c if c.isprintable() else "?" for c in text[:longest + 1])
     return text if len(text) <= longest else text[:longest - 3] + "..."
 
 
 def _written(value: Any) -> str:
-    """As ``repr`` writes it, which fails for a whole number of more than 4300 digits."""
+    """The ``repr`` of a value, also where Python refuses it: of integers over 4300 digits."""
     try:
         return repr(value)
     except (ValueError, RecursionError):

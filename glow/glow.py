@@ -27,22 +27,22 @@ class GlowSettings(MultiScaleSettings):
     """Settings of Glow."""
 
     steps: int = setting(
-        16, "Steps", "Number of flow steps; each normalises, mixes the coordinates by a learned "
-        "linear map, and applies an affine coupling. With images, on each level.",
+        16, "Steps", "Number of flow steps, for images on each level; each normalises, mixes the "
+        "coordinates by a learned linear map, and applies an affine coupling.",
         group="Model", ge=1, le=64)
     normalisation: Literal["actnorm", "batchnorm", "none"] = setting(
-        "actnorm", "Normalisation", "First layer of a step: ActNorm starts from the data and is "
-        "then learned; batch normalisation follows moving averages.", group="Model")
+        "actnorm", "Normalisation", "First layer of a step: ActNorm is initialised from the data "
+        "and then learned; batch normalisation uses moving averages.", group="Model")
     mixing: Literal["learned", "fixed"] = setting(
-        "learned", "Mixing", "What lets every coordinate be changed: a matrix that each step "
-        "learns; or none, and the couplings change the two halves in turn, as in RealNVP.",
-        group="Model")
+        "learned", "Mixing", "How the coordinates are mixed between couplings: by a matrix that "
+        "each step learns; or not at all, and the couplings change the two halves in turn, as in "
+        "RealNVP.", group="Model")
     scale_bound: float = setting(
-        2.0, "Log-scale bound", "The most that one coupling can stretch or shrink, as a natural "
-        "logarithm.", group="Model", unit="nats", ge=0.1, le=10)
+        2.0, "Log-scale bound", "Natural logarithm of the largest factor by which one coupling can "
+        "stretch or shrink.", group="Model", unit="nats", ge=0.1, le=10)
     logit: bool = setting(
-        True, "Logit", "Whether pixels with grey levels go through a logit first, so that samples "
-        "keep to the range of pixels.", group="Images")
+        True, "Logit", "Whether pixels with grey levels pass through a logit, which keeps samples "
+        "within the range of pixel values.", group="Images")
 
     _points_only: ClassVar[tuple[str, ...]] = (*MultiScaleSettings._points_only, "mixing")
 
@@ -52,7 +52,7 @@ class Glow(Flow):
 
     In the normalising direction a step is ActNorm, then the 1×1 convolution in its PLU form, then
     the coupling. The linear map replaces RealNVP's fixed alternation of halves: every step learns
-    which directions to mix (``mixing="fixed"`` puts the alternation back). For images see
+    which directions to mix (``mixing="fixed"`` restores the alternation). For images see
     `multi_scale`.
 
     Parameters

@@ -13,10 +13,10 @@ class NICESettings(CouplingSettings):
     """Settings of NICE."""
 
     couplings: int = setting(
-        16, "Couplings", "Number of additive coupling layers; each moves one half of the "
+        16, "Couplings", "Number of additive coupling layers; each shifts one half of the "
         "coordinates by an amount computed from the other half.", group="Model", ge=1, le=64)
     base: Literal["normal", "logistic"] = setting(
-        "logistic", "Base distribution", "The simple distribution that the flow starts from.",
+        "logistic", "Base distribution", "The simple distribution that the flow transforms.",
         group="Model")
 
 
@@ -26,12 +26,12 @@ class NICE(Flow):
     In the normalising direction the couplings come first and the scaling last:
     :math:`z = e^{s} \odot (f_K \circ \dots \circ f_1)(x)`. A coupling has determinant 1, and the
     scaling stretches each axis by a factor of its own, so the whole flow has one
-    :math:`\log|\det \partial x / \partial z| = -\sum_i s_i` everywhere: it can bend the base
-    distribution, but has to keep its values of density.
+    :math:`\log|\det \partial x / \partial z| = -\sum_i s_i` everywhere: it can deform the base
+    distribution, but cannot change the values of its density.
 
-    The base is logistic, as in the paper's experiments. Sixteen couplings by default, where the
-    paper uses four for images: in the plane they are cheap, and bend finer. Images are flattened;
-    the halves are the odd and the even pixels (section 5.1).
+    The base is logistic, as in the paper's experiments. The default is sixteen couplings, where the
+    paper uses four for images: in the plane they are cheap, and more of them give a finer map.
+    Images are flattened; the halves are the odd and the even pixels (section 5.1).
 
     Parameters
     ----------

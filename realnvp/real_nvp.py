@@ -23,26 +23,26 @@ class RealNVPSettings(MultiScaleSettings):
     """Settings of RealNVP."""
 
     couplings: int = setting(
-        16, "Couplings", "Number of affine coupling layers; each stretches and moves one half of "
+        16, "Couplings", "Number of affine coupling layers; each scales and shifts one half of "
         "the coordinates by amounts computed from the other half.", group="Model", ge=1, le=64)
     masks: Literal["alternating", "fixed"] = setting(
-        "alternating", "Masks", "Which half a coupling changes: the other one each time, as it "
-        "should be; or always the same, to see why it should not.", group="Model")
+        "alternating", "Masks", "Which half a coupling changes: the two halves in turn, as it "
+        "should be; or always the same half, to show why that fails.", group="Model")
     normalisation: Literal["none", "batchnorm"] = setting(
         "none", "Normalisation", "Batch normalisation after every coupling, as a bijection with "
         "moving averages.", group="Model")
     scale_bound: float = setting(
-        1.0, "Log-scale bound", "The most that one coupling can stretch or shrink, as a natural "
-        "logarithm.", group="Model", unit="nats", ge=0.1, le=10)
+        1.0, "Log-scale bound", "Natural logarithm of the largest factor by which one coupling can "
+        "stretch or shrink.", group="Model", unit="nats", ge=0.1, le=10)
     blocks: int = setting(
-        2, "Residual blocks", "Residual blocks in the network of an image's coupling.",
+        2, "Residual blocks", "Number of residual blocks in the network of an image's coupling.",
         group="Images", ge=0, le=32)
     image_normalisation: Literal["batchnorm", "actnorm", "none"] = setting(
-        "batchnorm", "Normalisation of images", "What follows every coupling on images: batch "
-        "normalisation as in the paper, ActNorm as in Glow, or nothing.", group="Images")
+        "batchnorm", "Normalisation of images", "The layer after every coupling on images: batch "
+        "normalisation as in the paper, ActNorm as in Glow, or none.", group="Images")
     logit: bool = setting(
-        True, "Logit", "Whether pixels with grey levels go through a logit first, so that samples "
-        "keep to the range of pixels.", group="Images")
+        True, "Logit", "Whether pixels with grey levels pass through a logit, which keeps samples "
+        "within the range of pixel values.", group="Images")
 
     _points_only: ClassVar[tuple[str, ...]] = (
         *MultiScaleSettings._points_only, "couplings", "masks", "normalisation")
@@ -53,9 +53,9 @@ class RealNVP(Flow):
     """Affine couplings with alternating halves (RealNVP, sections 3.2 to 3.7).
 
     Unlike NICE it changes volume, differently at every point. Departures from the paper: batch
-    normalisation is off for vectors unless asked for, since standardised data and couplings that
-    start at the identity do not need it, and exact densities train faster without; the
-    log-scale's bound is a constant, where the paper learns the factor of its tanh. For images see
+    normalisation is off by default for vectors, since standardised data and couplings that start
+    at the identity do not need it, and training is faster without it; the log-scale's bound is a
+    constant, where the paper learns the factor of its tanh. For images see
     `multi_scale`.
 
     Parameters

@@ -3,7 +3,7 @@
 import numpy as np
 
 from flowlab.analysis.grid import grid_points
-from flowlab.figures import RivalsPicture
+from flowlab.figures import ComparisonPicture
 
 LIMITS = (-3.0, 3.0, -3.0, 3.0)
 RANDOM = np.random.default_rng(0)
@@ -14,7 +14,7 @@ EPOCHS = np.arange(6)
 
 def rivals(theme="light", data=2, models=3, **options):
     """Return models side by side, each with two curves."""
-    picture = RivalsPicture(
+    picture = ComparisonPicture(
         [f"Data {i}" for i in range(data)], [LIMITS] * data, [GRID] * data, [DATA] * data,
         [f"Model {i}" for i in range(models)], theme=theme, **options)
     curve = np.stack([10 * EPOCHS, 0.5 * EPOCHS, np.exp(-EPOCHS)], axis=1)
@@ -22,5 +22,5 @@ def rivals(theme="light", data=2, models=3, **options):
         for column in range(models):
             picture.update(row, column, density=(column + 1) * GRID, samples=SAMPLES,
                            caption=f"KL {column}", curves=[curve, 2 * curve])
-    picture.fit()
+    picture.fit_axes()
     return picture

@@ -45,18 +45,18 @@ def total(start):
 
 
 def far(start):
-    """Count to 99, each an event; when asked, leave at the end of a ten."""
-    from flowlab.jobs import GoOn  # and with it much else, which others here do without
-    leaves = False
+    """Count to 99, each an event; when asked, return at the end of a ten."""
+    from flowlab.jobs import Preempted  # and with it much else, which others here do without
+    preempted = False
     for i in range(start, 100):
-        leaves = (yield i) == "leave" or leaves
-        if leaves and i % 10 == 9:
-            return GoOn(i + 1)
+        preempted = (yield i) == "leave" or preempted
+        if preempted and i % 10 == 9:
+            return Preempted(i + 1)
         time.sleep(0.01)
     return "end"
 
 
-far.leave = "leave"
+far.preempt = "leave"
 
 
 def gated(folder):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from PIL import Image
 
-from flowlab.live import Frame, Held
+from flowlab.live import Frame, InMemory
 from flowlab.settings import RunSettings
 from flowlab.training import Snapshot
 from models import RECIPES
@@ -36,7 +36,7 @@ def frames(run: RunSettings, epochs: int = 4, png: bytes | None = None) -> list[
                    "outcome": "finished" if n == run.training.epochs else "running", "reason": "",
                    "compiled": False}
         found.append(Frame(numbers, ((n, 2.0 - n / 10, 2.1 - n / 10),),
-                           Held(picture() if png is None else png, packed), seconds=(n / 2,)))
+                           InMemory(picture() if png is None else png, packed), seconds=(n / 2,)))
     start = Snapshot.fresh(flow, 1e-3)
     found[-1] = replace(found[-1], snapshot=replace(start, epoch=epochs, step=10 * epochs))
     return found

@@ -1,4 +1,4 @@
-"""Makes the trained flows and the moving pictures that the lab ships: ``make pictures``.
+"""Makes the pretrained flows and the animations of the lab: ``make pictures``.
 
 Each model is trained with the settings that its page opens with. Into its folder ``images`` go the
 weights and the numbers of that training; its pictures in both appearances, and the small ones that
@@ -22,7 +22,7 @@ from flowlab.figures import TransportPicture
 from flowlab.figures.style import THEMES
 from flowlab.live import pretrained, thumbnails
 from flowlab.live.cameras import PlaneCamera
-from flowlab.live.pretrained import Shipped
+from flowlab.live.pretrained import Pretrained
 from flowlab.settings import RunSettings, TrainingSettings
 from flowlab.training.recipe import Recipe, featured
 from models import RECIPES
@@ -61,8 +61,8 @@ def main() -> None:
 Frames = list[tuple[Image.Image, int]]  # images, and milliseconds that each is shown
 
 
-def draw(recipe: Recipe, flow: Shipped, folder: Path) -> None:
-    """Write the moving pictures of a model's shipped flow."""
+def draw(recipe: Recipe, flow: Pretrained, folder: Path) -> None:
+    """Write the animations of a model's pretrained flow."""
     print(f"{recipe.title}: KL to the truth {flow.numbers['kl']:.4f} nats")
     journey = sampling(flow.flow, POINTS, SEED)
     films = learning(recipe, flow.settings) if recipe is featured(RECIPES) else {}
@@ -75,7 +75,7 @@ def draw(recipe: Recipe, flow: Shipped, folder: Path) -> None:
 
 
 def learning(recipe: Recipe, settings: RunSettings) -> dict[str, Frames]:
-    """The shipped flow's training once more, as a film in both appearances."""
+    """Train the pretrained flow again, as a film in both themes."""
     cameras = {theme: PlaneCamera(settings, theme) for theme in THEMES}
     films: dict[str, Frames] = {theme: [] for theme in THEMES}
     history: list[tuple[int, float, float]] = []
@@ -109,15 +109,15 @@ def image(png: bytes) -> Image.Image:
 
 def write(path: Path, frames: Frames, arrival: int, size: tuple[int, int],
           box: tuple[int, int, int, int] | None = None) -> None:
-    """Write `frames` as a moving WebP that starts again at its end, and a still of it.
+    """Write `frames` as an animated WebP that repeats, and a still image of it.
 
     Parameters
     ----------
     path : Path
-        The moving file; the still has ``-still`` in its name.
+        The animated file; the still image has ``-still`` in its name.
     frames : Frames
     arrival : int
-        How many frames there are up to the one that is the still.
+        How many frames there are up to the still image.
     size : tuple of int
         Width and height in pixels.
     box : tuple of int, optional

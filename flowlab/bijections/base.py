@@ -1,4 +1,4 @@
-"""Base distributions: where a flow starts."""
+"""Base distributions of flows."""
 
 import math
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def logistic_log_prob(z: Tensor) -> Tensor:
 
 
 def logistic_sample(*size: int, **kwargs: Any) -> Tensor:
-    """Draw from the standard logistic by its quantile function, the logit."""
+    """Draw from the standard logistic distribution by its quantile function, the logit."""
     return torch.logit(torch.rand(*size, **kwargs).clamp_(1e-7, 1 - 1e-7))
 
 

@@ -17,20 +17,19 @@ class BatchNorm(Bijection):
     layer works with any batch, also of one point, and its determinant
     :math:`\prod_i (\tilde\sigma_i^2 + \epsilon)^{-1/2}` does not depend on the sample.
 
-    Two departures from the paper. The averages lag by one step: a batch is mapped with the
-    statistics of those before it, and its own are taken over afterwards by `commit`. So the map is
-    the same in train and eval mode, has an exact inverse at any moment, and its log-determinant
-    is that of each sample alone. And no gradient flows through the statistics.
+    There are two departures from the paper. The averages lag by one step: a batch is mapped with
+    the statistics of earlier batches, and `commit` updates them afterwards. So the map is the same
+    in train and eval mode, has an exact inverse at any moment, and its log-determinant depends on
+    each sample alone. Also, no gradient flows through the statistics.
 
     Parameters
     ----------
     shape : sequence of int
-        The event's shape; or ``(channels, 1, 1)``, where a batch's statistics are over its pixels
-        too.
+        The event's shape; or ``(channels, 1, 1)`` for statistics over batch and pixels.
     momentum : float
-        Share of a new batch in the moving average.
+        Weight of a new batch in the moving average.
     epsilon : float
-        Added to the variance, so that a constant feature has an inverse too.
+        Added to the variance, so that a constant feature has an inverse.
     """
 
     mean: Tensor
@@ -44,7 +43,7 @@ class BatchNorm(Bijection):
         self.register_buffer("mean", torch.zeros(*shape))
         self.register_buffer("variance", torch.ones(*shape))
         self.register_buffer("initialised", torch.tensor(False))
-        #: Of the last batch: its mean, and its variance about the moving one.
+        #: Mean of the last batch, and its variance about the moving mean.
         self._seen: tuple[Tensor, Tensor] | None = None
 
     def initialise(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -71,7 +70,7 @@ class BatchNorm(Bijection):
         if self.training and torch.is_grad_enabled() and (
                 not torch._C._are_functorch_transforms_active()):
             shape, batch = self.mean.shape, x.detach()
-            # Variance about the old mean: it needs no second pass, and works for one point.
+            # The variance about the old mean needs no second pass, and works for one point.
             self._seen = mean_over(batch, shape), mean_over((batch - self.mean).square(), shape)
         scale = torch.sqrt(self.variance + self.epsilon)
         return (x - self.mean) / scale, -log_det_of(scale.log(), x)

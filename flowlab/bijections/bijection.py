@@ -1,4 +1,4 @@
-"""The base class of every map in the lab.
+"""The base class of every invertible map.
 
 ``forward`` is the generative direction, latent to data; ``inverse`` the normalising one, data to
 latent.
@@ -12,33 +12,33 @@ from flowlab.bijections.equations import Step
 class Bijection(nn.Module):
     r"""An invertible map with a tractable Jacobian determinant.
 
-    With ``x, log_det = forward(z)`` and ``z, log_det = inverse(x)``, a subclass keeps to this:
+    With ``x, log_det = forward(z)`` and ``z, log_det = inverse(x)``, every subclass satisfies:
 
     - ``z`` and ``x`` have shape ``(batch, *event_shape)``, ``log_det`` has shape ``(batch,)``;
     - ``inverse(forward(z)[0])[0] == z`` up to rounding, in train and in eval mode;
     - ``forward`` returns :math:`\log|\det \partial x/\partial z|` for every sample, and
       ``inverse`` returns :math:`\log|\det \partial z/\partial x|`, its negative at that point;
-    - neither changes the module, nor its arguments.
+    - neither modifies the module or its arguments.
 
     ``context`` is an integer tensor ``(batch,)`` of classes, or None; most layers ignore it.
     """
 
-    #: Where in an image it works, see `flowlab.bijections.multiscale`.
+    #: Place in a multi-scale architecture, see `flowlab.bijections.multiscale`.
     depth: int = 0
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Latent to data: ``x`` and log abs det ∂x/∂z, shape ``(batch,)``."""
+        """Map latent to data; return ``x`` and log abs det ∂x/∂z, shape ``(batch,)``."""
         raise NotImplementedError
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Data to latent: ``z`` and log abs det ∂z/∂x, shape ``(batch,)``."""
+        """Map data to latent; return ``z`` and log abs det ∂z/∂x, shape ``(batch,)``."""
         raise NotImplementedError
 
     def initialise(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Set what depends on data from ``x``, once, and return ``inverse(x)``'s points.
+        """Initialise data-dependent parameters from ``x``, once, and return ``inverse(x)[0]``.
 
-        Layers with nothing to set inherit this. It runs in the normalising direction, on training
-        data, and never again on a flow that was trained or loaded.
+        Layers without such parameters inherit this. It runs in the normalising direction, on
+        training data, and has no effect on a flow that was trained or loaded.
         """
         return self.inverse(x, context)[0]
 
@@ -47,4 +47,4 @@ class Bijection(nn.Module):
         raise NotImplementedError
 
     def commit(self) -> None:
-        """Take over the statistics of the last batch seen in train mode, where there are any."""
+        """Update moving averages, if any, with the last batch seen in train mode."""

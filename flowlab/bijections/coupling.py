@@ -1,4 +1,4 @@
-r"""Coupling layers: one half passes through and decides what happens to the other.
+r"""Coupling layers: one half passes through unchanged and conditions the map of the other.
 
 With the event split into ``a`` and ``b``, ``x_a = z_a`` and ``x_b = g(z_b; m(z_a))``. Whatever the
 network ``m``, the inverse needs only ``m`` itself, and the Jacobian is triangular.
@@ -16,23 +16,23 @@ from flowlab.bijections.networks import MLP, with_class
 
 
 class Coupling(Bijection):
-    """What the two couplings share: the split, and the network on the half that stays.
+    """The base of couplings: the split into halves, and the network on the unchanged half.
 
     Parameters
     ----------
     features : int
         Length of a vector, at least 2. The halves are its first ``features // 2`` entries and the
-        rest: for learned maps any fixed split serves, and two slices are faster than a mask.
+        rest: for learned maps any fixed split works, and two slices are faster than a mask.
     flip : bool
         Which half changes: the second, or with ``flip`` the first. Couplings alternate it, since
-        what passes through one must be changed by the next.
+        the half that one coupling leaves unchanged must be changed by the next.
     hidden, activation
-        The network's, see `flowlab.bijections.networks.MLP`.
+        As for the network, `flowlab.bijections.networks.MLP`.
     classes : int
-        Number of classes whose one-hot vector joins the network's input.
+        Number of classes whose one-hot vector is part of the network's input.
     """
 
-    outputs = 1  # numbers that the network gives for each entry of the changed half
+    outputs = 1  # number of outputs of the network for each entry of the changed half
 
     def __init__(self, features: int, flip: bool, hidden: Sequence[int] = (64, 64),
                  activation: str = "relu", classes: int = 0) -> None:
@@ -43,11 +43,11 @@ class Coupling(Bijection):
         kept, changed = (features - half, half) if flip else (half, features - half)
         self.classes = classes
         self.network = MLP(kept + classes, hidden, self.outputs * changed, activation)
-        #: Couplings of one kind differ only in their weights and in which half they keep.
+        #: Couplings of the same kind differ only in weights and in the half that they keep.
         self.kind: tuple = (type(self), kept, changed, classes, tuple(hidden), activation)
 
     def condition(self, kept: Tensor, context: Tensor | None) -> Tensor:
-        """The network's input: the kept half, with the class where there is one."""
+        """The network's input: the kept half, and the class where there is one."""
         return with_class(kept, context, self.classes)
 
     def merge(self, kept: Tensor, changed: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class Coupling(Bijection):
 
 
 class AdditiveCoupling(Coupling):
-    r"""NICE's coupling: it moves, and never stretches.
+    r"""NICE's coupling, which shifts but never scales.
 
     ==========  =====================================  =================
     direction   map                                    log abs det
@@ -85,8 +85,8 @@ class AdditiveCoupling(Coupling):
     inverse     :math:`z_b = x_b - m(x_a)`             0
     ==========  =====================================  =================
 
-    NICE, eqs. 4 and 5 (section 3.2). It starts near the identity, not at it: there, data as
-    symmetric as circles leave the shift without any gradient.
+    NICE, eqs. 4 and 5 (section 3.2). It starts near the identity rather than at it, where the
+    gradient of the shift vanishes for symmetric data such as circles.
     """
 
     outputs = 1
@@ -109,7 +109,7 @@ class AdditiveCoupling(Coupling):
 
 
 class AffineCoupling(Coupling):
-    r"""RealNVP's coupling: it stretches and moves.
+    r"""RealNVP's coupling, which scales and shifts.
 
     =========  ==============================================  ===========================
     direction  map                                             log abs det
@@ -120,12 +120,12 @@ class AffineCoupling(Coupling):
 
     RealNVP, eqs. 7 and 8 (section 3.3). The log-scale is bounded,
     :math:`s = c \tanh(\hat s / c)` for the network's output :math:`\hat s`, so no layer can
-    stretch by more than :math:`e^{c}` and training never meets an infinity.
+    stretch by more than :math:`e^{c}`, and training stays finite.
 
     Parameters
     ----------
     bound : float
-        The bound :math:`c`, in nats; the others as for `Coupling`.
+        The bound :math:`c`, in nats; other parameters as for `Coupling`.
     """
 
     outputs = 2

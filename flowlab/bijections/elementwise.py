@@ -1,8 +1,8 @@
 r"""Elementwise affine maps: one shift and one scale for each feature.
 
-All have ``x = shift + scale ⊙ z`` and the log-determinant :math:`\sum_i \log|\text{scale}_i|`,
+All compute ``x = shift + scale ⊙ z`` with the log-determinant :math:`\sum_i \log|\text{scale}_i|`,
 the same for every sample. On images of shape ``(channels, height, width)`` the scales may have the
-shape ``(channels, 1, 1)``: then a channel's scale is that of all its pixels, and counts for each.
+shape ``(channels, 1, 1)``: then all pixels of a channel share its scale, which counts for each.
 """
 
 import math
@@ -14,21 +14,22 @@ from torch import Tensor, nn
 from flowlab.bijections.bijection import Bijection
 from flowlab.bijections.equations import Step
 
-#: Rounding errors of its mean below which a feature's spread is none: it is only shifted.
+#: A feature with a deviation below this many rounding errors of its mean counts as constant.
 RESOLVED = 16
 
 
 def mean_over(x: Tensor, shape: Sequence[int]) -> Tensor:
-    """Mean of ``(batch, *event_shape)`` over the batch, and where ``shape`` has 1 over that too."""
+    """Mean of ``(batch, *event_shape)`` over the batch and the dimensions that are 1 in ``shape``.
+    """  # noqa: D200
     if tuple(shape) == tuple(x.shape[1:]):
         return x.mean(0)
     return x.mean([0, *(i for i, n in enumerate(shape, 1) if n == 1)], keepdim=True)[0]
 
 
 def moments(x: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation, the latter 1 where a feature is constant; see `mean_over`.
+    """Mean and standard deviation as in `mean_over`; the deviation of a constant feature is 1.
 
-    Both are computed in float64, and are in ``x``'s own type.
+    Both are computed in float64 and returned in the type of ``x``.
     """
     wide = x.double()
     mean = mean_over(wide, shape)
@@ -47,8 +48,8 @@ def log_det_of(log_scale: Tensor, x: Tensor) -> Tensor:
 class Scaling(Bijection):
     r"""NICE's diagonal scaling, :math:`z = e^{s} \odot x` (NICE, section 3.3).
 
-    The only layer of NICE that changes volume. It stretches each axis by a factor of its own, the
-    same everywhere: a large :math:`e^{s_i}` marks a direction in which the data hardly vary.
+    This is the only layer of NICE that changes volume. It stretches each axis by its own factor,
+    the same everywhere: a large :math:`e^{s_i}` marks a direction in which the data hardly vary.
 
     Parameters
     ----------
@@ -73,10 +74,9 @@ class Scaling(Bijection):
 class ActNorm(Bijection):
     r"""Activation normalisation, :math:`z = (x + b) \odot e^{s}` (Glow, section 3.1).
 
-    Its parameters start so that the first training data it is shown leave it with mean 0 and
-    variance 1; after that they are learned like any others. This happens once, in `initialise`,
-    in the normalising direction, and is remembered in the saved state. Until then the layer is
-    the identity.
+    Its parameters are initialised so that its outputs on the first training data have mean 0 and
+    variance 1, and are then learned like any others. `initialise` does this once, in the
+    normalising direction, and the saved state records it. Until then the layer is the identity.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class ActNorm(Bijection):
 
     @staticmethod
     def affine(layers: Sequence["ActNorm"]) -> tuple[Tensor, Tensor, Tensor]:
-        """The inverse of m layers as :math:`A x + b`: (m, d, d), (m, d, 1); sum of log-dets."""
+        """The inverses of m layers as :math:`A x + b`, (m, d, d) and (m, d, 1); total log-det."""
         log_scale = torch.stack([layer.log_scale for layer in layers]).flatten(1)
         shift = torch.stack([layer.shift for layer in layers]).flatten(1)
         weight = torch.diag_embed(log_scale.exp())
@@ -121,10 +121,10 @@ class ActNorm(Bijection):
 
 
 class Standardise(Bijection):
-    r"""Fixed units: :math:`z = (x - \mu) / \sigma`, with the training data's mean and deviation.
+    r"""Standardisation, :math:`z = (x - \mu) / \sigma`, by the training data's mean and deviation.
 
-    Not learned. It keeps the layers before it near the unit scale, whatever the data's own, and
-    its log-determinant puts densities back into the data's units.
+    It is not learned. Whatever the scale of the data, the other layers work near unit scale, and
+    its log-determinant converts densities back to the data's units.
 
     Parameters
     ----------

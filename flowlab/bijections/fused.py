@@ -1,8 +1,7 @@
 r"""The fast path of a flow: a chain of couplings as one autograd node.
 
-In small networks the time goes into dispatch and bookkeeping, not arithmetic. A chain computes
-what its layers do one by one (tests compare values and gradients) with a fraction of the
-operations:
+In small networks most time is overhead of operations, not arithmetic. A chain computes the same as
+its layers one by one (tests compare values and gradients) with a fraction of the operations:
 
 - the batch runs along the last axis, so that halves are contiguous rows, and stays so throughout;
 - the couplings' matrices are stacked, so that one operation makes a view or a buffer for all;
@@ -10,10 +9,10 @@ operations:
 - activations are overwritten in place, since their derivatives need only their outputs;
 - ActNorm and linear map before a coupling are one affine map, :math:`A x + b`;
 - the backward pass is written by hand and keeps only what it needs;
-- points go through in blocks that fit a processor's cache.
+- points are processed in blocks that fit a processor's cache.
 
-`compose` is the only entrance; layers that form no chain go through it one by one. So do all where
-something else than plain execution is at work, see `immediate`.
+`compose` is the only entry point; it applies layers that form no chain one by one, and all layers
+where operations are not executed immediately, see `immediate`.
 """
 
 from collections.abc import Iterable
@@ -30,12 +29,12 @@ from flowlab.bijections.elementwise import ActNorm
 from flowlab.bijections.linear import Linear, solvable
 from flowlab.bijections.networks import MLP, Activation
 
-BLOCK = 2048  # points that go through a chain together
+BLOCK = 2048  # points that are processed together
 
 
 def compose(layers: Iterable[Bijection], x: Tensor, context: Tensor | None,
             inverse: bool) -> tuple[Tensor, Tensor]:
-    """``x`` through ``layers``, in their order and one direction, and the log-determinant."""
+    """Apply ``layers`` in order and in one direction; return ``x`` and the log-determinant."""
     log_det = x.new_zeros(x.shape[0])
     for link in links(layers):
         if _known(link[-1]) and immediate(x):
@@ -49,16 +48,16 @@ def compose(layers: Iterable[Bijection], x: Tensor, context: Tensor | None,
 
 
 def immediate(x: Tensor, modes: int = 0) -> bool:
-    """Whether operations on ``x`` are executed as they are, which a fast path takes for granted.
+    """Whether operations on ``x`` are executed immediately and unchanged, as a fast path requires.
 
-    It overwrites what it needs no more, and brings its own backward pass. Both are wrong where
+    A fast path overwrites its buffers and has its own backward pass. Both are wrong where
     operations are transformed, cast to other types by autocast, or not executed at all.
 
     Parameters
     ----------
     x : Tensor
     modes : int
-        How many modes may take operations over before PyTorch executes them.
+        How many dispatch modes may intercept operations.
     """
     return (concrete(x, modes) and not transformed()
             and not torch._C._functorch.is_legacy_batchedtensor(x)  # as is_grads_batched makes
@@ -66,9 +65,9 @@ def immediate(x: Tensor, modes: int = 0) -> bool:
 
 
 def concrete(x: Tensor, modes: int = 0) -> bool:
-    """Whether ``x`` has numbers, and nobody records what is done with them.
+    """Whether ``x`` has values, and operations on it are not recorded.
 
-    That excludes ``torch.compile``, ``torch.export``, ``torch.jit.trace``, fake tensors and other
+    This excludes ``torch.compile``, ``torch.export``, ``torch.jit.trace``, fake tensors and other
     subclasses, and the meta device.
     """
     return not (torch.compiler.is_compiling() or torch.jit.is_tracing()
@@ -77,15 +76,15 @@ def concrete(x: Tensor, modes: int = 0) -> bool:
 
 
 def transformed() -> bool:
-    """Whether a transform of ``torch.func`` or forward-mode differentiation is at work."""
+    """Whether a transform of ``torch.func`` or forward-mode differentiation is active."""
     return (torch._C._are_functorch_transforms_active()
             or torch.autograd.forward_ad._current_level >= 0)
 
 
 def links(layers: Iterable[Bijection]) -> list[list[Bijection]]:
-    """The layers, the couplings in one chain if they are alike, all else in lists of one.
+    """Group the layers: couplings of one kind form a chain, and others are groups of one.
 
-    A chain is made of steps like its last one: a coupling after affine layers, which only the
+    A chain consists of steps like its last one: a coupling after affine layers, which only the
     first step may lack.
     """
     layers = list(layers)
@@ -106,13 +105,13 @@ def links(layers: Iterable[Bijection]) -> list[list[Bijection]]:
 
 
 def _known(layer: Bijection) -> bool:
-    """Whether a layer is a coupling that this file computes, not a variant of one."""
+    """Whether a layer is a coupling that this file supports, not a subclass of one."""
     return (type(layer) in (AdditiveCoupling, AffineCoupling)
             and type(layer.network) is MLP)
 
 
 class _Spec(NamedTuple):
-    """What a chain is, apart from its tensors."""
+    """The structure of a chain, without its tensors."""
 
     inverse: bool
     activation: Activation
@@ -140,10 +139,10 @@ def _through(chain: list[Bijection], x: Tensor, context: Tensor | None,
 
 
 def _factors(spec: _Spec, stack: Tensor) -> Tensor:
-    """Of the networks' outputs: with them the same formulas serve both directions.
+    """Factors of the networks' outputs, with which both directions use the same formulas.
 
-    The inverse shrinks and moves back, so log-scale and shift change sign; and the log-scale is
-    divided by its bound, as the tanh wants it.
+    In the inverse, log-scale and shift change sign. The log-scale is divided by its bound, for the
+    tanh.
     """
     factors = stack.new_full((stack.shape[1], 1), -1.0 if spec.inverse else 1.0)
     if spec.bound is not None:
@@ -171,7 +170,7 @@ def _maps(layers: list[Bijection], inverse: bool) -> tuple[list[Tensor | None], 
 
 def _evaluate(spec: _Spec, x: Tensor, extra: Tensor, *tensors: Tensor | None
               ) -> tuple[Tensor, Tensor]:
-    """The chain without a record for the backward pass."""
+    """The chain without a backward pass."""
     blocks = [_push(spec, a, b, *tensors)
               for a, b in zip(x.split(BLOCK, 1), extra.split(BLOCK, 1), strict=True)]
     rows, log_dets = zip(*blocks, strict=True)
@@ -197,8 +196,8 @@ class _Chain(torch.autograd.Function):
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor, grad_log_det: Tensor) -> tuple:
         x, extra, *tensors = ctx.saved_tensors
-        twice = torch.is_grad_enabled()  # a second derivative is wanted
-        if twice or not (immediate(grad) and immediate(grad_log_det)):  # leave it to autograd
+        twice = torch.is_grad_enabled()  # for a second derivative
+        if twice or not (immediate(grad) and immediate(grad_log_det)):  # autograd computes it
             inputs = [t for t in (x, *tensors) if t is not None and t.requires_grad]
             with torch.enable_grad():
                 y, log_det = _push(ctx.spec, x, extra, *tensors)
@@ -216,7 +215,7 @@ class _Chain(torch.autograd.Function):
 
 def _push(spec: _Spec, x: Tensor, extra: Tensor, weight: Tensor | None, offset: Tensor | None,
           *stacks: Tensor, tape: list[Any] | None = None) -> tuple[Tensor, Tensor]:
-    """One block through the chain; ``tape`` takes what each step's backward needs."""
+    """Apply the chain to one block; ``tape`` records what the backward pass of a step needs."""
     halves = list(x.split(spec.sizes))
     matrices = list(zip(*(s.unbind(0) for s in stacks), strict=True))
     buffers = _buffers(stacks[:-1], x, tape is not None)
@@ -286,12 +285,12 @@ def _pull(spec: _Spec, tape: list[Any], tensors: list[Tensor | None], grads: lis
 
 
 def _map_index(spec: _Spec, weight: Tensor | None, k: int) -> int:
-    """Which map comes before coupling ``k``; negative for none."""
+    """The index of the map before coupling ``k``; negative for none."""
     return -1 if weight is None else k - len(spec.kept) + len(weight)
 
 
 def _buffers(stacks: tuple[Tensor, ...], x: Tensor, separate: bool) -> list[Any]:
-    """For each coupling and hidden layer its rows with ones below, and those rows alone."""
+    """For each coupling and hidden layer, a buffer with a last row of ones, and its other rows."""
     columns = []
     for stack in stacks:
         size = (len(stack) if separate else 1, stack.shape[1] + 1, x.shape[1])

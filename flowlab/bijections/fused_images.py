@@ -1,20 +1,20 @@
 r"""The fast path of Glow on small images: its steps as one autograd node.
 
-A convolution over a map of 4 × 4 pixels is dominated by its bookkeeping. On a map that small it is
-better taken for what it is, a matrix from all inputs at all pixels to all outputs at all pixels:
-each output sees more than half of the inputs anyway. The steps of one level
+A convolution over a map of 4 × 4 pixels is dominated by overhead. On such a small map it is faster
+as a dense matrix from all inputs at all pixels to all outputs at all pixels: each output depends on
+more than half of the inputs anyway. The steps of one level
 
-- are kept as rows of channel and pixel, with the batch along the columns, so that the same numbers
-  are a matrix of ``(channels · pixels, batch)`` for a 3×3 and of ``(channels, pixels · batch)`` for
-  a 1×1 convolution, without a copy;
+- have rows of channel and pixel, and the batch along the columns, so that the same memory is a
+  matrix of ``(channels · pixels, batch)`` for a 3×3 and of ``(channels, pixels · batch)`` for a
+  1×1 convolution, without a copy;
 - have ActNorm and 1×1 convolution as one affine map;
 - carry biases by a row of ones, overwrite activations in place, and have their backward pass
   written by hand, as in `flowlab.bijections.fused`;
-- take the class in by the first convolution's bias, of which there is one for each class: in place
-  of the row of ones stand the classes' one-hot rows.
+- take the class by the bias of the first convolution, one for each class: the one-hot rows of the
+  classes replace the row of ones.
 
-Only the normalising direction, that of training, is here. Tests compare values and gradients with
-those of the layers one by one. `flowlab.training.compiling` has the chain's operations recorded,
+Only the normalising direction, that of training, is implemented. Tests compare values and gradients
+with those of the layers one by one. `flowlab.training.compiling` records the chain's operations,
 since a compiler gains nothing from convolutions.
 """
 
@@ -33,14 +33,14 @@ from flowlab.bijections.elementwise import ActNorm
 from flowlab.bijections.images import ChannelCoupling, Convolution1x1
 from flowlab.bijections.networks import ConvNet
 
-#: Pixels of the largest map for which the matrices are the faster way.
-LARGEST = 16
+#: Pixels of the largest map on which dense matrices are faster.
+MAX_PIXELS = 16
 STEP = (ActNorm, Convolution1x1, ChannelCoupling)
 
 
 def compose(layers: list[Bijection], x: Tensor, context: Tensor | None,
             inverse: bool) -> tuple[Tensor, Tensor]:
-    """As `flowlab.bijections.fused.compose`; Glow's steps at the start of an inverse in one go."""
+    """As `flowlab.bijections.fused.compose`, with Glow's steps at the start of an inverse fused."""
     steps = _steps(layers, x) if inverse and (fused.immediate(x) or _recorded(x)) else 0
     if steps < 2:
         return fused.compose(layers, x, context, inverse)
@@ -50,14 +50,14 @@ def compose(layers: list[Bijection], x: Tensor, context: Tensor | None,
 
 
 def _recorded(x: Tensor) -> bool:
-    """Whether the operations are recorded one by one, as autograd takes them: all are sound."""
+    """Whether the operations are recorded one by one under autograd, which is supported."""
     return (fused.immediate(x, modes=1) and torch.is_grad_enabled()
             and get_proxy_mode() is not None)
 
 
 def _steps(layers: list[Bijection], x: Tensor) -> int:
-    """How many of Glow's steps, all of one kind, come first; 0 where there are no images."""
-    if x.ndim != 4 or x.shape[2] * x.shape[3] > LARGEST or not len(x):
+    """The number of Glow's steps, all of one kind, at the start; 0 without images."""
+    if x.ndim != 4 or x.shape[2] * x.shape[3] > MAX_PIXELS or not len(x):
         return 0
     count, kind = 0, None
     for start in range(0, len(layers) - len(STEP) + 1, len(STEP)):
@@ -72,7 +72,7 @@ def _steps(layers: list[Bijection], x: Tensor) -> int:
 
 
 class _Spec(NamedTuple):
-    """What a chain is, apart from its tensors."""
+    """The structure of a chain, without its tensors."""
 
     channels: int
     changed: int  # the first channels, which a coupling changes
@@ -93,7 +93,7 @@ def _through(layers: list[Bijection], x: Tensor, context: Tensor | None
     last = _dense([n.last for n in networks], height, width)
     middle = torch.cat([torch.stack([n.middle.weight for n in networks]).flatten(2),
                         torch.stack([n.middle.bias for n in networks])[..., None]], 2)
-    # The inverse shrinks and moves back, and the tanh wants its argument divided by the bound.
+    # In the inverse, log-scale and shift change sign; the log-scale is divided by its bound.
     factors = last.new_full((last.shape[1], 1), -1.0)
     factors[:len(factors) // 2] /= spec.bound
     below = (torch.eye(classes, dtype=x.dtype, device=x.device)[:, context.long()] if classes
@@ -107,10 +107,10 @@ def _through(layers: list[Bijection], x: Tensor, context: Tensor | None
 
 def _dense(convolutions: list[torch.nn.Conv2d], height: int, width: int, classes: int = 0
            ) -> Tensor:
-    """Convolutions as matrices (m, out · pixels, in · pixels + 1), the biases their last column.
+    """Convolutions as matrices (m, out · pixels, in · pixels + 1), with biases as the last column.
 
-    Where the last input channels are the one-hot vector of a class, the same in all pixels, there
-    is in their place a last column for each class.
+    Where the last input channels are the one-hot vector of a class, constant over pixels, each
+    class has its own last column instead.
     """
     weight = torch.stack([c.weight for c in convolutions]).flatten(3)
     bias = torch.stack([c.bias for c in convolutions])[..., None, None]
@@ -127,9 +127,9 @@ def _dense(convolutions: list[torch.nn.Conv2d], height: int, width: int, classes
 
 @lru_cache(maxsize=32)
 def _taps(height: int, width: int) -> np.ndarray:
-    """Which of a 3×3 kernel's entries leads from which pixel to which: (9, to · from).
+    """Which entry of a 3×3 kernel connects which pixels: (9, to · from), of zeros and ones.
 
-    No tensor: one that is made in inference mode could not be used in a training.
+    It is no tensor, since one made in inference mode could not be used in training.
     """
     row, column = np.indices((height, width)).reshape(2, -1)
     down, right = row[None] - row[:, None], column[None] - column[:, None]
@@ -139,9 +139,10 @@ def _taps(height: int, width: int) -> np.ndarray:
 
 def _push(spec: _Spec, below: Tensor, x: Tensor, affine: Tensor, first: Tensor, middle: Tensor,
           last: Tensor, tape: list | None = None) -> tuple[Tensor, Tensor]:
-    """The chain; ``below`` is a row of ones or has one for each class, ``tape`` takes what each
-    step's backward needs.
-    """  # noqa: D205
+    """Apply the chain; ``below`` is a row of ones, or the one-hot rows of the classes.
+
+    ``tape`` records what the backward pass of each step needs.
+    """
     pixels, batch = spec.pixels, x.shape[1]
     half, rows = spec.changed * pixels, spec.channels * pixels
     ones, hidden = below.new_ones(pixels, batch), len(first[0])
@@ -151,8 +152,8 @@ def _push(spec: _Spec, below: Tensor, x: Tensor, affine: Tensor, first: Tensor, 
     for k, (bx, by, b1, b2) in enumerate(buffers):
         bx = _fill(bx, rows, x)
         by = _fill(by, rows, affine[k], bx.view(-1, pixels * batch))
-        b1 = _fill(b1, hidden, first[k], by[half:], bend=True)
-        b2 = _fill(b2, hidden, middle[k], b1.view(-1, pixels * batch), bend=True)
+        b1 = _fill(b1, hidden, first[k], by[half:], activate=True)
+        b2 = _fill(b2, hidden, middle[k], b1.view(-1, pixels * batch), activate=True)
         raw, shift = (last[k] @ b2[:hidden + 1]).chunk(2)
         tanh = torch.tanh(raw)
         log_scale = tanh * spec.bound
@@ -166,25 +167,25 @@ def _push(spec: _Spec, below: Tensor, x: Tensor, affine: Tensor, first: Tensor, 
 
 
 def _fill(buffer: Tensor, rows: int, matrix: Tensor, points: Tensor | None = None,
-          bend: bool = False) -> Tensor:
-    """``matrix @ points``, or ``matrix``, in the first rows of a buffer; the others stay."""
-    if torch.is_grad_enabled():  # autograd is to differentiate it: nothing may be overwritten
+          activate: bool = False) -> Tensor:
+    """Write ``matrix @ points``, or ``matrix``, to the first rows of a buffer."""
+    if torch.is_grad_enabled():  # autograd differentiates it, so nothing may be overwritten
         out = matrix if points is None else matrix @ points
-        out = (torch.relu(out) if bend else out).reshape(rows, -1)
+        out = (torch.relu(out) if activate else out).reshape(rows, -1)
         return torch.cat([out, buffer[rows:]])
     top = buffer[:rows]
     if points is None:
         top.copy_(matrix)
     else:
         torch.mm(matrix, points, out=top.view(len(matrix), -1))
-    if bend:
+    if activate:
         top.relu_()
     return buffer
 
 
 def _buffers(separate: int, steps: int, parts: tuple[tuple[int, Tensor], ...]
              ) -> list[tuple[Tensor, ...]]:
-    """For each step and part so many empty rows, and what stands below them."""
+    """For each step and part, a buffer of empty rows with the given rows below them."""
     columns = []
     for rows, below in parts:
         buffer = below.new_empty(separate, rows + len(below), below.shape[1])
@@ -206,8 +207,8 @@ class _Chain(torch.autograd.Function):
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor, grad_log_det: Tensor) -> tuple:
         below, x, *stacks = ctx.saved_tensors
-        twice = torch.is_grad_enabled()  # a second derivative is wanted
-        if twice or not all(map(fused.immediate, (grad, grad_log_det))):  # leave it to autograd
+        twice = torch.is_grad_enabled()  # for a second derivative
+        if twice or not all(map(fused.immediate, (grad, grad_log_det))):  # autograd computes it
             inputs = [t for t in (x, *stacks) if t.requires_grad]
             with torch.enable_grad():
                 outputs = _push(ctx.spec, below, x, *stacks)
@@ -223,7 +224,7 @@ def _pull(spec: _Spec, tape: list, below: int, stacks: list[Tensor], grads: list
           grad: Tensor, grad_log_det: Tensor) -> Tensor:
     """The gradient of the points; those of the matrices go into ``grads``.
 
-    ``below`` is the number of the first convolutions' columns of biases.
+    ``below`` is the number of bias columns of the first convolutions.
     """
     pixels, batch = spec.pixels, grad.shape[1]
     half, rows = spec.changed * pixels, spec.channels * pixels
@@ -239,9 +240,9 @@ def _pull(spec: _Spec, tape: list, below: int, stacks: list[Tensor], grads: list
         slope *= torch.addcmul(limit, tanh, tanh, value=-spec.bound)
         out = torch.cat([slope, scaled])
         torch.mm(out, b2[:hidden + 1].T, out=grads[3][k])
-        h = _unbend(last[k] @ out, b2[:hidden]).view(middle.shape[2], -1)
+        h = _relu_backward(last[k] @ out, b2[:hidden]).view(middle.shape[2], -1)
         torch.mm(h, b1.view(-1, pixels * batch).T, out=grads[2][k])
-        h = _unbend((middle[k] @ h).view(hidden, batch), b1[:hidden])
+        h = _relu_backward((middle[k] @ h).view(hidden, batch), b1[:hidden])
         torch.mm(h, by[half:].T, out=grads[1][k])
         kept = torch.addmm(grad[half:], first[k], h)
         g = torch.cat([scaled, kept]).view(spec.channels, -1)
@@ -250,5 +251,5 @@ def _pull(spec: _Spec, tape: list, below: int, stacks: list[Tensor], grads: list
     return grad
 
 
-def _unbend(grad: Tensor, output: Tensor) -> Tensor:
+def _relu_backward(grad: Tensor, output: Tensor) -> Tensor:
     return torch.ops.aten.threshold_backward.default(grad, output, 0)

@@ -1,7 +1,7 @@
 r"""Layers for images: couplings by channels and by checkerboard, learned priors, logit.
 
-They work on ``(batch, channels, height, width)``. Normalisations for images are those for vectors
-with one scale for each channel, `ActNorm` and `BatchNorm` of shape ``(channels, 1, 1)``.
+Their inputs have shape ``(batch, channels, height, width)``. Images are normalised by `ActNorm` and
+`BatchNorm` of shape ``(channels, 1, 1)``, with one scale for each channel.
 """
 
 import math
@@ -15,7 +15,7 @@ from flowlab.bijections.bijection import Bijection
 from flowlab.bijections.linear import Linear
 from flowlab.bijections.networks import ZeroConv, with_class
 
-#: Makes a network from its numbers of input and output channels.
+#: A function that makes a network from its numbers of input and output channels.
 Network = Callable[[int, int], nn.Module]
 
 
@@ -24,11 +24,11 @@ class ImageCoupling(Bijection):
 
     RealNVP, eqs. 7 and 8; the log-scale is bounded as in
     `flowlab.bijections.coupling.AffineCoupling`, and the log-determinant is its sum over channels
-    and pixels. Subclasses say what ``a`` and ``b`` are.
+    and pixels. Subclasses define the halves ``a`` and ``b``.
     """
 
     bound: float
-    classes = 0  # whose one-hot vector joins the network's input, as channels
+    classes = 0  # their one-hot vector is part of the network's input, as channels
 
     def scale_and_shift(self, out: Tensor) -> tuple[Tensor, Tensor]:
         r"""Log-scale :math:`s = c \tanh(\hat s / c)` and shift, from the network's output."""
@@ -48,9 +48,9 @@ class ChannelCoupling(ImageCoupling):
     network : callable
         Makes the conditioner from its numbers of input and output channels.
     bound : float
-        Of the log-scale, in nats.
+        Bound of the log-scale, in nats.
     classes : int
-        Number of classes whose one-hot vector joins the network's input, as channels.
+        Number of classes whose one-hot vector is part of the network's input, as channels.
     """
 
     def __init__(self, channels: int, flip: bool, network: Network, bound: float = 2.0,
@@ -61,7 +61,7 @@ class ChannelCoupling(ImageCoupling):
         self.network = network(kept + classes, 2 * (channels - kept))
 
     def halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What is kept, and what changes."""
+        """The half that is kept, and the half that changes."""
         first, second = x.tensor_split([self.cut], 1)
         return (second, first) if self.flip else (first, second)
 
@@ -128,14 +128,14 @@ class CheckerboardCoupling(ImageCoupling):
 
 
 class FactorOut(ChannelCoupling):
-    r"""The learned prior of what a split factors out, given what goes on (Glow, section 3).
+    r"""The learned prior of the factored-out half, given the other half (Glow, section 3).
 
-    With classes it is given the class as well.
+    Where the flow has classes, it is given the class as well.
 
-    Glow's code gives the factored-out half :math:`b` the prior
+    In Glow's code the factored-out half :math:`b` has the prior
     :math:`\mathcal N(b; \mu(a), e^{2s(a)})`, with :math:`\mu` and :math:`s` from a convolution
-    that starts at zero. Written as a coupling, :math:`z_b = (b - \mu(a)) \odot e^{-s(a)}`, it
-    leaves a standard normal, so all latents are one.
+    that starts at zero. Written as a coupling, :math:`z_b = (b - \mu(a)) \odot e^{-s(a)}`, it maps
+    this half to a standard normal, as the base distribution is.
 
     Parameters
     ----------
@@ -150,17 +150,17 @@ class FactorOut(ChannelCoupling):
 class TopPrior(ImageCoupling):
     r"""The learned prior of the deepest scale, as a bijection: :math:`z = (x - \mu_y) e^{-s_y}`.
 
-    A mean and a log-scale for every entry, and with classes for every class :math:`y` (Glow,
-    section 3; its code's ``prior``). It starts as the identity.
+    It has a mean and a log-scale for every entry, and where the flow has classes, for every class
+    :math:`y` (Glow, section 3; ``prior`` in its code). It starts as the identity.
 
     Parameters
     ----------
     shape : sequence of int
         ``(channels, height, width)``.
     classes : int
-        0 for one prior that is the same for all.
+        Number of classes; 0 for a single prior.
     bound : float
-        Of the log-scale, in nats.
+        Bound of the log-scale, in nats.
     """
 
     def __init__(self, shape: Sequence[int], classes: int = 0, bound: float = 2.0) -> None:
@@ -170,7 +170,7 @@ class TopPrior(ImageCoupling):
         self.table = nn.Parameter(torch.zeros(max(1, classes), 2 * channels, height, width))
 
     def entries(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Log-scale and mean for every point."""
+        """Log-scale and mean of every point."""
         rows = (self.table.expand(x.shape[0], -1, -1, -1) if context is None
                 else self.table[context.long()])
         return self.scale_and_shift(rows)
@@ -224,23 +224,23 @@ class Logit(Bijection):
               \log\left|\frac{\partial x}{\partial z}\right|
               = \log y + \log(1 - y) - \log\frac{1 - 2\alpha}{n}
 
-    (RealNVP, section 4.1.) It takes the interval to the whole line, so the flow's samples fall
-    into the range of pixels. Outside [0, n] the map goes on along its tangent: so it is a bijection
-    of all real numbers, and nothing there becomes NaN.
+    (RealNVP, section 4.1.) It maps the interval to the whole line, so the flow's samples are in
+    the range of pixels. Outside [0, n] the map continues along its tangent, so it is a bijection
+    of all real numbers, and never gives NaN.
 
     Parameters
     ----------
     levels : int
-        The number n of values that a pixel can have.
+        The number n of values of a pixel.
     alpha : float
-        How far the ends of the interval are kept from 0 and 1.
+        Distance of the ends of the interval from 0 and 1.
     """  # noqa: D205
 
     def __init__(self, levels: int, alpha: float = 0.05) -> None:
         super().__init__()
         self.levels, self.alpha = levels, alpha
         end = torch.tensor(1 - alpha, dtype=torch.float64, device="cpu")
-        #: Where the curve ends in z, and its slope dz/dy there.
+        #: The end of the curve in z, and its slope dz/dy there.
         self.end, self.slope = float(end.logit()), float(1 / (end * (1 - end)))
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

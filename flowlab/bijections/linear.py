@@ -10,7 +10,7 @@ from flowlab.bijections.equations import Step
 
 
 def solvable(dtype: torch.dtype) -> torch.dtype:
-    """The type in which equations are solved: there is no solver for less than float32."""
+    """The type in which equations are solved, since solvers need at least float32."""
     return torch.promote_types(dtype, torch.float32)
 
 
@@ -19,9 +19,9 @@ class Linear(Bijection):
 
     .. math:: W = P L (U + \operatorname{diag}(s)), \qquad \log|\det W| = \sum_i \log|s_i|
 
-    (Glow, eqs. 10 and 11): ``P`` a fixed permutation, ``L`` unit lower and ``U`` strictly upper
-    triangular. The signs of ``s`` are fixed and their logarithms learned, so ``W`` never becomes
-    singular, and its inverse is two triangular solves. It starts as a random rotation.
+    (Glow, eqs. 10 and 11), with ``P`` a fixed permutation, ``L`` unit lower and ``U`` strictly
+    upper triangular. The signs of ``s`` are fixed and :math:`\log|s|` is learned, so ``W`` never
+    becomes singular, and its inverse is two triangular solves. It starts as a random rotation.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Linear(Bijection):
 
     @staticmethod
     def affine(layers: Sequence["Linear"]) -> tuple[Tensor, Tensor, Tensor]:
-        """The inverse of m layers as :math:`A x + b`: (m, d, d), (m, d, 1); sum of log-dets."""
+        """The inverses of m layers as :math:`A x + b`, (m, d, d) and (m, d, 1); total log-det."""
         permutation, sign, log_s, lower, upper = (
             torch.stack([getattr(layer, name) for layer in layers])
             for name in ("permutation", "sign", "log_s", "lower", "upper"))

@@ -1,16 +1,16 @@
-"""Squeeze and split: the places in an image where a multi-scale flow's layers work.
+"""Squeeze and split: the shapes of an image in a multi-scale flow.
 
-Every layer says by its ``depth`` where it works, counted in moves from the whole image:
+The ``depth`` of a layer is the number of squeezes and splits between the whole image and its input:
 
 - 0: the image itself, ``(c, h, w)``;
 - 1: squeezed, ``(4c, h/2, w/2)``, so that a channel is every second pixel of every second row;
-- 2: of that the first half of the channels, ``(2c, h/2, w/2)``; the other half is factored out,
-  and waits until the layers here and deeper are done;
+- 2: split, the first half of the channels, ``(2c, h/2, w/2)``; the other half is factored out and
+  skips the layers here and deeper;
 - 3: squeezed again, and so on;
 - `FLAT`: all pixels in one vector.
 
-All moves only sort numbers, so their log-determinants are 0, and latents stay one tensor of the
-image's own shape. `compose` and `trace` make the moves between layers.
+Squeeze and split only permute entries, so their log-determinants are 0, and latents stay one tensor
+of the image's shape. `compose` and `trace` apply them between layers.
 """
 
 from collections.abc import Iterable
@@ -26,16 +26,16 @@ FLAT = -1
 
 
 def at(depth: int, *layers: Bijection) -> list[Bijection]:
-    """The layers, told to work at ``depth``."""
+    """Set the ``depth`` of the layers, and return them as a list."""
     for layer in layers:
         layer.depth = depth
     return list(layers)
 
 
 def squeeze(x: Tensor) -> Tensor:
-    """``(batch, c, h, w)`` to ``(batch, 4c, h/2, w/2)`` (RealNVP, section 3.6).
+    """Squeeze ``(batch, c, h, w)`` to ``(batch, 4c, h/2, w/2)`` (RealNVP, section 3.6).
 
-    Of every 2 × 2 pixels the two on one diagonal come first, so that each half of the channels is
+    Of every 2 × 2 pixels, the two on one diagonal come first, so that each half of the channels is
     spread evenly over the image.
     """
     return torch.cat([x[..., ::2, ::2], x[..., 1::2, 1::2],
@@ -43,7 +43,7 @@ def squeeze(x: Tensor) -> Tensor:
 
 
 def unsqueeze(x: Tensor) -> Tensor:
-    """The way back from `squeeze`."""
+    """Invert `squeeze`."""
     upper_left, lower_right, upper_right, lower_left = x.chunk(4, 1)
     rows = torch.stack([torch.stack([upper_left, upper_right], -1),
                         torch.stack([lower_left, lower_right], -1)], 3)
@@ -51,7 +51,7 @@ def unsqueeze(x: Tensor) -> Tensor:
 
 
 class Place:
-    """A batch of images, taken apart as far as the layers at one depth need it.
+    """A batch of images, squeezed and split to one depth.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ class Place:
     Attributes
     ----------
     x : Tensor
-        What the layers at ``depth`` work on.
+        The input of the layers at ``depth``.
     waiting : list of Tensor
-        The halves factored out on the way, the finest scale's first.
+        The halves that are factored out so far, of the finest scale first.
     """
 
     def __init__(self, x: Tensor) -> None:
@@ -70,7 +70,7 @@ class Place:
         self.waiting: list[Tensor] = []
 
     def move(self, depth: int) -> Self:
-        """Squeeze and split, or undo it, until ``depth`` is reached."""
+        """Squeeze and split, or invert both, to reach ``depth``."""
         while self.depth < depth:
             if self.depth == FLAT:
                 odd, even = self.x.tensor_split([self.x.shape[1] // 2], 1)
@@ -94,7 +94,7 @@ class Place:
         return self
 
     def whole(self) -> Tensor:
-        """The images put together again, in the shape they came in."""
+        """The images in their original shape."""
         copy = Place(self.x)
         copy.depth, copy.waiting, copy.shape = self.depth, list(self.waiting), self.shape
         return copy.move(0).x
@@ -102,7 +102,7 @@ class Place:
 
 def compose(layers: Iterable[Bijection], x: Tensor, context: Tensor | None,
             inverse: bool) -> tuple[Tensor, Tensor]:
-    """``x`` through ``layers``, in their order and one direction, and the log-determinant."""
+    """Apply ``layers`` in order and in one direction; return ``x`` and the log-determinant."""
     place, log_det = Place(x), x.new_zeros(x.shape[0])
     for group in _neighbours(layers):
         place.x, group_log_det = fused_images.compose(
@@ -112,7 +112,7 @@ def compose(layers: Iterable[Bijection], x: Tensor, context: Tensor | None,
 
 
 def _neighbours(layers: Iterable[Bijection]) -> list[list[Bijection]]:
-    """The layers, those in one list that follow each other at one depth."""
+    """Group consecutive layers of the same depth."""
     groups: list[list[Bijection]] = []
     for layer in layers:
         if not groups or groups[-1][0].depth != layer.depth:
@@ -122,7 +122,7 @@ def _neighbours(layers: Iterable[Bijection]) -> list[list[Bijection]]:
 
 
 def trace(layers: Iterable[Bijection], z: Tensor, context: Tensor | None) -> list[Tensor]:
-    """``z`` and the images after every layer, each whole."""
+    """``z`` and the images after every layer, in their original shape."""
     place, points = Place(z), [z]
     for layer in layers:
         place.x = layer.forward(place.move(layer.depth).x, context)[0]
@@ -131,14 +131,14 @@ def trace(layers: Iterable[Bijection], z: Tensor, context: Tensor | None) -> lis
 
 
 def initialise(layers: Iterable[Bijection], x: Tensor, context: Tensor | None) -> None:
-    """Let every layer set itself from data, in normalising order."""
+    """Initialise every layer from data, in normalising order."""
     place = Place(x)
     for layer in layers:
         place.x = layer.initialise(place.move(layer.depth).x, context)
 
 
 def scales(layers: Iterable[Bijection], shape: tuple[int, ...]) -> Tensor:
-    """The scale at which each entry of a latent image leaves the flow, 0 the finest."""
+    """The scale at which each entry of a latent image is factored out, 0 for the finest."""
     place = Place(torch.zeros(1, *shape, dtype=torch.long))
     place.move(max(0, *(layer.depth for layer in layers)))
     for scale, half in enumerate(place.waiting):

@@ -1,4 +1,4 @@
-"""Conditioner networks: what a coupling computes its shift and scale with."""
+"""Conditioner networks, which compute the shift and scale of a coupling."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,9 +10,10 @@ from torch.nn import functional as F
 
 
 class Activation(NamedTuple):
-    """A bend, the same in place, and its backward pass from the *output*: ``(gradient, output)``.
+    """An activation: function, in-place version, and gradient computed from its output.
 
-    All are monotone, so the derivative can be read off the output, which is all that is kept.
+    ``backward`` takes the gradient and the output. All activations are monotone, so the output
+    determines the derivative, and only the output is kept.
     """
 
     function: Callable[[Tensor], Tensor]
@@ -21,7 +22,7 @@ class Activation(NamedTuple):
 
 
 def _tanh(h: Tensor) -> Tensor:
-    r""":math:`2\sigma(2h) - 1`, in which form PyTorch computes it twice as fast."""
+    r"""The tanh as :math:`2\sigma(2h) - 1`, which PyTorch computes twice as fast."""
     return torch.sigmoid(2 * h) * 2 - 1
 
 
@@ -37,25 +38,25 @@ ACTIVATIONS = {
                        _aten.tanh_backward.default),
 }
 
-#: How far from the origin the bends of the first layer and of the others start. The data have a
-#: standard deviation of about 1.
+#: Maximum initial distance from the origin to the hyperplanes :math:`w \cdot h + b = 0` of the
+#: units, in the first layer and in the others. The data have a standard deviation of about 1.
 DATA_REACH, HIDDEN_REACH = 2.5, 0.1
 
 
 class Dense(nn.Module):
-    r"""An affine map :math:`h \mapsto W h + b`, kept as one matrix ``(W b)``.
+    r"""An affine map :math:`h \mapsto W h + b`, stored as one matrix ``(W b)``.
 
-    One matrix is one product, one gradient and one Adam update; ``matrix`` has shape
-    ``(out_features, in_features + 1)``, the bias its last column. The weights start uniform with
-    He's variance for rectified units.
+    One matrix needs one product, one gradient and one Adam update; ``matrix`` has shape
+    ``(out_features, in_features + 1)``, with the bias as its last column. The weights are
+    initialised uniformly with He's variance for rectified units.
 
     Parameters
     ----------
     in_features, out_features : int
     reach : float or None
-        Each unit's bend starts at a distance from the origin drawn uniformly up to ``reach``. (With
-        biases of zero, all bends of a network with one input would lie at 0.) None: everything
-        starts at zero.
+        The hyperplane of each unit starts at a distance from the origin drawn uniformly up to
+        ``reach``. (With zero biases, the activations of a network with one input would all change
+        at 0.) None initialises weights and biases to zero.
     """
 
     def __init__(self, in_features: int, out_features: int, reach: float | None) -> None:
@@ -97,7 +98,7 @@ class MLP(nn.Module):
 
     @property
     def activation(self) -> Activation:
-        """The bend between two layers."""
+        """The non-linearity between two layers."""
         return ACTIVATIONS[self.activation_name]
 
     def forward(self, h: Tensor) -> Tensor:
@@ -113,9 +114,9 @@ class MLP(nn.Module):
 
 
 def with_class(h: Tensor, context: Tensor | None, classes: int) -> Tensor:
-    """A network's input, with the one-hot vector of each point's class as further features.
+    """Append the one-hot vector of each point's class to a network's input as further features.
 
-    Of images these are channels, each the same in all pixels. With ``classes`` 0 it is ``h``.
+    For images these are channels, constant over pixels. With ``classes`` 0, return ``h``.
     """
     if not classes:
         return h
@@ -128,7 +129,7 @@ def with_class(h: Tensor, context: Tensor | None, classes: int) -> Tensor:
 class ConvNet(nn.Module):
     """Glow's conditioner: 3×3, 1×1 and 3×3 convolutions with ReLU between (Glow, section 4).
 
-    The last one starts at zero, so the coupling starts as the identity (Glow, section 3.3).
+    The last convolution starts at zero, so the coupling starts as the identity (Glow, section 3.3).
 
     Parameters
     ----------
@@ -165,8 +166,9 @@ class ZeroConv(nn.Conv2d):
 class WeightNormed(nn.Module):
     r"""A convolution whose weights are a direction times a learned length, :math:`g \, v / \|v\|`.
 
-    RealNVP uses weight normalisation (Salimans and Kingma, 2016) in all its networks. PyTorch's own
-    makes classes on the fly, which cannot be pickled; the names of the parameters are its.
+    RealNVP uses weight normalisation (Salimans and Kingma, 2016) in all its networks. PyTorch's
+    implementation creates classes at run time, which cannot be pickled; the names of the parameters
+    are the same.
 
     Parameters
     ----------
@@ -211,8 +213,9 @@ class ResidualBlock(nn.Module):
 class ResidualNet(nn.Module):
     """RealNVP's conditioner: a residual network with weight normalisation (RealNVP, section 3.7).
 
-    Every block also skips to the output, as there. The paper's batch normalisation inside the
-    network is left out: with it a sample's density would depend on the batch around it.
+    As in the paper, every block has a skip connection to the output. The paper's batch
+    normalisation inside the network is left out: with it, a sample's density would depend on the
+    other samples of its batch.
 
     Parameters
     ----------

@@ -27,8 +27,8 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m flowlab.comparison", description="Compare models without a browser: the "
         "same settings and seeds give the same numbers as the page, timings excepted.")
-    p.add_argument("link", nargs="?", default="", help="the address of a comparison's page, whose "
-                   "settings are taken over; options go first")
+    p.add_argument("link", nargs="?", default="", help="the address of a comparison's page, "
+                   "whose settings are used; options override them")
     p.add_argument("--csv", type=Path, metavar="FILE", help="write the table here")
     p.add_argument("--latex", type=Path, metavar="FILE", help="write the table here, for LaTeX")
     p.add_argument("--workers", type=int, metavar="N", help="trainings at a time; as many as cores "
@@ -43,16 +43,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the comparison with a progress bar and print its table; returns the exit status."""
+    """Run the comparison with a progress bar and print its table; return the exit status."""
     options = vars(parser().parse_args(arguments))
     link, csv, latex, workers, recipes = (
         options.pop(name) for name in ("link", "csv", "latex", "workers", "recipes"))
     leave_out = options.pop("leave_out")
-    told = dict(parse_qsl(urlsplit(link).query)) if "?" in link else {}
-    told.pop("run", None)
+    linked = dict(parse_qsl(urlsplit(link).query)) if "?" in link else {}
+    linked.pop("run", None)
     recipes = import_module(recipes).RECIPES
     try:
-        options = {"models": ";".join(recipes), **told, **options}
+        options = {"models": ";".join(recipes), **linked, **options}
         names = [name.strip() for name in options.get("data", "moons").split(",")]
         outputs.check({"--csv": csv, "--latex": latex}, [Path(n) for n in names if is_file(n)])
         options["data"] = ",".join(train.kept_file(name, leave_out) if is_file(name) else name
@@ -62,8 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with (admission.engine(("flowlab.studies.comparison.trial",), workers) as runner,
               Stopping() as stopping):
             contest = Contest(runner, comparison, recipes, store).train()
-            with tqdm(total=len(contest.heats), unit="training") as bar:
-                contest.wait(told=lambda c: _follow(c, bar, stopping))
+            with tqdm(total=len(contest.trial_runs), unit="training") as bar:
+                contest.wait(on_poll=lambda c: _follow(c, bar, stopping))
             return report(contest, csv, latex, stopping)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -76,14 +76,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _follow(contest: Contest, bar: tqdm, stopping: Stopping) -> None:
-    """Move the progress bar, and stop all trainings when a signal has come."""
+    """Update the progress bar, and stop all trainings after a signal."""
     if stopping.signal:
         contest.stop()
     bar.update(contest.done - bar.n)
 
 
 def report(contest: Contest, csv: Path | None, latex: Path | None, stopping: Stopping) -> int:
-    """Print the table of what was measured and write the files; the exit status."""
+    """Print the table of the results and write the files; return the exit status."""
     results, kept = contest.table(), True
     print(f"Kept: the page Compare opens it with ?run={contest.id}", file=sys.stderr)
     if stopping.signal:
@@ -100,7 +100,7 @@ def report(contest: Contest, csv: Path | None, latex: Path | None, stopping: Sto
             kept = kept and there
     if stopping.signal:
         return stopping.status
-    return 0 if kept and len(contest.results()) == len(contest.heats) else 1
+    return 0 if kept and len(contest.results()) == len(contest.trial_runs) else 1
 
 
 if __name__ == "__main__":

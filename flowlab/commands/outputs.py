@@ -1,4 +1,4 @@
-"""Files that a command is asked to write: checked before its work, and kept after it."""
+"""The output files of a command: checked before its work, and written safely after it."""
 
 import os
 import secrets
@@ -15,9 +15,9 @@ def check(outputs: Mapping[str, Path | None], inputs: Iterable[Path | None] = ()
     Parameters
     ----------
     outputs : mapping of str to Path or None
-        The files by the options that name them, such as ``--save``; None is no file.
+        The files by the options that name them, such as ``--save``; None for no file.
     inputs : iterable of Path or None
-        Files that are read, and should not be written over.
+        Input files, which must not be overwritten.
     """
     taken = {os.path.realpath(path): "the command reads" for path in inputs if path}
     for option, path in outputs.items():
@@ -42,31 +42,31 @@ def _check(option: str, path: Path, name: str) -> None:
             raise PermissionError(0, "the file is read-only")
         if not path.exists() or path.is_file():
             with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name}.", suffix=".part"):
-                pass  # it goes again
+                pass  # the file is deleted again
     except OSError as error:
         raise ValueError(f"{option} is {name}, which cannot be written ({error.strerror}): name "
                          "another file.") from error
 
 
 def deliver(write: Callable[[Path], object], path: Path) -> tuple[str, bool]:
-    """Write a file, and where that fails write it where it can be.
+    """Write a file, and where that fails write it to another folder.
 
     Parameters
     ----------
     write : callable
-        Writes it under a path.
+        Writes the file to a path.
     path : Path
-        Where it should be.
+        The intended path.
 
     Returns
     -------
     tuple
-        What was done, as the rest of a sentence, and whether the file is where it should be.
+        What was done, as the rest of a sentence, and whether the file is at the intended path.
 
     Raises
     ------
     OSError
-        When it can be written nowhere.
+        When it cannot be written anywhere.
     """
     try:
         write(path)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish, so that a command ends where what it has done can be kept."""
+"""Handles Ctrl-C and SIGTERM, so that a command can save its results before it ends."""
 
 import signal
 import threading
@@ -9,12 +9,12 @@ INTERRUPTED = 128 + signal.SIGINT  # the exit status that shells expect after Ct
 
 
 class Stopping:
-    """Takes note of the first such signal within a ``with`` block; the second one interrupts.
+    """Notes the first such signal within a ``with`` block; the second one interrupts.
 
     Attributes
     ----------
     signal : int
-        The number of the signal; 0 before one has come.
+        The number of the signal; 0 before the first.
     """
 
     def __init__(self) -> None:
@@ -22,17 +22,17 @@ class Stopping:
 
     @property
     def status(self) -> int:
-        """The exit status that shells expect of a program ended by the signal."""
+        """The exit status that shells expect from a program ended by the signal."""
         return 128 + self.signal if self.signal else INTERRUPTED
 
     @property
     def name(self) -> str:
-        """The signal as people call it."""
+        """The common name of the signal."""
         return "SIGTERM" if self.signal == signal.SIGTERM else "Ctrl-C"
 
     def __enter__(self) -> Self:
         self._before = {}
-        if threading.current_thread() is threading.main_thread():  # no other may set handlers
+        if threading.current_thread() is threading.main_thread():  # only it may set handlers
             self._before = {number: signal.signal(number, self._note)
                             for number in (signal.SIGINT, signal.SIGTERM)}
         return self

@@ -1,7 +1,7 @@
 """The command line of sweeps: ``python -m flowlab.sweep sweep.toml``.
 
-What is trained already is taken from the store of runs, so a sweep that was stopped goes on where
-it was. Models are those of the program's own ``models`` module.
+Trained points are taken from the store of runs, so a sweep that was stopped continues where it was.
+The models are those of the program's ``models`` module.
 """
 
 import argparse
@@ -27,15 +27,15 @@ from flowlab.studies.sweep.plan import SweepSettings
 from flowlab.studies.sweep.work import Sweep, counts
 from flowlab.training.recipe import featured
 
-LOOK = 0.3  # seconds between two looks
+POLL = 0.3  # seconds between two polls
 PRELOAD = ("models", "flowlab.live")
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
     p = argparse.ArgumentParser(
-        prog="python -m flowlab.sweep", description="Train a model with many settings, as a TOML "
-        "file says. Points that are trained already are not trained again; stop it with Ctrl-C.")
+        prog="python -m flowlab.sweep", description="Train a model with many settings from a TOML "
+        "file. Trained points are not trained again; stop it with Ctrl-C.")
     p.add_argument("sweep", type=Path, metavar="TOML", help="the sweep: model, settings and sweep")
     p.add_argument("--table", type=Path, metavar="CSV", help="write the table here; by default "
                    "beside the sweep, with the ending .csv")
@@ -44,12 +44,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--workers", type=int, metavar="N", help="how many runs go on at once; by "
                    "default as many as there are cores")
     cli.add_leave_out(p)
-    p.add_argument("--dry", action="store_true", help="only say what there is to train")
+    p.add_argument("--dry", action="store_true", help="only print what is left to train")
     return p
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do a sweep; returns 0, or 1 where a point failed or is left, or 2 for a wrong option."""
+    """Run a sweep; return 0, or 1 where a point failed or is left, or 2 for a wrong option."""
     options = parser().parse_args(arguments)
     recipes = importlib.import_module("models").RECIPES
     table = options.table or options.sweep.with_suffix(".csv")
@@ -82,14 +82,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _files(settings: SweepSettings) -> list[str]:
-    """The files that the sweep names as data."""
+    """The data files that the sweep names."""
     swept = settings.sweep.get("data", ())
     named = [settings.settings.get("data"), *(swept if isinstance(swept, tuple) else ())]
     return [name for name in named if isinstance(name, str) and is_file(name)]
 
 
 def _with_files(settings: SweepSettings, leave_out: str) -> SweepSettings:
-    """The sweep with the names of kept data in place of files."""
+    """Store the sweep's data files, and replace them by the names of the stored data."""
     side = settings.settings.get("image_side", DEFAULT_SIDE)
     side = side if type(side) is int else DEFAULT_SIDE
     names = {path: cli.kept_file(path, leave_out, side) for path in dict.fromkeys(_files(settings))}
@@ -102,14 +102,14 @@ def _with_files(settings: SweepSettings, leave_out: str) -> SweepSettings:
 
 
 def train(sweep: Sweep, workers: int | None, stopping: Stopping) -> None:
-    """Train what is left, with a progress bar, until the end or until a signal comes."""
+    """Train the points that are left, with a progress bar, to the end or until a signal."""
     with admission.engine(PRELOAD, workers) as runner:
         recorder = Recorder(runner, sweep.store)
         left = sweep.start(recorder)
         try:
             with tqdm(total=len(left), unit="run", dynamic_ncols=True) as bar:
                 while left and not stopping.signal:
-                    time.sleep(LOOK)
+                    time.sleep(POLL)
                     over = [run_id for run_id in left if recorder.done(run_id)]
                     for run_id in over:
                         recorder.forget(run_id)
@@ -123,7 +123,7 @@ def train(sweep: Sweep, workers: int | None, stopping: Stopping) -> None:
 
 
 def report(sweep: Sweep, table: Path, picture: Path) -> int:
-    """Write the table and the picture, and say where they are; the exit status."""
+    """Write the table and the picture, and print where they are; return the exit status."""
     content = sweep.table().encode()
     done, kept = outputs.deliver(partial(write, content=content), table)
     where = [f"table {done}"]

@@ -1,4 +1,4 @@
-"""Command lines of the recipes: every setting is an option, made from the settings themselves."""
+"""The command lines of the recipes, with an option for every setting."""
 
 import argparse
 import sys
@@ -25,33 +25,32 @@ from flowlab.training import Progress, Snapshot, distributed, epochs
 
 
 def parser(run: type[RunSettings], name: str) -> argparse.ArgumentParser:
-    """An argument parser with one option for each setting of ``run``, grouped as on the page."""
+    """Make an argument parser with one option for each setting, grouped as on the page."""
     p = argparse.ArgumentParser(
         prog=f"python -m {name}", description=f"Train {run.model_fields['model'].default} without "
         "a browser. Every option can also come from a run's JSON, by --settings.")
     p.add_argument("--settings", type=Path, metavar="JSON", help="read settings from this file; "
-                   "options given beside it go first")
+                   "other options override them")
     p.add_argument("--save", type=Path, metavar="FILE", help="write the trained flow here "
                    "(safetensors)")
     p.add_argument("--checkpoint", type=Path, metavar="FILE", help="write a checkpoint here after "
-                   "every epoch, and resume from it when it is there")
-    p.add_argument("--no-keep", dest="keep", action="store_false", help="do not keep the run "
-                   "among the others, where the app's list of runs shows it")
+                   "every epoch, and resume from it if it exists")
+    p.add_argument("--no-keep", dest="keep", action="store_false", help="do not store the run "
+                   "for the app's list of runs")
     add_leave_out(p)
     groups: dict[str, Any] = {}
-    for part in run.parts().values():
-        for field_name, field in part.model_fields.items():
-            heading = extra(field)["group"]
-            group = groups.setdefault(heading, p.add_argument_group(heading))
-            group.add_argument(f"--{field_name.replace('_', '-')}", dest=field_name,
-                               default=argparse.SUPPRESS, metavar=metavar(field),
-                               help=help_text(field))
+    for field_name, field in run.fields().items():
+        heading = extra(field)["group"]
+        group = groups.setdefault(heading, p.add_argument_group(heading))
+        group.add_argument(f"--{field_name.replace('_', '-')}", dest=field_name,
+                           default=argparse.SUPPRESS, metavar=metavar(field),
+                           help=help_text(field))
     return p
 
 
 def main(run: type[RunSettings], train: Callable[..., Generator[Progress]], name: str,
          arguments: Sequence[str] | None = None) -> int:
-    """Train from the command line with a progress bar; returns the exit status."""
+    """Train from the command line with a progress bar; return the exit status."""
     options = vars(parser(run, name).parse_args(arguments))
     files = {key: options.pop(key) for key in ("settings", "save", "checkpoint")}
     keep, leave_out = options.pop("keep"), options.pop("leave_out")
@@ -83,7 +82,7 @@ def main(run: type[RunSettings], train: Callable[..., Generator[Progress]], name
 
 
 def _settings(run: type[RunSettings], options: dict[str, str], file: Path | None) -> RunSettings:
-    """The settings of the options, and below them those of a file."""
+    """The settings from the options, which override those of a file."""
     settings = run.from_texts(options)
     if file is None:
         return settings if "epochs" in options else _long_enough(settings)
@@ -99,7 +98,7 @@ def _settings(run: type[RunSettings], options: dict[str, str], file: Path | None
 
 
 def _keep_file(options: dict[str, str], leave_out: str) -> None:
-    """Where ``--data`` names a file, keep what it holds, and train on that."""
+    """Where ``--data`` names a file, store its content, and train on that."""
     if not is_file(options.get("data", "")):
         return
     path, side = options["data"], options.get("image_side", str(DEFAULT_SIDE))
@@ -109,7 +108,7 @@ def _keep_file(options: dict[str, str], leave_out: str) -> None:
 
 
 def add_leave_out(p: argparse.ArgumentParser) -> None:
-    """Add the option that says what to leave out of a table."""
+    """Add the option ``--leave-out``, for parts of a table."""
     p.add_argument("--leave-out", default=",".join(leaving.DEFAULT), metavar="KIND[,KIND…]",
                    help="what to leave out of a file with a table: index (a first column without "
                    "a name that counts the rows), gaps (rows without a value), outliers (rows that "
@@ -117,7 +116,7 @@ def add_leave_out(p: argparse.ArgumentParser) -> None:
 
 
 def kept_file(path: str, leave_out: str, side: int = DEFAULT_SIDE) -> str:
-    """Keep what a file holds, print what there is to say about it, and return its name."""
+    """Store the content of a data file, print notes about it, and return its name."""
     name, sentences = keep_file(path, side, leave_out, limits().max_own_data * MEGA)
     for sentence in sentences:
         print(sentence)
@@ -125,7 +124,7 @@ def kept_file(path: str, leave_out: str, side: int = DEFAULT_SIDE) -> str:
 
 
 def _long_enough(settings: RunSettings) -> RunSettings:
-    """The run with as many epochs as its own points need, which is printed."""
+    """The settings with enough epochs for the user's own points; a change is printed."""
     source = source_of(settings.source)
     wanted = epochs.default(source, settings.training)
     if wanted == settings.training.epochs:
@@ -136,22 +135,22 @@ def _long_enough(settings: RunSettings) -> RunSettings:
 
 
 class _Command:
-    """One training of the command line, which keeps what there is however it ends."""
+    """One training on the command line, whose results are saved however it ends."""
 
     def __init__(self, settings: RunSettings, files: dict[str, Path | None], rank: int,
                  stopping: Stopping) -> None:
         self.epochs, self.rank, self.stopping = settings.training.epochs, rank, stopping
-        # The first process speaks and writes for all.
+        # Only the first process prints and writes.
         self.save, self.checkpoint = ((files[name] if rank == 0 else None)
                                       for name in ("save", "checkpoint"))
         self.progress: Progress | None = None
-        self.unsaved: Snapshot | None = None  # the newest, where the checkpoint cannot be written
+        self.unsaved: Snapshot | None = None  # the newest one, if it could not be written
 
     def run(self, progresses: Generator[Progress]) -> int:
-        """Train; the exit status."""
+        """Train, and return the exit status."""
         interrupted = False
         try:
-            with closing(progresses):  # then the flow is as it was measured, also within an epoch
+            with closing(progresses):  # gives the flow its averaged weights, also within an epoch
                 interrupted = self._pull(progresses)
         except KeyboardInterrupt:
             interrupted = True
@@ -170,7 +169,7 @@ class _Command:
         return 1 if self.progress.outcome == "diverged" or not kept else 0
 
     def _pull(self, progresses: Generator[Progress]) -> bool:
-        """Go on to the end, or until a signal comes; whether one came."""
+        """Train to the end or until a signal; return whether there was one."""
         bar = tqdm(total=self.epochs, unit="epoch", dynamic_ncols=True, disable=self.rank > 0)
         with bar:
             for self.progress in progresses:
@@ -196,7 +195,7 @@ class _Command:
             self.unsaved = snapshot
 
     def _keep(self, how: str) -> bool:
-        """Save what there is, and say so in a line; whether it is where it was asked for."""
+        """Save the results, and print where; return whether all are at their intended paths."""
         progress, kept = self.progress, True
         where = []
         if progress is None:
@@ -225,7 +224,7 @@ class _Command:
 
 
 def _numbers(progress: Progress) -> dict[str, str]:
-    """What stands behind the progress bar."""
+    """The numbers behind the progress bar."""
     if _on_images(progress):
         return {"train": f"{progress.train_bits:.3f}", "test": f"{progress.test_bits:.3f} bits/dim"}
     return {"test_nll": f"{progress.test_nll:.3f} nats",
@@ -237,13 +236,13 @@ def _on_images(progress: Progress) -> bool:
 
 
 def fail(sentence: str) -> int:
-    """Print what is wrong; the exit status."""
+    """Print an error, and return the exit status."""
     print(f"error: {sentence}", file=sys.stderr)
     return 2
 
 
 def metavar(field: FieldInfo) -> str:
-    """What stands for a setting's value in the help of a command."""
+    """The placeholder of a setting's value in the help of a command."""
     if get_origin(field.annotation) is Literal:
         return "|".join(map(str, get_args(field.annotation)))
     if get_origin(field.annotation) is tuple:
@@ -252,7 +251,7 @@ def metavar(field: FieldInfo) -> str:
 
 
 def help_text(field: FieldInfo) -> str:
-    """A setting's description, unit and default for the help of a command."""
+    """The help text of a setting's option: description, unit and default."""
     unit = extra(field)["unit"]
     default = field.default
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default

@@ -1,4 +1,4 @@
-"""Pictures that move: frames that cost little, and frames joined to one moving image."""
+"""Animated pictures: figures that redraw only what changes, and animations of frames."""
 
 import io
 from collections.abc import Iterable
@@ -13,15 +13,15 @@ from PIL import Image
 from flowlab.figures import style
 from flowlab.figures.canvas import agg, blank, encode, pixels, vector
 
-GIF_COLOURS = 255  # one of 256 is left for what a frame does not change
-SAMPLED = 5  # frames from which a GIF's colours are taken
+GIF_COLOURS = 255  # of 256: one marks the pixels that a frame does not change
+SAMPLED = 5  # frames from which a GIF's palette is computed
 
 
 class AnimatedPicture:
-    """A figure most of which stands still.
+    """A figure that is mostly static.
 
-    What stands still is drawn once and kept; a frame restores it and draws the `moving` artists,
-    in their order. That makes a frame several times cheaper than drawing the figure.
+    The static part is drawn once and kept; a frame restores it and draws the `animated` artists in
+    order. That is several times faster than drawing the whole figure.
 
     Parameters
     ----------
@@ -30,48 +30,48 @@ class AnimatedPicture:
     theme : str
         ``"light"`` or ``"dark"``.
     colours : matplotlib.colors.Colormap
-        The map whose colours the picture uses, for the frames' palette.
+        The colour map of the picture, for the frames' palette.
 
     Attributes
     ----------
     figure : matplotlib.figure.Figure
-        The whole picture as it stands: also good for SVG.
-    moving : list of matplotlib.artist.Artist
-        What changes from frame to frame.
+        The whole picture in its current state, also for SVG.
+    animated : list of matplotlib.artist.Artist
+        The artists that change from frame to frame.
     """
 
     def __init__(self, size: tuple[int, int], theme: str, colours: Colormap) -> None:
         self.theme = style.theme(theme)
         self.figure = blank(size, self.theme)
-        self.moving: list[Artist] = []
+        self.animated: list[Artist] = []
         self._backdrop: object = None
         self.use(colours)
 
     def use(self, *maps: Colormap) -> None:
-        """Have the colours of these maps in the frames' palette."""
+        """Use the colours of these maps in the frames' palette."""
         self._palette = Image.new("P", (1, 1))
         self._palette.putpalette(self.theme.palette(*maps).tobytes())
 
     def redraw(self) -> None:
-        """Draw also what stands still with the next frame."""
+        """Redraw the static part with the next frame."""
         self._backdrop = None
 
     def png(self) -> bytes:
-        """Return the picture as it stands as a PNG of 256 colours, the same in every frame."""
+        """Return the picture's current state as a PNG of 256 colours, the same in every frame."""
         canvas = agg(self.figure)
         if self._backdrop is None:
             self._backdrop = self._still()
         canvas.restore_region(self._backdrop)
-        for artist in self.moving:
+        for artist in self.animated:
             self.figure.draw_artist(artist)
         return encode(pixels(self.figure).quantize(palette=self._palette, dither=Image.Dither.NONE))
 
     def file(self, kind: str) -> bytes:
-        """Return the picture as it stands as an ``"svg"`` or a ``"pdf"`` file."""
+        """Return the picture's current state as an ``"svg"`` or a ``"pdf"`` file."""
         return vector(self.figure, kind)
 
     def _still(self) -> object:
-        shown = [artist for artist in self.moving if artist.get_visible()]
+        shown = [artist for artist in self.animated if artist.get_visible()]
         for artist in shown:
             artist.set_visible(False)
         self.figure.canvas.draw()
@@ -82,20 +82,20 @@ class AnimatedPicture:
 
 def animation(frames: Iterable[Figure | bytes], *, fps: float = 20.0, hold: float = 0.0,
               kind: str = "gif", loop: bool = True, size: tuple[int, int] | None = None) -> bytes:
-    """Join `frames` to one moving image.
+    """Join `frames` to one animated image.
 
     Parameters
     ----------
     frames : iterable of matplotlib.figure.Figure or bytes
-        Figures, or images as `png` returns them; all of one size.
+        Figures, or images from `png`, all of the same size.
     fps : float
-        Frames a second.
+        Frames per second.
     hold : float
-        Seconds that the last frame stays longer than the others.
+        Additional seconds of the last frame.
     kind : {"gif", "webp"}
-        The format: every program shows a GIF, a WebP has all colours.
+        The format: a GIF is shown by every program, a WebP has all colours.
     loop : bool
-        Whether it starts again at its end.
+        Whether the animation repeats.
     size : tuple of int, optional
         Width and height in pixels; by default those of the frames.
 
@@ -142,9 +142,9 @@ def _image(frame: Figure | bytes) -> Image.Image:
 
 
 def _one_palette(images: list[Image.Image]) -> list[Image.Image]:
-    """Give all images the same colours, so that what stands still does not flicker.
+    """Give all images the same palette, so that static parts do not flicker.
 
-    They are those of some images, evenly spread: what is seen only for a while has its own too.
+    The palette is computed from some images, evenly spaced in time.
     """
     some = [images[round(i)] for i in np.linspace(0, len(images) - 1, SAMPLED)]
     sheet = Image.fromarray(np.concatenate([np.asarray(image) for image in some]))

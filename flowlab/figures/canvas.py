@@ -1,7 +1,7 @@
-"""The ground that pictures are drawn on: figures of a fixed size, frames, and image files.
+"""Figures of a fixed size, their panels and texts, and image files.
 
 ``matplotlib.pyplot`` and ``rcParams`` are shared by the whole process, and a server draws for many
-people at once; so every figure here is made directly and told its colours one by one.
+people at once; so figures are made without them, and colours are set one by one.
 """
 
 import io
@@ -24,7 +24,7 @@ def blank(size: tuple[int, int], theme: Theme) -> Figure:
     width, height = size
     figure = Figure(figsize=(width / style.DPI, height / style.DPI), dpi=style.DPI)
     figure.set_facecolor(theme.background)
-    # Or the vector backends would join the images of a panel to one, hidden ones included.
+    # Otherwise the vector backends merge the images of a panel, including hidden ones.
     figure.suppressComposite = True
     FigureCanvasAgg(figure)
     return figure
@@ -40,13 +40,12 @@ def panel(figure: Figure, box: Box, theme: Theme, title: str = "") -> Axes:
     Parameters
     ----------
     figure : matplotlib.figure.Figure
-        Where.
     box : tuple of float
         Left, top, width and height in pixels, from the upper left corner.
     theme : Theme
         Colours.
     title : str
-        Written above the panel.
+        The title above the panel.
 
     Returns
     -------
@@ -73,20 +72,20 @@ def panel(figure: Figure, box: Box, theme: Theme, title: str = "") -> Axes:
 
 
 def set_title(axes: Axes, title: str, theme: Theme) -> None:
-    """Write `title` above axes, in place of what was there."""
-    # y is given so that matplotlib does not search for a free place at every draw.
+    """Set the title above axes."""
+    # With y given, matplotlib does not search for a free place at every draw.
     axes.set_title(title, y=1.0, pad=9, color=theme.text, fontsize=style.TITLE_SIZE,
                    fontfamily=style.FONT)
 
 
 def write(where: Figure | Axes, x: float, y: float, text: str, colour: str, *,
           size: float = style.LABEL_SIZE, **options: Any) -> Text:
-    """Write `text` on axes or a figure at (x, y) in this project's letters; return the artist."""
+    """Write `text` on axes or a figure at (x, y) in this project's font; return the artist."""
     return where.text(x, y, text, color=colour, fontsize=size, fontfamily=style.FONT, **options)
 
 
 def name_axes(axes: Axes, names: Sequence[str], theme: Theme) -> None:
-    """Write the names of the two coordinates, where they have any, into the corners of a panel."""
+    """Write the names of the two coordinates, if any, into the corners of a panel."""
     if not names:
         return
     across, up = (shortened(name, 30) for name in names)
@@ -97,7 +96,7 @@ def name_axes(axes: Axes, names: Sequence[str], theme: Theme) -> None:
 
 
 def shortened(name: str, longest: int) -> str:
-    """A name that has room for so many letters."""
+    """A name, shortened to at most `longest` letters."""
     return name if len(name) <= longest else name[:longest - 1] + "…"
 
 
@@ -108,7 +107,7 @@ def agg(figure: Figure) -> FigureCanvasAgg:
 
 
 def png(figure: Figure) -> bytes:
-    """Return `figure` as a PNG in all its colours, at its own size."""
+    """Return `figure` as a PNG in full colour, at its own size."""
     figure.canvas.draw()
     return encode(pixels(figure))
 
@@ -122,12 +121,12 @@ def vector(figure: Figure, kind: str) -> bytes:
 
 
 def pixels(figure: Figure) -> Image.Image:
-    """Return what is drawn on the canvas of `figure` as an RGB image."""
+    """Return the drawn canvas of `figure` as an RGB image."""
     return Image.fromarray(np.asarray(agg(figure).buffer_rgba())).convert("RGB")
 
 
 def encode(image: Image.Image) -> bytes:
-    """Return `image` as a PNG file, compressed a little: time matters more than size."""
+    """Return `image` as a PNG file with fast, light compression."""
     file = io.BytesIO()
     image.save(file, "png", compress_level=1)
     return file.getvalue()

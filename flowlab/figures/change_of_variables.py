@@ -1,4 +1,4 @@
-"""The change of variables in one dimension: a map that stretches a density thins it out."""
+"""The picture of the change of variables in one dimension: stretching a density lowers it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from flowlab.figures import style
 from flowlab.figures.canvas import blank, panel, write
 from flowlab.figures.style import Theme
 
-# Pixels: left, top, width, height. Both densities have the same scale of height.
+# Pixels: left, top, width, height. Both densities have the same vertical scale.
 MAIN = (272, 56, 520, 480)
 BENEATH = (272, 580, 520, 190)
 BESIDE = (38, 56, 190, 480)
@@ -26,12 +26,12 @@ def change_of_variables(z: ArrayLike, density: ArrayLike, x: ArrayLike,
                         slope: ArrayLike | None = None, *, at: float | None = None, strips: int = 9,
                         x_limits: tuple[float, float] | None = None, highest: float | None = None,
                         theme: str = "light") -> Figure:
-    r"""Return the picture of a density on the latent axis carried to the data axis by a map.
+    r"""Return the picture of a density on the latent axis, mapped to the data axis.
 
     .. math:: p_X(f(z)) = p_Z(z) \, / \, |f'(z)|
 
     (the change of variables in one dimension). Strips of equal probability keep their colour:
-    where the map stretches a strip it becomes lower, and its area stays.
+    where the map stretches a strip it becomes lower, and its area stays the same.
 
     Parameters
     ----------
@@ -40,24 +40,24 @@ def change_of_variables(z: ArrayLike, density: ArrayLike, x: ArrayLike,
     density : array_like
         Shape (n,), the density there.
     x : array_like
-        Shape (n,), where the map puts each `z`: strictly increasing.
+        Shape (n,), the image of each `z` under the map: strictly increasing.
     slope : array_like, optional
         Shape (n,), the derivative of the map; by default from differences.
     at : float, optional
-        A place on the latent axis to follow through the map, with its numbers.
+        A place on the latent axis that is followed through the map, with its numbers.
     strips : int
-        How many strips of equal probability.
+        Number of strips of equal probability.
     x_limits : tuple of float, optional
-        The ends of the data axis; give them to keep it fixed over several pictures.
+        The ends of the data axis, to fix it over several pictures.
     highest : float, optional
-        The end of both density scales; give it for the same reason.
+        The end of both density scales, to fix it over several pictures.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Of ``style.CHANGE_SIZE`` pixels.
+        It has ``style.CHANGE_SIZE`` pixels.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def _strips(axes: Axes, below: Axes, side: Axes, curves: Sequence[np.ndarray], c
 
 def _follow(figure: Figure, panels: tuple[Axes, Axes, Axes], curves: Sequence[np.ndarray],
             at: float, theme: Theme) -> None:
-    """Follow one place through the map and write down what happens to its density."""
+    """Draw one place through the map, and write the change of its density beside it."""
     axes, below, side = panels
     z, density, x, slope = curves
     at = float(np.clip(at, z[0], z[-1]))

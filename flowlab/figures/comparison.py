@@ -1,4 +1,4 @@
-"""Several models side by side on the same distributions, and how fast each of them learned."""
+"""The picture of a comparison: several models on the same distributions, and their curves."""
 
 import math
 from collections.abc import Sequence
@@ -24,16 +24,16 @@ SCALE = 66  # pixels for the labels of a vertical axis
 BELOW = 62  # and of a horizontal one
 LONG = 1.25  # width of the curves' panels beside the squares, in sides of a square
 WIDE, FLAT = 480, 320  # largest side of a square above the curves; the curves' height there
-FLOOR = 1e-3  # nats: a KL estimated lower is drawn here
+FLOOR = 1e-3  # nats: lower estimates of a KL are drawn here
 DASHES = ("-", (0, (5, 1.5)), (0, (2, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (1, 1)), (0, (9, 2)))
 VIEWS = ("density", "samples")
 
 
-class RivalsPicture(AnimatedPicture):
+class ComparisonPicture(AnimatedPicture):
     """A row for each distribution: the truth, every model beside it, and their curves.
 
-    One distribution has its curves beneath, in full width. All panels of a row share window and
-    colour scale, which ends at the highest true density; all curves share their axes.
+    The curves of a single distribution are below, in full width. All panels of a row share window
+    and colour scale, which ends at the highest true density; all curves share their axes.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ class RivalsPicture(AnimatedPicture):
     labels : sequence of str
         Names of the models, up to six.
     ends : tuple of (float or None, float or None)
-        Where the axes of steps and of seconds end; None lets an axis grow.
+        The ends of the axes of steps and of seconds; with None an axis grows.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Raises
     ------
@@ -63,9 +63,9 @@ class RivalsPicture(AnimatedPicture):
                  labels: Sequence[str], *, ends: tuple[float | None, float | None] = (None, None),
                  theme: str = "light") -> None:
         colours = style.theme(theme)
-        if not titles or not 0 < len(labels) <= len(colours.rivals):
+        if not titles or not 0 < len(labels) <= len(colours.entries):
             raise ValueError("A comparison needs a distribution, and from one to "
-                             f"{len(colours.rivals)} models; got {len(titles)} and {len(labels)}.")
+                             f"{len(colours.entries)} models; got {len(titles)} and {len(labels)}.")
         squares, curves, height = _boxes(len(titles), len(labels))
         super().__init__((WIDTH, height), theme, colours.densities())
         self.use(colours.densities(), colours.lines())
@@ -82,23 +82,23 @@ class RivalsPicture(AnimatedPicture):
         self.lines: dict[tuple[int, int, int, int], Line2D] = {}
         if any(self.known):
             over_label(self.figure, LEFT / WIDTH, 14 / height, colours, True, "■", "left")
-        self.show("density")
+        self.set_view("density")
 
     def _cell(self, box: Box, row: int, column: int, limits: Sequence[float],
               truth: ArrayLike | None, data: ArrayLike, title: str
              ) -> tuple[AxesImage | None, Line2D, Text | None]:
-        """A square: its density, its points, and its caption; the first column has the truth."""
+        """Add a square with density, points and caption; the first column has the truth."""
         theme, name = self.theme, "Truth" if column == 0 else self.labels[column - 1]
         axes = panel(self.figure, box, theme)
         frame_limits(axes, limits)
         axes.set(xticks=[], yticks=[])
         if row == 0:
-            colour = theme.data if column == 0 else theme.rivals[column - 1]
+            colour = theme.data if column == 0 else theme.entries[column - 1]
             size = min(style.TITLE_SIZE, box[2] / (0.83 * len(name)))
             axes.set_title(name, y=1.0, pad=9, color=colour, fontsize=size, fontfamily=style.FONT,
                            fontweight="bold", parse_math=False)
         if column == 0:
-            # Long names beside small squares: smaller letters rather than cut ones.
+            # Long names beside small squares get smaller letters.
             size = min(style.LABEL_SIZE, box[3] / (0.83 * len(title)))
             axes.set_ylabel(title, color=theme.text, fontsize=size, fontfamily=style.FONT,
                             labelpad=8)
@@ -106,14 +106,14 @@ class RivalsPicture(AnimatedPicture):
                                                              highest_density(truth, [], limits))
             return image, cloud(axes, data, theme.data, marker=2.6, alpha=0.6), None
         image = density_image(axes, [[0.0]], limits, theme, highest_density(truth, data, limits))
-        dots = cloud(axes, [], theme.rivals[column - 1], marker=2.6, alpha=0.6)
+        dots = cloud(axes, [], theme.entries[column - 1], marker=2.6, alpha=0.6)
         caption = write(axes, 0.03, 0.97, "", theme.text, size=style.TICK_SIZE, va="top",
                         transform=axes.transAxes, path_effects=self.halo)
-        self.moving += [image, dots, caption, *axes.spines.values()]
+        self.animated += [image, dots, caption, *axes.spines.values()]
         return image, dots, caption
 
     def _curves(self, box: Box, kind: int, row: int, last: bool, beneath: bool) -> Axes:
-        """The panel of the KL against steps (kind 0) or seconds (1)."""
+        """Add the panel of the KL against steps (kind 0) or seconds (1)."""
         theme, known = self.theme, self.known[row]
         title = f"{'KL' if known else 'NLL'} by {('steps', 'seconds')[kind]} (nats)"
         axes = panel(self.figure, box, theme)
@@ -136,7 +136,7 @@ class RivalsPicture(AnimatedPicture):
         axes.set(xlim=(0, self.ends[kind] or 1.0), ylim=(0.1, 1.0))
         return axes
 
-    def show(self, view: str) -> None:
+    def set_view(self, view: str) -> None:
         """Show every model's ``"density"``, or ``"samples"`` from it.
 
         Raises
@@ -157,16 +157,16 @@ class RivalsPicture(AnimatedPicture):
     def update(self, row: int, column: int, *, density: ArrayLike | None = None,
                samples: ArrayLike | None = None, caption: str = "", curves: Sequence[ArrayLike] = ()
               ) -> None:
-        """Show a model as it is now.
+        """Show the current state of a model.
 
         Parameters
         ----------
         row, column : int
-            Which distribution, and which model.
+            Indices of the distribution and of the model.
         density, samples : array_like, optional
-            Shape (rows, columns) as in `grid_points`, and (n, 2); what is None stays as it was.
+            Shape (rows, columns) as in `grid_points`, and (n, 2); None leaves them unchanged.
         caption : str
-            Written into the corner of its square.
+            The text in the corner of its square.
         curves : sequence of array_like
             For each seed an array (k, 3): steps, seconds, and KL (or NLL) in nats.
         """
@@ -187,20 +187,20 @@ class RivalsPicture(AnimatedPicture):
         key = row, column, seed, kind
         if key not in self.lines:
             (self.lines[key],) = self.curves[row][kind].plot(
-                [], [], color=self.theme.rivals[column], linestyle=DASHES[column],
+                [], [], color=self.theme.entries[column], linestyle=DASHES[column],
                 linewidth=2.2 if seed == 0 else 1.3, alpha=1.0 if seed == 0 else 0.6)
-            self.moving.append(self.lines[key])
+            self.animated.append(self.lines[key])
             self.redraw()
         return self.lines[key]
 
-    def fit(self) -> None:
-        """Let the curves' axes show all of them; call it after the updates of one frame."""
+    def fit_axes(self) -> None:
+        """Fit the axes to all curves, after the updates of one frame."""
         for known in {*self.known}:
             rows = [row for row in range(len(self.known)) if self.known[row] == known]
             drawn = {kind: [line.get_data() for (row, _, _, k), line in self.lines.items()
                             if row in rows and k == kind] for kind in (0, 1)}
             heights = np.concatenate([y for _, y in drawn[0]] or [[]])
-            low, high = _log_limits(heights) if known else _plain_limits(heights)
+            low, high = _log_limits(heights) if known else _linear_limits(heights)
             for kind in (0, 1):
                 across = np.concatenate([x for x, _ in drawn[kind]] or [[]])
                 latest = max(across, default=1.0)
@@ -213,7 +213,7 @@ class RivalsPicture(AnimatedPicture):
                         self.redraw()
 
 def _log_limits(heights: np.ndarray) -> tuple[float, float]:
-    """Ends of a logarithmic axis, at 1 or 3 of a decade, so that they move rarely."""
+    """Limits of a logarithmic axis, at 1 or 3 of a decade, so that they change rarely."""
     heights = heights[np.isfinite(heights) & (heights > 0)]
     if not heights.size:
         return 0.1, 1.0
@@ -223,8 +223,8 @@ def _log_limits(heights: np.ndarray) -> tuple[float, float]:
     return low, high if high > low else min(end for end in ends if end > low)
 
 
-def _plain_limits(heights: np.ndarray) -> tuple[float, float]:
-    """Ends of a plain axis, at halves."""
+def _linear_limits(heights: np.ndarray) -> tuple[float, float]:
+    """Limits of a linear axis, at multiples of a half."""
     heights = heights[np.isfinite(heights) & (np.abs(heights) < HUGE)]
     if not heights.size:
         return 0.0, 1.0
@@ -233,7 +233,7 @@ def _plain_limits(heights: np.ndarray) -> tuple[float, float]:
 
 
 def _boxes(rows: int, models: int) -> tuple[list[list[Box]], list[list[Box]], int]:
-    """Where the squares and the curves of every row are, and the picture's height, in pixels."""
+    """The boxes of the squares and curves of every row, and the picture's height, in pixels."""
     squares: list[list[Box]] = []
     curves: list[list[Box]] = []
     columns = 1 + models

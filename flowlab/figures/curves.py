@@ -1,4 +1,4 @@
-"""Curves of the loss, with the best possible value drawn as a line."""
+"""Loss curves, with a line at the best possible value."""
 
 import math
 from typing import Any
@@ -19,22 +19,22 @@ from flowlab.figures.style import Theme
 
 TITLE = "Loss: negative log-likelihood (nats)"
 REVERSE_TITLE = "Loss: reverse KL, KL(q‖p) (nats)"
-HUGE = 1e9  # a loss beyond it is as good as infinite
-LEAST_SPAN = 0.25  # nats; a converged run must not look like an earthquake
-UNSURE_SPAN = 1.0  # at least, where nobody knows how low it can get
+HUGE = 1e9  # losses beyond it count as infinite
+LEAST_SPAN = 0.25  # nats; the noise of a converged run must look small
+UNSURE_SPAN = 1.0  # minimum span where the best possible value is unknown
 EDGE = 0.62  # of the width: labels at the edge stay left of the captions
 
 
 class Curves:
     """Training and test loss against the epoch.
 
-    The axes are known from the start: from 0 to the planned epochs, and from the first loss, that
-    of the untrained flow, to the best possible one. A curve that leaves them says its value there.
+    The axes are fixed from the start: from 0 to the planned epochs, and from the first loss, that
+    of the untrained flow, to the best possible one. Where a curve leaves them, its value is
+    written.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
-        Where.
     theme : Theme
         Colours.
     best : float, optional
@@ -75,13 +75,13 @@ class Curves:
         self.update([], [], [])
 
     def artists(self) -> list[Artist]:
-        """Return what changes from frame to frame."""
+        """Return the artists that change from frame to frame."""
         return [self.train, self.test, *self.captions, *self.edges]
 
     def plan(self, epochs: float, since: float = 0) -> None:
-        """End the epoch axis there from the next `update` on.
+        """Set the end of the epoch axis from the next `update` on.
 
-        Where it has gone on from the epoch `since` of another training, a thin line says so.
+        A thin line marks the epoch `since` of another training that this one continues.
         """
         self.planned = float(epochs)
         self.replanned = since != self._since
@@ -89,9 +89,9 @@ class Curves:
         self.since.set(xdata=[since, since], visible=since > 0)
 
     def show_reverse(self, reverse: bool) -> bool:
-        """Name the curve from the next `update` on as the reverse KL, or not; whether that is new.
+        """Show the reverse KL, or not, from the next `update` on; return whether that is new.
 
-        It takes the place of the training loss, and there is no other curve.
+        It replaces the training loss, and there is no test loss.
         """
         name = "KL(q‖p)" if reverse else "training"
         new = name != self.train.get_label()
@@ -103,7 +103,7 @@ class Curves:
         return new
 
     def show_best(self, best: float | None) -> bool:
-        """Draw the line at this value from the next `update` on, or none; whether that is new."""
+        """Set the best value, or None, from the next `update` on; return whether it is new."""
         best = best if best is not None and abs(best) < HUGE else None
         new, self.best = best != self.best, best
         self.line.set_visible(best is not None)
@@ -119,7 +119,7 @@ class Curves:
         Returns
         -------
         bool
-            Whether the axes have other limits now.
+            Whether the limits of the axes have changed.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class Curves:
         return moved
 
     def _label_edge(self, row: int, line: Line2D) -> None:
-        """Say the value of a curve where it was last beyond the ends of the axis."""
+        """Write the value of a curve where it was last beyond the limits of the axis."""
         (_, end), (low, high) = self.axes.get_xlim(), self.axes.get_ylim()
         epochs, values = map(np.asarray, line.get_data())
         out = np.flatnonzero((values < low) | (values > high))
@@ -168,24 +168,23 @@ class Curves:
 
 
 def last_epoch(epochs: np.ndarray) -> float:
-    """Return the end of the epoch axis: the next of 5, 10, 20, 50, 100, …, so it moves rarely."""
+    """Return the end of the epoch axis: the next of 5, 10, 20, 50, 100, …, so it changes rarely."""
     latest = np.nanmax(epochs, initial=5.0)
     power = 10.0 ** math.floor(math.log10(latest))
     return next(power * count for count in (1.0, 2.0, 5.0, 10.0) if power * count >= latest)
 
 
 def loss_limits(train: ArrayLike, test: ArrayLike, best: float | None) -> tuple[float, float]:
-    """Return the two ends of the loss axis.
+    """Return the limits of the loss axis.
 
-    They are known from the first values and the best possible one, and then stay: what lies above
-    the start must not flatten the rest. Where the best one is unknown, the low end follows the
-    least value. Both ends are multiples of a step that is a power of two, and the steps are
-    nested; so the axis only ever grows, and rarely.
+    They depend on the first values and the best possible one, and then stay: values above the start
+    must not flatten the rest. Where the best value is unknown, the lower limit follows the minimum.
+    Both limits are multiples of a step that is a power of two, so the axis only grows, and rarely.
 
     Parameters
     ----------
     train, test : array_like
-        Losses in nats, shape (n,); not-a-number where unknown.
+        Losses in nats, shape (n,); NaN where unknown.
     best : float or None
         The best possible value.
     """
@@ -204,21 +203,21 @@ def loss_limits(train: ArrayLike, test: ArrayLike, best: float | None) -> tuple[
 
 def loss_curves(epochs: ArrayLike, train: ArrayLike, test: ArrayLike, best: float | None = None, *,
                 theme: str = "light") -> Figure:
-    """Return the curves of training and test loss as a picture of their own.
+    """Return a picture of the curves of training and test loss.
 
     Parameters
     ----------
     epochs, train, test : array_like
-        Shape (n,); losses in nats, not-a-number where unknown.
+        Shape (n,); losses in nats, NaN where unknown.
     best : float, optional
         The best possible value, in nats.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Of ``style.CURVES_SIZE`` pixels.
+        It has ``style.CURVES_SIZE`` pixels.
     """
     colours = style.theme(theme)
     figure = blank(style.CURVES_SIZE, colours)
@@ -228,7 +227,7 @@ def loss_curves(epochs: ArrayLike, train: ArrayLike, test: ArrayLike, best: floa
 
 
 def _known(values: ArrayLike) -> np.ndarray:
-    """Return `values` as float64 (n,), not-a-number where they are infinite or absurdly large."""
+    """Return `values` as float64 (n,), with NaN where they are infinite or beyond `HUGE`."""
     values = np.array(values, dtype=float).ravel()
     values[~(np.abs(values) < HUGE)] = np.nan
     return values

@@ -1,25 +1,26 @@
-"""Pictures of what a flow on images can do: each of the live picture's size."""
+"""Views of a flow on images, each of the live picture's size."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from flowlab.figures import style
 from flowlab.figures.canvas import blank, panel, write
-from flowlab.figures.mosaic import ink, lay, tiles, whole
+from flowlab.figures.mosaic import grey_levels, ink, mosaic_axes, show_mosaic
 from flowlab.figures.style import Theme
 
-PAIRS = (7, 7)  # samples and their nearest images: columns, rows
-STRIP = 11  # images between two
-DRAWS = 5  # rows of images with one scale anew
+PAIRS = (7, 7)  # columns and rows of samples and nearest images
+STRIP = 11  # images of an interpolation
+DRAWS = 5  # rows of images with one scale resampled
 EXAMPLES = 10  # of each kind
 KINDS = ("data", "test", "training", "muted")  # the colours of the kinds, of a theme
 BINS = 60
-SPAN = 5.0  # bits per dimension that the histogram shows at least
-HUGE = 1e6  # at most, times the span
-ENDLESS = 1e30  # what is not a number counts as so many
+SPAN = 5.0  # minimum span of the histogram, in bits per dimension
+HUGE = 1e6  # maximum factor of the span
+ENDLESS = 1e30  # bits that stand for NaN and infinity
 
 
 def samples_and_nearest(samples: ArrayLike, found: ArrayLike, distance: ArrayLike, highest: float,
@@ -31,24 +32,23 @@ def samples_and_nearest(samples: ArrayLike, found: ArrayLike, distance: ArrayLik
     samples, found : array_like
         Shape (n, height, width), pixels in grey levels; n ≤ 49.
     distance : array_like
-        Shape (n,), from each to the other, in grey levels.
+        Shape (n,), from each sample to its nearest image, in grey levels.
     highest : float
-        The greatest value of a pixel.
+        The maximum value of a pixel.
     title : str
-        Above the samples.
+        Title above the samples.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Of ``style.LIVE_SIZE`` pixels.
+        It has ``style.LIVE_SIZE`` pixels.
     """
     figure, colours = _blank(theme)
     for left, name, images in ((40, title, samples),
                                (830, "The training image nearest to each", found)):
-        place = tiles(figure, (left, 60, 730, 800), colours, name, ink(colours), (0, highest))
-        lay(place, whole(images), *PAIRS)
+        _mosaic(figure, (left, 60, 730, 800), colours, name, images, highest, *PAIRS)
     distance = np.asarray(distance, dtype=float)
     _note(figure, f"Distance to the nearest: {distance.min():.1f} to {distance.max():.1f} grey "
           f"levels a pixel (root mean square). A copy would have 0.", colours)
@@ -57,27 +57,27 @@ def samples_and_nearest(samples: ArrayLike, found: ArrayLike, distance: ArrayLik
 
 def in_between(strip: ArrayLike, blend: ArrayLike, now: ArrayLike, ends: ArrayLike, place: float,
                highest: float, *, theme: str = "light") -> Figure:
-    """Return images on the way between two, through latent space and by mixing pixels.
+    """Return an interpolation between two images, in latent space and in pixels.
 
     Parameters
     ----------
     strip, blend : array_like
-        Shape (11, height, width): through latent space, and pixels mixed; evenly spaced.
+        Shape (11, height, width), evenly spaced: interpolated in latent space, and in pixels.
     now : array_like
-        Shape (2, height, width), the two kinds at `place`.
+        Shape (2, height, width), both interpolations at `place`.
     ends : array_like
         Shape (2, height, width), the two images.
     place : float
-        Where on the way, from 0 to 1.
+        Position between the two images, from 0 to 1.
     highest : float
-        The greatest value of a pixel.
+        The maximum value of a pixel.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Of ``style.LIVE_SIZE`` pixels.
+        It has ``style.LIVE_SIZE`` pixels.
     """
     figure, colours = _blank(theme)
     ends, now = np.asarray(ends, dtype=float), np.asarray(now, dtype=float)
@@ -85,24 +85,23 @@ def in_between(strip: ArrayLike, blend: ArrayLike, now: ArrayLike, ends: ArrayLi
              ("Pixels mixed", now[1:]), ("Second image", ends[1:]))
     for i, (name, image) in enumerate(large):
         box = (30 + 392 * i, 60, 364, 400)
-        lay(tiles(figure, box, colours, name, ink(colours), (0, highest)), whole(image), 1, 1)
+        _mosaic(figure, box, colours, name, image, highest, 1, 1)
     left, width = 30, 1540
     for top, name, images in ((540, "Through latent space", strip),
                               (750, "Pixels mixed: no flow, only two pictures laid over each other",
                                blend)):
-        axes = tiles(figure, (left, top, width, 132), colours, name, ink(colours), (0, highest))
-        lay(axes, whole(images), STRIP, 1)
-        across = axes.axes.get_xlim()[1]
+        axes = _mosaic(figure, (left, top, width, 132), colours, name, images, highest, STRIP, 1)
+        across = axes.get_xlim()[1]
         side = np.shape(images)[2]
         at = side / 2 + place * (across - side)
-        axes.axes.plot([at], [-0.09], "^", color=colours.model, markersize=11, clip_on=False,
-                       transform=axes.axes.get_xaxis_transform())
+        axes.plot([at], [-0.09], "^", color=colours.model, markersize=11, clip_on=False,
+                  transform=axes.get_xaxis_transform())
     return figure
 
 
 def scale_anew(images: ArrayLike, drawn: ArrayLike, entries: Sequence[int], scale: int,
                highest: float, *, theme: str = "light") -> Figure:
-    """Return images, and the same with the latents of one scale drawn anew.
+    """Return images, and the same images with the latents of one scale resampled.
 
     Parameters
     ----------
@@ -111,51 +110,50 @@ def scale_anew(images: ArrayLike, drawn: ArrayLike, entries: Sequence[int], scal
     drawn : array_like
         Shape (5, 10, height, width).
     entries : sequence of int
-        How many latents each scale has, the finest first.
+        Number of latents of each scale, the finest first.
     scale : int
-        The one drawn anew.
+        The scale that is resampled.
     highest : float
-        The greatest value of a pixel.
+        The maximum value of a pixel.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Of ``style.LIVE_SIZE`` pixels.
+        It has ``style.LIVE_SIZE`` pixels.
     """
     figure, colours = _blank(theme)
     box = (180, 60, 1240, 112)
-    lay(tiles(figure, box, colours, "Test images", ink(colours), (0, highest)), whole(images),
-        EXAMPLES, 1)
+    _mosaic(figure, box, colours, "Test images", images, highest, EXAMPLES, 1)
     share = entries[scale] / sum(entries)
-    title = (f"The same with {entries[scale]} of {sum(entries)} latents drawn anew "
+    title = (f"The same with {entries[scale]} of {sum(entries)} latents resampled "
              f"({share:.0%}), five times")
     drawn = np.asarray(drawn, dtype=float)
-    lay(tiles(figure, (180, 240, 1240, 620), colours, title, ink(colours), (0, highest)),
-        whole(drawn.reshape(-1, *drawn.shape[2:])), EXAMPLES, DRAWS)
+    _mosaic(figure, (180, 240, 1240, 620), colours, title, drawn.reshape(-1, *drawn.shape[2:]),
+            highest, EXAMPLES, DRAWS)
     return figure
 
 
 def likelihood_histogram(bits: Mapping[str, np.ndarray], examples: Mapping[str, np.ndarray],
                          highest: float, *, theme: str = "light") -> Figure:
-    """Return how likely several kinds of images are, with examples of each.
+    """Return a histogram of the likelihoods of several kinds of images, with examples.
 
     Parameters
     ----------
     bits : dict of str to array_like
-        Of each kind the bits per dimension, shape (n,); up to four kinds.
+        Bits per dimension of each kind, shape (n,); up to four kinds.
     examples : dict of str to array_like
-        Of each kind some images, shape (n, height, width).
+        Some images of each kind, shape (n, height, width).
     highest : float
-        The greatest value of a pixel.
+        The maximum value of a pixel.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Of ``style.LIVE_SIZE`` pixels.
+        It has ``style.LIVE_SIZE`` pixels.
     """
     figure, colours = _blank(theme)
     shades = [getattr(colours, name) for name in KINDS]
@@ -163,8 +161,7 @@ def likelihood_histogram(bits: Mapping[str, np.ndarray], examples: Mapping[str, 
         top = 34 + 104 * i
         write(figure, 268 / style.LIVE_SIZE[0], 1 - (top + 45) / style.LIVE_SIZE[1], name,
               shades[i], ha="right", va="center", size=style.TITLE_SIZE)
-        place = tiles(figure, (290, top, 1050, 92), colours, "", ink(colours), (0, highest))
-        lay(place, whole(images), EXAMPLES, 1)
+        _mosaic(figure, (290, top, 1050, 92), colours, "", images, highest, EXAMPLES, 1)
     axes = panel(figure, (70, 500, 1490, 390), colours, "Bits per dimension: farther left is "
                  "likelier; the last bar, cut off at the top, holds all beyond")
     axes.set_yticks([])
@@ -172,7 +169,7 @@ def likelihood_histogram(bits: Mapping[str, np.ndarray], examples: Mapping[str, 
              for name, values in bits.items()}
     low = min(values.min() for values in known.values())
     usual = np.percentile(next(iter(known.values())), 95)
-    # What is far less likely than the images learned gathers in the last bar.
+    # The last bar holds all images that are far less likely than the training images.
     edges = np.linspace(low, low + max(SPAN, SPAN * min(usual - low, HUGE)), BINS + 1)
     highest_bar = 0.0
     for i, (name, values) in enumerate(known.items()):
@@ -189,50 +186,58 @@ def likelihood_histogram(bits: Mapping[str, np.ndarray], examples: Mapping[str, 
 
 
 def image_thumbnail(images: ArrayLike, highest: float, *, theme: str = "light") -> Figure:
-    """Return a small square picture of nine images, for choosing among data.
+    """Return a thumbnail of nine images, for the chooser of data.
 
     Parameters
     ----------
     images : array_like
         Shape (n, height, width); the first nine are shown.
     highest : float
-        The greatest value of a pixel.
+        The maximum value of a pixel.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Of ``style.THUMBNAIL_SIZE`` pixels, to be shown at half that size.
+        It has ``style.THUMBNAIL_SIZE`` pixels, shown at half that size.
     """
     colours = style.theme(theme)
     figure = blank(style.THUMBNAIL_SIZE, colours)
     width, height = style.THUMBNAIL_SIZE
     box = (8, 8, width - 16, height - 16)
-    lay(tiles(figure, box, colours, "", ink(colours), (0, highest)), images, 3, 3)
+    show_mosaic(mosaic_axes(figure, box, colours, "", ink(colours), (0, highest)), images, 3, 3)
     return figure
 
 
-def name_tile(name: str, *, theme: str = "light") -> Figure:
-    """Return a small square picture of a name, in place of what is not at hand.
+def name_thumbnail(name: str, *, theme: str = "light") -> Figure:
+    """Return a thumbnail with a name, in place of missing data.
 
     Parameters
     ----------
     name : str
-        A line or two of some letters.
+        One or two short lines.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Of ``style.THUMBNAIL_SIZE`` pixels, to be shown at half that size.
+        It has ``style.THUMBNAIL_SIZE`` pixels, shown at half that size.
     """
     colours = style.theme(theme)
     figure = blank(style.THUMBNAIL_SIZE, colours)
     figure.set_facecolor(colours.surface)
     write(figure, 0.5, 0.5, name, colours.muted, size=30, ha="center", va="center")
     return figure
+
+
+def _mosaic(figure: Figure, box, colours: Theme, title: str, images, highest: float, columns: int,
+            rows: int) -> Axes:
+    """Add a mosaic of images with real pixels up to `highest`, and return its axes."""
+    place = mosaic_axes(figure, box, colours, title, ink(colours), (0, highest))
+    show_mosaic(place, grey_levels(images), columns, rows)
+    return place.axes
 
 
 def _short(value: float) -> str:

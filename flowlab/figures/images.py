@@ -18,13 +18,13 @@ from flowlab.figures import style
 from flowlab.figures.animated import AnimatedPicture
 from flowlab.figures.canvas import panel, write
 from flowlab.figures.curves import Curves
-from flowlab.figures.mosaic import gap, ink, lay, tiles, whole
+from flowlab.figures.mosaic import gap, grey_levels, ink, mosaic_axes, show_mosaic
 from flowlab.figures.style import Theme
 
 COLUMNS, ROWS = 10, 6  # of the samples
-BACK = 3  # rows below: data, what comes back, and the error
-ENLARGED = 100_000  # times that the error is shown larger than it is
-REACH = 5.0  # standard deviations of the base that the latents' histogram shows
+BACK = 3  # rows below: data, reconstructions and errors
+ENLARGED = 100_000  # factor by which errors are enlarged
+REACH = 5.0  # standard deviations of the base shown in the histogram of latents
 BINS = 50
 SAMPLES = (126, 46, 872, 524)  # pixels: left, top, width, height
 HEADLINE = 16  # pixels from the top to the middle of the samples' title
@@ -37,23 +37,22 @@ TITLE = "Bits per dimension"
 class ImagePicture(AnimatedPicture):
     r"""Samples of fixed latents, reconstructions, bits per dimension, and the latents' histogram.
 
-    Pixels are real numbers and shown as the whole grey level below them.
+    Pixels are real numbers, and shown as the integer grey level below them.
 
     Parameters
     ----------
     data : array_like
-        Shape (n, height, width) with n ≤ 10, images to be carried to the latent space and back.
+        Shape (n, height, width) with n ≤ 10, images that are mapped to the latent space and back.
     highest : float
-        The greatest value of a pixel; the least is 0.
+        The maximum value of a pixel; the minimum is 0.
     base : array_like
-        Shape (2, m): places in the latent space, and the base distribution's density of one
-        coordinate there.
+        Shape (2, m): values of a latent coordinate, and its density under the base distribution.
     temperature : float
-        Factor on the latents of the samples, which their title says.
+        Factor on the latents of the samples, given in their title.
     classes : sequence of str
         The class of each column of samples, written above it; empty where there are no classes.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Examples
     --------
@@ -72,7 +71,7 @@ class ImagePicture(AnimatedPicture):
         self.use(shades, colours.errors())
         self.data = np.asarray(data, dtype=float)
         self.highest = highest
-        self.samples = tiles(self.figure, SAMPLES, colours, "", shades, (0, highest))
+        self.samples = mosaic_axes(self.figure, SAMPLES, colours, "", shades, (0, highest))
         self.title = f"Samples at temperature {temperature:g}"
         left, top, width, _ = SAMPLES
         across, down = style.LIVE_SIZE
@@ -89,12 +88,12 @@ class ImagePicture(AnimatedPicture):
         self.curves = Curves(axes, colours)
         places, density = np.asarray(base, dtype=float)
         self.histogram = _against(self.figure, places, density, colours)
-        self.moving = [self.samples, self.headline, self.back, self.error, self.caption,
+        self.animated = [self.samples, self.headline, self.back, self.error, self.caption,
                        *self.histogram,
                        *self.curves.artists()]
 
     def _beneath(self, shades: Colormap) -> None:
-        """The rows of data, of what comes back, and of the error."""
+        """Add the rows of data, of reconstructions, and of errors."""
         left, top, width, height = BENEATH
         errors = self.theme.errors().with_extremes(bad=self.theme.background)
         row = height / BACK
@@ -103,11 +102,11 @@ class ImagePicture(AnimatedPicture):
                 ("data", shades, (0, self.highest)), ("back", shades, (0, self.highest)),
                 (f"error\n× {ENLARGED:,}", errors, (-self.highest, self.highest)))):
             box = (left, top + i * row, width, row - 10)
-            places.append(tiles(self.figure, box, self.theme, "", colours, ends))
+            places.append(mosaic_axes(self.figure, box, self.theme, "", colours, ends))
             across, down = style.LIVE_SIZE
             write(self.figure, (left - 14) / across, 1 - (box[1] + box[3] / 2) / down, name,
                   self.theme.muted, ha="right", va="center")
-        lay(places[0], whole(self.data), COLUMNS, 1)
+        show_mosaic(places[0], grey_levels(self.data), COLUMNS, 1)
         _, self.back, self.error = places
         across, down = style.LIVE_SIZE
         self.caption = write(self.figure, (left + width / 2) / across, 1 - (top - 24) / down, "",
@@ -115,18 +114,18 @@ class ImagePicture(AnimatedPicture):
 
     def update(self, samples: ArrayLike, back: ArrayLike, latents: ArrayLike, epochs: ArrayLike,
                train: ArrayLike, test: ArrayLike, *, recognised: int | None = None) -> None:
-        """Show the model as it is now.
+        """Show the current state of the model.
 
         Parameters
         ----------
         samples : array_like
             Shape (60, height, width), drawn from the model.
         back : array_like
-            Shape (n, height, width), the data after the way to the latent space and back.
+            Shape (n, height, width), the reconstructions of the data.
         latents : array_like
-            Coordinates of the latents of some images, any shape.
+            Coordinates of the latents of some images, of any shape.
         epochs, train, test : array_like
-            Shape (k,); the losses so far in bits per dimension, not-a-number where unknown.
+            Shape (k,); the losses so far in bits per dimension, NaN where unknown.
         recognised : int, optional
             How many of the samples look most like training images of their class.
 
@@ -139,14 +138,14 @@ class ImagePicture(AnimatedPicture):
         if back.shape != self.data.shape:
             raise ValueError(f"What comes back must have the data's shape {self.data.shape}; "
                              f"got {back.shape}.")
-        samples = whole(samples)
-        lay(self.samples, samples, COLUMNS, ROWS)
+        samples = grey_levels(samples)
+        show_mosaic(self.samples, samples, COLUMNS, ROWS)
         if recognised is not None:
             self.headline.set_text(
                 f"{self.title}: {recognised} of {len(samples)} look like their class")
-        lay(self.back, whole(back), COLUMNS, 1)
+        show_mosaic(self.back, grey_levels(back), COLUMNS, 1)
         error = back - self.data
-        lay(self.error, np.nan_to_num(error, nan=np.nan) * ENLARGED, COLUMNS, 1)
+        show_mosaic(self.error, np.nan_to_num(error, nan=np.nan) * ENLARGED, COLUMNS, 1)
         largest = np.abs(error).max(initial=0.0)
         self.caption.set_text("Test images to the latent space and back, largest error "
                               f"{largest:.0e} grey levels")
@@ -160,7 +159,7 @@ class ImagePicture(AnimatedPicture):
 
 def _against(figure: Figure, places: np.ndarray, density: np.ndarray, theme: Theme
             ) -> tuple[StepPatch, Line2D, Text, Text]:
-    """The histogram of latents, empty, before the base distribution's density."""
+    """Add the empty histogram of latents and the density of the base distribution."""
     axes = panel(figure, LATENTS, theme, "Latents of test images")
     axes.set(xlim=(places[0], places[-1]), ylim=(0, 1.6 * density.max()))
     edges = np.linspace(places[0], places[-1], BINS + 1)
@@ -174,14 +173,14 @@ def _against(figure: Figure, places: np.ndarray, density: np.ndarray, theme: The
 
 
 def first_samples(picture: bytes, side: int = 72) -> bytes:
-    """Return the first nine samples of an `ImagePicture` (PNG), small, as JPEG.
+    """Return the first nine samples of an `ImagePicture` (PNG) as a small JPEG.
 
     Parameters
     ----------
     picture : bytes
-        From `ImagePicture`; of a picture of another size it is the whole.
+        From `ImagePicture`; a picture of another size is not cropped.
     side : int
-        Pixels of the result's side.
+        Width and height of the result in pixels.
     """
     with Image.open(io.BytesIO(picture)) as image:
         left, top, _, height = SAMPLES

@@ -1,4 +1,4 @@
-"""A flow from within: the plane between two layers, and what each layer does to the volume."""
+"""The inside of a flow: the plane between two layers, and each layer's change of volume."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from flowlab.analysis.grid import clean_grid, window
 from flowlab.figures import style
 from flowlab.figures.animated import AnimatedPicture
 from flowlab.figures.canvas import panel, write
-from flowlab.figures.overlays import SHOWN, Plane, drawable
+from flowlab.figures.overlays import DEFAULT_OVERLAYS, Plane, drawable
 from flowlab.figures.panels import colour_bar, frame_limits, over_label
 from flowlab.figures.style import Theme
 from flowlab.figures.transport import between
@@ -24,29 +24,29 @@ PLANE = (52, 84, 836, 836)  # left, top, width and height in pixels
 BAR = (902, 84, 14, 836)
 VOLUME = (1030, 84, 550, 366)
 DENSITY = (1030, 540, 550, 366)
-LEAST = 0.5  # nats that an axis spans at least
+LEAST = 0.5  # minimum span of an axis in nats
 
 
-class ThroughPicture(AnimatedPicture):
-    r"""The plane at any place between latent space and data; volume and density on the way.
+class InsidePicture(AnimatedPicture):
+    r"""The plane at any stage between latent space and data, with volume and density.
 
     Parameters
     ----------
     limits : sequence of float
         The window (xmin, xmax, ymin, ymax), the same for all stages.
     names : sequence of str
-        What each layer is, latent first.
+        Name of each layer, latent first.
     highest : float
         The density at the end of the colour scale, in 1 / area.
     known : bool
-        Whether that is the highest true density, and not guessed from data.
+        Whether that is the highest true density, not an estimate from data.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Examples
     --------
-    >>> picture = ThroughPicture((-3, 3, -3, 3), ["scale", "shift"], 0.2)
-    >>> picture.show(("samples",))
+    >>> picture = InsidePicture((-3, 3, -3, 3), ["scale", "shift"], 0.2)
+    >>> picture.show_overlays(("samples",))
     >>> picture.move(0.5, samples=[[[0, 1]], [[0, 2]], [[1, 2]]], log_dets=[0.7, 0.0],
     ...              log_density=[-1.8, -2.5, -2.5])
     >>> picture.png()[:4]
@@ -79,19 +79,20 @@ class ThroughPicture(AnimatedPicture):
             self.figure, VOLUME, self.theme, "Volume: log|det ∂x/∂z| of each layer (nats)"), self)
         self.density = _Density(panel(
             self.figure, DENSITY, self.theme, "Log-density on the way (nats)"), self)
-        self.moving = [*self.plane.moving(), self.path, self.outline, self.point, self.title,
-                       *self.volume.moving, *self.density.moving]
-        self.show(SHOWN)
+        self.animated = [*self.plane.animated(), self.path, self.outline, self.point, self.title,
+                       *self.volume.animated, *self.density.animated]
+        self.show_overlays(DEFAULT_OVERLAYS)
 
-    def show(self, layers: Collection[str]) -> None:
-        """Show these of `flowlab.figures.LAYERS`; the error takes the place of the density."""
-        self.layers = tuple(layers)
-        self.plane.show([name for name in layers if name != "density" or "error" not in layers])
+    def show_overlays(self, overlays: Collection[str]) -> None:
+        """Show these of `flowlab.figures.OVERLAYS`; the error replaces the density."""
+        self.overlays = tuple(overlays)
+        self.plane.show_overlays([name for name in overlays
+                         if name != "density" or "error" not in overlays])
         maps = (self.theme.densities(), self.theme.errors())
-        self.use(*maps if "error" in layers else maps[:1])
+        self.use(*maps if "error" in overlays else maps[:1])
         for name, parts in self.bars.items():
             for part in parts:
-                part.set_visible((name == "error") == ("error" in layers))
+                part.set_visible((name == "error") == ("error" in overlays))
         self.redraw()
 
     def move(self, position: float, *, samples: ArrayLike, log_dets: ArrayLike,
@@ -105,7 +106,7 @@ class ThroughPicture(AnimatedPicture):
         Parameters
         ----------
         position : float
-            Between two layers points move on straight lines; outside is the nearest end.
+            Between two layers points move on straight lines; it is clipped to the two ends.
         samples, data : array_like
             Shape (layers + 1, n, 2), points at every stage.
         log_dets : array_like
@@ -115,15 +116,15 @@ class ThroughPicture(AnimatedPicture):
         grid : array_like, optional
             Shape (layers + 1, rows, columns, 2).
         density, error : array_like, optional
-            Shape (rows, columns), what to show at this position; without it, nothing.
+            Shape (rows, columns), the values at this position; by default none are shown.
         followed : int
-            How many samples have their paths drawn.
+            Number of samples whose paths are drawn.
         probe : array_like, optional
-            Shape (layers + 1, 2), one point on its way.
+            Shape (layers + 1, 2), one point at every stage.
         outline : array_like, optional
-            Shape (k, 2), drawn around that point.
+            Shape (k, 2), a curve around that point.
         probe_log_dets, probe_log_density : array_like, optional
-            As those above, at that point.
+            As `log_dets` and `log_density`, at that point.
         """
         layers = len(self.names)
         position = float(np.clip(position, 0, layers))
@@ -150,12 +151,12 @@ class ThroughPicture(AnimatedPicture):
     @staticmethod
     def coordinates(across: float, down: float, limits: Sequence[float]
                    ) -> tuple[float, float] | None:
-        """The point of the plane at a place of the picture; None outside the plane.
+        """The point of the plane at a position in the picture; None outside the plane.
 
         Parameters
         ----------
         across, down : float
-            From the upper left corner, as shares of the picture's width and height.
+            Position from the upper left corner, as shares of the picture's width and height.
         limits : sequence of float
             The plane's window (xmin, xmax, ymin, ymax).
         """
@@ -168,7 +169,7 @@ class ThroughPicture(AnimatedPicture):
         return xmin + u * (xmax - xmin), ymin + v * (ymax - ymin)
 
     def where(self, position: float) -> str:
-        """What the plane is at a position, in words."""
+        """The title of the plane at a position."""
         layers = len(self.names)
         if position <= 0:
             return "Latent space: before the layers"
@@ -180,9 +181,9 @@ class ThroughPicture(AnimatedPicture):
 
 
 class _Volume:
-    """Bars of log-determinants, the layer under way marked."""
+    """Bars of log-determinants, with the current layer marked."""
 
-    def __init__(self, axes: Axes, picture: ThroughPicture) -> None:
+    def __init__(self, axes: Axes, picture: InsidePicture) -> None:
         self.axes, theme, layers = axes, picture.theme, len(picture.names)
         _frame(axes, theme, (0.4, layers + 0.6))
         axes.set_xlabel("layer", color=theme.muted, fontsize=style.LABEL_SIZE,
@@ -196,7 +197,7 @@ class _Volume:
             bars.set_capstyle("butt")
             axes.add_collection(bars, autolim=False)
         self.captions = _captions(axes, theme)
-        self.moving = [self.mark, self.mean, self.probe, *self.captions]
+        self.animated = [self.mark, self.mean, self.probe, *self.captions]
 
     def update(self, position: float, mean: ArrayLike, probe: ArrayLike | None) -> bool:
         mean = drawable(mean)
@@ -212,9 +213,9 @@ class _Volume:
 
 
 class _Density:
-    """The log-density from stage to stage."""
+    """The log-density at every stage."""
 
-    def __init__(self, axes: Axes, picture: ThroughPicture) -> None:
+    def __init__(self, axes: Axes, picture: InsidePicture) -> None:
         self.axes, theme, layers = axes, picture.theme, len(picture.names)
         _frame(axes, theme, (-0.3, layers + 0.3))
         options: dict[str, Any] = {"marker": "o", "markersize": 5, "linewidth": 2.2}
@@ -224,7 +225,7 @@ class _Density:
         (self.mean,) = axes.plot([], [], color=theme.model, **options)
         (self.probe,) = axes.plot([], [], color=theme.text, **options)
         self.captions = _captions(axes, theme)
-        self.moving = [self.line, self.mean, self.probe, *self.captions]
+        self.animated = [self.line, self.mean, self.probe, *self.captions]
 
     def update(self, position: float, mean: ArrayLike, probe: ArrayLike | None) -> bool:
         mean = drawable(mean)
@@ -256,12 +257,12 @@ def _tell(captions: list[Text], first: str, value: float, second: str, other: fl
 
 
 def signed(value: float) -> str:
-    """Two decimals with a sign, a true minus."""
+    """Format with sign and two decimals, and a typographic minus."""
     return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _span(axes: Axes, values: np.ndarray) -> bool:
-    """Give the axis a span of round numbers that holds all values, and room for the captions."""
+    """Set round limits that contain all values and leave space for captions."""
     values = values[np.isfinite(values)]
     low, high = (values.min(), values.max()) if len(values) else (0.0, 0.0)
     span = max(high - low, LEAST)
@@ -275,5 +276,5 @@ def _span(axes: Axes, values: np.ndarray) -> bool:
 
 
 def _until(stages: np.ndarray, position: float) -> np.ndarray:
-    """The stages passed and the place reached: (k, …)."""
+    """The stages passed, and the interpolated one at `position`: (k, …)."""
     return np.concatenate([stages[:int(position) + 1], between(stages, position)[None]])

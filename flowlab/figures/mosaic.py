@@ -1,4 +1,4 @@
-"""Many small images side by side, as one."""
+"""Mosaics: many small images side by side in one image."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike
 from flowlab.figures.canvas import Box, panel
 from flowlab.figures.style import Theme
 
-GAP = 8  # a gap is this part of an image's side
+GAP = 8  # ratio of an image's side to a gap
 
 
 def ink(theme: Theme) -> Colormap:
-    """Return the colours of grey images: 0 is the panel's ground, the highest value is ink."""
+    """Return the colour map of grey images, from the panel's background to the text colour."""
     shades = LinearSegmentedColormap.from_list(f"ink-{theme.name}", [theme.surface, theme.text])
     return shades.with_extremes(bad=theme.background)
 
@@ -25,15 +25,15 @@ def mosaic(images: ArrayLike, columns: int, rows: int) -> np.ndarray:
     Parameters
     ----------
     images : array_like
-        Shape (n, height, width); the first fill the first row.
+        Shape (n, height, width), in the order of rows.
     columns, rows : int
-        How many fit side by side, and one below the other. Places without an image stay empty,
-        images beyond the last place are left out.
+        Number of columns and rows. Places without an image stay empty, and images beyond the last
+        place are left out.
 
     Returns
     -------
     numpy.ndarray
-        Masked where there is no image, or what it holds is not a number.
+        Masked where there is no image or a value is NaN.
 
     Raises
     ------
@@ -58,8 +58,8 @@ def mosaic(images: ArrayLike, columns: int, rows: int) -> np.ndarray:
     return np.ma.masked_invalid(whole)
 
 
-def whole(pixels: ArrayLike) -> np.ndarray:
-    """Return the grey levels that real pixels stand for: the whole number below each."""
+def grey_levels(pixels: ArrayLike) -> np.ndarray:
+    """Return the grey levels of real pixels: the integer below each."""
     return np.floor(np.asarray(pixels, dtype=float))
 
 
@@ -68,29 +68,28 @@ def gap(side: int) -> int:
     return max(1, side // GAP)
 
 
-def tiles(figure: Figure, box: Box, theme: Theme, title: str, shades: Colormap,
+def mosaic_axes(figure: Figure, box: Box, theme: Theme, title: str, shades: Colormap,
           limits: tuple[float, float]) -> AxesImage:
-    """Add a place for a mosaic at `box` (left, top, width, height in pixels), in a frame of none.
+    """Add frameless axes for a mosaic at `box` (left, top, width, height in pixels).
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure
-        Where.
     box : tuple of float
-        The mosaic is drawn as large as fits.
+        The mosaic is drawn as large as it fits into this box.
     theme : Theme
         Colours of the title.
     title : str
-        Written above it.
+        The title above the mosaic.
     shades : matplotlib.colors.Colormap
-        Colours of the values.
+        Colour map of the values.
     limits : tuple of float
-        The values of the first and the last colour; beyond them it stays.
+        The values of the first and the last colour, at which others are clipped.
 
     Returns
     -------
     matplotlib.image.AxesImage
-        To be given to `lay`.
+        The argument of `show_mosaic`.
     """
     axes = panel(figure, box, theme, title)
     axes.set(xticks=[], yticks=[], facecolor=theme.background)
@@ -99,8 +98,8 @@ def tiles(figure: Figure, box: Box, theme: Theme, title: str, shades: Colormap,
                        interpolation="nearest", aspect="equal")
 
 
-def lay(place: AxesImage, images: ArrayLike, columns: int, rows: int) -> None:
-    """Show `images` (n, height, width) at a place from `tiles`."""
+def show_mosaic(place: AxesImage, images: ArrayLike, columns: int, rows: int) -> None:
+    """Show `images` (n, height, width) on axes from `mosaic_axes`."""
     whole = mosaic(images, columns, rows)
     axes: Axes = place.axes
     height, width = whole.shape

@@ -1,6 +1,6 @@
-"""The layers of a picture of the plane: each can be shown or hidden, all share one window.
+"""The overlays of a picture of the plane: each can be shown or hidden; all share one window.
 
-Colours and scales never depend on what is shown or on the frame, so that pictures can be compared.
+Colours and scales do not depend on the overlays shown or on the frame, so pictures are comparable.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -19,8 +19,8 @@ from flowlab.figures.canvas import set_title, write
 from flowlab.figures.panels import GAMMA, cloud, density_image, error_image, move_cloud
 from flowlab.figures.style import Theme
 
-#: What can be shown, bottom to top, and its name for people.
-LAYERS = {
+#: The overlays from bottom to top, and their display names.
+OVERLAYS = {
     "density": "density",
     "error": "learned − true",
     "grid": "grid",
@@ -29,62 +29,62 @@ LAYERS = {
     "samples": "samples",
     "paths": "paths",
 }
-SHOWN = ("density", "samples")  # at first, in the order of LAYERS
-LEVELS = 5  # contours; they cut the colour scale into equal parts
-LEGEND_GAP = 14  # pixels between two words of the legend
+DEFAULT_OVERLAYS = ("density", "samples")  # in the order of OVERLAYS
+LEVELS = 5  # contours; they divide the colour scale into equal parts
+LEGEND_GAP = 14  # pixels between two entries of the legend
 
 
 class Plane:
-    """Layers on one pair of axes.
+    """Overlays on one pair of axes.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
-        Where; its limits are the window.
+        Axes whose limits are the window.
     names : collection of str
-        The layers it has, of `LAYERS`.
+        The overlays it has, of `OVERLAYS`.
     theme : Theme
         Colours.
     highest : float
         The density at the end of the colour scale, in 1 / area.
     titles : dict of str to str, optional
-        Title of the panel for a layer that is shown alone; otherwise the legend is its title.
+        Title of the panel where an overlay is shown alone; otherwise the legend is the title.
 
     Raises
     ------
     ValueError
-        For a layer that is not in `LAYERS`.
+        For an overlay that is not in `OVERLAYS`.
 
     Attributes
     ----------
     artists : dict of str to matplotlib.artist.Artist
-        One for each layer, in drawing order.
+        One for each overlay, in drawing order.
     legend : list of matplotlib.text.Text
-        The names of the layers shown, in their colours, above the panel.
+        The names of the overlays shown, in their colours, above the panel.
     """
 
     def __init__(self, axes: Axes, names: Collection[str], theme: Theme, highest: float,
                  titles: dict[str, str] | None = None) -> None:
-        known(names)
+        check_overlays(names)
         self.axes, self.theme, self.highest = axes, theme, highest
         self.limits = (*axes.get_xlim(), *axes.get_ylim())
         self.colours = {"density": theme.muted, "error": theme.muted, "grid": theme.muted,
                         "contours": theme.text, "data": theme.data, "samples": theme.model,
                         "paths": theme.test}
-        self.artists = {name: self._artist(name) for name in LAYERS if name in names}
+        self.artists = {name: self._artist(name) for name in OVERLAYS if name in names}
         self.legend = [write(axes, 0, 1 + 12 / axes.bbox.height, "", self.colours[name],
                              transform=axes.transAxes, va="baseline")
                        for name in self.artists]
         self.titles = {} if titles is None else titles
         self.shown: tuple[str, ...] = ()
 
-    def moving(self) -> list[Artist]:
-        """Return what changes from frame to frame, in drawing order."""
+    def animated(self) -> list[Artist]:
+        """Return the artists that change from frame to frame, in drawing order."""
         return [*self.artists.values(), *self.axes.spines.values(), *self.legend]
 
-    def show(self, names: Collection[str]) -> None:
-        """Show the layers `names` and hide the others; those it does not have are passed over."""
-        known(names)
+    def show_overlays(self, names: Collection[str]) -> None:
+        """Show the overlays `names` and hide the others; names of overlays it lacks are ignored."""
+        check_overlays(names)
         self.shown = tuple(name for name in self.artists if name in names)
         for name, artist in self.artists.items():
             artist.set_visible(name in self.shown)
@@ -93,7 +93,7 @@ class Plane:
         left = 0.0
         for name, word in zip(self.artists, self.legend, strict=True):
             listed = name in self.shown and not alone
-            word.set_text(f"{_SIGNS[name]} {LAYERS[name]}" if listed else "")
+            word.set_text(f"{_SIGNS[name]} {OVERLAYS[name]}" if listed else "")
             word.set_x(left / self.axes.bbox.width)
             if listed:
                 left += word.get_window_extent().width + LEGEND_GAP
@@ -101,7 +101,7 @@ class Plane:
     def update(self, *, data: ArrayLike | None = None, samples: ArrayLike | None = None,
                density: ArrayLike | None = None, error: ArrayLike | None = None,
                grid: ArrayLike | None = None, paths: ArrayLike | None = None) -> None:
-        """Give layers new contents; what is None, or a layer it does not have, stays as it was.
+        """Give overlays new contents; an argument that is None leaves its overlay as it is.
 
         Parameters
         ----------
@@ -112,9 +112,9 @@ class Plane:
         error : array_like
             The same shape, learned minus true density.
         grid : array_like
-            Shape (rows, columns, 2): where the crossings of the grid's lines are.
+            Shape (rows, columns, 2), the nodes of the grid.
         paths : array_like
-            Shape (stages, n, 2): n points on their way.
+            Shape (stages, n, 2), n points at every stage.
         """
         for name, points in (("data", data), ("samples", samples)):
             artist = self.artists.get(name)
@@ -160,17 +160,17 @@ _SIGNS = {"density": "▦", "error": "◩", "grid": "#", "contours": "○", "dat
           "paths": "━"}
 
 
-def known(names: Iterable[str]) -> None:
-    """Raise ValueError where one of `names` is no layer."""
+def check_overlays(names: Iterable[str]) -> None:
+    """Raise ValueError where one of `names` is no overlay."""
     for name in names:
-        if name not in LAYERS:
-            raise ValueError(f"There is no layer {name!r}; choose from {', '.join(LAYERS)}.")
+        if name not in OVERLAYS:
+            raise ValueError(f"There is no overlay {name!r}; choose from {', '.join(OVERLAYS)}.")
 
 
 def contour_lines(density: ArrayLike, limits: Sequence[float], highest: float) -> list[np.ndarray]:
-    """Return the contours of a density as lines, each (n, 2).
+    """Return the contours of a density as lines, each of shape (n, 2).
 
-    The levels are the same in every frame: they cut the colour scale, which ends at `highest`,
+    The levels are the same in every frame: they divide the colour scale, which ends at `highest`,
     into `LEVELS` + 1 equal parts.
 
     Parameters
@@ -196,6 +196,6 @@ def contour_lines(density: ArrayLike, limits: Sequence[float], highest: float) -
 
 
 def drawable(points: ArrayLike) -> np.ndarray:
-    """Return `points` as float64; far outside they are cut off, or matplotlib overflows."""
+    """Return `points` as float64, clipped far outside, where matplotlib would overflow."""
     points = np.asarray(points, dtype=float)
     return np.where(np.isfinite(points), np.clip(points, -1e6, 1e6), np.nan)

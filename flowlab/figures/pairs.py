@@ -1,4 +1,4 @@
-"""The live picture of points with more than two coordinates: each against each."""
+"""The live picture of points with more than two coordinates, in pairs."""
 
 from collections.abc import Sequence
 
@@ -14,20 +14,20 @@ from flowlab.figures.curves import TITLE, Curves
 from flowlab.figures.panels import cloud, data_clouds, frame_limits, latent_circles, move_cloud
 from flowlab.figures.plane import BELOW, RIGHT, SIDE, TOP
 
-MOST = 4  # coordinates that are shown; the first ones
-EDGE = 66  # pixels left of the pairs: longer numbers than those of a single plane
+MOST = 4  # maximum number of coordinates shown, the first ones
+EDGE = 66  # pixels left of the pairs, for longer numbers than those of a single plane
 WIDTH, HEIGHT, GAP = 798, 862, 12  # pixels: all pairs together, the space between two panels
 LONGEST = 16  # letters of a coordinate's name
-CELLS = 32  # of a coordinate's histogram
-SHOWN = (0.2, 99.8)  # per cent of the points between these lie in the window
-ROOM = 1.2  # the window's width, in that of those points
+CELLS = 32  # bins of a coordinate's histogram
+SHOWN = (0.2, 99.8)  # percentiles of the points between which the window lies
+MARGIN = 1.2  # the window's width, relative to the distance of these percentiles
 
 
 class PairPicture(AnimatedPicture):
     r"""Data and samples in every pair of coordinates, latent cloud, and loss.
 
-    Below the diagonal are the data, above it the model's samples, on it both as histograms. Of
-    more than `MOST` coordinates the first ones are shown.
+    Data are below the diagonal, the model's samples above it, and histograms of both on it. At most
+    the first `MOST` coordinates are shown.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class PairPicture(AnimatedPicture):
     test : array_like
         Shape (m, d), points of the test set to show as rings; then `data` are the training set.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
     names : sequence of str
-        Names of the coordinates; numbered where there are none.
+        Names of the coordinates; by default numbers.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class PairPicture(AnimatedPicture):
         test = np.asarray(test, dtype=float).reshape(-1, data.shape[1])
         self.count = min(MOST, data.shape[1])
         low, high = np.percentile(data[:, :self.count], SHOWN, axis=0)
-        half, middle = np.maximum(high - low, 1e-3) * ROOM / 2, (low + high) / 2
+        half, middle = np.maximum(high - low, 1e-3) * MARGIN / 2, (low + high) / 2
         self.low, self.high = middle - half, middle + half
         self.edges = np.linspace(self.low, self.high, CELLS + 1)
         self.names = [shortened(name, LONGEST) for name in names] or [
@@ -84,11 +84,11 @@ class PairPicture(AnimatedPicture):
         self.latents = cloud(axes, [], self.theme.data, alpha=0.4)
         axes = panel(self.figure, (RIGHT[0], BELOW, RIGHT[1], SIDE), self.theme, TITLE)
         self.curves = Curves(axes, self.theme)
-        self.moving = [*self.clouds.values(), *self.outlines, self.latents, *circles,
+        self.animated = [*self.clouds.values(), *self.outlines, self.latents, *circles,
                        *self.curves.artists()]
 
     def _cell(self, row: int, column: int, data: np.ndarray, test: np.ndarray) -> None:
-        """The panel of two coordinates, or on the diagonal the histogram of one."""
+        """Add the panel of two coordinates, or on the diagonal the histogram of one."""
         width, height = ((side - (self.count - 1) * GAP) / self.count for side in (WIDTH, HEIGHT))
         axes = panel(self.figure, (EDGE + column * (width + GAP), TOP + row * (height + GAP),
                                    width, height), self.theme)
@@ -117,22 +117,22 @@ class PairPicture(AnimatedPicture):
               va="top", parse_math=False)
 
     def _histogram(self, points: np.ndarray, coordinate: int) -> np.ndarray:
-        """Shares of all points for each unit of length."""
+        """The share of all points per unit of length, in each bin."""
         counts, edges = np.histogram(points[:, coordinate], self.edges[:, coordinate])
         return counts / max(len(points), 1) / np.diff(edges)
 
     def update(self, samples: ArrayLike, latents: ArrayLike, epochs: ArrayLike, train: ArrayLike,
                test: ArrayLike) -> None:
-        """Show the model as it is now.
+        """Show the current state of the model.
 
         Parameters
         ----------
         samples : array_like
             Shape (n, d), drawn from the model.
         latents : array_like
-            Shape (m, d), data points carried to the latent space.
+            Shape (m, d), data points mapped to the latent space.
         epochs, train, test : array_like
-            Shape (k,); the losses so far in nats, not-a-number where unknown.
+            Shape (k,); the losses so far in nats, NaN where unknown.
         """
         drawn = np.asarray(samples, dtype=float)
         drawn = drawn[np.isfinite(drawn).all(axis=1)]

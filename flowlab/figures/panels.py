@@ -1,4 +1,4 @@
-"""The panels that pictures are made of: points, densities, latent clouds."""
+"""Parts of pictures: points, densities, latent clouds, colour bars."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from flowlab.figures import style
 from flowlab.figures.canvas import Box, write
 from flowlab.figures.style import Theme
 
-GAMMA = 0.5  # densities are shown by their square root, so that faint bridges and tails are seen
+GAMMA = 0.5  # exponent of densities in the colour scale, so that faint bridges and tails are seen
 MARKER = 4.2  # pixels of diameter, for a few thousand points on 400 pixels
 
 
@@ -45,16 +45,16 @@ def cloud(axes: Axes, points: ArrayLike, colour: str, *, marker: float = MARKER,
 
 
 def data_clouds(axes: Axes, theme: Theme, marker: float = MARKER) -> tuple[Line2D, Line2D]:
-    """Add no dots yet for data, and no rings for points of the test set; `move_cloud` gives them.
+    """Add empty clouds: dots for training data and rings for the test set; see `move_cloud`.
 
-    A flow that learns few points by heart shows it only on the points that it was trained on.
+    The two are distinguished because a flow that memorises few points fits only the training set.
     """
     return (cloud(axes, [], theme.data, marker=marker),
             cloud(axes, [], theme.data, marker=marker, alpha=0.9, hollow=True))
 
 
 def data_title(rings: bool) -> str:
-    """Return what the dots and rings of `data_clouds` are."""
+    """Return the title that explains the dots and rings of `data_clouds`."""
     return "Data: ● training set, ○ test set" if rings else "Data"
 
 
@@ -67,7 +67,7 @@ def move_cloud(line: Line2D, points: ArrayLike) -> None:
 
 def density_image(axes: Axes, grid: ArrayLike, limits: Sequence[float], theme: Theme, highest: float
                  ) -> AxesImage:
-    """Show a density by colour, from 0 to `highest`, its square root spread evenly.
+    """Show a density by colour, from 0 to `highest`, on a square-root scale.
 
     Parameters
     ----------
@@ -78,9 +78,9 @@ def density_image(axes: Axes, grid: ArrayLike, limits: Sequence[float], theme: T
     limits : sequence of float
         The window (xmin, xmax, ymin, ymax) that the grid spans.
     theme : Theme
-        Colours; a value that is not a number shows in the colour of lines.
+        Colours; NaN has the colour of lines.
     highest : float
-        The density that gets the last colour; more gets the theme's colour `over`.
+        The density with the last colour; higher ones have the theme's colour `over`.
 
     Returns
     -------
@@ -92,9 +92,9 @@ def density_image(axes: Axes, grid: ArrayLike, limits: Sequence[float], theme: T
 
 def error_image(axes: Axes, grid: ArrayLike, limits: Sequence[float], theme: Theme, highest: float
                ) -> AxesImage:
-    """Show a signed error of a density by colour, its square root spread evenly on both sides.
+    """Show a signed error of a density by colour, on a square-root scale on both sides.
 
-    So errors of one per cent of `highest` are seen. The arguments are those of `density_image`.
+    So errors of one per cent of `highest` are visible. The arguments are those of `density_image`.
     """
     return _image(axes, grid, limits, theme.errors(),
                   FuncNorm((_signed_root, _signed_square), -highest, highest))
@@ -119,7 +119,7 @@ def colour_bar(figure: Figure, box: Box, image: ScalarMappable, theme: Theme,
                title: str = "density, √ scale", *, extend: str = "max") -> tuple:
     """Add the scale of `image` at `box` (left, top, width, height in pixels) under a `title`.
 
-    An arrow at its end has the colour of what lies beyond, if `extend` is ``"max"``.
+    If `extend` is ``"max"``, an arrow at its end has the colour of higher values.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def colour_bar(figure: Figure, box: Box, image: ScalarMappable, theme: Theme,
 
 def over_label(figure: Figure, x: float, y: float, theme: Theme, known: bool, sign: str = "▲",
                ha: str = "right") -> Text:
-    """Say at (x, y), in shares of the figure, what the colour beyond the scale's end means."""
+    """Write at (x, y), in shares of the figure, what the colour beyond the scale's end means."""
     beyond = "the truth anywhere" if known else "the data's fullest places"
     return write(figure, x, y, f"{sign} denser than {beyond}", theme.over, size=style.TICK_SIZE,
                  ha=ha, va="center")
@@ -162,7 +162,7 @@ def _signed(value: float, _: object) -> str:
 def latent_circles(axes: Axes, sigma: float, theme: Theme) -> list:
     """Show the plane around 0 with circles at 1, 2 and 3 standard deviations of the base.
 
-    Return the circles and their labels, to be drawn above the points.
+    Return the circles and their labels, which are drawn above the points.
     """
     box = axes.get_window_extent()
     high = 4.1 * sigma

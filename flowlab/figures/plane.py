@@ -1,4 +1,4 @@
-"""The live picture: what a model has learned so far, in six panels."""
+"""The live picture of a flow on the plane, in six panels."""
 
 import io
 from collections.abc import Collection, Sequence
@@ -13,7 +13,7 @@ from flowlab.figures import style
 from flowlab.figures.animated import AnimatedPicture
 from flowlab.figures.canvas import name_axes, panel, set_title
 from flowlab.figures.curves import TITLE, Curves
-from flowlab.figures.overlays import SHOWN, Plane
+from flowlab.figures.overlays import DEFAULT_OVERLAYS, Plane
 from flowlab.figures.panels import (
     cloud,
     colour_bar,
@@ -29,20 +29,20 @@ from flowlab.figures.panels import (
 SIDE, LEFT, GAP = 392, 52, 28  # pixels: a square panel, its margin, the space between two
 TOP, BELOW = 46, 516  # upper edges of the two rows
 RIGHT = (1008, 572)  # left edge and width of the right column
-POINTS = ("grid", "contours", "data", "samples", "paths")  # layers of the upper panel
-FIELD = ("density", "error", "contours")  # layers of the lower panel
+POINTS = ("grid", "contours", "data", "samples", "paths")  # overlays of the upper panel
+FIELD = ("density", "error", "contours")  # overlays of the lower panel
 
 
 class LivePicture(AnimatedPicture):
     r"""Data beside samples, true density beside the learned one, latent cloud, and loss.
 
-    What does not change while a model learns is drawn once. Both densities share one colour scale,
-    which is the same in every frame.
+    The static part is drawn once. Both densities share one colour scale, which is the same in every
+    frame.
 
     Parameters
     ----------
     limits : sequence of float
-        The window (xmin, xmax, ymin, ymax) of the data's plane; best a square.
+        The window (xmin, xmax, ymin, ymax) of the data's plane, preferably a square.
     data : array_like
         Shape (n, 2), data points to show.
     test : array_like
@@ -57,7 +57,7 @@ class LivePicture(AnimatedPicture):
     highest : float, optional
         The density at the end of the colour scale; by default the highest true density.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Examples
     --------
@@ -90,7 +90,7 @@ class LivePicture(AnimatedPicture):
                                               highest)
         else:  # each name in the colour of its points
             self.over = Plane(self.below, ("data", "samples"), self.theme, highest)
-            self.over.show(self.over.artists)
+            self.over.show_overlays(self.over.artists)
         axes = self._plane((second, BELOW), "", labels="x")
         self.field = Plane(axes, FIELD, self.theme, highest,
                            {"density": "Learned density", "error": "Learned minus true density"})
@@ -108,29 +108,29 @@ class LivePicture(AnimatedPicture):
         self.latents = cloud(axes, [], self.theme.data, alpha=0.4)
         axes = panel(self.figure, (RIGHT[0], BELOW, RIGHT[1], SIDE), self.theme, TITLE)
         self.curves = Curves(axes, self.theme, best)
-        self.moving = [self.data, self.test, *self.left.spines.values()]
+        self.animated = [self.data, self.test, *self.left.spines.values()]
         if not known:
-            self.moving += self.over.moving()
-        self.moving += [*self.points.moving(), *self.field.moving(), self.latents, *circles]
-        self.moving += self.curves.artists()
+            self.animated += self.over.animated()
+        self.animated += [*self.points.animated(), *self.field.animated(), self.latents, *circles]
+        self.animated += self.curves.artists()
         self.show_data(data, test)
-        self.show(SHOWN)
+        self.show_overlays(DEFAULT_OVERLAYS)
 
-    def show(self, layers: Collection[str]) -> None:
-        """Show these layers in the two panels of the model, from the next `update` on.
+    def show_overlays(self, overlays: Collection[str]) -> None:
+        """Show these overlays in the two panels of the model, from the next `update` on.
 
-        Points, grid and paths are in the upper one, density and error in the lower one, contours
-        in both; the error takes the place of the density.
+        Points, grid and paths are in the upper one, density and error in the lower one, and
+        contours in both; the error replaces the density.
 
         Raises
         ------
         ValueError
-            For a name that is not in `flowlab.figures.LAYERS`.
+            For a name that is not in `flowlab.figures.OVERLAYS`.
         """
-        self.layers = tuple(layers)
-        wrong = "error" in layers and self.truth is not None
-        self.points.show(layers)
-        self.field.show([name for name in layers
+        self.overlays = tuple(overlays)
+        wrong = "error" in overlays and self.truth is not None
+        self.points.show_overlays(overlays)
+        self.field.show_overlays([name for name in overlays
                          if name != ("density" if wrong else "error")])
         for name, parts in self.bars.items():
             for part in parts:
@@ -152,7 +152,7 @@ class LivePicture(AnimatedPicture):
             self.over.update(data=data)
 
     def name_axes(self, names: Sequence[str]) -> None:
-        """Write the names of the two coordinates, where they have any, into the data's panels."""
+        """Write the names of the two coordinates, if any, into the panels of the data."""
         for axes in (self.left, self.below):
             name_axes(axes, names, self.theme)
 
@@ -163,33 +163,33 @@ class LivePicture(AnimatedPicture):
         return axes
 
     def show_reverse(self, reverse: bool) -> None:
-        """Show the reverse KL in place of the NLL, or not, from the next picture on."""
+        """Show the reverse KL instead of the NLL, or not, from the next picture on."""
         if self.curves.show_reverse(reverse):
             self.redraw()
 
     def show_best(self, best: float | None) -> None:
-        """Show another best possible loss, in nats, or None, from the next picture on."""
+        """Set the best possible loss in nats, or None, from the next picture on."""
         if self.curves.show_best(best):
             self.redraw()
 
     def update(self, samples: ArrayLike, density: ArrayLike, latents: ArrayLike, epochs: ArrayLike,
                train: ArrayLike, test: ArrayLike, *, grid: ArrayLike | None = None,
                paths: ArrayLike | None = None) -> None:
-        """Show the model as it is now.
+        """Show the current state of the model.
 
         Parameters
         ----------
         samples : array_like
             Shape (n, 2), drawn from the model.
         density : array_like or None
-            Shape (rows, columns) as in `grid_points`, the learned density in 1 / area; None keeps
-            the one shown.
+            Shape (rows, columns) as in `grid_points`, the learned density in 1 / area; None leaves
+            it unchanged.
         latents : array_like
-            Shape (m, 2), data points carried to the latent space.
+            Shape (m, 2), data points mapped to the latent space.
         epochs, train, test : array_like
-            Shape (k,); the losses so far in nats, not-a-number where unknown.
+            Shape (k,); the losses so far in nats, NaN where unknown.
         grid, paths : array_like, optional
-            A grid of the latent plane carried to the data, and the ways of single points; as in
+            A grid of the latent plane mapped to the data, and paths of single points; as in
             `Plane.update`.
 
         Raises
@@ -210,16 +210,14 @@ class LivePicture(AnimatedPicture):
 
 
 def learned_density(picture: bytes, side: int = 72) -> bytes:
-    """Return the panel of the learned density of a live picture (PNG), small, as JPEG.
-
-    Of a picture of another size it is the whole.
+    """Return the panel of the learned density of a live picture (PNG) as a small JPEG.
 
     Parameters
     ----------
     picture : bytes
-        From `LivePicture`.
+        From `LivePicture`; a picture of another size is not cropped.
     side : int
-        Pixels of the result's side.
+        Width and height of the result in pixels.
     """
     with Image.open(io.BytesIO(picture)) as image:
         left = LEFT + SIDE + GAP

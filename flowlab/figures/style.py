@@ -1,9 +1,9 @@
-"""Colours, letters and sizes of every picture: the one place where they are set.
+"""Colours, fonts and sizes of all pictures.
 
-The page shares the colours: ``.streamlit/config.toml`` repeats them, and a test compares the two.
+The pages have the same colours: ``.streamlit/config.toml`` repeats them, and a test compares them.
 Data and model keep their colour in every panel and on every page. Both are from the palette of
 M. Okabe and K. Ito, "Color Universal Design" (2008), which people with the common kinds of colour
-blindness can tell apart. Densities use the perceptually uniform maps magma and viridis.
+blindness can distinguish. Densities use the perceptually uniform maps magma and viridis.
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from matplotlib import colormaps
 from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap, to_rgb
 
 DPI = 100
-FONT = "DejaVu Sans"  # comes with matplotlib, so that a picture is the same on every machine
+FONT = "DejaVu Sans"  # part of matplotlib, so pictures are the same on every machine
 TITLE_SIZE = 17  # points; a live picture of 1600 pixels is still legible when shown at 1100
 LABEL_SIZE = 14
 TICK_SIZE = 12.5
 
-MAP_START = 0.12  # where the density map begins: its first shade is about as light as the ground
-GROUND_SHARE = 0.25  # of the density map is blended with the ground
+MAP_START = 0.12  # start of the density map, where it is about as light as the background
+GROUND_SHARE = 0.25  # share of the density map that is blended with the background
 
 LIVE_SIZE = (1600, 960)  # pixels: width, height
 CURVES_SIZE = (1000, 560)
 TRANSPORT_SIZE = (1600, 660)
 CHANGE_SIZE = (1160, 820)
 SWEEP_SIZE = (900, 540)
-THUMBNAIL_SIZE = (240, 240)  # shown at 120: crisp on screens with two pixels to a point
+THUMBNAIL_SIZE = (240, 240)  # shown at 120, which is sharp on high-resolution screens
 
 
 @dataclass(frozen=True)
@@ -36,25 +36,25 @@ class Theme:
     Parameters
     ----------
     name : {"light", "dark"}
-        Which appearance.
+        Name of the theme.
     background, surface : str
-        The page, and the ground of a panel or a control.
+        Background of the page, and of panels and controls.
     text, muted, line : str
-        Letters; letters and lines of second rank; frames and grid lines.
+        Texts; secondary texts and lines; frames and grid lines.
     primary : str
         Buttons and links of the page.
     data, model : str
-        The two colours a reader has to keep apart, in every picture.
+        Data and model, in every picture.
     training, test : str
-        The two curves of the loss.
+        The two loss curves.
     density, error : str
-        Names of the colour maps for densities, and for signed errors (pale or black: none).
+        Names of the colour maps of densities, and of signed errors.
     over : str
-        Densities beyond the end of their colour scale.
+        Densities beyond the end of the colour scale.
     wheel : tuple of str
-        Four colours around a circle, for points that the eye follows by their angle.
-    rivals : tuple of str
-        Colours of the models in a comparison, in their order; none is that of the data.
+        Four colours around a circle, for points coloured by angle.
+    entries : tuple of str
+        Colours of the entries of a comparison, in order; none is the colour of the data.
     """
 
     name: str
@@ -72,12 +72,12 @@ class Theme:
     error: str
     over: str
     wheel: tuple[str, str, str, str]
-    rivals: tuple[str, ...]
+    entries: tuple[str, ...]
 
     def densities(self) -> Colormap:
-        """Return the colour map of densities: `density`, but its lower end is the panel's ground.
+        """Return the colour map of densities, which starts at the background of panels.
 
-        A panel of points and a panel of density then have the same ground: nothing is there.
+        So a density of 0 looks like an empty panel of points.
         """
         share = np.linspace(0, 1, 256)[:, None]
         colours = colormaps[self.density](MAP_START + (1 - MAP_START) * share[:, 0])[:, :3]
@@ -96,20 +96,20 @@ class Theme:
         return LinearSegmentedColormap.from_list(f"wheel-{self.name}", colours)
 
     def lines(self) -> Colormap:
-        """Return `rivals` as a colour map, each fading from the ground to itself."""
-        shades = np.concatenate([_ramp(self.surface, colour, 12) for colour in self.rivals])
+        """Return `entries` as a colour map, with shades from the background to each colour."""
+        shades = np.concatenate([_ramp(self.surface, colour, 12) for colour in self.entries])
         return ListedColormap(shades, f"lines-{self.name}")
 
     def palette(self, *maps: Colormap) -> np.ndarray:
-        """Return the 256 colours that suffice for a picture made of this theme and `maps`.
+        """Return a palette of 256 colours for a picture with this theme and `maps`.
 
-        Frames that share one palette are a third of the size, quick to compress, and a still part
-        of the picture keeps exactly its colour from frame to frame.
+        Frames with a common palette are a third of the size and quick to compress, and static parts
+        keep exactly the same colour from frame to frame.
 
         Parameters
         ----------
         *maps : matplotlib.colors.Colormap
-            The maps of the picture's densities or points; they share what the theme leaves.
+            The colour maps of the picture; they share the colours that the theme leaves.
 
         Returns
         -------
@@ -148,7 +148,7 @@ LIGHT = Theme(
     error="RdBu_r",
     over="#00a8b8",
     wheel=("#0072b2", "#009e73", "#e69f00", "#c2528b"),
-    rivals=("#d55e00", "#008a64", "#7b3fa0", "#a67c00", "#c2528b", "#5b6675"),
+    entries=("#d55e00", "#008a64", "#7b3fa0", "#a67c00", "#c2528b", "#5b6675"),
 )
 
 DARK = Theme(
@@ -167,7 +167,7 @@ DARK = Theme(
     error="berlin",
     over="#22dcec",
     wheel=("#56b4e9", "#2fd1a0", "#f0c040", "#f08cc0"),
-    rivals=("#ff9f40", "#2fd1a0", "#d6a2f0", "#f0e060", "#f08cc0", "#a3afbe"),
+    entries=("#ff9f40", "#2fd1a0", "#d6a2f0", "#f0e060", "#f08cc0", "#a3afbe"),
 )
 
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}

@@ -1,4 +1,4 @@
-"""Pictures of sweeps: how a result depends on settings."""
+"""Pictures of sweeps, which show how a result depends on settings."""
 
 from collections.abc import Sequence
 
@@ -13,34 +13,34 @@ from flowlab.figures import style
 from flowlab.figures.canvas import blank, panel, write
 from flowlab.figures.panels import colour_bar
 
-FEW = 8  # different values of a setting up to which each gets a place of its own
-#: The less the better: the best stands out from the ground.
+FEW = 8  # number of different values of a setting up to which they are evenly spaced
+#: Less is better, so the lowest values stand out from the background.
 MAPS = {"light": "viridis", "dark": "viridis_r"}
 LEFT, TOP, WIDTH, HEIGHT = 150, 56, 640, 400  # pixels of the panel
-RATIO = 30.0  # of the highest to the lowest number from which an axis is logarithmic
+RATIO = 30.0  # of the highest to the lowest number, beyond which an axis is logarithmic
 
 
 def heat_map(values: ArrayLike, rows: Sequence[str], columns: Sequence[str], names: Sequence[str],
              title: str, *, theme: str = "light") -> Figure:
-    """Return a result for every pair of two settings, as coloured fields with their numbers.
+    """Return a heat map of a result for all values of two settings.
 
     Parameters
     ----------
     values : array_like
-        Shape (rows, columns); the less, the better; not-a-number where unknown.
+        Shape (rows, columns); less is better; NaN where unknown.
     rows, columns : sequence of str
         The values of the two settings.
     names : sequence of str
-        What the two settings are called, that of the rows first.
+        Names of the two settings, that of the rows first.
     title : str
-        What the values are, with their unit.
+        Name and unit of the result.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Of ``style.SWEEP_SIZE`` pixels; the least value has a frame.
+        It has ``style.SWEEP_SIZE`` pixels; the lowest value has a frame.
 
     Raises
     ------
@@ -84,25 +84,25 @@ def parallel(names: Sequence[str], columns: Sequence[Sequence], scores: Sequence
     Parameters
     ----------
     names : sequence of str
-        What the settings are called.
+        Names of the settings.
     columns : sequence of sequences
         For every setting its value in each run: numbers, texts or tuples.
     scores : sequence of float
-        Shape (n,); the less, the better.
+        Shape (n,); less is better.
     title : str
-        What the scores are, with their unit.
+        Name and unit of the scores.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Of ``style.SWEEP_SIZE`` pixels; the best run's line is the thickest.
+        It has ``style.SWEEP_SIZE`` pixels; the best run has the thickest line.
 
     Raises
     ------
     ValueError
-        If there is no run, or not a value of every setting for each.
+        If there is no run, or a run lacks a value.
     """
     results = np.asarray(scores, dtype=float)
     if len(results) == 0 or any(len(column) != len(results) for column in columns):
@@ -132,7 +132,7 @@ def parallel(names: Sequence[str], columns: Sequence[Sequence], scores: Sequence
 
 
 def _axis(values: Sequence) -> tuple[np.ndarray, list[tuple[float, str]]]:
-    """Places from 0 to 1 on an axis, and its ticks."""
+    """The positions of values on an axis, from 0 to 1, and its ticks."""
     numbers = all(isinstance(value, int | float) for value in values)
     different = sorted(set(values)) if numbers else list(dict.fromkeys(values))
     if len(different) <= FEW or not numbers:
@@ -155,7 +155,7 @@ def _label(value: object) -> str:
 
 
 def _scale(values: np.ndarray, colours: style.Theme) -> tuple[Normalize, Colormap]:
-    """Return the norm and the colour map of results; one bad result does not flatten the rest."""
+    """Return the norm and the colour map of results, clipped at the 90th percentile."""
     known = values[np.isfinite(values)]
     low, high = (known.min(), np.percentile(known, 90)) if len(known) else (0.0, 1.0)
     return Normalize(low, max(high, low + 1e-9), clip=True), colormaps[MAPS[colours.name]]

@@ -1,4 +1,4 @@
-"""Small square pictures of points and of densities, for choosing among data."""
+"""Thumbnails of points and of densities, for the chooser of data."""
 
 from collections.abc import Sequence
 
@@ -13,29 +13,29 @@ from flowlab.figures.panels import cloud, density_image, frame_limits
 
 
 def thumbnail(points: ArrayLike, limits: Sequence[float], *, theme: str = "light") -> Figure:
-    """Return a small square picture of `points`, for choosing among data.
+    """Return a thumbnail of `points`, for the chooser of data.
 
     Parameters
     ----------
     points : array_like
-        Shape (n, 2); some hundreds are enough.
+        Shape (n, 2); a few hundred are enough.
     limits : sequence of float
         The window (xmin, xmax, ymin, ymax).
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Of ``style.THUMBNAIL_SIZE`` pixels, to be shown at half that size.
+        It has ``style.THUMBNAIL_SIZE`` pixels, shown at half that size.
     """
-    figure, axes = _tile(window(limits), theme)
+    figure, axes = _thumbnail(window(limits), theme)
     cloud(axes, points, style.theme(theme).data, marker=5, alpha=0.6)
     return figure
 
 
 def density_thumbnail(grid: ArrayLike, limits: Sequence[float], *, theme: str = "light") -> Figure:
-    """Return a small square picture of a density.
+    """Return a thumbnail of a density.
 
     Parameters
     ----------
@@ -44,20 +44,20 @@ def density_thumbnail(grid: ArrayLike, limits: Sequence[float], *, theme: str = 
     limits : sequence of float
         The window (xmin, xmax, ymin, ymax) that the grid spans.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Of ``style.THUMBNAIL_SIZE`` pixels, to be shown at half that size.
+        It has ``style.THUMBNAIL_SIZE`` pixels, shown at half that size.
     """
     limits = window(limits)
-    figure, axes = _tile(limits, theme)
+    figure, axes = _thumbnail(limits, theme)
     density_image(axes, grid, limits, style.theme(theme), highest_density(grid, [], limits))
     return figure
 
 
-def _tile(limits: Sequence[float], name: str) -> tuple[Figure, Axes]:
+def _thumbnail(limits: Sequence[float], name: str) -> tuple[Figure, Axes]:
     theme = style.theme(name)
     figure = blank(style.THUMBNAIL_SIZE, theme)
     width, height = style.THUMBNAIL_SIZE

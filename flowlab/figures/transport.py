@@ -1,4 +1,4 @@
-"""Points flowing through the layers of a flow, from latent space to data."""
+"""The picture of points that pass the layers of a flow, from latent space to data."""
 
 from collections.abc import Sequence
 
@@ -19,10 +19,10 @@ TRACK = 584  # pixels from above
 
 
 class TransportPicture(AnimatedPicture):
-    r"""The latent cloud, the same points under way through the layers, and where they arrive.
+    r"""The latent cloud, the same points between the layers, and their images in data space.
 
-    All three panels show one window. A point keeps the colour of its latent angle, so that the eye
-    can follow it.
+    All three panels show the same window. A point keeps the colour of its latent angle, so that it
+    can be followed.
 
     Parameters
     ----------
@@ -31,12 +31,12 @@ class TransportPicture(AnimatedPicture):
     grids : sequence of array_like, optional
         Each (rows, columns, 2): a grid of the latent plane after every layer.
     names : sequence of str, optional
-        What each layer is, one less than `stages`.
+        Name of each layer, one less than `stages`.
     inverse : bool
-        Whether the points go from the data to latent space, where one layer after the other is
-        undone: then all that has a direction is turned round.
+        Whether the points go from data to latent space, through the inverse layers; then arrows
+        and positions are reversed.
     theme : {"light", "dark"}
-        Appearance.
+        Theme of the picture.
 
     Raises
     ------
@@ -83,13 +83,13 @@ class TransportPicture(AnimatedPicture):
         self._arrows()
         self.track, self.knob = self._track(layers)
         edges = middle.spines.values()
-        self.moving = [self.lines, self.points, *edges, self.title, self.knob]
+        self.animated = [self.lines, self.points, *edges, self.title, self.knob]
         self.move(0)
 
     def move(self, position: float) -> None:
-        """Show the points at `position`: 0 is where they start, 1 after one layer, and so on.
+        """Show the points at `position`: 0 is the start, 1 after one layer, and so on.
 
-        Between two layers the points move on straight lines. A position outside is the nearest end.
+        Between two layers the points move on straight lines; the position is clipped to the ends.
         """
         layers = len(self.names)
         passed = float(np.clip(position, 0, layers))
@@ -103,7 +103,7 @@ class TransportPicture(AnimatedPicture):
         self.knob.set_data([start + (end - start) * stage / layers], [0.5])
 
     def _title(self, passed: int) -> str:
-        """What happens to the points in the layer that they pass, or have passed last."""
+        """The title for the layer that the points pass, or have passed last."""
         layers = len(self.names)
         if not passed:
             return "Before a layer is undone" if self.inverse else "Before the layers"

@@ -1,4 +1,4 @@
-"""The engine that the program's surroundings ask for."""
+"""Chooses the engine by the environment."""
 
 import os
 
@@ -14,14 +14,14 @@ def is_local() -> bool:
 
 def engine(preload: tuple[str, ...] = (), workers: int | None = None,
            seconds: float | None = None, turn: float | None = None) -> Engine:
-    """A new engine: `Local`, or `Ray` where the environment has ``FLOWLAB_ENGINE=ray``.
+    """Make an engine: `Local`, or `Ray` where the environment has ``FLOWLAB_ENGINE=ray``.
 
     Parameters
     ----------
     preload : tuple of str
         Modules that workers import before their first run.
     workers : int or None
-        How many runs go on at once; as many as cores by default.
+        How many runs go on at once; by default the number of cores.
     seconds : float or None
         How long a run may have a worker, pauses included, before it is stopped.
     turn : float or None

@@ -1,4 +1,4 @@
-"""The contract that every engine keeps: what a job is, and how it is watched and steered."""
+"""The contract of every engine: what a job is, and how it is watched and controlled."""
 
 import time
 from abc import ABC, abstractmethod
@@ -11,7 +11,7 @@ ACTIVE = ("queued", "running", "paused")
 
 
 class UnknownRun(ValueError):
-    """No run has this id: it was never submitted here, or it has been forgotten."""
+    """No run has this id: it was never submitted here, or was forgotten."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Status:
         ``"queued"``, ``"running"`` or ``"paused"``; then, for good, ``"finished"``, ``"stopped"``,
         ``"failed"`` (the function raised) or ``"lost"`` (its worker process died).
     position : int
-        Place in the queue, 1 for the next to start; 0 once the run has started.
+        Place in the queue, 1 for the next run to start; 0 once the run has started.
     message : str
-        One sentence for people, or nothing where the state says it all.
+        One sentence for people; empty where the state says enough.
     events : int
-        How many events there are so far.
+        Number of events so far.
     traceback : str
         The full traceback where the function raised, for a log or a details box.
     late : bool
@@ -49,31 +49,32 @@ class Status:
 
 
 @dataclass(frozen=True)
-class GoOn:
-    """What a generator returns to leave its worker to others: the settings to go on with later."""
+class Preempted:
+    """What a preempted generator returns: the settings with which the run is continued later."""
 
     settings: Any
 
 
 class Engine(ABC):
-    """Runs generator functions somewhere else.
+    """Runs generator functions in other processes.
 
-    A job is a top-level generator function of one argument.  Each ``yield`` is one batch: ``None``
-    means that there is nothing to report, anything else is an event, kept in order.  The value that
-    the generator returns is the run's result.  Function, settings, events and result are pickled.
+    A job is a top-level generator function of one argument. Each ``yield`` ends one batch: ``None``
+    means that there is nothing to report, and anything else is an event, kept in order. The value
+    that the generator returns is the run's result. Function, settings, events and result are
+    pickled.
 
     Settings may have an attribute ``label``, a fixed word for the log.
 
-    A function may have an attribute ``leave``: a value that, sent in, has it return `GoOn` before
-    long, so that others get its worker.  Its run then waits for its next turn.
+    A function may have an attribute ``preempt``: a value that, when sent in, makes it return
+    `Preempted` soon, so that other runs get its worker. The run then waits for its next turn.
 
-    The log says nothing of runs of a function with an attribute ``quiet`` that is true.
+    Runs of a function with a true attribute ``quiet`` are not logged.
 
     A function may have an attribute ``resume``, a function of the settings and the last event that
-    returns the settings to go on with.  An engine that can take up a run whose worker died does so
-    with it; see `flowlab.jobs.ray.Ray`.
+    returns the settings to continue with. An engine that can restart a run whose worker died uses
+    it; see `flowlab.jobs.ray.Ray`.
 
-    All methods may be called from any thread, and return at once unless they say otherwise.
+    All methods may be called from any thread, and return at once unless stated otherwise.
 
     Examples
     --------
@@ -85,7 +86,7 @@ class Engine(ABC):
             engine.events(run)
     """
 
-    #: Seconds after which a run leaves its worker where others wait; None for never.
+    #: Seconds after which a run is preempted where others wait; None for never.
     turn: float | None = None
 
     @abstractmethod
@@ -100,14 +101,14 @@ class Engine(ABC):
         settings : object
             Its one argument.
         owner : str
-            Who asks.  Owners take turns, so that one with many runs holds up nobody.
+            Whose run it is. Owners take turns, so that many runs of one do not delay the others.
         first : str
-            ``"pause"`` or ``"step"``: what holds for its first batch already.
+            ``"pause"`` or ``"step"``: a command that takes effect before the first batch.
 
         Returns
         -------
         str
-            The run's id, which cannot be guessed.
+            The run's unguessable id.
 
         Raises
         ------
@@ -120,54 +121,53 @@ class Engine(ABC):
 
     @abstractmethod
     def events(self, run_id: str, since: int = 0) -> list:
-        """Events from index `since` on; event ``i`` of the whole list has index ``i``.
+        """The events from index `since` on; the first event of the run has index 0.
 
-        The objects are shared by all who ask: read them, do not change them.
+        The objects are shared by all callers and must not be modified.
         """
 
     @abstractmethod
     def release(self, run_id: str, before: int) -> None:
-        """Free the memory of the events of a lower index than `before`; they read None then.
+        """Free the memory of the events with an index below `before`, which become None.
 
-        Of a run that is over, so does its result where no event is left.
+        Once all events of a run that has ended are released, its result becomes None as well.
         """
 
     @abstractmethod
     def control(self, run_id: str, action: str, value: Any = None) -> None:
-        """Steer a run; each action takes effect before its next batch.
+        """Control a run; each action takes effect before its next batch.
 
         Parameters
         ----------
         run_id : str
-            From `submit`.  Where the run is over, nothing happens.
+            From `submit`. Where the run has ended, nothing happens.
         action : str
             - ``"pause"``: take no further batch; the generator waits where it is.
-            - ``"resume"``: go on.
-            - ``"step"``: exactly one more batch, then (stay) paused.  A value, if there is one, is
-              sent with it: the run is not paused before it has gone in.
-            - ``"stop"``: close the generator.  What it returns from its `GeneratorExit`, if
-              anything, is the run's result.
-            - ``"send"``: hand `value` to the generator at its next batch (``x = yield``); several
-              values are handed over one a batch, in order.
+            - ``"resume"``: continue.
+            - ``"step"``: take exactly one more batch, then pause or stay paused. A value, if given,
+              is sent with that batch.
+            - ``"stop"``: close the generator. What it returns on its `GeneratorExit`, if anything,
+              is the run's result.
+            - ``"send"``: send `value` to the generator at its next batch (``x = yield``); several
+              values are sent one per batch, in order.
 
-            What is asked of a queued run happens when it starts, but a stop ends it at once.
+            Commands to a queued run take effect when it starts, but a stop ends it at once.
         value : object
-            What to send.
+            The value to send.
 
         Raises
         ------
         ValueError
-            If the action is unknown, if there is no value to send, one that does not belong there,
-            or one that cannot be pickled.
+            If the action is unknown, if a value is missing, not expected, or cannot be pickled.
         """
 
     @abstractmethod
     def result(self, run_id: str) -> Any:
-        """What the generator returned; None until then."""
+        """The value that the generator returned; None until then."""
 
     @abstractmethod
     def status(self, run_id: str) -> Status:
-        """Where the run stands now."""
+        """The status of the run now."""
 
     @abstractmethod
     def runs(self, owner: str | None = None) -> list[str]:
@@ -175,16 +175,16 @@ class Engine(ABC):
 
     @abstractmethod
     def states(self) -> dict[str, int]:
-        """How many runs there are in each state, of those that were not forgotten."""
+        """The number of runs in each state, without forgotten ones."""
 
     @abstractmethod
     def forget(self, run_id: str) -> None:
-        """Drop a run that is over, with its events and its result.
+        """Drop a run that has ended, with its events and its result.
 
         Raises
         ------
         ValueError
-            If the run is still going on.
+            If the run is still active.
         """
 
     @property
@@ -194,10 +194,10 @@ class Engine(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Stop all runs and end all workers.  Closing twice is fine; what was reached stays."""
+        """Stop all runs and end all workers. Results so far remain; closing again does nothing."""
 
     def wait(self, run_id: str, timeout: float | None = None) -> Status:
-        """Wait until the run is over, or for `timeout` seconds, and return its status."""
+        """Wait until the run has ended, or for `timeout` seconds, and return its status."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while (status := self.status(run_id)).active:
             if deadline is not None and time.monotonic() >= deadline:

@@ -1,50 +1,50 @@
-"""The engine for one machine: warm worker processes and a fair queue."""
+"""The engine for one machine: worker processes that are ready, and a fair queue."""
 
 import atexit
 import os
 
 from flowlab.jobs.pool import Pool
-from flowlab.jobs.queued import Desk, refuse_in_worker
+from flowlab.jobs.queued import QueuedEngine, refuse_in_worker
 
 
 def cores() -> int:
-    """Cores this process may use."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-class Local(Desk):
+class Local(QueuedEngine):
     """Worker processes on this machine.
 
     The workers start in the background and import `preload`; the constructor does not wait.
-    A run that is paused keeps its worker.  Where paused runs hold workers that others wait for, or
-    hold all of them, further workers start, at most `spare`; they end when they are too many.
-    A resumed run goes on at once, so for a while more than `workers` runs may share the cores.
+    A paused run keeps its worker. Where paused runs hold workers that others wait for, or hold all
+    of them, up to `spare` further workers start, and end again when they are not needed.
+    A resumed run continues at once, so for a while more than `workers` runs may share the cores.
 
-    A run whose function can leave its worker (see `Engine`) does so when its turn is over and a run
-    of another owner waits; it goes on at its next turn.
+    A run whose function can be preempted (see `Engine`) is, once its turn is over and a run of
+    another owner waits; it continues at its next turn.
 
     Events and results stay in memory until `forget`.
 
     Parameters
     ----------
     workers : int or None
-        How many runs go on at once; as many as cores by default.
+        How many runs go on at once; by default the number of cores.
     preload : tuple of str
         Modules that workers import before their first run.
     threads : int
         PyTorch threads of each worker.
     spare : int
-        How many workers more may start while paused runs hold theirs.
+        How many further workers may start while paused runs hold theirs.
     grace : float
-        Seconds a generator gets to end after a stop, before its process is killed.
+        Seconds that a generator gets to end after a stop, before its process is killed.
     seconds : float or None
         How long a run may have a worker, pauses included, before it is stopped.
     turn : float or None
         Seconds after which a run's turn is over; None for never.
     nice : int
-        Steps that the workers stand back, so that others are answered while all cores are busy.
+        Niceness of the workers, so that the server responds while all cores are busy.
 
     Raises
     ------

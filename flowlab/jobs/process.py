@@ -1,4 +1,4 @@
-"""A worker process as its parent sees it."""
+"""A worker process, seen from its parent."""
 
 import os
 import pickle
@@ -10,19 +10,19 @@ from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
 
-from flowlab.jobs.queue import Run
+from flowlab.jobs.queue import QueuedRun
 
 WORKER = Path(__file__).with_name("worker.py")
 MARK = "FLOWLAB_WORKER"  # set in the environment of every worker
 
 
 def encode(message: tuple) -> bytes:
-    """A message as it goes through the pipe."""
+    """The bytes of a message to a worker."""
     return pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
 
 
 def reported(kind: str, rest: list) -> tuple[Any, str]:
-    """What came with a worker's event or end, and a sentence where it cannot be read."""
+    """The value of a worker's event or end, and a sentence where it cannot be unpickled."""
     if kind not in ("event", "end") or rest[-1] is None:
         return None, ""
     try:
@@ -32,7 +32,7 @@ def reported(kind: str, rest: list) -> tuple[Any, str]:
 
 
 def inherit(handle: int) -> dict[str, Any]:
-    """Arguments for `subprocess.Popen` that hand exactly this one handle on."""
+    """Arguments for `subprocess.Popen` that let the child inherit only this handle."""
     if sys.platform == "win32":
         os.set_handle_inheritable(handle, True)
         return {"startupinfo": subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]})}
@@ -48,20 +48,20 @@ class Process:
     Parameters
     ----------
     threads : int
-        Cores it may use.
+        Number of cores that it may use.
     grace : float
-        Seconds its generator gets to end after the parent is gone.
+        Seconds that its generator gets to end after the parent has ended.
     preload : tuple of str
         Modules to import before the first run.
     nice : int
-        Steps that it stands back behind other processes.
+        Niceness of the process.
     """
 
     def __init__(self, threads: int, grace: float, preload: tuple[str, ...], nice: int) -> None:
         self.connection, theirs = Pipe()
-        self.run: Run | None = None
+        self.run: QueuedRun | None = None
         self.ready = False
-        self.leaving = False
+        self.exiting = False
         handle = theirs.fileno()
         self.popen = subprocess.Popen(
             [sys.executable, "-P", str(WORKER), str(handle)],
@@ -75,19 +75,19 @@ class Process:
     @property
     def idle(self) -> bool:
         """Whether it waits for a run."""
-        return self.ready and self.run is None and not self.leaving
+        return self.ready and self.run is None and not self.exiting
 
     def send(self, *message: Any) -> None:
-        """Say something to the worker; a dead one is noticed where its answers are read."""
+        """Send a message to the worker; a dead one is noticed where its reports are read."""
         self.send_encoded(encode(message))
 
     def send_encoded(self, message: bytes) -> None:
-        """The same for a message that is encoded already."""
+        """Send an encoded message; see `send`."""
         with suppress(OSError):
             self.connection.send_bytes(message)
 
     def reap(self, patience: float) -> str:
-        """Wait for the process to end, kill it after `patience` seconds, and say how it ended."""
+        """Wait for the process to end, kill it after `patience` seconds; return how it ended."""
         try:
             code = self.popen.wait(max(patience, 0))
         except subprocess.TimeoutExpired:

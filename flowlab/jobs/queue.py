@@ -1,4 +1,4 @@
-"""Runs as an engine keeps them, and the order in which the waiting ones start."""
+"""The runs of an engine, and the order in which queued runs start."""
 
 import logging
 import re
@@ -17,37 +17,37 @@ _PLACE = re.compile(r'File ".*?([^/\\"]+)", line (\d+)')
 
 
 @dataclass(eq=False)
-class Run:
-    """One run: what was asked, where it stands, what it has reported.
+class QueuedRun:
+    """One run of an engine: its request, its state and its events.
 
     Attributes
     ----------
     owner : str
-        Who asked for it.
+        Whose run it is.
     request : tuple
         What the worker needs to start.
     commands : list
-        Messages that the worker gets when the run starts, or goes on.
+        Messages that the worker gets when the run starts or continues.
     turn : int
-        When it started, among all that have; -1 before.
+        Its rank among all starts of runs; -1 before it starts.
     stop_by : float or None
-        After a stop: when patience ends (``time.monotonic``).
+        After a stop: when its worker is killed (``time.monotonic``).
     fault : str
-        What the parent found wrong with it while it runs.
+        An error that the parent found while the run goes on.
     label : str
-        What it is, in a fixed word, for the log.
-    leave : object
-        What, sent in, has it leave its worker to others; None where it cannot.
-    leaving : bool
-        Whether it has been asked to.
+        A fixed word for the log.
+    preempt : object
+        The value that, when sent in, preempts the run; None where it cannot be preempted.
+    preempting : bool
+        Whether that value has been sent.
     begun : float
-        When it was queued, or got its worker, the last time (``time.monotonic``).
+        When the run was last queued or given a worker (``time.monotonic``).
     used : float
-        Seconds that it had a worker before.
+        Seconds that it had a worker in earlier turns.
     late : str
-        Why it is stopped before its time, where it took too long.
+        The sentence of a run that is stopped because it took too long.
     quiet : bool
-        Whether the log says nothing of it.
+        Whether the run is left out of the log.
     """
 
     owner: str
@@ -65,8 +65,8 @@ class Run:
     stop_by: float | None = None
     fault: str = ""
     label: str = ""
-    leave: Any = None
-    leaving: bool = False
+    preempt: Any = None
+    preempting: bool = False
     begun: float = field(default_factory=time.monotonic)
     used: float = 0.0
     late: str = ""
@@ -74,12 +74,12 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """How long it has had a worker, pauses included."""
-        at_work = self.state in ("running", "paused")
-        return self.used + (time.monotonic() - self.begun if at_work else 0.0)
+        """How long the run has had a worker, pauses included."""
+        has_worker = self.state in ("running", "paused")
+        return self.used + (time.monotonic() - self.begun if has_worker else 0.0)
 
     def status(self) -> Status:
-        """The run as others see it."""
+        """The public status of the run."""
         return Status(self.state, self.position, self.message, len(self.events), self.traceback,
                       bool(self.late) and self.state == "stopped")
 
@@ -89,37 +89,38 @@ class Run:
         self.request, self.commands = (), []
         self.message = self.late if self.late and state == "stopped" else message
         self.traceback, self.result, self.stop_by = traceback, result, None
-        # An error's text may hold a user's words; its kind and its place do not.
+        # The text of an error may contain a user's data; its type and its place do not.
         place = _PLACE.findall(traceback)
-        self.tell(state, logging.WARNING if state in ("failed", "lost") else logging.INFO,
+        self.log_event(state, logging.WARNING if state in ("failed", "lost") else logging.INFO,
                   seconds=round(self.used, 1) if self.turn >= 0 else None,
                   error=message.partition(":")[0] if place else None,
                   at=":".join(place[-1]) if place else None)
 
-    def tell(self, what: str, level: int = logging.INFO, **facts: str | float | None) -> None:
-        """Log what has become of it."""
+    def log_event(self, what: str, level: int = logging.INFO, **facts: str | float | None) -> None:
+        """Log what happened to the run."""
         if self.quiet:
             return
         log.log(level, f"run {what}",
                 extra={"facts": {"run": self.id, "model": self.label or None, **facts}})
 
 
-def fair_order(queued: Iterable[Run], going: Counter[str], served: dict[str, int]) -> list[Run]:
+def fair_order(queued: Iterable[QueuedRun], going: Counter[str], served: dict[str, int]
+               ) -> list[QueuedRun]:
     """The order in which queued runs start: owners take turns, each owner's runs in their order.
 
     Parameters
     ----------
-    queued : iterable of Run
-        The runs that wait.
+    queued : iterable of QueuedRun
+        The waiting runs.
     going : Counter
-        How many runs of each owner have a worker now: the fewer, the sooner the next one.
+        The number of runs of each owner that have a worker; owners with fewer are served first.
     served : dict
         When each owner's last run started (any rising number); breaks ties.
 
     Returns
     -------
-    list of Run
-        First to start first.
+    list of QueuedRun
+        The run that starts next comes first.
     """
     ahead = Counter(going)
     keys = {}
@@ -130,7 +131,7 @@ def fair_order(queued: Iterable[Run], going: Counter[str], served: dict[str, int
 
 
 class Queue:
-    """All runs of an engine, and which of them waits; whoever uses it holds the engine's lock.
+    """All runs of an engine, and those that wait; callers must hold the engine's lock.
 
     Parameters
     ----------
@@ -140,38 +141,38 @@ class Queue:
 
     def __init__(self, seconds: float | None = None) -> None:
         self.seconds = seconds
-        self.runs: dict[str, Run] = {}
-        self.waiting: list[Run] = []
+        self.runs: dict[str, QueuedRun] = {}
+        self.waiting: list[QueuedRun] = []
         self._turns = count()
 
-    def add(self, run: Run) -> None:
-        """Let a run wait."""
+    def add(self, run: QueuedRun) -> None:
+        """Queue a new run."""
         self.runs[run.id] = run
         self.waiting.append(run)
-        run.tell("queued", waiting=len(self.waiting))
+        run.log_event("queued", waiting=len(self.waiting))
 
     def order(self, going: Counter[str]) -> None:
-        """Put those that wait in order, where so many runs of each owner have a worker."""
+        """Sort the waiting runs, given the number of runs of each owner that have a worker."""
         started = sorted(self.runs.values(), key=lambda run: run.turn)
         self.waiting = fair_order(self.waiting, going, {run.owner: run.turn for run in started})
 
-    def back(self, run: Run, request: tuple) -> None:
-        """Let a run that has left its worker wait for its next turn."""
+    def requeue(self, run: QueuedRun, request: tuple) -> None:
+        """Queue a preempted run for its next turn."""
         run.used, run.state, run.begun = run.seconds, "queued", time.monotonic()
-        run.request, run.leaving = request, False
+        run.request, run.preempting = request, False
         self.waiting.append(run)
-        run.tell("made room", seconds=round(run.used, 1), waiting=len(self.waiting))
+        run.log_event("made room", seconds=round(run.used, 1), waiting=len(self.waiting))
 
-    def over(self, turn: float) -> list[Run]:
-        """Runs whose turn is over, and that a run of somebody with fewer at work waits for."""
-        at_work = [run for run in self.runs.values() if run.state in ("running", "paused")]
-        going = Counter(run.owner for run in at_work if not run.leaving)
+    def to_preempt(self, turn: float) -> list[QueuedRun]:
+        """Runs whose turn is over while a run of an owner with fewer workers waits."""
+        started = [run for run in self.runs.values() if run.state in ("running", "paused")]
+        going = Counter(run.owner for run in started if not run.preempting)
         owners = [run.owner for run in self.waiting]
-        for _ in range(min(sum(run.leaving for run in at_work), len(owners))):
-            going[owners.pop(0)] += 1  # they get the workers of those that leave already
+        for _ in range(min(sum(run.preempting for run in started), len(owners))):
+            going[owners.pop(0)] += 1  # they get the workers of the runs being preempted
         found = []
-        for run in sorted(at_work, key=lambda run: run.begun):
-            ready = (run.state == "running" and run.leave is not None and not run.leaving
+        for run in sorted(started, key=lambda run: run.begun):
+            ready = (run.state == "running" and run.preempt is not None and not run.preempting
                      and time.monotonic() - run.begun > turn)
             behind = [owner for owner in owners if going[owner] < going[run.owner]]
             if ready and behind:
@@ -182,18 +183,18 @@ class Queue:
                 found.append(run)
         return found
 
-    def start(self) -> Run:
-        """Take out the first run."""
+    def start(self) -> QueuedRun:
+        """Take the first run out of the queue."""
         run = self.waiting.pop(0)
         run.state, run.position, run.message = "running", 0, ""
         run.turn = next(self._turns)
         now = time.monotonic()
-        run.tell("started", waited=round(now - run.begun, 1))
+        run.log_event("started", waited=round(now - run.begun, 1))
         run.begun = now
         return run
 
-    def overdue(self) -> list[Run]:
-        """Runs that have just taken too long and are to be stopped, each once."""
+    def overdue(self) -> list[QueuedRun]:
+        """Runs that exceed the time limit and must be stopped; each is returned once."""
         if self.seconds is None:
             return []
         found = [run for run in self.runs.values() if run.state in ACTIVE and not run.late
@@ -203,13 +204,13 @@ class Queue:
                         "(max_seconds).")
         return found
 
-    def drop(self, run: Run) -> None:
-        """End a run that still waits."""
+    def drop(self, run: QueuedRun) -> None:
+        """End a waiting run."""
         self.waiting.remove(run)
         run.end("stopped", "Stopped before it started." if run.turn < 0 else "")
 
     def number(self, blocked: bool) -> None:
-        """Tell those that wait their places, and whether paused runs hold every worker."""
+        """Set the places of waiting runs, and note whether paused runs hold every worker."""
         for place, run in enumerate(self.waiting, 1):
             run.position = place
             run.message = f"Number {place} in the queue" + (
@@ -217,7 +218,7 @@ class Queue:
             )
 
     def close(self) -> None:
-        """End every run that is not over."""
+        """End every active run."""
         self.waiting.clear()
         for run in self.runs.values():
             if run.state in ACTIVE:

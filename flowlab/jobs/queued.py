@@ -1,4 +1,4 @@
-"""What every engine with a queue does alike: take runs in, keep them, answer for them."""
+"""The base of engines with a queue: accepts runs, keeps them, and reports their status."""
 
 import os
 from collections import Counter
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from flowlab.jobs.engine import ACTIONS, ACTIVE, Engine, Status, UnknownRun
 from flowlab.jobs.process import MARK, encode
-from flowlab.jobs.queue import Queue, Run
+from flowlab.jobs.queue import Queue, QueuedRun
 from flowlab.jobs.request import make_request, pickled
 
 
@@ -21,12 +21,12 @@ def refuse_in_worker() -> None:
 
 
 class Workers(Protocol):
-    """Whoever gets the runs done: `flowlab.jobs.pool.Pool`, or its like on a cluster.
+    """The workers that execute the runs: `flowlab.jobs.pool.Pool`, or its counterpart on a cluster.
 
     Attributes
     ----------
     lock : threading.RLock
-        Held by all who read or change runs.
+        Held while runs are read or changed.
     queue : Queue
     closed : bool
     """
@@ -39,18 +39,18 @@ class Workers(Protocol):
     def ready(self) -> int:
         """How many workers have done their imports."""
 
-    def add(self, run: Run) -> None:
+    def add(self, run: QueuedRun) -> None:
         """Queue a run."""
 
-    def command(self, run: Run, action: str, value: object = None) -> None:
-        """Pass a command on to a run that is not over."""
+    def command(self, run: QueuedRun, action: str, value: object = None) -> None:
+        """Pass a command to an active run."""
 
     def close(self) -> None:
         """Stop every run and end every worker."""
 
 
-class Desk(Engine):
-    """An engine whose runs are kept in this process, until `forget`, and done by `_pool`."""
+class QueuedEngine(Engine):
+    """An engine that keeps its runs in this process until `forget`; `_pool` executes them."""
 
     _pool: Workers
 
@@ -58,9 +58,10 @@ class Desk(Engine):
                owner: str = "", first: str = "") -> str:
         if first not in ("", "pause", "step"):
             raise ValueError(f"A run can start with 'pause' or 'step'; got {first!r}.")
-        run = Run(owner, make_request(function, settings), label=getattr(settings, "label", ""),
-                  leave=getattr(function, "leave", None),
-                  quiet=getattr(function, "quiet", False))
+        run = QueuedRun(owner, make_request(function, settings),
+                        label=getattr(settings, "label", ""),
+                        preempt=getattr(function, "preempt", None),
+                        quiet=getattr(function, "quiet", False))
         if first:
             run.commands.append(encode((first, run.id, None)))
         with self._pool.lock:
@@ -115,7 +116,7 @@ class Desk(Engine):
             return [run.id for run in self._pool.queue.runs.values() if owner in (None, run.owner)]
 
     def states(self) -> dict[str, int]:
-        """How many runs there are in each state."""
+        """The number of runs in each state."""
         with self._pool.lock:
             return dict(Counter(run.state for run in self._pool.queue.runs.values()))
 
@@ -125,7 +126,7 @@ class Desk(Engine):
                 raise ValueError(f"Run {run_id} is still going on: stop it first.")
             del self._pool.queue.runs[run_id]
 
-    def _find(self, run_id: str) -> Run:
+    def _find(self, run_id: str) -> QueuedRun:
         try:
             return self._pool.queue.runs[run_id]
         except KeyError:

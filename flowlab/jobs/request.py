@@ -1,4 +1,4 @@
-"""What goes to a worker: a function and its settings, checked before they wait in a queue."""
+"""The request to a worker: a function and its settings, checked before they are queued."""
 
 import os
 import pickle
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def pickled(what: str, value: Any, advice: str) -> bytes:
-    """`value` as bytes, or a ValueError of one sentence."""
+    """Pickle `value`, or raise a ValueError of one sentence."""
     try:
         return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     except Exception as error:
@@ -16,11 +16,11 @@ def pickled(what: str, value: Any, advice: str) -> bytes:
 
 
 def main_script(*parts: bytes) -> str:
-    """Path of the program's main script where the pickled parts need it, else nothing."""
+    """The path of the program's main script where the pickles need it; otherwise empty."""
     if not any(b"__main__" in part for part in parts):
         return ""
     main = sys.modules["__main__"]
-    # Streamlit puts a bare module in the place of __main__; to run that script is to run the app.
+    # Streamlit replaces __main__ by a bare module; running its script would run the app.
     file = getattr(main, "__file__", None)
     if getattr(main, "__loader__", None) is None or file is None:
         raise ValueError(
@@ -31,17 +31,17 @@ def main_script(*parts: bytes) -> str:
 
 
 def make_request(function: Any, settings: Any) -> tuple[list[str], str, bytes, bytes]:
-    """What a worker needs to start ``function(settings)``.
+    """Make the request with which a worker starts ``function(settings)``.
 
     Returns
     -------
     tuple
-        Where to look for modules, the main script's path if it is needed, and the two pickles.
+        The search path of modules, the path of the main script if needed, and the two pickles.
 
     Raises
     ------
     ValueError
-        If either cannot be pickled, or could not be found again by a worker.
+        If either cannot be pickled, or cannot be imported by a worker.
     """
     name = getattr(function, "__qualname__", repr(function))
     if not callable(function):

@@ -1,4 +1,4 @@
-"""How long a run in the queue has still to wait, and the sentence that says so."""
+"""The expected wait of a queued run, and the sentence about it."""
 
 from collections.abc import Sequence
 from heapq import heapify, heapreplace
@@ -12,22 +12,22 @@ def expected_wait(position: int, left: Sequence[float | None], usual: float | No
                   ) -> float | None:
     """Seconds until the run at a place in the queue starts.
 
-    The first worker that is free takes the first run of the queue, and so on.
+    The first free worker takes the first run of the queue, and so on.
 
     Parameters
     ----------
     position : int
-        1 for the next to start.
+        1 for the next run to start.
     left : sequence of float or None
-        Seconds that each of the runs under way still needs; None where that is not known.
+        Seconds that each running run still needs; None where unknown.
     usual : float or None
-        Seconds that a run takes, for those that wait and those of which nothing is known; None
-        where no run has told yet.
+        Seconds that a run usually takes, assumed of waiting runs and where nothing else is known;
+        None before any run has been timed.
 
     Returns
     -------
     float or None
-        None where it cannot be known: nothing is under way, or nothing is known of it.
+        None where it is unknown: nothing is running, or no time is known.
 
     Examples
     --------
@@ -42,13 +42,13 @@ def expected_wait(position: int, left: Sequence[float | None], usual: float | No
         return None
     heapify(free)
     for _ in range(position - 1):
-        # Beyond as many runs as workers, those ahead have to be done first.
+        # With more runs than workers, those ahead must finish first.
         heapreplace(free, free[0] + usual if usual is not None else float("inf"))
     return free[0]
 
 
 def sentence(position: int, seconds: float | None) -> str:
-    """Place and expected wait, in words.
+    """The sentence about a run's place in the queue and its expected wait.
 
     Examples
     --------

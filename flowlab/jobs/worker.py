@@ -1,7 +1,7 @@
 """The worker process: runs one generator at a time and reports through one pipe.
 
-This file is started by its path (see `process.py`) and needs nothing but the standard library, so a
-worker is up before the heavy imports, and never imports the program's own main script unasked.
+This file is started by its path (see `process.py`) and needs only the standard library, so a worker
+is up before the heavy imports, and imports the program's main script only where it is needed.
 """
 
 import importlib
@@ -20,13 +20,13 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
-#: How PyTorch says that there is no memory left, on a processor and on a GPU.
+#: PyTorch's messages when memory runs out, on a processor and on a GPU.
 NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory")
-GONE = None  # in the inbox: the parent has closed the pipe, or has died
+GONE = None  # in the inbox: the parent has closed the pipe or died
 
 
 def sentence(error: BaseException) -> str:
-    """One line: the exception's type and the first line of its text."""
+    """Describe an exception in one line: its type and the first line of its text."""
     text = str(error).strip().partition("\n")[0]
     if isinstance(error, MemoryError) or any(words in text.lower() for words in NO_MEMORY):
         return ("Memory ran out: choose a smaller batch, a smaller network or fewer points, or "
@@ -35,12 +35,12 @@ def sentence(error: BaseException) -> str:
 
 
 def failure(message: str, error: BaseException) -> tuple:
-    """The report of a run that failed."""
+    """The report of a failed run."""
     return "end", "failed", message, "".join(traceback.format_exception(error)), None
 
 
 def use_main(path: str) -> None:
-    """Make what the program's main script defines importable here, as `multiprocessing` does."""
+    """Make the definitions of the program's main script importable, as `multiprocessing` does."""
     if getattr(sys.modules.get("__mp_main__"), "__file__", None) == path:
         return
     module = types.ModuleType("__mp_main__")
@@ -49,8 +49,8 @@ def use_main(path: str) -> None:
     sys.modules["__main__"] = sys.modules["__mp_main__"] = module
 
 
-class Player:
-    """How far the generator may go: the state behind pause, resume, step and send."""
+class Playback:
+    """Whether the generator may take a batch: the state behind pause, resume, step and send."""
 
     def __init__(self) -> None:
         self.paused = False
@@ -60,11 +60,11 @@ class Player:
 
     @property
     def holding(self) -> bool:
-        """Whether to wait for a command instead of taking the next batch."""
+        """Whether the next batch must wait for a command."""
         return self.paused and not self.steps
 
     def apply(self, action: str, value: Any) -> None:
-        """Follow one command."""
+        """Apply one command."""
         if value is not None:
             self.values.append(value)
         if action == "step":
@@ -83,38 +83,38 @@ class Player:
 
 
 def preloaded(names: tuple[str, ...]) -> str:
-    """Import modules, and say which could not be; nothing where all could."""
+    """Import modules, and return which could not be imported; empty where all could."""
     problems = []
     for name in names:
         try:
             importlib.import_module(name)
         except Exception as error:
-            # A run that needs the module will say so itself; the others need not suffer.
+            # A run that needs the module fails with its own message; others are not affected.
             problems.append(f"{name} ({sentence(error)})")
     return ", ".join(problems)
 
 
 def limit_threads(threads: int) -> None:
-    """Keep PyTorch, once it is imported, to one worker's share of the cores."""
+    """Limit PyTorch, once it is imported, to a worker's share of the cores."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
 
 
-class Stage:
-    """Where generators are played, whatever way the commands and the reports go.
+class Runner:
+    """Runs generators under commands, independent of how commands and reports are transported.
 
     Parameters
     ----------
     inbox : object with ``empty``, ``get`` and ``put``
-        The commands that come; `GONE` when nobody is left to give any.
+        The incoming commands; `GONE` when the parent has ended.
     threads : int
-        Cores that PyTorch may use.
+        Number of cores that PyTorch may use.
     """
 
     def __init__(self, inbox: Any, threads: int) -> None:
         self.inbox, self.threads = inbox, threads
 
-    def perform(
+    def run(
         self,
         run_id: str,
         commands: list[bytes],
@@ -122,16 +122,16 @@ class Stage:
         function: bytes,
         settings: bytes,
     ) -> Iterator[tuple]:
-        """Run one generator to its end; yields report after report, the last is its ``"end"``."""
+        """Run one generator to its end; yield its reports, of which the last is its ``"end"``."""
         try:
             if main:
                 use_main(main)
             generator = pickle.loads(function)(pickle.loads(settings))
             limit_threads(self.threads)
-            player = Player()
+            playback = Playback()
             for command in commands:
                 action, _, value = pickle.loads(command)
-                player.apply(action, value)
+                playback.apply(action, value)
         except BaseException as error:
             yield failure(sentence(error), error)
             return
@@ -141,18 +141,18 @@ class Stage:
             yield failure(sentence(other), other)
             return
         try:
-            yield (yield from self.drive(run_id, generator, player))
+            yield (yield from self._drive(run_id, generator, playback))
         except BaseException as error:
             yield failure(sentence(error), error)
 
-    def drive(
-        self, run_id: str, generator: Generator, player: Player
+    def _drive(
+        self, run_id: str, generator: Generator, playback: Playback
     ) -> Generator[tuple, None, tuple]:
-        """Pull batch after batch, with an eye on the inbox, and return the last report."""
+        """Take batch after batch, apply commands from the inbox, and return the last report."""
         state, fresh = "", True
         while True:
-            while player.holding or not self.inbox.empty():
-                if player.holding and state != "paused":
+            while playback.holding or not self.inbox.empty():
+                if playback.holding and state != "paused":
                     state = "paused"
                     yield (state,)
                 message = self.inbox.get()
@@ -163,29 +163,29 @@ class Stage:
                 if addressee == run_id:
                     if action == "stop":
                         return self.stop(generator)
-                    player.apply(action, value)
-            if state != "running" and not player.paused:
+                    playback.apply(action, value)
+            if state != "running" and not playback.paused:
                 state = "running"
                 yield (state,)
-            # A generator takes no value before its first yield.
-            value = None if fresh else player.value()
+            # A generator accepts no value before its first yield.
+            value = None if fresh else playback.value()
             try:
                 event = generator.send(value)
             except StopIteration as end:
                 return self.result("finished", end.value)
             fresh = False
-            player.steps -= player.paused
+            playback.steps -= playback.paused
             if event is not None:
                 try:
                     event = pickle.dumps(event, pickle.HIGHEST_PROTOCOL)
                 except Exception as error:
                     generator.close()
                     return failure(f"An event cannot be pickled ({sentence(error)}).", error)
-                yield "event", player.handed, event
+                yield "event", playback.handed, event
 
     def stop(self, generator: Generator) -> tuple:
-        """Close the generator; it may still return something."""
-        # As generator.close() does, which hands the value on only from Python 3.13.
+        """Close the generator, which may still return a value."""
+        # As generator.close() does, which returns the value only from Python 3.13 on.
         try:
             generator.throw(GeneratorExit)
         except GeneratorExit:
@@ -211,7 +211,7 @@ class Worker:
     Parameters
     ----------
     connection : multiprocessing.connection.Connection
-        To the parent.  A thread reads it, so between batches a look into a queue is enough.
+        To the parent. A thread reads it, so between batches it is enough to check a queue.
     """
 
     def __init__(self, connection: Any) -> None:
@@ -220,7 +220,7 @@ class Worker:
         _, threads, self.grace, path, preload, nice = pickle.loads(connection.recv_bytes())
         if hasattr(os, "nice"):
             os.nice(nice)
-        self.stage = Stage(self.inbox, threads)
+        self.runner = Runner(self.inbox, threads)
         threading.Thread(target=self.listen, daemon=True).start()
         sys.path[:] = path
         problems = preloaded(preload)
@@ -228,7 +228,7 @@ class Worker:
         self.send("ready", problems)
 
     def listen(self) -> None:
-        """Fill the inbox.  When the parent is gone, leave the generator a moment, then go too."""
+        """Fill the inbox. After the parent has ended, exit once the generator had time to end."""
         with suppress(OSError, EOFError):
             while True:
                 self.inbox.put(self.connection.recv_bytes())
@@ -237,22 +237,22 @@ class Worker:
         os._exit(1)
 
     def send(self, *message: Any) -> None:
-        """Report to the parent; when it is gone, `listen` notices."""
-        # Not connection.send: PyTorch teaches that one to share memory instead of copying.
+        """Report to the parent; `listen` notices when it has ended."""
+        # Not connection.send, which PyTorch changes to share memory instead of copying.
         with suppress(OSError):
             self.connection.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
 
     def serve(self) -> None:
-        """Run what is asked, one run after the other."""
+        """Execute requests, one run after the other."""
         for message in iter(self.inbox.get, GONE):
             kind, *request = pickle.loads(message)
             if kind == "exit":
                 break
             if kind == "run":
                 run_id, commands, sys.path[:], *job = request
-                for report in self.stage.perform(run_id, commands, *job):
+                for report in self.runner.run(run_id, commands, *job):
                     self.send(*report)
-            # Anything else speaks to a run that has just ended.
+            # Any other message is a command to a run that has just ended.
 
 
 def connect(handle: int) -> Any:
@@ -268,6 +268,6 @@ def connect(handle: int) -> Any:
 
 
 if __name__ == "__main__":
-    # Ctrl-C in the terminal reaches workers too; it is the parent that decides.
+    # Ctrl-C in the terminal reaches workers too, but only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Worker(connect(int(sys.argv[1]))).serve()

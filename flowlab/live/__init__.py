@@ -1,5 +1,18 @@
-"""A training as it is watched: numbers and pictures, made in the worker beside the training."""
+"""Watches a training: numbers and pictures, made in the worker."""
 
-from flowlab.live.watch import Content, Film, Frame, Held, Request, borrow, give_back, scene, watch
+from flowlab.live.watch import (
+    Content,
+    Film,
+    Frame,
+    InMemory,
+    Request,
+    borrow,
+    give_back,
+    scene,
+    watch,
+)
 
-__all__ = ["Content", "Film", "Frame", "Held", "Request", "borrow", "give_back", "scene", "watch"]
+__all__ = ["Content", "Film", "Frame", "InMemory", "Request", "borrow", "give_back", "scene",
+           "watch"]
+
+Held = InMemory  # former name

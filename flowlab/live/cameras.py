@@ -1,6 +1,6 @@
-"""Cameras: what takes the pictures of a run, one kind for each shape of a point.
+"""Cameras take the pictures of a run; there is one kind for each shape of a point.
 
-`camera` chooses the kind; whoever draws a run goes through it.
+`camera` chooses the kind; all pictures of runs are made through it.
 """
 
 import math
@@ -16,8 +16,7 @@ from flowlab.analysis.grid import grid_points, highest_density
 from flowlab.analysis.images import TEMPERATURE, recognised, samples
 from flowlab.bijections.base import LOG_PROB
 from flowlab.data import Points, Source, Target, dequantise, image_set, source_of, target
-from flowlab.figures import SHOWN as LAYERS_SHOWN
-from flowlab.figures import ImagePicture, LivePicture, PairPicture
+from flowlab.figures import DEFAULT_OVERLAYS, ImagePicture, LivePicture, PairPicture
 from flowlab.figures.animated import AnimatedPicture
 from flowlab.figures.images import COLUMNS, REACH, ROWS
 from flowlab.flow import Flow
@@ -29,7 +28,7 @@ from flowlab.training.split import split
 GRID = 120  # cells along a side of a density's picture
 SHOWN = 1500  # points in a cloud
 FOLLOWED = 60  # points whose paths are shown
-IMAGES = 1000  # training images from which a fresh flow is set
+IMAGES = 1000  # training images from which a fresh flow is initialised
 TESTS = 200  # test images whose latents are shown
 SIGMA = {"normal": 1.0, "logistic": math.pi / math.sqrt(3)}
 
@@ -37,69 +36,70 @@ History = list[tuple[int, float, float]]
 
 
 class Camera:
-    """Takes the pictures of one run; the points and latents it shows stay the same throughout.
+    """Takes the pictures of one run, always of the same points and latents.
 
-    A kind of camera has its own `sight`, `draw` and `update`.
+    Each kind of camera has its own `choose_points`, `draw` and `update`.
 
     Parameters
     ----------
     settings : RunSettings
     theme : "light" or "dark"
-    layers : tuple of str
-        The layers shown, of `flowlab.figures.LAYERS`; a kind without layers leaves them.
+    overlays : tuple of str
+        The overlays shown, of `flowlab.figures.OVERLAYS`; only pictures of the plane have any.
 
     Attributes
     ----------
     source : Source
-        What the run learns.
+        The source of the run's data.
     data : Tensor, shape ``(n, *event_shape)``
-        Points of it, from which a fresh flow's data-dependent layers can be set.
+        Points of the source, from which data-dependent layers of a fresh flow are initialised.
     context : Tensor, shape (n,), or None
         Their classes, where the flow has classes.
     latents : Tensor or None
-        Those shown; None before the first picture.
+        The latents shown; None before the first picture.
     picture : AnimatedPicture
-        What is drawn on.
+        The figure that is drawn.
     seeded : bool
-        Whether what stands still in its pictures depends on the points that the run has.
+        Whether the static part of the pictures depends on the run's training points.
     trained : int
-        How many of `data` are shown as dots; those after them are of the test set.
+        How many of `data` belong to the training set and are shown as dots; the rest are of the
+        test set.
     """
 
     seeded = True
 
     def __init__(self, settings: RunSettings, theme: str,
-                 layers: tuple[str, ...] = LAYERS_SHOWN) -> None:
-        self.settings, self.layers = settings, layers
+                 overlays: tuple[str, ...] = DEFAULT_OVERLAYS) -> None:
+        self.settings, self.overlays = settings, overlays
         self.source = source_of(settings.source)
         self.context: Tensor | None = None
-        self.data = self.sight()
+        self.data = self.choose_points()
         self.latents: Tensor | None = None
-        self.dress(theme)
+        self.set_theme(theme)
 
-    def dress(self, theme: str) -> None:
-        """Use this appearance from now on."""
+    def set_theme(self, theme: str) -> None:
+        """Use this theme from now on."""
         self.theme = theme
         self.picture = self.draw(theme)
-        self.show(self.layers)
+        self.show_overlays(self.overlays)
 
-    def show(self, layers: tuple[str, ...]) -> None:
-        """Show these layers from now on, where the kind has layers."""
-        self.layers = layers
+    def show_overlays(self, overlays: tuple[str, ...]) -> None:
+        """Show these overlays from now on; cameras without overlays only note them."""
+        self.overlays = overlays
 
-    def aim(self, settings: RunSettings) -> None:
-        """Take pictures of another run from now on, of the same scene: see `flowlab.live.scene`."""
+    def switch_run(self, settings: RunSettings) -> None:
+        """Take pictures of another run of the same scene from now on; see `flowlab.live.scene`."""
         self.settings, self.latents = settings, None
 
     def initialise(self, flow: Flow) -> None:
-        """Set a fresh flow's data-dependent layers."""
+        """Initialise the data-dependent layers of a fresh flow."""
         context = None if self.context is None else self.context.to(flow.device)
         flow.initialise(self.data.to(flow.device, flow.dtype), context)
 
     @torch.no_grad()
     def take(self, flow: Flow, history: History,
              numbers: Mapping[str, Any] | None = None) -> bytes:
-        """The picture of a flow, as PNG.
+        """Draw the picture of a flow, as PNG.
 
         Parameters
         ----------
@@ -107,8 +107,8 @@ class Camera:
         history : list of (int, float, float)
             Epoch, training NLL and test NLL of its completed epochs.
         numbers : mapping, optional
-            Those of its `flowlab.training.progress.Progress`, which know the NLL before the first
-            step and the best possible one.
+            The numbers of its `flowlab.training.progress.Progress`, with the NLL before the first
+            step and the best possible NLL.
         """
         flow.eval()
         if self.latents is None:  # the same latents in every frame, so that samples move
@@ -118,7 +118,7 @@ class Camera:
         if numbers is not None:
             history, best = whole_curve(numbers, history), best_possible(numbers)
             planned = numbers["epochs"]
-            if numbers.get("reverse_kl"):  # runs of earlier versions do not know it
+            if numbers.get("reverse_kl"):  # runs of earlier versions lack it
                 history = [(epoch, kl, math.nan) for epoch, kl in numbers["reverse_kl"]]
                 best = 0.0
         self.picture.curves.plan(planned, (numbers or {}).get("start_epoch") or 0)
@@ -128,17 +128,17 @@ class Camera:
         return self.picture.png()
 
     def show_loss(self, best: float | None, reverse: bool) -> None:
-        """Show the best possible loss in the next picture, and whether it is the reverse KL."""
+        """Show the best possible loss in the next picture; the loss may be the reverse KL."""
 
     def count(self) -> int:
-        """How many latents are shown."""
+        """The number of latents shown."""
         return SHOWN
 
-    def sight(self) -> Tensor:
-        """Points of the source to show, with what else stays the same throughout.
+    def choose_points(self) -> Tensor:
+        """Choose the points of the source to show, and set what else stays the same.
 
-        Where so few are learned that they fit, these are the training set and then the test set;
-        otherwise some of the distribution.
+        Where the run has few points, these are its training set followed by its test set;
+        otherwise they are other points of the distribution.
         """
         training = self.settings.training
         points = self.points().sample(min(training.points, SHOWN + 1), training.seed)
@@ -154,17 +154,17 @@ class Camera:
         source = self.settings.source
         return target(source.data, source.noise)
 
-    def parts(self) -> tuple[np.ndarray, np.ndarray]:
+    def dots_and_rings(self) -> tuple[np.ndarray, np.ndarray]:
         """The points shown as dots, and those shown as rings."""
         points = self.data.numpy()
         return points[:self.trained], points[self.trained:]
 
     def draw(self, theme: str) -> AnimatedPicture:
-        """What is drawn on, in this appearance."""
+        """Make the figure in this theme."""
         raise NotImplementedError
 
     def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
-        """Bring the picture up to the flow, in evaluation mode, and its losses in nats."""
+        """Update the picture with the flow, in evaluation mode, and its losses in nats."""
         raise NotImplementedError
 
 
@@ -173,20 +173,20 @@ class PlaneCamera(Camera):
 
     seeded = False
 
-    def sight(self) -> Tensor:
+    def choose_points(self) -> Tensor:
         self.limits = self.points().limits
         self.grid = torch.as_tensor(grid_points(self.limits, GRID))
         self.density = None  # unknown for a user's own points
         if self.source.log_prob is not None:
             self.density = self.source.log_prob(self.grid).exp().reshape(GRID, GRID).numpy()
-        return super().sight()
+        return super().choose_points()
 
     def draw(self, theme: str) -> LivePicture:
         highest = None
-        if self.density is None:  # the colours' scale is the same for every seed
+        if self.density is None:  # the colour scale is the same for every seed
             points = self.points().sample(SHOWN, 0).numpy()
             highest = highest_density(None, points, self.limits)
-        data, test = self.parts()
+        data, test = self.dots_and_rings()
         picture = LivePicture(self.limits, data, self.density, test=test,
                               sigma=SIGMA[self.settings.flow.base], highest=highest, theme=theme)
         picture.name_axes(self.source.names)
@@ -196,14 +196,14 @@ class PlaneCamera(Camera):
         self.picture.show_best(best)
         self.picture.show_reverse(reverse)
 
-    def aim(self, settings: RunSettings) -> None:
-        super().aim(settings)
-        self.data = super().sight()
-        self.picture.show_data(*self.parts())
+    def switch_run(self, settings: RunSettings) -> None:
+        super().switch_run(settings)
+        self.data = super().choose_points()
+        self.picture.show_data(*self.dots_and_rings())
 
-    def show(self, layers: tuple[str, ...]) -> None:
-        super().show(layers)
-        self.picture.show(layers)
+    def show_overlays(self, overlays: tuple[str, ...]) -> None:
+        super().show_overlays(overlays)
+        self.picture.show_overlays(overlays)
 
     def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
         like = {"dtype": flow.dtype, "device": flow.device}
@@ -211,9 +211,9 @@ class PlaneCamera(Camera):
         density = flow.log_prob(self.grid.to(**like)).exp().reshape(GRID, GRID)
         z, _ = flow.inverse(self.data.to(**like))
         grid = paths = None
-        if "grid" in self.layers:
+        if "grid" in self.overlays:
             grid = plane.latent_grid(flow)[-1]
-        if "paths" in self.layers:
+        if "paths" in self.overlays:
             paths = plane.paths(flow, self.latents[:FOLLOWED])
         self.picture.update(samples.cpu().numpy(), density.cpu().numpy(), z.cpu().numpy(),
                             epochs, train, test, grid=grid, paths=paths)
@@ -223,7 +223,7 @@ class TableCamera(Camera):
     """Points of more than two columns: data and samples in every pair, latents and losses."""
 
     def draw(self, theme: str) -> PairPicture:
-        data, test = self.parts()
+        data, test = self.dots_and_rings()
         return PairPicture(data, test=test, sigma=SIGMA[self.settings.flow.base], theme=theme,
                            names=self.source.names)
 
@@ -234,9 +234,9 @@ class TableCamera(Camera):
 
 
 class ImageCamera(Camera):
-    """Images: samples, what comes back from the latent space, bits per dimension, the latents."""
+    """Images: samples, reconstructions, bits per dimension, and latents."""
 
-    def sight(self) -> Tensor:
+    def choose_points(self) -> Tensor:
         classes = self.settings.flow.classes
         self.images = image_set(self.settings.source.data)
         pixels, labels = self.images.part(test=False)
@@ -282,26 +282,26 @@ class ImageCamera(Camera):
 
 
 def camera(settings: RunSettings, theme: str,
-           layers: tuple[str, ...] = LAYERS_SHOWN) -> Camera:
-    """The camera for a run, of the kind that the shape of its source asks for.
+           overlays: tuple[str, ...] = DEFAULT_OVERLAYS) -> Camera:
+    """Make the camera for a run, of the kind for the shape of its source.
 
     Parameters
     ----------
     settings : RunSettings
     theme : "light" or "dark"
-    layers : tuple of str
-        The layers shown, of `flowlab.figures.LAYERS`.
+    overlays : tuple of str
+        The overlays shown, of `flowlab.figures.OVERLAYS`.
 
     Raises
     ------
     ValueError
         If there is no such source, or it cannot have that noise.
     """
-    return kind(source_of(settings.source))(settings, theme, layers)
+    return kind(source_of(settings.source))(settings, theme, overlays)
 
 
 def kind(source: Source) -> type[Camera]:
-    """The kind of camera that shows points of this shape."""
+    """The kind of camera for points of this shape."""
     if source.kind == "images":
         return ImageCamera
     return PlaneCamera if source.event_shape == (2,) else TableCamera

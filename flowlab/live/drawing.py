@@ -1,6 +1,6 @@
-"""Single pictures, drawn in a process of their own, so that no page waits while another is drawn.
+"""Draws single pictures in a separate process, so that no page waits while another is drawn.
 
-Pages are answered by one process; a picture would hold it for a tenth of a second and more.
+One process serves all pages, and a picture would block it for a tenth of a second or more.
 """
 
 import threading
@@ -23,36 +23,36 @@ from flowlab.training.recipe import build
 from flowlab.training.trainer import untrained
 
 KEPT = 64  # pictures; each may take 200 kB
-RETRY = 30.0  # seconds until what could not be drawn is tried again
+RETRY = 30.0  # seconds until a failed drawing is tried again
 
 
-class Undrawn(RuntimeError):
-    """A picture cannot be drawn; the text says why."""
+class DrawingFailed(RuntimeError):
+    """A picture cannot be drawn; the message says why."""
 
 
 @dataclass(frozen=True)
-class Still:
-    """One moment of a flow, as it is to be seen.
+class Drawing:
+    """A picture to draw: a flow at one moment, in a theme and with overlays.
 
     Attributes
     ----------
     model : type of Flow
     settings : RunSettings
     theme : "light" or "dark"
-    layers : tuple of str
-        The layers shown, of `flowlab.figures.LAYERS`.
+    overlays : tuple of str
+        The overlays shown, of `flowlab.figures.OVERLAYS`.
     weights : dict of str to Tensor, or None
         The flow's state; None for a fresh flow.
     history : list of (int, float, float)
-        Epoch, training NLL and test NLL of every epoch until then.
+        Epoch, training NLL and test NLL of every epoch until that moment.
     numbers : dict, optional
-        Those of its `flowlab.training.progress.Progress`.
+        The numbers of its `flowlab.training.progress.Progress`.
     """
 
     model: type[Flow]
     settings: RunSettings
     theme: str
-    layers: tuple[str, ...]
+    overlays: tuple[str, ...]
     weights: dict[str, Tensor] | None
     history: History
     numbers: dict[str, Any] | None = None
@@ -60,7 +60,8 @@ class Still:
 
 def flow_of(model: type[Flow], settings: RunSettings, weights: dict[str, Tensor] | None,
             camera: Camera) -> Flow:
-    """The flow with these weights, or a fresh one set by the camera's data; to look at only."""
+    """The flow with these weights, or a fresh one initialised by the camera's data, not to train.
+    """  # noqa: D200
     flow = build(model, _on_cpu(settings))
     if weights is None:
         camera.initialise(flow)
@@ -74,34 +75,34 @@ def _on_cpu(settings: RunSettings) -> RunSettings:
         update={"training": settings.training.model_copy(update={"device": "cpu"})})
 
 
-def draw(still: Still) -> Generator[None, None, bytes]:
-    """Draw the picture as PNG: a job for an `Engine`."""
+def draw(drawing: Drawing) -> Generator[None, None, bytes]:
+    """Draw the picture as PNG; a job for an `Engine`."""
     yield
-    camera = borrow(still.settings, still.theme, still.layers)
-    flow = flow_of(still.model, still.settings, still.weights, camera)
-    png = camera.take(flow, still.history, still.numbers)
-    give_back(still.settings, camera)
+    camera = borrow(drawing.settings, drawing.theme, drawing.overlays)
+    flow = flow_of(drawing.model, drawing.settings, drawing.weights, camera)
+    png = camera.take(flow, drawing.history, drawing.numbers)
+    give_back(drawing.settings, camera)
     return png
 
 
-def measure(still: Still) -> Generator[None, None, dict[str, Any]]:
-    """The numbers of the fresh flow, as its training knows them before its first step: a job."""
+def measure(drawing: Drawing) -> Generator[None, None, dict[str, Any]]:
+    """Measure the fresh flow as its training would before the first step; a job."""
     yield
-    settings = _on_cpu(still.settings)
-    return numbers_of(untrained(build(still.model, settings), source_of(settings.source),
+    settings = _on_cpu(drawing.settings)
+    return numbers_of(untrained(build(drawing.model, settings), source_of(settings.source),
                                 settings.training))
 
 
-draw.quiet = measure.quiet = True  # no run of anybody's
+draw.quiet = measure.quiet = True  # these are no runs of visitors
 
 
-class Studio:
-    """Has pictures drawn and keeps the newest; safe to use from several threads.
+class PictureCache:
+    """Has an engine draw pictures and keeps the newest; safe to use from several threads.
 
     Parameters
     ----------
     engine : Engine
-        Draws them.
+        Draws the pictures.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -109,10 +110,10 @@ class Studio:
         self._drawn: OrderedDict[Hashable, Any] = OrderedDict()
         self._failed: OrderedDict[Hashable, tuple[float, str]] = OrderedDict()
         self._jobs: dict[Hashable, str] = {}
-        self._wanted: dict[tuple, Hashable] = {}  # by whom: nobody looks at two pictures at once
+        self._wanted: dict[tuple, Hashable] = {}  # by owner, who looks at one picture at a time
         self._lock = threading.Lock()
 
-    def picture(self, key: Hashable, still: Callable[[], Still], owner: str,
+    def picture(self, key: Hashable, drawing: Callable[[], Drawing], owner: str,
                 patience: float) -> bytes | None:
         """The picture, once it is drawn; None until then.
 
@@ -120,31 +121,31 @@ class Studio:
         ----------
         key : hashable
             The same for the same picture.
-        still : callable
-            Makes the `Still`; called where the picture must be drawn.
+        drawing : callable
+            Makes the `Drawing`; called where the picture must be drawn.
         owner : str
-            Who asks: pictures that somebody has asked for and no longer wants are left out.
+            Who asks. Queued pictures that no owner asks for any more are cancelled.
         patience : float
-            Seconds to wait for it.
+            Seconds to wait for the picture.
 
         Raises
         ------
-        Undrawn
-            If it could not be drawn lately.
+        DrawingFailed
+            If it recently could not be drawn.
         """
-        png, job = self._ask(key, still, owner)
+        png, job = self._ask(key, drawing, owner)
         if png is None and patience:
             with suppress(UnknownRun):  # another session has fetched it already
                 self.engine.wait(job, patience)
-            png, _ = self._ask(key, still, owner)
+            png, _ = self._ask(key, drawing, owner)
         return png
 
-    def numbers(self, key: Hashable, still: Callable[[], Still],
+    def numbers(self, key: Hashable, drawing: Callable[[], Drawing],
                 owner: str) -> dict[str, Any] | None:
-        """Those of the fresh flow, see `measure`, as `picture` has the picture; None until then."""
-        return self._ask(("numbers", key), still, owner, measure)[0]
+        """The numbers of the fresh flow (see `measure`), once measured; arguments as `picture`."""
+        return self._ask(("numbers", key), drawing, owner, measure)[0]
 
-    def _ask(self, key: Hashable, still: Callable[[], Still], owner: str,
+    def _ask(self, key: Hashable, drawing: Callable[[], Drawing], owner: str,
              job: Callable = draw) -> tuple[Any, str]:
         with self._lock:
             self._collect()
@@ -152,17 +153,17 @@ class Studio:
                 self._drawn.move_to_end(key)
                 return self._drawn[key], ""
             if key in self._failed:
-                raise Undrawn(self._failed[key][1])
+                raise DrawingFailed(self._failed[key][1])
             self._wanted[owner, job] = key
             if key not in self._jobs:
-                self._jobs[key] = self.engine.submit(job, still(), owner)
+                self._jobs[key] = self.engine.submit(job, drawing(), owner)
             for other, run_id in self._jobs.items():
                 if other not in self._wanted.values() and self.engine.status(run_id).position:
                     self.engine.control(run_id, "stop")
             return None, self._jobs[key]
 
     def _collect(self) -> None:
-        """Take in what is drawn."""
+        """Fetch the pictures that are drawn."""
         for key, job in list(self._jobs.items()):
             status = self.engine.status(job)
             if status.active:

@@ -1,6 +1,6 @@
-"""A run as files to take away: pictures, a film, numbers, weights, and the code that repeats it.
+"""Exports a run as files: pictures, a film, numbers, weights, and the code that repeats it.
 
-Functions of a run's settings and frames; each returns the content of one file.
+The functions take a run's settings and frames, and each returns the content of one file.
 """
 
 import hashlib
@@ -21,19 +21,19 @@ from flowlab.training.progress import best_possible
 from flowlab.training.recipe import Recipe, build
 
 FILM_SIZE = (1000, 600)  # pixels of a GIF
-FILM_FRAMES = 60  # of a GIF at most: the rest would only make it large
-PER_SECOND = 10  # frames at most
-LEAST, HOLD = 6.0, 3.0  # seconds that a training takes at least, and that its last frame then stays
+FILM_FRAMES = 60  # maximum number of frames of a GIF, which bounds its size
+PER_SECOND = 10  # maximum frame rate
+LEAST, HOLD = 6.0, 3.0  # minimum seconds of a film, and seconds that its last frame then stays
 ENCODING = 120  # seconds that an encoder may take
 
 Epochs = Sequence[tuple[int, float, float]]
 
 
 def file_name(settings: RunSettings, what: str, run: str = "") -> str:
-    """A name that says what is in the file, of letters, digits, dots, dashes and underscores.
+    """A descriptive file name of letters, digits, dots, dashes and underscores.
 
-    Files of different runs have different names: each has the beginning of its run's id, or where
-    there is none yet that of the hash of its settings.
+    It contains the beginning of the run's id, or before there is one, of the hash of its settings,
+    so that files of different runs have different names.
 
     Examples
     --------
@@ -47,12 +47,12 @@ def file_name(settings: RunSettings, what: str, run: str = "") -> str:
 
 
 def trained(recipe: Recipe, settings: RunSettings, frame: Frame) -> Flow:
-    """The flow of a moment.
+    """The flow of a frame.
 
     Raises
     ------
     ValueError
-        When the frame does not carry its weights.
+        When the frame has no weights.
     """
     if frame.weights is None:
         raise ValueError("This moment was kept without its weights: choose another.")
@@ -62,48 +62,49 @@ def trained(recipe: Recipe, settings: RunSettings, frame: Frame) -> Flow:
 
 
 def png(recipe: Recipe, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
-    """The picture of a moment, in the frame's theme and layers, as PNG."""
-    taking = camera(settings, frame.theme, frame.layers)
+    """Draw the picture of a frame, in its theme and overlays, as PNG."""
+    taking = camera(settings, frame.theme, frame.overlays)
     return taking.take(trained(recipe, settings, frame), list(history), frame.numbers)
 
 
 def svg(recipe: Recipe, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
-    """As `png`, as SVG."""
-    taking = camera(settings, frame.theme, frame.layers)
+    """Draw the picture of a frame as SVG; see `png`."""
+    taking = camera(settings, frame.theme, frame.overlays)
     taking.take(trained(recipe, settings, frame), list(history), frame.numbers)
     return taking.picture.file("svg")
 
 
 def film(recipe: Recipe, settings: RunSettings, frames: Sequence[Frame], theme: str,
-         layers: tuple[str, ...]) -> list[bytes]:
-    """The pictures of a training, all in one theme and with the same layers.
+         overlays: tuple[str, ...]) -> list[bytes]:
+    """The pictures of a training, all in one theme and with the same overlays.
 
-    Those that were taken otherwise are drawn anew, where the moment has its weights.
+    Pictures in another theme or with other overlays are redrawn where their frame has weights.
     """
     pictures, taking = [], None
     for index, frame in enumerate(frames):
         picture = frame.png
-        if picture and (frame.theme, frame.layers) != (theme, layers) and frame.weights is not None:
-            taking = taking or camera(settings, theme, layers)
-            told = thinning.history(frames[:index + 1])
-            picture = taking.take(trained(recipe, settings, frame), told, frame.numbers)
+        differs = (frame.theme, frame.overlays) != (theme, overlays)
+        if picture and differs and frame.weights is not None:
+            taking = taking or camera(settings, theme, overlays)
+            past = thinning.history(frames[:index + 1])
+            picture = taking.take(trained(recipe, settings, frame), past, frame.numbers)
         pictures.append(picture)
     return [picture for picture in pictures if picture]
 
 
 def gif(pictures: Sequence[bytes]) -> bytes:
-    """The pictures of a training, one after the other, as a GIF that waits at its end."""
+    """The pictures of a training as a GIF that holds its last frame."""
     shown = _spread(pictures, FILM_FRAMES)
     return animation(shown, fps=rate(len(shown)), hold=HOLD, size=FILM_SIZE)
 
 
 def rate(count: int) -> float:
-    """Frames a second of a training with so many: few are shown slowly, so that one can talk."""
+    """The frame rate of a film of ``count`` frames, lower where there are few."""
     return min(PER_SECOND, count / LEAST)
 
 
 def encoder() -> str | None:
-    """Where the program is that makes an MP4; None where there is none."""
+    """The path of ffmpeg, which makes the MP4; None where it is missing."""
     return shutil.which("ffmpeg")
 
 
@@ -133,10 +134,10 @@ def mp4(pictures: Sequence[bytes]) -> bytes:
 
 
 def csv(frame: Frame, history: Epochs) -> bytes:
-    """The numbers of every epoch, in nats a point; the KL is empty where nobody can know it.
+    """The numbers of every epoch, in nats per point; the KL is empty where it is unknown.
 
-    The KL is the test NLL minus the best possible one, to the last digit: both are means over the
-    same test points.
+    The KL is exactly the test NLL minus the best possible NLL: both are means over the same test
+    points.
     """
     best = best_possible(frame.numbers)
     lines = ["epoch,train_nll_nats,test_nll_nats,kl_nats,best_nll_nats"]
@@ -147,7 +148,7 @@ def csv(frame: Frame, history: Epochs) -> bytes:
 
 
 def weights(recipe: Recipe, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
-    """The flow of a moment as the file that ``Flow.save`` writes."""
+    """The flow of a frame as the file that ``Flow.save`` writes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "flow.safetensors"
         trained(recipe, settings, frame).save(path)
@@ -170,12 +171,12 @@ print(flow.log_prob(points{classes}).mean())
 
 
 def json(settings: RunSettings) -> bytes:
-    """Everything that makes the run, as the command line's ``--settings`` reads it."""
+    """The run's settings, as the command line's ``--settings`` reads them."""
     return (settings.model_dump_json(indent=2) + "\n").encode()
 
 
 def python(recipe: Recipe, settings: RunSettings) -> str:
-    """A script that repeats the run; to be started in the project's folder."""
+    """A script that repeats the run, to be started in the project's folder."""
     default = type(settings)().flat()
     changed = {name: value for name, value in settings.flat().items() if value != default[name]}
     lines = "".join(f"    {name!r}: {value!r},\n" for name, value in changed.items())
@@ -197,7 +198,7 @@ progress.flow.save("{file_name(settings, "weights.safetensors")}")
 
 
 def _spread(pictures: Sequence[bytes], most: int) -> list[bytes]:
-    """At most so many of them, evenly spread, with the first and the last."""
+    """At most ``most`` pictures, evenly spaced, with the first and the last."""
     if len(pictures) <= most:
         return list(pictures)
     return [pictures[round(i * (len(pictures) - 1) / (most - 1))] for i in range(most)]

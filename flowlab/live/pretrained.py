@@ -1,7 +1,7 @@
-"""The trained flow that a model's page opens with, so that there is something to see at once.
+"""The pretrained flow that a model's page opens with.
 
-``make pictures`` trains it, with the model's default settings; two small files keep it beside the
-model: the flow, and the numbers of its training.
+``make pictures`` trains it with the model's default settings, and stores it in two small files
+beside the model: the flow, and the numbers of its training.
 """
 
 import json
@@ -11,22 +11,22 @@ from typing import Any
 
 from flowlab.flow import Flow
 from flowlab.live.cameras import camera
-from flowlab.live.watch import Frame, Held, Request, watch
+from flowlab.live.watch import Frame, InMemory, Request, watch
 from flowlab.settings import RunSettings
 from flowlab.training.recipe import Recipe, build
 
 
 @dataclass(frozen=True)
-class Shipped:
-    """A training that was done before.
+class Pretrained:
+    """A pretrained flow and the numbers of its training.
 
     Attributes
     ----------
     settings : RunSettings
     flow : Flow
-        As it was at the end, in evaluation mode.
+        The trained flow, in evaluation mode.
     numbers : dict
-        Those of the last `Frame`.
+        The numbers of the last `Frame`.
     history : tuple of (int, float, float)
         Epoch, training NLL and test NLL of every epoch.
     """
@@ -37,14 +37,14 @@ class Shipped:
     history: tuple[tuple[int, float, float], ...]
 
     def fits(self, settings: RunSettings) -> bool:
-        """Whether it is a flow of these settings, trained on their distribution."""
+        """Whether the flow has these settings and was trained on their distribution."""
         return self.settings.flow == settings.flow and self.settings.source == settings.source
 
-    def frame(self, theme: str, layers: tuple[str, ...]) -> Frame:
-        """The end of the training as a viewer of it would have seen it."""
-        png = camera(self.settings, theme, layers).take(
+    def frame(self, theme: str, overlays: tuple[str, ...]) -> Frame:
+        """The last frame of the training."""
+        png = camera(self.settings, theme, overlays).take(
             self.flow, list(self.history), self.numbers)
-        return Frame(self.numbers, self.history, Held(png, self.flow.packed()), theme, layers)
+        return Frame(self.numbers, self.history, InMemory(png, self.flow.packed()), theme, overlays)
 
 
 def make(recipe: Recipe, folder: Path) -> None:
@@ -60,13 +60,13 @@ def make(recipe: Recipe, folder: Path) -> None:
                     for frame in frames for n, train, test in frame.epochs]}) + "\n", "utf-8")
 
 
-def load(recipe: Recipe, folder: Path) -> Shipped | None:
-    """What `make` wrote; None where there is nothing that this version can use."""
+def load(recipe: Recipe, folder: Path) -> Pretrained | None:
+    """Read what `make` wrote; return None where this version cannot use it."""
     try:
-        told = json.loads((folder / "start.json").read_text("utf-8"))
-        settings = recipe.Run.model_validate(told["settings"])
+        stored = json.loads((folder / "start.json").read_text("utf-8"))
+        settings = recipe.Run.model_validate(stored["settings"])
         flow = recipe.model.load(folder / "start.safetensors")
     except (FileNotFoundError, ValueError, KeyError):
         return None
-    history = tuple((n, train, test) for n, train, test in told["history"])
-    return Shipped(settings, flow, told["numbers"], history)
+    history = tuple((n, train, test) for n, train, test in stored["history"])
+    return Pretrained(settings, flow, stored["numbers"], history)

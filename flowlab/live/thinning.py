@@ -1,4 +1,4 @@
-"""The frames of a run that are kept: a bounded number, the closer together the earlier."""
+"""Thins the frames of a run to a bounded number, which are denser early in the training."""
 
 import math
 from collections.abc import Sequence
@@ -7,33 +7,34 @@ from typing import Any
 
 from flowlab.live.watch import Frame
 
-MOST = 100  # frames
-ROOM = 40_000_000  # bytes
-FEWEST = 8  # frames that stay however large they are
+MAX_FRAMES = 100  # frames
+MAX_BYTES = 40_000_000
+MIN_FRAMES = 8  # frames that stay however large they are
 
 
-def thinned(frames: Sequence[Frame], most: int = MOST, room: int = ROOM) -> list[Frame]:
-    """Drop frames, one at a time the one whose neighbours are nearest, until the rest fits.
+def thinned(frames: Sequence[Frame], most: int = MAX_FRAMES, max_bytes: int = MAX_BYTES
+            ) -> list[Frame]:
+    """Drop frames until the rest fits, each time the one whose neighbours are nearest.
 
-    Near is meant in the square roots of their steps, so the distances between those kept grow with
-    the root of the step: a flow changes most in its first epochs. The first and the newest stay,
-    and so does every epoch's loss: a frame takes over what those dropped before it have told.
+    Distances are measured between square roots of steps, so that the remaining frames are denser
+    early on: a flow changes most in its first epochs. The first and the newest frame stay, and so
+    do the losses of every epoch: a frame takes over those of the frames dropped before it.
 
     Parameters
     ----------
     frames : sequence of Frame
         Oldest first.
     most : int
-        Frames that may stay.
-    room : int
-        Bytes that they may take; `FEWEST` stay in any case.
+        Maximum number of frames.
+    max_bytes : int
+        Maximum size of all frames; at least `MIN_FRAMES` stay.
 
     Returns
     -------
     list of Frame
     """
-    out = set(dispensable([frame.numbers["step"] for frame in frames],
-                          [frame.content.bytes for frame in frames], most, room))
+    out = set(to_drop([frame.numbers["step"] for frame in frames],
+                          [frame.content.bytes for frame in frames], most, max_bytes))
     kept, epochs, seconds = [], (), ()
     for i, frame in enumerate(frames):
         epochs, seconds = epochs + frame.epochs, seconds + frame.seconds
@@ -45,22 +46,22 @@ def thinned(frames: Sequence[Frame], most: int = MOST, room: int = ROOM) -> list
     return kept
 
 
-def dispensable(steps: Sequence[int], sizes: Sequence[int], most: int, room: int,
-                fewest: int = FEWEST) -> list[int]:
-    """Indices of what to drop, in `thinned`'s order, so that the rest fits.
+def to_drop(steps: Sequence[int], sizes: Sequence[int], most: int, max_bytes: int,
+                fewest: int = MIN_FRAMES) -> list[int]:
+    """Indices of the frames to drop, in the order in which `thinned` drops them.
 
     Parameters
     ----------
     steps : sequence of int
-        When each was taken, rising.
+        The step of each frame, increasing.
     sizes : sequence of int
-        Bytes of each.
-    most, room, fewest : int
-        How many may stay, their bytes together, and how many stay however large they are.
+        The bytes of each frame.
+    most, max_bytes, fewest : int
+        The maximum number of frames, their maximum size, and the number that always stay.
     """
     left, size, out = list(range(len(steps))), sum(sizes), []
     roots = [math.sqrt(step) for step in steps]
-    while len(left) > 2 and (len(left) > most or (len(left) > fewest and size > room)):
+    while len(left) > 2 and (len(left) > most or (len(left) > fewest and size > max_bytes)):
         k = min(range(1, len(left) - 1), key=lambda k: roots[left[k + 1]] - roots[left[k - 1]])
         size -= sizes[left[k]]
         out.append(left.pop(k))
@@ -68,34 +69,34 @@ def dispensable(steps: Sequence[int], sizes: Sequence[int], most: int, room: int
 
 
 def order(numbers: dict[str, Any]) -> tuple[bool, int]:
-    """What the moments of a run are sorted by, given their numbers.
+    """The sort key of a run's frames, given their numbers.
 
-    A training that diverges, or stops early, ends with the weights of an earlier epoch: its last
-    moment has the step of those weights, and still comes last.
+    A training that diverges or stops early ends with the weights of an earlier epoch: its last
+    frame has the step of those weights, and still comes last.
     """
     return numbers.get("outcome", "running") != "running", numbers["step"]
 
 
-def shared(epochs: Sequence[tuple], moments: Sequence[dict[str, Any]]) -> list[list[tuple]]:
-    """Deal the rows of epochs out to moments, given their numbers, oldest first.
+def assign_epochs(epochs: Sequence[tuple], moments: Sequence[dict[str, Any]]) -> list[list[tuple]]:
+    """Assign the rows of epochs to frames, given the frames' numbers, oldest first.
 
-    Each gets the epochs until its own, and the last all that are left.
+    Each frame gets the epochs since the one before it, and the last frame all that are left.
     """
-    rows, dealt = list(epochs), []
+    rows, assigned = list(epochs), []
     for numbers in moments:
         own = [row for row in rows if row[0] <= numbers["epoch"]]
-        dealt.append(own)
+        assigned.append(own)
         rows = rows[len(own):]
-    if dealt:
-        dealt[-1] += rows
-    return dealt
+    if assigned:
+        assigned[-1] += rows
+    return assigned
 
 
 def nearest(frames: Sequence[Frame], step: int) -> int:
-    """Index of the frame taken nearest to a step of the training."""
+    """The index of the frame nearest to a step of the training."""
     return min(range(len(frames)), key=lambda i: abs(frames[i].numbers["step"] - step))
 
 
 def history(frames: Sequence[Frame]) -> list[tuple[int, float, float]]:
-    """Epoch, training NLL and test NLL of all epochs that the frames tell of."""
+    """Epoch, training NLL and test NLL of all epochs of the frames."""
     return [row for frame in frames for row in frame.epochs]

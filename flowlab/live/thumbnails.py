@@ -1,6 +1,6 @@
-"""The small pictures that data are chosen by; those of the lab's own data come in one file.
+"""The thumbnails of the chooser of data; those of the lab's own data are in one file.
 
-The file lies in the folder ``static``, which the server gives out as it is: browsers fetch it once.
+The file is in the folder ``static``, which the server serves unchanged: browsers fetch it once.
 """
 
 import io
@@ -12,13 +12,13 @@ from flowlab.data import Images, Points, Target, source_of, targets
 from flowlab.figures import image_thumbnail, png, thumbnail
 from flowlab.settings import SourceSettings
 
-#: The pictures in the file, top to bottom.
+#: The thumbnails in the file, top to bottom.
 NAMES = (*targets(), "digits")
 FOLDER = Path(__file__).parents[2] / "static"
 
 
 def drawn(source: Target | Points | Images, theme: str) -> bytes:
-    """The picture of a distribution, of points or of images, as PNG."""
+    """Draw the thumbnail of a distribution of points or of images, as PNG."""
     if source.kind == "images":
         return png(image_thumbnail(source.pixels[:9, 0].numpy(), source.grey_levels - 1,
                                    theme=theme))
@@ -26,12 +26,12 @@ def drawn(source: Target | Points | Images, theme: str) -> bytes:
 
 
 def path(theme: str) -> Path:
-    """The file with all pictures in one appearance."""
+    """The file with all thumbnails in one theme."""
     return FOLDER / f"tiles-{theme}.webp"
 
 
 def sheet(theme: str) -> Image.Image:
-    """All pictures, drawn anew, one under the other."""
+    """Draw all thumbnails, one below the other."""
     tiles = [Image.open(io.BytesIO(drawn(source_of(SourceSettings(data=name)), theme)))
              .convert("RGB") for name in NAMES]
     width, height = tiles[0].size
@@ -42,7 +42,7 @@ def sheet(theme: str) -> Image.Image:
 
 
 def background(name: str, theme: str) -> str | None:
-    """A CSS background that shows one picture of the file; None for data not in it."""
+    """The CSS background that shows one thumbnail of the file; None for data not in it."""
     if name not in NAMES:
         return None
     place = 100 * NAMES.index(name) / (len(NAMES) - 1)

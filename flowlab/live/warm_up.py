@@ -1,7 +1,7 @@
-"""Imported by a worker before its first run: what is slow only the first time is paid here.
+"""Workers import this module before their first run, to do early what is slow the first time.
 
-The first picture and scikit-learn's import take seconds together; after this, a run's first frame
-comes at once.
+Together, the first picture and the import of scikit-learn take seconds; afterwards the first frame
+of a run comes at once.
 """
 
 from flowlab.live.cameras import SIGMA

@@ -1,4 +1,4 @@
-"""A training as it is watched: numbers and pictures, made in the worker beside the training."""
+"""Watches a training: makes frames of numbers and pictures in the worker."""
 
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -9,23 +9,23 @@ from safetensors.torch import load
 from torch import Tensor
 
 from flowlab.data import source_of
-from flowlab.figures import SHOWN as LAYERS_SHOWN
-from flowlab.jobs.engine import GoOn
+from flowlab.figures import DEFAULT_OVERLAYS
+from flowlab.jobs.engine import Preempted
 from flowlab.live.cameras import Camera, camera, kind
 from flowlab.settings import RunSettings
 from flowlab.training import Progress, Snapshot
 
-SHARE = 0.08  # of the time goes into pictures, once the first second is over
-EVERY = 0.25  # seconds between two pictures at least
-LONGEST = 1.0  # seconds between two pictures that a slow machine may cost
-WEIGHTS_EVERY = 5.0  # seconds between two frames that carry the weights of a large flow
-SMALL_FLOW = 1_000_000  # bytes of weights up to which every frame carries them
-SPARE = 6  # cameras kept for runs to come, of 15 MB each
+SHARE = 0.08  # share of the time that pictures take, after the first second
+EVERY = 0.25  # minimum seconds between two pictures
+LONGEST = 1.0  # maximum seconds between two pictures that keeping `SHARE` may cost
+WEIGHTS_EVERY = 5.0  # seconds between two frames with the weights of a large flow
+SMALL_FLOW = 1_000_000  # bytes of weights up to which every frame has them
+SPARE = 6  # cameras kept for later runs, of 15 MB each
 
 
 @dataclass(frozen=True)
 class Request:
-    """One training to be watched.
+    """One training to watch.
 
     Attributes
     ----------
@@ -33,23 +33,23 @@ class Request:
         A recipe's ``train``.
     settings : RunSettings
     theme : "light" or "dark"
-    layers : tuple of str
-        The layers shown, of `flowlab.figures.LAYERS`.
+    overlays : tuple of str
+        The overlays shown, of `flowlab.figures.OVERLAYS`.
     resume : Snapshot, optional
-        What the training goes on from; a fresh flow otherwise.
+        Where the training continues; otherwise it starts with a fresh flow.
     pictures : "live" or "end"
-        Whether every frame has a picture, or only the last one, where nobody watches.
+        Whether every frame has a picture, or only the last one.
     history : tuple of (int, float, float, float)
-        Of a training that goes on, after a turn or from a moment of another: epoch, training NLL,
-        test NLL and seconds of all epochs before.
+        Epoch, training NLL, test NLL and seconds of all epochs before, where the training was
+        preempted or continues another one.
     since : int
-        Epochs of another training that it goes on from; its own are counted from there.
+        Number of epochs of the training that it continues; its own are counted from there.
     """
 
     train: Callable[..., Iterator[Progress]]
     settings: RunSettings
     theme: str = "light"
-    layers: tuple[str, ...] = LAYERS_SHOWN
+    overlays: tuple[str, ...] = DEFAULT_OVERLAYS
     resume: Snapshot | None = None
     pictures: Literal["live", "end"] = "live"
     history: tuple[tuple[int, float, float, float], ...] = ()
@@ -57,7 +57,7 @@ class Request:
 
     @property
     def whole(self) -> RunSettings:
-        """The settings with the epochs before it, for the training counts them as well."""
+        """The settings with the earlier epochs added, which the training counts as well."""
         training = self.settings.training
         epochs = {"epochs": training.epochs + self.since}
         return self.settings.model_copy(update={"training": training.model_copy(update=epochs)})
@@ -69,17 +69,17 @@ class Request:
 
 
 class Content(Protocol):
-    """A moment's picture and weights, wherever they are.
+    """The picture and weights of a frame, in memory or on disk.
 
     Attributes
     ----------
     png : bytes
         The picture; empty where there is none.
     packed : bytes
-        The flow's state as `Flow.save` writes it, from which the moment can be drawn again; empty
-        where there is none: of a large flow there is one every few seconds only.
+        The flow's state as `Flow.save` writes it, from which the picture can be drawn again; empty
+        where there is none: frames of a large flow have it only every few seconds.
     bytes : int
-        Roughly what it takes in memory.
+        Approximate size in memory.
     """
 
     @property
@@ -93,7 +93,7 @@ class Content(Protocol):
 
 
 @dataclass(frozen=True)
-class Held:
+class InMemory:
     """A `Content` in memory."""
 
     png: bytes = b""
@@ -106,32 +106,32 @@ class Held:
 
 @dataclass(frozen=True)
 class Frame:
-    """What a viewer sees of one moment.
+    """One moment of a training as viewers see it.
 
     Attributes
     ----------
     numbers : dict
         `Progress` without the flow and its snapshots.
     epochs : tuple of (int, float, float)
-        Epoch, training NLL and test NLL of the epochs since the frame before.
+        Epoch, training NLL and test NLL of the epochs since the previous frame.
     content : Content
         Picture and weights.
     theme : str
-        Appearance of the picture.
-    layers : tuple of str
-        The layers that the picture shows.
+        Theme of the picture.
+    overlays : tuple of str
+        The overlays that the picture shows.
     seconds : tuple of float
         Time spent training until the end of each of the epochs.
     snapshot : Snapshot or None
-        Now and then, and in the last frame: what the training can go on from, as it was after the
-        last epoch.
+        The state after the last epoch, from which the training can resume; in some frames and in
+        the last one.
     """
 
     numbers: dict[str, Any]
     epochs: tuple[tuple[int, float, float], ...]
-    content: Content = Held()
+    content: Content = InMemory()
     theme: str = "light"
-    layers: tuple[str, ...] = LAYERS_SHOWN
+    overlays: tuple[str, ...] = DEFAULT_OVERLAYS
     seconds: tuple[float, ...] = ()
     snapshot: Snapshot | None = field(default=None, repr=False)
 
@@ -147,122 +147,121 @@ class Frame:
         return load(packed) if packed else None
 
 
-#: Cameras that no run uses at present. What stands still in their pictures is drawn already, which
-#: saves a run that needs the same a third of the time to its first frame.
+#: Cameras that no run uses at present. The static part of their pictures is drawn already, which
+#: saves a run of the same scene a third of the time to its first frame.
 _spare: dict[tuple, Camera] = {}
 
 
 def scene(settings: RunSettings, theme: str) -> tuple:
-    """What stands still in the pictures of a run depends on, its layers apart."""
+    """The settings on which the static part of a run's pictures depends, overlays excepted."""
     flow, source = settings.flow, settings.source
     points = seen_points(settings) if kind(source_of(source)).seeded else None
     return source, points, flow.base, flow.classes, theme
 
 
 def seen_points(settings: RunSettings) -> tuple:
-    """What the points that a run has depend on, its source apart."""
+    """The settings on which a run's points depend, its source excepted."""
     training = settings.training
     return training.seed, training.points, training.test_fraction
 
 
-def borrow(settings: RunSettings, theme: str, layers: tuple[str, ...] = LAYERS_SHOWN) -> Camera:
-    """A camera for this run alone."""
+def borrow(settings: RunSettings, theme: str,
+           overlays: tuple[str, ...] = DEFAULT_OVERLAYS) -> Camera:
+    """Take a spare camera for this run, or make one."""
     spare = _spare.pop(scene(settings, theme), None)
     if spare is None:
-        return camera(settings, theme, layers)
-    spare.aim(settings)
-    if spare.layers != layers:
-        spare.show(layers)
+        return camera(settings, theme, overlays)
+    spare.switch_run(settings)
+    if spare.overlays != overlays:
+        spare.show_overlays(overlays)
     return spare
 
 
 def give_back(settings: RunSettings, used: Camera) -> None:
-    """Keep a run's camera for the next one, and no more than `SPARE` in all."""
+    """Return a run's camera to the spare ones, of which at most `SPARE` are kept."""
     _spare[scene(settings, used.theme)] = used
     while len(_spare) > SPARE:
         del _spare[next(iter(_spare))]
 
 
 def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None,
-                                         Frame | GoOn | None]:
-    """Train and yield once a batch: a `Frame` when one is due, else None.
+                                         Frame | Preempted | None]:
+    """Train, and yield once per batch: a `Frame` when one is due, otherwise None.
 
-    Pictures take at most a small share of the time, so a watched training is nearly as fast as an
-    unwatched one; over a long run they come ever more seldom. ``{"learning_rate": 1e-3}``,
-    ``{"theme": "dark"}`` or ``{"layers": ("samples", "grid")}`` can be sent in at any batch; the
-    next batch then gives a frame in any case, and ``{"look": True}`` asks for no more than that.
-    Returns the last frame, also when closed; after ``{"leave": True}``, at the end of the epoch,
-    what to go on with.
+    Pictures take only a small share of the time, so a watched training is nearly as fast as an
+    unwatched one; in a long run they become less frequent. ``{"learning_rate": 1e-3}``,
+    ``{"theme": "dark"}`` or ``{"overlays": ("samples", "grid")}`` can be sent in at any batch; the
+    next batch then yields a frame. ``{"look": True}`` only asks for a frame. The generator returns
+    the last frame, also when it is closed; after ``{"preempt": True}`` it returns `Preempted` at
+    the end of the epoch.
     """
-    film = Film(request.settings, request.theme, request.layers, request.pictures,
+    film = Film(request.settings, request.theme, request.overlays, request.pictures,
                 request.history, request.since)
-    leaves = False
+    preempted = False
     generator = request.train(request.whole, every="batch", resume=request.resume)
     progress = next(generator)
     try:
-        while progress.outcome == "running" and not (leaves and progress.snapshot is not None):
+        while progress.outcome == "running" and not (preempted and progress.snapshot is not None):
             message = (yield film.frame(progress, film.due())) or {}
             film.follow(message)
-            leaves = leaves or "leave" in message
+            preempted = preempted or "preempt" in message
             progress = generator.send(message.get("learning_rate"))
     except GeneratorExit:
         generator.close()
-        leaves, progress = False, film.handed_back(progress)
-    last = film.frame(progress, True, last=True, picture=not leaves)
+        preempted, progress = False, film.handed_back(progress)
+    last = film.frame(progress, True, last=True, picture=not preempted)
     film.end()
-    if leaves or progress.outcome != "running":
+    if preempted or progress.outcome != "running":
         yield last
-    if leaves and progress.outcome == "running":
-        shown = {"theme": last.theme, "layers": last.layers} if last.png else {}
-        return GoOn(replace(request, resume=last.snapshot, history=tuple(film.epochs()), **shown))
+    if preempted and progress.outcome == "running":
+        shown = {"theme": last.theme, "overlays": last.overlays} if last.png else {}
+        return Preempted(replace(request, resume=last.snapshot, history=tuple(film.epochs()),
+                                 **shown))
     return last
 
 
-def _go_on(request: Request, frame: Frame) -> Request:
-    """What to watch after a worker died: the training from the frame's checkpoint, or afresh."""
+def _resumed(request: Request, frame: Frame) -> Request:
+    """The request after a worker died: it resumes at the frame's checkpoint, or starts again."""
     return replace(request, resume=frame.snapshot or request.resume)
 
 
-watch.resume, watch.leave = _go_on, {"leave": True}
+watch.resume, watch.preempt = _resumed, {"preempt": True}
 
 
 class Film:
-    """Decides which moments become frames, and remembers the curve between them.
-
-    Its arguments are those of `Request`.
-    """
+    """Decides when frames are taken, and takes them; the arguments are those of `Request`."""
 
     def __init__(self, settings: RunSettings, theme: str = "light",
-                 layers: tuple[str, ...] = LAYERS_SHOWN,
+                 overlays: tuple[str, ...] = DEFAULT_OVERLAYS,
                  pictures: Literal["live", "end"] = "live",
                  history: tuple[tuple[int, float, float, float], ...] = (),
                  since: int = 0) -> None:
-        self.scene = settings, theme, layers
+        self.scene = settings, theme, overlays
         self.live = pictures == "live"
         self.camera: Camera | None = None
         self.history: list[tuple[int, float, float]] = [epoch[:3] for epoch in history]
-        self.seconds = [epoch[3] for epoch in history]  # spent training, at each of these epochs
+        self.seconds = [epoch[3] for epoch in history]  # training time at each of these epochs
         self.snapshot: Snapshot | None = None  # of the last epoch
         own = bool(history) and history[-1][0] > since
-        self.sent = len(history) if own else 0  # epochs that a frame of this run has carried
+        self.sent = len(history) if own else 0  # number of epochs in frames of this run
         self.start = time.perf_counter()
         self.next_frame = self.next_weights = self.next_snapshot = 0.0  # seconds since the start
-        self.hurry = False  # a viewer changed something and waits to see it
+        self.hurry = False  # whether a viewer waits for a frame
 
     def due(self) -> bool:
-        """Whether the next moment should be a frame."""
+        """Whether a frame should be taken at the next batch."""
         return self.hurry or self._elapsed() >= self.next_frame
 
     def follow(self, message: dict[str, Any]) -> None:
-        """Do what a viewer asks."""
+        """Apply a viewer's message."""
         if "theme" in message:
-            self._borrowed().dress(message["theme"])
-        if "layers" in message:
-            self._borrowed().show(message["layers"])
+            self._borrowed().set_theme(message["theme"])
+        if "overlays" in message:
+            self._borrowed().show_overlays(message["overlays"])
         self.hurry = self.hurry or bool(message)
 
     def handed_back(self, progress: Progress) -> Progress:
-        """Where a training stands that was closed; early stop hands back the best weights."""
+        """The progress of a closed training, which with early stop has the best weights."""
         best = None
         if self.scene[0].training.patience and self.snapshot is not None:
             best = next((row for row in self.history if row[0] == self.snapshot.best_epoch), None)
@@ -274,20 +273,20 @@ class Film:
                 f"Stopped, with the weights of epoch {epoch}, which have the lowest test NLL."))
 
     def epochs(self) -> Iterator[tuple[int, float, float, float]]:
-        """Its history with the seconds, as in `Request`."""
+        """The history with seconds, as in `Request`."""
         return ((*epoch, seconds)
                 for epoch, seconds in zip(self.history, self.seconds, strict=True))
 
     def end(self) -> None:
-        """Lend its camera to others."""
+        """Return the camera."""
         if self.camera is not None:
             give_back(self.scene[0], self.camera)
 
     def frame(self, progress: Progress, due: bool, last: bool = False,
               picture: bool = True) -> Frame | None:
-        """The frame of this batch where one is due, or where it is the last.
+        """The frame of this batch, where one is due or the batch is the last.
 
-        Where pictures are for the end, the last has one if ``picture``.
+        With ``pictures="end"`` the last frame has a picture if ``picture`` is true.
         """
         if progress.snapshot is not None:
             self.snapshot = progress.snapshot
@@ -308,8 +307,8 @@ class Film:
         if self.live or (last and picture):
             png = self._borrowed().take(progress.flow, self.history, numbers)
         packed = progress.flow.packed() if keep or (self.live and small) else b""
-        frame = Frame(numbers, tuple(self.history[self.sent:]), Held(png, packed),
-                      *((self.camera.theme, self.camera.layers) if self.camera else ()),
+        frame = Frame(numbers, tuple(self.history[self.sent:]), InMemory(png, packed),
+                      *((self.camera.theme, self.camera.overlays) if self.camera else ()),
                       seconds=tuple(self.seconds[self.sent:]),
                       snapshot=self.snapshot if save else None)
         self.sent, self.hurry = len(self.history), False
@@ -328,7 +327,7 @@ class Film:
 
 
 def numbers_of(progress: Progress) -> dict[str, Any]:
-    """What a frame has of it."""
+    """The numbers of a frame."""
     return {f.name: getattr(progress, f.name) for f in fields(progress)
             if f.name not in ("flow", "recent")}
 

@@ -1,14 +1,16 @@
-"""Every run, kept on disk: settings, numbers, pictures, weights, versions and outcome.
+"""Stores every run on disk: settings, numbers, pictures, weights, versions and outcome.
 
-`Store` is the folder of runs; `Writer` and `Recorder` fill it beside a training, which never waits
-for the disk; `pack` and `unpack` make one file of a run, and a run of a file.
+`Store` is the folder of runs; `Writer` and `Recorder` fill it in their own threads, so that no
+training waits for the disk; `pack` exports a run as one file, and `unpack` imports it.
 """
 
 from flowlab.runs.bundle import pack, unpack
 from flowlab.runs.direct import keep
 from flowlab.runs.recorder import Recorder
-from flowlab.runs.run import Epoch, Kept
+from flowlab.runs.run import Epoch, StoredRun
 from flowlab.runs.store import Store
 from flowlab.runs.writer import Writer
 
-__all__ = ["Epoch", "Kept", "Recorder", "Store", "Writer", "keep", "pack", "unpack"]
+__all__ = ["Epoch", "Recorder", "Store", "StoredRun", "Writer", "keep", "pack", "unpack"]
+
+Kept = StoredRun  # former name

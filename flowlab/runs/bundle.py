@@ -1,8 +1,8 @@
-"""A run as one file, to keep elsewhere or to give away; and back.
+"""Exports a run as one file, and imports it again.
 
-A zip with fixed members: ``run.json``, ``metrics.csv``, ``weights.safetensors`` and
-``frames/<step>.png``. A file that comes in is not trusted: names, sizes, numbers, weights and
-pictures are checked before anything is kept, and nothing in it could run.
+The file is a zip with fixed members: ``run.json``, ``metrics.csv``, ``weights.safetensors`` and
+``frames/<step>.png``. An imported file is not trusted: names, sizes, numbers, weights and pictures
+are checked before anything is stored, and no code in it is ever executed.
 """
 
 import csv
@@ -19,21 +19,21 @@ import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from flowlab.figures import LAYERS, SHOWN
+from flowlab.figures import DEFAULT_OVERLAYS, OVERLAYS
 from flowlab.files import FULL, is_full, is_newer, open_zip, read_entry
 from flowlab.flow import Flow
-from flowlab.live import Frame, Held
-from flowlab.live.thinning import order, shared
+from flowlab.live import Frame, InMemory
+from flowlab.live.thinning import assign_epochs, order
 from flowlab.runs.database import FORMAT
 from flowlab.runs.store import NAME, Store
 from flowlab.settings import RunSettings, describe
 
-LARGEST = 200_000_000  # bytes of a file, and of what it holds
-MEMBERS = {"run.json": 2_000_000, "metrics.csv": 4_000_000, "weights.safetensors": LARGEST}
-MOST_FRAMES = 200
-PICTURE = 5_000_000  # bytes of a picture
-SIDE = 4000  # pixels of a picture's side
-PIXELS = 320_000_000  # of all pictures
+MAX_BYTES = 200_000_000  # bytes of a file, and of what it holds
+MEMBERS = {"run.json": 2_000_000, "metrics.csv": 4_000_000, "weights.safetensors": MAX_BYTES}
+MAX_FRAMES = 200
+MAX_PICTURE_BYTES = 5_000_000  # bytes of a picture
+MAX_SIDE = 4000  # pixels of a picture's side
+MAX_PIXELS = 320_000_000  # of all pictures
 _FRAME = re.compile(r"frames/(\d{9})\.png")
 _COLUMNS = ("epoch", "step", "seconds", "train_nll_nats", "test_nll_nats", "kl_nats")
 _MARKUP = re.compile(r"[\[\]<>`!$\\{}|*_#:]")
@@ -42,12 +42,12 @@ Whole = Annotated[int, Field(ge=0, le=10**9)]
 Text = Annotated[str, Field(max_length=1000)]
 
 
-class _Told(BaseModel):
+class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
 
-class _Numbers(_Told):
-    """The numbers of a moment, as `flowlab.training.Progress` has them."""
+class _Numbers(_Strict):
+    """The numbers of a frame, named as in `flowlab.training.Progress`."""
 
     epoch: Whole
     epochs: Annotated[int, Field(ge=1, le=10**9)]
@@ -63,7 +63,7 @@ class _Numbers(_Told):
     inverse_error: float | None
     outcome: Literal["running", "finished", "early stop", "diverged"]
     reason: Text
-    # Runs of earlier versions do not say these.
+    # Runs of earlier versions lack these.
     compiled: bool = False
     start_epoch: Whole = 0
     start_train_nll: float | None = None
@@ -71,8 +71,8 @@ class _Numbers(_Told):
     reverse_kl: Annotated[list[Annotated[list[float], Field(min_length=2, max_length=2)]],
                           Field(max_length=1_000_000)] = []
 
-    def said(self) -> dict[str, Any]:
-        """Those that the run's version knew."""
+    def known(self) -> dict[str, Any]:
+        """The numbers that the version of the run had."""
         return self.model_dump(exclude_unset=True)
 
     @model_validator(mode="after")
@@ -82,17 +82,18 @@ class _Numbers(_Told):
         return self
 
 
-class _Moment(_Told):
-    """A picture of the run: its numbers, appearance and layers."""
+class _Moment(_Strict):
+    """A frame of the run: its numbers, and the theme and overlays of its picture."""
 
     numbers: _Numbers
     theme: Literal["light", "dark", ""] = ""
-    layers: Annotated[tuple[Literal[tuple(LAYERS)], ...], Field(max_length=len(LAYERS),
-                                                                fail_fast=True)] = SHOWN
+    overlays: Annotated[tuple[Literal[tuple(OVERLAYS)], ...],
+                        Field(alias="layers", max_length=len(OVERLAYS), fail_fast=True)
+                        ] = DEFAULT_OVERLAYS
 
 
-class _Header(_Told):
-    """What ``run.json`` says."""
+class _Header(_Strict):
+    """The content of ``run.json``."""
 
     format: Literal["flowlab-run-1"]
     name: Annotated[str, Field(min_length=1, max_length=NAME)]
@@ -106,11 +107,11 @@ class _Header(_Told):
                              Annotated[str, Field(max_length=80)]], Field(max_length=20)]
     continued: bool
     steered: bool
-    moments: Annotated[list[_Moment], Field(max_length=MOST_FRAMES, fail_fast=True)]
+    moments: Annotated[list[_Moment], Field(max_length=MAX_FRAMES, fail_fast=True)]
 
 
 def pack(store: Store, run_id: str) -> bytes:
-    """The file of a run, with its numbers, its newest weights and the pictures that are kept.
+    """Make the file of a run, with its numbers, newest weights and stored pictures.
 
     Raises
     ------
@@ -125,7 +126,7 @@ def pack(store: Store, run_id: str) -> bytes:
               "outcome": run.outcome, "reason": run.reason, "created": run.created,
               "ended": run.ended, "versions": run.versions, "continued": run.continued,
               "steered": run.steered, "moments": [
-                  {"numbers": f.numbers, "theme": f.theme, "layers": f.layers} for f in frames]}
+                  {"numbers": f.numbers, "theme": f.theme, "layers": f.overlays} for f in frames]}
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerows([_COLUMNS, *store.epochs(run_id)])
@@ -142,43 +143,44 @@ def pack(store: Store, run_id: str) -> bytes:
 
 
 def unpack(store: Store, content: bytes, visitor: str = "") -> str:
-    """Keep the run of a file that `pack` made as a visitor's, and return the id it has here.
+    """Store the run in a file that `pack` made as a visitor's, and return its new id.
 
     Raises
     ------
     ValueError
-        With one sentence, when the file is not such a one, or something in it is not as it
-        should be; then nothing is kept.
+        With one sentence, when the file is of another kind or has an invalid part; then nothing is
+        stored.
     """
     members = _members(content)
     try:
         header = _Header.model_validate_json(members["run.json"])
     except ValidationError as error:
-        told = next((e["input"] for e in error.errors() if e["loc"] == ("format",)), "")
-        if is_newer(told, FORMAT):
+        form = next((e["input"] for e in error.errors() if e["loc"] == ("format",)), "")
+        if is_newer(form, FORMAT):
             raise ValueError("This run was exported by a newer Flow Lab: update this one, then "
                              "import it again.") from error
         raise ValueError(f"run.json in this file is not as it should be: {describe(error)}"
                          ) from error
     settings = RunSettings.read(json.dumps(header.settings))
     weights = _weights(members.get("weights.safetensors"), settings)
-    moments = sorted(header.moments, key=lambda moment: order(moment.numbers.said()))
-    numbers = [moment.numbers.said() for moment in moments]
-    frames, room = [], [PIXELS]
-    for moment, told in zip(moments, shared(list(_epochs(members["metrics.csv"])), numbers),
+    moments = sorted(header.moments, key=lambda moment: order(moment.numbers.known()))
+    numbers = [moment.numbers.known() for moment in moments]
+    frames, pixels_left = [], [MAX_PIXELS]
+    for moment, rows in zip(moments, assign_epochs(list(_epochs(members["metrics.csv"])), numbers),
                             strict=True):
         png = members.pop(f"frames/{moment.numbers.step:09d}.png", b"")
         frames.append(Frame(
-            {**moment.numbers.said(), "reason": _unmarked(moment.numbers.reason)},
-            tuple((row[0], row[3], row[4]) for row in told),
-            Held(png and _picture(png, room), weights if moment is moments[-1] else b""),
-            moment.theme, moment.layers, tuple(row[2] for row in told)))
+            {**moment.numbers.known(), "reason": _unmarked(moment.numbers.reason)},
+            tuple((row[0], row[3], row[4]) for row in rows),
+            InMemory(png and _picture(png, pixels_left), weights if moment is moments[-1] else b""),
+            moment.theme, moment.overlays, tuple(row[2] for row in rows)))
     if any(_FRAME.fullmatch(name) for name in members):
         raise ValueError("This file has a picture that run.json does not tell of: export the run "
                          "again.")
-    run_id = store.begin(settings, name=" ".join(_unmarked(header.name).split()) or "imported",
-                         origin="import", continued=header.continued, created=header.created,
-                         of=header.versions, visitor=visitor)
+    name = " ".join(_unmarked(header.name).split())
+    run_id = store.begin(settings, name=name or "imported", origin="import",
+                         continued=header.continued, created=header.created, of=header.versions,
+                         visitor=visitor)
     try:
         store.record(run_id, frames)
         outcome = "interrupted" if header.outcome in ("running", "queued") else header.outcome
@@ -188,26 +190,27 @@ def unpack(store: Store, content: bytes, visitor: str = "") -> str:
         if is_full(error):
             raise ValueError(FULL) from error
         raise
-    store.fit()
+    store.enforce_quota()
     return run_id
 
 
 def _members(content: bytes) -> dict[str, bytes]:
-    """The members of a zip, none of which could be written outside, or grow beyond measure."""
+    """Read the members of a zip, after checking their names, number and sizes."""
     what = "This is no run that Flow Lab exported"
-    if len(content) > LARGEST:
-        raise ValueError(f"The file is larger than {LARGEST // 10**6} MB: export the run with "
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"The file is larger than {MAX_BYTES // 10**6} MB: export the run with "
                          "fewer pictures.")
     damaged = f"{what}: the file is damaged, or of another kind."
-    with open_zip(content, 2 * MOST_FRAMES, damaged, f"{what}: it holds too much.") as bundle:
+    with open_zip(content, 2 * MAX_FRAMES, damaged, f"{what}: it holds too much.") as bundle:
         infos = bundle.infolist()
         names = [info.filename for info in infos]
         if len(set(names)) != len(names) or not {"run.json", "metrics.csv"} <= set(names):
             raise ValueError(f"{what}: it should hold one run.json and one metrics.csv.")
-        if len(names) > MOST_FRAMES + len(MEMBERS) or sum(i.file_size for i in infos) > LARGEST:
+        if len(names) > MAX_FRAMES + len(MEMBERS) or sum(i.file_size for i in infos) > MAX_BYTES:
             raise ValueError(f"{what}: it holds too much.")
         for info in infos:
-            limit = PICTURE if _FRAME.fullmatch(info.filename) else MEMBERS.get(info.filename)
+            limit = (MAX_PICTURE_BYTES if _FRAME.fullmatch(info.filename)
+                     else MEMBERS.get(info.filename))
             if limit is None:
                 raise ValueError(f"{what}: it should hold run.json, metrics.csv, "
                                  "weights.safetensors and frames/….png, and nothing else.")
@@ -238,7 +241,7 @@ def _epochs(content: bytes) -> Iterator[tuple]:
 
 
 def _weights(content: bytes | None, settings: RunSettings) -> bytes:
-    """The flow's state, written anew, if it is one of these settings; nothing of none."""
+    """Rewrite the flow's state after checking that it fits the settings; empty without weights."""
     if content is None:
         return b""
     with tempfile.TemporaryDirectory() as folder:
@@ -259,21 +262,22 @@ def _weights(content: bytes | None, settings: RunSettings) -> bytes:
                      "export the run again.")
 
 
-def _picture(content: bytes, room: list[int]) -> bytes:
-    """The picture, if it is one; its pixels are taken from those that are left."""
+def _picture(content: bytes, pixels_left: list[int]) -> bytes:
+    """Check that the content is a PNG, and subtract its pixels from those that are left."""
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            if max(image.size) <= SIDE:
-                room[0] -= image.width * image.height
-                if room[0] < 0:
+            if max(image.size) <= MAX_SIDE:
+                pixels_left[0] -= image.width * image.height
+                if pixels_left[0] < 0:
                     raise ValueError("too many pixels")
-                image.load()  # the list of runs makes it small
+                image.load()  # as the list of runs does to make thumbnails
                 return content
-    except Exception as error:  # Pillow has no one complaint for bytes that make no sense
+    except Exception as error:  # Pillow raises many kinds of errors for invalid bytes
         raise ValueError("A picture in this file cannot be read: export the run again.") from error
-    raise ValueError(f"A picture in this file is larger than {SIDE} pixels: export the run again.")
+    raise ValueError(f"A picture in this file is larger than {MAX_SIDE} pixels: export the run "
+                     "again.")
 
 
 def _unmarked(text: str) -> str:
-    """The text without what Markdown would make something of."""
+    """Remove the characters that have a meaning in Markdown."""
     return _MARKUP.sub("", "".join(c for c in text if c.isprintable()))

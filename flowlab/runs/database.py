@@ -1,7 +1,7 @@
 """The SQLite database of the runs: its place, its tables, and how it is shared.
 
-Many threads and programs read and write at once. SQLite's write-ahead log keeps what was written
-whole when any of them is killed, and lets readers go on while one writes. It needs a local disk.
+Many threads and programs read and write at once. With SQLite's write-ahead log, committed data
+survive when any of them is killed, and readers are not blocked by a writer. It needs a local disk.
 """
 
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = "flowlab-run-1"
 VERSION = 2  # of the tables
-#: Names the folder of runs; by default it is ``runs`` beside ``app.py``.
+#: Environment variable with the folder of runs; by default it is ``runs`` beside ``app.py``.
 VARIABLE = "FLOWLAB_RUNS"
 PATIENCE = 30  # seconds to wait while another program writes
 
@@ -109,7 +109,7 @@ class Database:
         return self._connection.execute("PRAGMA user_version").fetchone()[0]
 
     def _upgrade(self) -> None:
-        """Bring the tables to this version, unless another program has just done it."""
+        """Upgrade the tables to this version, unless another program has just done so."""
         with self.write() as db:
             version = self._version()
             while version < VERSION:
@@ -119,7 +119,7 @@ class Database:
             db.execute(f"PRAGMA user_version = {version}")
 
     def read(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """All rows that a query gives."""
+        """Return all rows of a query."""
         with self._lock:
             try:
                 return self._connection.execute(query, values).fetchall()
@@ -128,15 +128,15 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all that is done in the block is kept, or nothing of it."""
+        """Run the block as one transaction, which is committed whole or not at all."""
         with self._lock:
-            # At once exclusive: one that begins by reading could not wait for its turn to write.
+            # Exclusive from the start: SQLite cannot wait to upgrade a read to a write.
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException as error:
-                with suppress(sqlite3.Error):  # SQLite may have done it already
+                with suppress(sqlite3.Error):  # SQLite may have rolled back already
                     self._connection.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
                     raise Unusable(_why(error)) from error
@@ -148,7 +148,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _why(error: sqlite3.Error) -> str:
-    """What is the matter with the database, and what to do."""
+    """One sentence about what is wrong with the database, and what to do."""
     text = str(error)
     if "full" in text:
         return FULL

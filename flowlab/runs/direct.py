@@ -1,4 +1,4 @@
-"""Keeps a training that runs in this very process, as those of the command line do."""
+"""Stores a training that runs in this process, as on the command line."""
 
 import secrets
 from collections.abc import Generator
@@ -13,17 +13,17 @@ from flowlab.training import Progress
 def keep(progresses: Generator[Progress, float | None, None], settings: RunSettings, *,
          store: Store | None = None, continued: bool = False
          ) -> Generator[Progress, float | None, None]:
-    """Pass a training on as it is, and keep it; the last moment with its picture.
+    """Pass a training's progress through, and store the training, with a picture of its end.
 
     Parameters
     ----------
     progresses : generator of Progress
-        As a recipe's ``train`` yields them; frames are made of those that end an epoch.
+        From a recipe's ``train``; frames are made at ends of epochs.
     settings : RunSettings
     store : Store, optional
-        Where to keep it; the usual folder when left out.
+        Where to store the run; by default the usual folder.
     continued : bool
-        Whether it goes on from a trained flow.
+        Whether the training starts from a trained flow.
     """
     run_id, progress, film = secrets.token_hex(8), None, Film(settings, pictures="end")
     with Writer(store or Store()) as writer:
@@ -42,7 +42,7 @@ def keep(progresses: Generator[Progress, float | None, None], settings: RunSetti
                 outcome, reason = "failed", str(error)
             raise
         finally:
-            progresses.close()  # so that the flow, within an epoch, is as it is measured
+            progresses.close()  # within an epoch, this gives the flow its averaged weights
             if progress is not None:
                 writer.put(run_id, [film.frame(progress, True, last=True)])
             writer.end(run_id, outcome, reason)

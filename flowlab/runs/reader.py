@@ -1,4 +1,4 @@
-"""Reads runs from their folder; nothing here changes anything."""
+"""Reads runs from their folder, and never changes anything."""
 
 import json
 import math
@@ -14,9 +14,9 @@ from flowlab import files
 from flowlab.flow import FORMAT as FLOW_FORMAT
 from flowlab.flow import Flow
 from flowlab.live import Frame
-from flowlab.live.thinning import order, shared
+from flowlab.live.thinning import assign_epochs, order
 from flowlab.runs.database import Database, default_folder
-from flowlab.runs.run import Epoch, Kept
+from flowlab.runs.run import Epoch, StoredRun
 from flowlab.training import Snapshot
 
 PNG_END = b"IEND\xaeB`\x82"
@@ -25,12 +25,12 @@ SELECT = """SELECT runs.*, total(frames.png + frames.weights) AS bytes,
 
 
 class Reader:
-    """What there is in a folder of runs.
+    """Read access to a folder of runs.
 
     Parameters
     ----------
     folder : path, optional
-        As `flowlab.runs.database.default_folder` says where it is left out.
+        By default `flowlab.runs.database.default_folder`.
 
     Raises
     ------
@@ -41,30 +41,30 @@ class Reader:
     def __init__(self, folder: str | Path | None = None) -> None:
         self.folder = Path(folder) if folder is not None else default_folder()
         self._db = Database(self.folder / "runs.sqlite")
-        #: A sentence for each run of which a file was found damaged.
+        #: For each run with a damaged file, a sentence about it.
         self.damaged: dict[str, str] = {}
 
     @property
     def notice(self) -> str:
-        """What was done about a damaged list of runs, or nothing."""
+        """A sentence on how a damaged list of runs was repaired; otherwise empty."""
         return self._db.notice
 
-    def get(self, run_id: str) -> Kept | None:
-        """The run of this id, or None."""
-        if not run_id.isascii():  # not all of these can be asked for
+    def get(self, run_id: str) -> StoredRun | None:
+        """The run with this id, or None."""
+        if not run_id.isascii():  # SQLite accepts no lone surrogates
             return None
         found = self._db.read(SELECT + "WHERE runs.id = ? GROUP BY runs.id", run_id)
-        return Kept.of(found[0]) if found else None
+        return StoredRun.of(found[0]) if found else None
 
-    def runs(self, group: str | None = None, visitor: str | None = None) -> list[Kept]:
+    def runs(self, group: str | None = None, visitor: str | None = None) -> list[StoredRun]:
         """All runs (of a group, of a visitor), newest first.
 
-        Newest by when they came here: a clock may be wrong.
+        The order is that of insertion, since clocks may be wrong.
         """
         asked = {column: value for column, value in (("family", group), ("visitor", visitor))
                  if value is not None}
         where = " AND ".join(f"runs.{column} = ?" for column in asked)
-        return [Kept.of(row) for row in self._db.read(
+        return [StoredRun.of(row) for row in self._db.read(
             f"{SELECT}{where and 'WHERE '}{where} GROUP BY runs.id ORDER BY runs.rowid DESC",
             *asked.values())]
 
@@ -75,52 +75,51 @@ class Reader:
             "ORDER BY epoch", run_id)]
 
     def frames(self, run_id: str, check: bool = True) -> list[Frame]:
-        """The moments that are kept, oldest first, with all epochs' losses.
+        """The stored frames, oldest first, with the losses of all epochs.
 
-        Those without a picture are left out, unless they are the newest. Pictures and weights are
-        read when they are asked for.
+        Frames without a picture are left out, except the newest. Pictures and weights are read on
+        first use.
 
         Parameters
         ----------
         run_id : str
         check : bool
-            Whether to look at every file once, and to leave out the moments whose picture is
-            damaged.
+            Whether to read every file once, and leave out frames whose picture is damaged.
         """
         found = []
         for row, numbers in zip(*self.moments(run_id), strict=True):
-            content = Filed(self, run_id, row["step"], row["png"] > 0, row["weights"] > 0)
-            png = content.drawn
+            content = OnDisk(self, run_id, row["step"], row["png"] > 0, row["weights"] > 0)
+            png = content.has_png
             if check:
                 png, _ = content.png, content.packed
             found.append((row, numbers, content, png))
         found = [each for each in found[:-1] if each[-1]] + found[-1:]
-        dealt = shared(self.epochs(run_id), [numbers for _, numbers, *_ in found])
+        assigned = assign_epochs(self.epochs(run_id), [numbers for _, numbers, *_ in found])
         frames, nan = [], math.nan
-        for (row, numbers, content, png), told in zip(found, dealt, strict=True):
+        for (row, numbers, content, png), epochs in zip(found, assigned, strict=True):
             frames.append(Frame(
                 numbers, tuple((e.epoch, *(nan if x is None else x for x in (
-                    e.train_nll, e.test_nll))) for e in told), content,
-                row["theme"] if png else "",  # so that it is drawn anew from the weights
-                _layers(row["layers"]),
-                tuple(nan if e.seconds is None else e.seconds for e in told)))
+                    e.train_nll, e.test_nll))) for e in epochs), content,
+                row["theme"] if png else "",  # without a theme it is drawn from the weights
+                _overlays(row["layers"]),
+                tuple(nan if e.seconds is None else e.seconds for e in epochs)))
         return frames
 
     def moments(self, run_id: str, least: int = 0
                 ) -> tuple[list[sqlite3.Row], list[dict[str, Any]]]:
-        """The rows of a run's moments, in `flowlab.live.thinning.order`, and their numbers.
+        """The rows of a run's frames, in `flowlab.live.thinning.order`, and their numbers.
 
-        Those whose files have fewer than `least` bytes are left out.
+        Frames whose files have fewer than `least` bytes are left out.
         """
         rows = self._db.read("SELECT * FROM frames WHERE run = ? AND png + weights >= ? "
                              "ORDER BY step", run_id, least)
-        # At once, for then all frames share the names of the numbers.
+        # Parsed together, so that all frames share the strings of the names.
         numbers = json.loads(f"[{','.join(row['numbers'] for row in rows)}]")
         places = sorted(range(len(rows)), key=lambda i: order(numbers[i]))
         return [rows[i] for i in places], [numbers[i] for i in places]
 
     def picture(self, run_id: str) -> bytes:
-        """The newest picture; empty where there is none."""
+        """The newest picture as PNG; empty where there is none."""
         rows, _ = self.moments(run_id, least=1)
         step = next((row["step"] for row in reversed(rows) if row["png"]), None)
         return b"" if step is None else self.png(run_id, step)
@@ -134,7 +133,7 @@ class Reader:
         return self._newest(run_id, Flow.load)
 
     def _newest(self, run_id: str, use: Callable[[Path], Any]) -> Any:
-        """What is made of the file of the newest weights, or None."""
+        """The result of ``use`` on the file of the newest weights, or None."""
         while (run := self.get(run_id)) is not None and run.weights is not None:
             try:
                 return use(file_of(self.path(run_id), run.weights, "safetensors"))
@@ -142,11 +141,11 @@ class Reader:
                 raise ValueError(self._note(run_id, f"{run.weights:09d}.safetensors")) from error
             except FileNotFoundError:
                 if (again := self.get(run_id)) is None or again.weights == run.weights:
-                    return None  # somebody else has deleted it
+                    return None  # another program has deleted it
         return None
 
     def snapshot(self, run_id: str) -> Snapshot | None:
-        """Where a run that did not come to its end can go on; None where it cannot."""
+        """The checkpoint from which an unfinished run can resume, or None."""
         path = self.path(run_id) / "checkpoint.safetensors"
         try:
             return Snapshot.load(path) if path.exists() else None
@@ -154,7 +153,7 @@ class Reader:
             raise ValueError(self._note(run_id, path.name)) from error
 
     def png(self, run_id: str, step: int) -> bytes:
-        """The picture of a moment; empty where it is damaged or has been dropped."""
+        """The picture of a frame; empty where it is damaged or has been deleted."""
         path = file_of(self.path(run_id), step, "png")
         with suppress(FileNotFoundError):
             content = path.read_bytes()
@@ -164,7 +163,7 @@ class Reader:
         return b""
 
     def packed(self, run_id: str, step: int) -> bytes:
-        """The weights of a moment, as `Flow.save` writes them; empty as for `png`."""
+        """The weights of a frame, as `Flow.save` writes them; empty as for `png`."""
         path = file_of(self.path(run_id), step, "safetensors")
         try:
             content = path.read_bytes()
@@ -177,51 +176,51 @@ class Reader:
         return b""
 
     def _note(self, run_id: str, name: str) -> str:
-        """Remember that a file of a run is damaged; the sentence."""
+        """Note that a file of a run is damaged, and return the sentence about it."""
         self.damaged[run_id] = (f"A file of this run is damaged, {name}: what needs it is left "
                                 "out.")
         return self.damaged[run_id]
 
     def path(self, run_id: str) -> Path:
-        """A run's folder; ids come from links, and must not lead anywhere else."""
+        """A run's folder; ids come from links and must not lead to another folder."""
         if not (run_id.isascii() and run_id.isalnum() and len(run_id) <= 64):
             raise ValueError("A run's id is made of letters and digits: use the link as it was.")
         return self.folder / run_id
 
 
 @dataclass(frozen=True)
-class Filed:
-    """Picture and weights of a moment on disk, as a `flowlab.live.Content`.
+class OnDisk:
+    """Picture and weights of a frame on disk, as a `flowlab.live.Content`.
 
-    Its attributes are where they are, and whether there is a picture and whether there are weights.
+    The attributes are their place, and whether there is a picture and whether there are weights.
     """
 
     reader: Reader
     run_id: str
     step: int
-    drawn: bool
-    weighed: bool
+    has_png: bool
+    has_weights: bool
     bytes: ClassVar[int] = 0  # in memory
 
     @property
-    def bare(self) -> bool:
-        """Whether there is neither."""
-        return not (self.drawn or self.weighed)
+    def empty(self) -> bool:
+        """Whether there is neither picture nor weights."""
+        return not (self.has_png or self.has_weights)
 
     @property
     def png(self) -> bytes:
-        return self.reader.png(self.run_id, self.step) if self.drawn else b""
+        return self.reader.png(self.run_id, self.step) if self.has_png else b""
 
     @property
     def packed(self) -> bytes:
-        return self.reader.packed(self.run_id, self.step) if self.weighed else b""
+        return self.reader.packed(self.run_id, self.step) if self.has_weights else b""
 
 
 @lru_cache(64)
-def _layers(text: str) -> tuple[str, ...]:
+def _overlays(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
 
 def file_of(folder: Path, step: int, ending: str) -> Path:
-    """The file of a moment."""
+    """The path of a frame's file."""
     return folder / f"{step:09d}.{ending}"

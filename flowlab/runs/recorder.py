@@ -1,4 +1,4 @@
-"""Follows the runs of an engine: takes their frames and sends them to the store."""
+"""Follows the runs of an engine, and sends their frames to the store."""
 
 import threading
 import time
@@ -13,21 +13,21 @@ from flowlab.runs.store import Store
 from flowlab.runs.writer import Writer
 from flowlab.settings import RunSettings
 
-UNWRITTEN = 4_000_000  # bytes of a run that may wait in memory for a disk that is full or slow
+UNWRITTEN = 4_000_000  # bytes of a run that are kept in memory while the disk is full or slow
 
 
 @dataclass
-class _Followed:
-    """A run that is followed: its id in the engine, and what has come of it.
+class _FollowedRun:
+    """A followed run: its id in the engine, its status and its frames.
 
-    Its frames are those on disk, known by their numbers, and then those in memory.
+    Its frames are those on disk, followed by those that are still in memory.
     """
 
     job: str
     film: bool
-    filed: list[Frame] = field(default_factory=list)
-    fresh: list[Frame] = field(default_factory=list)
-    pruned: int = 0  # as the store had it when `filed` was read
+    stored: list[Frame] = field(default_factory=list)
+    unwritten: list[Frame] = field(default_factory=list)
+    pruned: int = 0  # as the store had it when `stored` was read
     taken: int = 0
     steered: bool = False
     status: Status = Status("queued")
@@ -38,7 +38,7 @@ class _Followed:
 
     @property
     def frames(self) -> list[Frame]:
-        return [*self.filed, *self.fresh]
+        return [*self.stored, *self.unwritten]
 
 
 class Recorder:
@@ -47,8 +47,7 @@ class Recorder:
     Parameters
     ----------
     engine : Engine
-        Its runs' events and results are frames, as `flowlab.live.watch` yields them; None is
-        no event.
+        Events and results of its runs are frames of `flowlab.live.watch`.
     store : Store
 
     Examples
@@ -63,12 +62,12 @@ class Recorder:
     def __init__(self, engine: Engine, store: Store) -> None:
         self.engine, self.store = engine, store
         self._lock = threading.RLock()
-        self._followed: dict[str, _Followed] = {}
+        self._followed: dict[str, _FollowedRun] = {}
         self._writer = Writer(store, self._pull_all, self._written)
 
     def follow(self, job: str, settings: RunSettings, *, run_id: str | None = None,
                film: bool = True, **about: Any) -> str:
-        """Keep a run of the engine from now on.
+        """Store a run of the engine from now on.
 
         Parameters
         ----------
@@ -76,25 +75,25 @@ class Recorder:
             The run's id in the engine.
         settings : RunSettings
         run_id : str, optional
-            The id it has in the store; the engine's where it is left out.
+            Its id in the store; by default that of the engine.
         film : bool
-            Whether there are all frames to look at, or only the newest.
+            Whether `frames` has all frames, or only the newest.
         **about
             As for `Store.begin`.
 
         Returns
         -------
         str
-            Its id in the store.
+            The run's id in the store.
         """
         run_id = run_id or job
         self._writer.begin(run_id, settings, **about)
         with self._lock:
-            self._followed[run_id] = _Followed(job, film)
+            self._followed[run_id] = _FollowedRun(job, film)
         return run_id
 
     def frames(self, run_id: str) -> list[Frame]:
-        """The frames so far, thinned, with those that have just come; empty for an unknown run."""
+        """The frames so far, thinned, the newest included; empty for an unknown run."""
         with self._lock:
             run = self._followed.get(run_id)
             if run is None:
@@ -103,16 +102,16 @@ class Recorder:
             return run.frames
 
     def newest(self) -> dict[str, dict[str, Any]]:
-        """The newest numbers of all runs that have told any, by their ids in the engine."""
+        """The newest numbers of all runs that have any, by their ids in the engine."""
         with self._lock:
             return {run.job: run.frames[-1].numbers for run in self._followed.values()
                     if run.frames}
 
     def status(self, run_id: str) -> Status | None:
-        """Where the run stands; None for one that is not followed.
+        """The run's status; None for a run that is not followed.
 
-        Of a run that is over the state is what the store says of it, such as ``"diverged"``, and
-        all its frames are there before it.
+        A run that has ended has the store's outcome as its state, such as ``"diverged"``, and all
+        its frames are available before that.
         """
         with self._lock:
             run = self._followed.get(run_id)
@@ -122,15 +121,15 @@ class Recorder:
             return run.status
 
     def trouble(self, run_id: str) -> str:
-        """A sentence where something of the run could not be written, or nothing."""
+        """A sentence where a part of the run could not be written; otherwise empty."""
         return self._writer.troubles.get(run_id, "")
 
     def steer(self, run_id: str) -> None:
-        """Note that the run's settings alone do not repeat it any more."""
+        """Note that the run's settings alone no longer repeat it."""
         self._followed[run_id].steered = True
 
     def stop(self, run_ids: Sequence[str], timeout: float = 30) -> None:
-        """Stop runs, and wait until what they had reached is on disk."""
+        """Stop runs, and wait until their results are on disk."""
         for run_id in run_ids:
             if run_id in self._followed:
                 self.engine.control(self._followed[run_id].job, "stop")
@@ -139,7 +138,7 @@ class Recorder:
             time.sleep(0.05)
 
     def done(self, run_id: str, timeout: float = 0.0) -> bool:
-        """Whether the run is over and all it reported is on disk; waits for that so long."""
+        """Whether the run has ended and is on disk; waits up to ``timeout`` seconds for it."""
         deadline = time.monotonic() + timeout
         while True:
             self.frames(run_id)
@@ -152,7 +151,7 @@ class Recorder:
             time.sleep(0.02)
 
     def forget(self, run_id: str) -> None:
-        """Drop a run that is over from memory, and from the engine."""
+        """Drop a run that has ended from memory and from the engine."""
         with self._lock:
             run = self._followed[run_id]
             self._pull(run_id, run)
@@ -160,7 +159,7 @@ class Recorder:
             del self._followed[run_id]
 
     def close(self) -> None:
-        """Take and write what has come so far, and stop following."""
+        """Write all frames so far, and stop following."""
         self._writer.close()
 
     def _pull_all(self) -> None:
@@ -169,26 +168,27 @@ class Recorder:
         for run_id, run in followed:
             with self._lock:
                 self._pull(run_id, run)
-            if run.filed and run.pruned != self.store.pruned:
+            if run.stored and run.pruned != self.store.pruned:
                 self._written(run_id)
 
     def _written(self, run_id: str) -> None:
-        """Let go of what is on disk now; in the writer's thread only."""
+        """Drop what is on disk from memory; called in the writer's thread only."""
         run = self._followed.get(run_id)
         if run is None or not run.film:
             return
-        pruned, filed = self.store.pruned, self.store.frames(run_id, check=False)
+        pruned, stored = self.store.pruned, self.store.frames(run_id, check=False)
         with self._lock:
             run.pruned = pruned
-            while filed and run.fresh and filed[-1].content.bare:  # for want of room on the disk
-                del filed[-1]
-            if filed:
-                told = max((row[0] for row in history(filed)), default=0)
-                run.filed, run.fresh = filed, [_later(frame, told) for frame in run.fresh
-                                               if _place(frame) > _place(filed[-1])]
+            while stored and run.unwritten and stored[-1].content.empty:  # the disk is full
+                del stored[-1]
+            if stored:
+                epoch = max((row[0] for row in history(stored)), default=0)
+                run.stored = stored
+                run.unwritten = [_later(frame, epoch) for frame in run.unwritten
+                                 if _place(frame) > _place(stored[-1])]
 
-    def _pull(self, run_id: str, run: _Followed) -> None:
-        """Take what is new of a run; the caller holds the lock."""
+    def _pull(self, run_id: str, run: _FollowedRun) -> None:
+        """Fetch a run's new frames; the caller holds the lock."""
         if run.ended:
             return
         status = self.engine.status(run.job)  # before the events, so that the last are not missed
@@ -203,23 +203,24 @@ class Recorder:
         if new:
             self._writer.put(run_id, new)
             light = [replace(frame, snapshot=None) for frame in new]
-            run.fresh = thinned([*run.fresh, *light], room=UNWRITTEN) if run.film else light[-1:]
+            run.unwritten = (thinned([*run.unwritten, *light], max_bytes=UNWRITTEN) if run.film
+                             else light[-1:])
         if new or not status.active:
             self.engine.release(run.job, run.taken)
         if not status.active:
             outcome, reason = _outcome(status, run.frames)
             self._writer.end(run_id, outcome, reason, run.steered)
-            # The engine's word, such as that a machine was lost, stands before the training's.
+            # The engine's message, such as that a machine was lost, precedes the training's.
             words = dict.fromkeys(filter(None, (status.message, reason)))
             status = replace(status, state=outcome, message=" ".join(words))
         run.status = status
 
 
 def _later(frame: Frame, epoch: int) -> Frame:
-    """The frame without the epochs until this one."""
-    told = [i for i, row in enumerate(frame.epochs) if row[0] > epoch]
-    return replace(frame, epochs=tuple(frame.epochs[i] for i in told),
-                   seconds=tuple(frame.seconds[i] for i in told))
+    """The frame with only the epochs after this one."""
+    later = [i for i, row in enumerate(frame.epochs) if row[0] > epoch]
+    return replace(frame, epochs=tuple(frame.epochs[i] for i in later),
+                   seconds=tuple(frame.seconds[i] for i in later))
 
 
 def _place(frame: Frame) -> tuple[bool, int]:
@@ -227,7 +228,7 @@ def _place(frame: Frame) -> tuple[bool, int]:
 
 
 def _outcome(status: Status, frames: list[Frame]) -> tuple[str, str]:
-    """How a run ended, and why: the training's own word where it came to its end."""
+    """How a run ended, and why: the training's outcome where it finished."""
     numbers = frames[-1].numbers if frames else {}
     if status.state == "finished" and numbers.get("outcome", "running") != "running":
         return numbers["outcome"], numbers["reason"]

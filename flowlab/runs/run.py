@@ -1,4 +1,4 @@
-"""A run as the store tells of it, and who is writing it at present."""
+"""A run in the store, and whether a program is writing it."""
 
 import json
 import math
@@ -19,15 +19,15 @@ from flowlab.live import Frame
 from flowlab.settings import RunSettings
 from flowlab.training.progress import best_possible
 
-#: Outcomes of runs that have all their epochs, or no use for more.
+#: Outcomes of runs that have nothing left to train.
 COMPLETE = ("finished", "early stop", "diverged")
-BEAT = 5.0  # seconds between two signs of life of a program that writes runs
-SILENT = 30.0  # seconds without one after which its runs count as interrupted
+BEAT = 5.0  # seconds between heartbeats of a program that writes runs
+SILENT = 30.0  # seconds without a heartbeat after which its runs count as interrupted
 OWNER = f"{platform.node()}/{os.getpid()}/{secrets.token_hex(4)}"
 
 
 class Epoch(NamedTuple):
-    """The numbers of one epoch; NLL and KL in nats a point, None where unknown.
+    """The numbers of one epoch; NLL and KL in nats per point, None where unknown.
 
     Attributes
     ----------
@@ -47,44 +47,44 @@ class Epoch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredRun:
     """One run of the store.
 
     Attributes
     ----------
     id, name : str
     origin : str
-        What it came from: ``"page"``, ``"command"``, ``"comparison"``, ``"sweep"``, ``"import"``.
+        Where it comes from: ``"page"``, ``"command"``, ``"comparison"``, ``"sweep"`` or
+        ``"import"``.
     group : str
-        Ties the runs of one comparison or sweep together; empty for others.
+        The id of its comparison or sweep; empty for other runs.
     model, data : str
         Names of the model and the distribution.
     text : str
         Its settings as JSON; `settings` reads them.
     versions : dict of str to str
-        Of Flow Lab, Python, PyTorch and NumPy when it was trained.
+        The versions of Flow Lab, Python, PyTorch and NumPy that trained it.
     created, ended : float
-        Seconds since 1970; `ended` is None until then.
+        Seconds since 1970; `ended` is None until the run ends.
     outcome : str
         ``"finished"``, ``"early stop"``, ``"diverged"``, ``"stopped"``, ``"failed"``, ``"lost"``;
-        ``"queued"`` or ``"running"`` while another part of the lab is at it, and
-        ``"interrupted"`` where the program that was at it has gone.
+        ``"queued"`` or ``"running"`` while a program trains it, and ``"interrupted"`` where that
+        program has ended.
     reason : str
-        One sentence, or nothing.
+        One sentence, or empty.
     numbers : dict
-        Those of its newest `flowlab.live.Frame`; empty before the first.
+        The numbers of its newest `flowlab.live.Frame`; empty before the first.
     weights : int or None
-        The step whose weights are the newest on disk.
+        The step of the newest weights on disk.
     pinned : bool
-        Whether its pictures stay when others go to save room.
+        Whether its pictures stay when others are deleted to keep the quota.
     continued, steered : bool
-        Whether it went on from a trained flow, or its learning rate was changed by hand: then its
+        Whether it started from a trained flow, or its learning rate was changed by hand: then its
         settings alone do not repeat it.
     pictures, bytes : int
-        How many pictures it has, and what its files take.
+        The number of its pictures, and the size of its files.
     visitor : str
-        Whose it is on a shared server, as `flowlab.ui.app.visitor` names people; nobody's where
-        empty.
+        The owner's name on a shared server, as in `flowlab.ui.app.visitor`; empty for no owner.
     """
 
     id: str
@@ -110,18 +110,18 @@ class Kept:
 
     @property
     def settings(self) -> RunSettings:
-        """Its settings, of its model's class.
+        """Its settings, as the class of its model.
 
         Raises
         ------
         ValueError
-            When this version of the program does not know the model or a setting.
+            When this version does not know the model or a setting.
         """
         return RunSettings.read(self.text)
 
     @property
     def active(self) -> bool:
-        """Whether a program is at it, this one or another."""
+        """Whether a program trains it, this one or another."""
         return self.outcome in ("queued", "running")
 
     @property
@@ -131,19 +131,19 @@ class Kept:
 
     @classmethod
     def of(cls, row: sqlite3.Row) -> Self:
-        """The run of a row of the database."""
+        """Make the run from a row of the database."""
         outcome = row["outcome"]
         if outcome in ("queued", "running") and not _alive(row["owner"], row["beat"]):
             outcome = "interrupted"
         return cls(row["id"], row["name"], row["origin"], row["family"], row["model"], row["data"],
-                   row["settings"], _told(row["versions"]), row["created"], row["ended"],
-                   outcome, row["reason"], _told(row["numbers"]), row["weights"],
+                   row["settings"], _parsed(row["versions"]), row["created"], row["ended"],
+                   outcome, row["reason"], _parsed(row["numbers"]), row["weights"],
                    *(bool(row[name]) for name in ("pinned", "continued", "steered")),
                    row["pictures"], row["bytes"] + row["checkpoint"], row["visitor"])
 
 
 def epochs_of(frame: Frame) -> list[Epoch]:
-    """The epochs that a frame tells of."""
+    """The epochs whose losses a frame has."""
     numbers = frame.numbers
     batches = numbers["steps"] // numbers["epochs"]
     best = best_possible(numbers)
@@ -154,28 +154,28 @@ def epochs_of(frame: Frame) -> list[Epoch]:
 
 
 def strict_json(numbers: dict[str, Any]) -> str:
-    """JSON as every program reads it: a number that is infinite or none at all becomes null."""
+    """Write strict JSON, with null for NaN and infinity."""
     return json.dumps({name: None if isinstance(value, float) and not math.isfinite(value)
                        else value for name, value in numbers.items()}, allow_nan=False)
 
 
 def versions() -> dict[str, str]:
-    """Of what makes a run's numbers what they are."""
+    """The versions of the software on which a run's numbers depend."""
     return {"flow-lab": __version__, "python": sys.version.partition(" ")[0],
             "torch": torch.__version__, "numpy": np.__version__}
 
 
-def _told(text: str) -> dict[str, Any]:
-    """JSON of the database; nothing where that was damaged."""
+def _parsed(text: str) -> dict[str, Any]:
+    """Parse JSON of the database; empty where it is damaged."""
     try:
-        told = json.loads(text)
+        values = json.loads(text)
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return values if isinstance(values, dict) else {}
 
 
 def _alive(owner: str, beat: float) -> bool:
-    """Whether the program that writes a run is still there."""
+    """Whether the program that writes a run is still running."""
     if owner == OWNER:
         return True
     if abs(time.time() - beat) > SILENT:

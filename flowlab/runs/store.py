@@ -1,9 +1,9 @@
 """The folder of runs: one database, and a folder of files for each run.
 
 ``runs.sqlite`` has settings, numbers and outcomes; ``<id>/`` has a PNG and a safetensors file for
-each moment that is kept, named by its step, and a checkpoint. A file is written before the row
-that tells of it, and deleted after the row; so whenever a program is killed, what the database
-tells of is there.
+each stored frame, named by its step, and a checkpoint. A file is written before its row in the
+database and deleted after it; so whenever a program is killed, all files that the database names
+exist.
 """
 
 import json
@@ -17,16 +17,16 @@ from pathlib import Path
 
 from flowlab import files
 from flowlab.live import Frame
-from flowlab.live.thinning import FEWEST, MOST, ROOM, dispensable
+from flowlab.live.thinning import MAX_BYTES, MAX_FRAMES, MIN_FRAMES, to_drop
 from flowlab.runs.reader import Reader, file_of
 from flowlab.runs.run import COMPLETE, OWNER, epochs_of, strict_json, versions
 from flowlab.settings import RunSettings
 
-BUDGET = 2_000_000_000  # bytes of all runs, where nothing else was chosen
-LEAST_BUDGET = 10_000_000
-NAME = 120  # characters of a run's name at most
+DEFAULT_QUOTA = 2_000_000_000  # bytes of all runs
+MIN_QUOTA = 10_000_000
+NAME = 120  # maximum number of characters of a run's name
 ENDINGS = ("png", "safetensors")
-HALF = 3600  # seconds after which nobody is writing a file any more
+STALE = 3600  # seconds after which a temporary file is no longer being written
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +39,12 @@ class Store(Reader):
     folder : path, optional
         As in `Reader`.
     limit : int, optional
-        Bytes that all runs may take, where the operator sets it; then it cannot be chosen.
+        The operator's quota in bytes, which then cannot be changed.
 
     Attributes
     ----------
     pruned : int
-        How often pictures of old runs have gone, so that those who know of them look again.
+        How often pictures of old runs were deleted, so that readers can notice.
     """
 
     pruned = 0
@@ -57,17 +57,17 @@ class Store(Reader):
               origin: str = "page", group: str = "", continued: bool = False,
               created: float | None = None, of: dict[str, str] | None = None,
               visitor: str = "") -> str:
-        """Open a run; its id. One that is there already goes on where it was.
+        """Open a run, or continue one that exists, and return its id.
 
         Parameters
         ----------
         settings : RunSettings
         run_id, name, origin, group, continued, visitor
-            As in `Kept`.
+            As in `StoredRun`.
         created : float, optional
-            Seconds since 1970, of a run that comes from elsewhere.
+            Seconds since 1970, for an imported run.
         of : dict, optional
-            Its versions.
+            The versions of an imported run.
         """
         run_id = run_id or secrets.token_hex(8)
         self.path(run_id)
@@ -86,7 +86,7 @@ class Store(Reader):
         return run_id
 
     def record(self, run_id: str, frames: Sequence[Frame]) -> bool:
-        """Keep frames, oldest first; False where the run has been deleted meanwhile."""
+        """Store frames, oldest first; return False where the run has been deleted meanwhile."""
         run = self.get(run_id)
         if run is None or not frames:
             return run is not None
@@ -102,10 +102,10 @@ class Store(Reader):
                         written.append(file_of(folder, frame.numbers["step"], ending))
                         files.write(written[-1], content)
                 rows.append((run_id, frame.numbers["step"], strict_json(frame.numbers), frame.theme,
-                             ",".join(frame.layers), *map(len, contents)))
+                             ",".join(frame.overlays), *map(len, contents)))
             if snapshot is not None:
                 snapshot.save(folder / "checkpoint.safetensors")
-        except BaseException:  # a full disk: what no row tells of should not take room
+        except BaseException:  # such as a full disk: delete the files without a row
             for path in written:
                 path.unlink(missing_ok=True)
             raise
@@ -123,12 +123,12 @@ class Store(Reader):
             if snapshot is not None:
                 db.execute("UPDATE runs SET checkpoint = ? WHERE id = ?", (
                     (folder / "checkpoint.safetensors").stat().st_size, run_id))
-        self.thin(run_id, MOST, ROOM)
+        self.thin(run_id, MAX_FRAMES, MAX_BYTES)
         return True
 
     def end(self, run_id: str, outcome: str, reason: str = "", steered: bool = False,
             ended: float | None = None) -> None:
-        """Note how a run ended; a complete one needs its checkpoint no more."""
+        """Note how a run ended; a complete run loses its checkpoint."""
         complete = outcome in COMPLETE
         with self._db.write() as db:
             db.execute("UPDATE runs SET outcome = ?, reason = ?, ended = max(created, ?), "
@@ -139,13 +139,13 @@ class Store(Reader):
             (self.path(run_id) / "checkpoint.safetensors").unlink(missing_ok=True)
 
     def beat(self, run_ids: Sequence[str]) -> None:
-        """Say that this program is still at these runs."""
+        """Record a heartbeat of this program for these runs."""
         with self._db.write() as db:
             db.executemany("UPDATE runs SET beat = ? WHERE id = ?",
                            [(time.time(), run_id) for run_id in run_ids])
 
     def rename(self, run_id: str, name: str) -> None:
-        """Give a run another name.
+        """Rename a run.
 
         Raises
         ------
@@ -158,18 +158,19 @@ class Store(Reader):
         self._set(run_id, "name", name)
 
     def pin(self, run_id: str, pinned: bool = True) -> None:
-        """Keep all pictures of a run, also where room is short; or no more."""
+        """Exempt a run's pictures from the quota, or no longer."""
         self._set(run_id, "pinned", pinned)
 
     def delete(self, run_id: str) -> None:
-        """Delete a run with all its files; nothing happens where there is none."""
+        """Delete a run with all its files, if it exists."""
         folder = self.path(run_id)
         with self._db.write() as db:
             db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
         shutil.rmtree(folder, ignore_errors=True)
 
-    def thin(self, run_id: str, most: int, room: int = ROOM, fewest: int = FEWEST) -> None:
-        """Drop moments of a run until no more than so many pictures and bytes are left.
+    def thin(self, run_id: str, most: int, max_bytes: int = MAX_BYTES,
+             fewest: int = MIN_FRAMES) -> None:
+        """Delete pictures of a run until at most ``most`` of them and ``max_bytes`` are left.
 
         The first and the newest stay, and so do the newest weights and all numbers.
         """
@@ -178,8 +179,8 @@ class Store(Reader):
         if run is None:
             return
         shown = [row for row in rows if row["png"]]
-        out = dispensable([row["step"] for row in shown],
-                          [row["png"] + row["weights"] for row in shown], most, room, fewest)
+        out = to_drop([row["step"] for row in shown],
+                      [row["png"] + row["weights"] for row in shown], most, max_bytes, fewest)
         bare = [row["step"] for row in rows if not row["png"] and row["step"] != run.weights]
         moments = [(step, ENDINGS if step != run.weights else ENDINGS[:1])
                    for step in [*bare, *(shown[i]["step"] for i in out)]]
@@ -187,61 +188,61 @@ class Store(Reader):
             self._drop(run_id, moments)
 
     @property
-    def budget(self) -> int:
-        """Bytes that all runs together may take: the operator's limit, else what was chosen."""
+    def quota(self) -> int:
+        """Disk quota of all runs in bytes: the operator's limit, or the value that was set."""
         if self.limit is not None:
             return self.limit
         found = self._db.read("SELECT value FROM choices WHERE name = 'budget'")
-        return int(found[0][0]) if found else BUDGET
+        return int(found[0][0]) if found else DEFAULT_QUOTA
 
-    @budget.setter
-    def budget(self, value: int) -> None:
+    @quota.setter
+    def quota(self, value: int) -> None:
         if self.limit is not None:
             raise ValueError("The room for runs is set by the limit of this server, "
                              f"{self.limit // 10**6:,} MB (max_disk): change it there.")
-        if value < LEAST_BUDGET:
-            raise ValueError(f"Runs need {LEAST_BUDGET // 10**6} MB at least: choose more.")
+        if value < MIN_QUOTA:
+            raise ValueError(f"Runs need {MIN_QUOTA // 10**6} MB at least: choose more.")
         with self._db.write() as db:
             db.execute("INSERT OR REPLACE INTO choices VALUES ('budget', ?)", (str(value),))
-        self.fit()
+        self.enforce_quota()
 
     def used(self) -> int:
-        """Bytes that the files of all runs take."""
+        """Size of the files of all runs in bytes."""
         return int(self._db.read(
             "SELECT (SELECT total(png + weights) FROM frames) + "
             "(SELECT total(checkpoint) FROM runs)")[0][0])
 
-    def fit(self) -> None:
-        """Thin the pictures of old runs until all fit into the budget.
+    def enforce_quota(self) -> None:
+        """Delete pictures of old runs until all runs fit into the quota.
 
         Oldest first, runs that are not pinned keep fewer pictures, then only the first and the
-        last. Numbers and the newest weights stay in any case.
+        last. Numbers and the newest weights always stay.
         """
         before = self.used()
-        self._fit()
+        self._prune()
         if (freed := before - self.used()) > 0:
             self.pruned += 1
             log.info("pictures pruned", extra={"facts": {"freed_bytes": freed}})
 
-    def _fit(self) -> None:
-        for most in (FEWEST, 2):
-            if self.used() <= self.budget:
+    def _prune(self) -> None:
+        for most in (MIN_FRAMES, 2):
+            if self.used() <= self.quota:
                 return
             for run in reversed(self.runs()):
                 if not run.pinned and not run.active and run.pictures > most:
                     self.thin(run.id, most)
-                    if self.used() <= self.budget:
+                    if self.used() <= self.quota:
                         return
 
     def tidy(self) -> None:
-        """Delete what programs that were killed had half written."""
+        """Delete the temporary files of programs that were killed."""
         for path in self.folder.glob("*/.*.part"):
-            with suppress(OSError):  # its program is done with it at this moment
-                if abs(time.time() - path.stat().st_mtime) > HALF:
+            with suppress(OSError):  # its program has just finished it
+                if abs(time.time() - path.stat().st_mtime) > STALE:
                     path.unlink()
 
     def _drop(self, run_id: str, moments: Sequence[tuple[int, Sequence[str]]]) -> None:
-        """Forget files of moments: first in the database, then on disk."""
+        """Delete files of frames: first in the database, then on disk."""
         columns = dict(zip(ENDINGS, ("png", "weights"), strict=True))
         with self._db.write() as db:
             for step, endings in moments:

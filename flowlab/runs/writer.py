@@ -1,4 +1,4 @@
-"""Writes runs to the store in a thread of its own, so that no training and no page waits."""
+"""Writes runs to the store in its own thread, so that no training and no page waits."""
 
 import logging
 import threading
@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any, Self
 
 from flowlab.files import is_full
-from flowlab.live import Frame, Held
+from flowlab.live import Frame, InMemory
 from flowlab.runs.run import BEAT
 from flowlab.runs.store import Store
 from flowlab.settings import RunSettings
 
-NO_ROOM = ("The disk is full, or was for a while: not all pictures and weights of this run are "
+DISK_FULL = ("The disk is full, or was for a while: not all pictures and weights of this run are "
            "kept.")
 LOST = "Not all of this run could be kept: see the log."
 PAUSE = 0.25  # seconds between two rounds of writing
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Writer:
-    """Takes what is to be written and returns at once.
+    """Queues what is to be written, and returns at once.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Writer:
     source : callable, optional
         Called before every round of writing, in the writer's thread.
     written : callable, optional
-        Called there with a run's id when frames of it have been written.
+        Called there with the id of a run whose frames have been written.
 
     Examples
     --------
@@ -46,12 +46,12 @@ class Writer:
     def __init__(self, store: Store, source: Callable[[], None] | None = None,
                  written: Callable[[str], None] | None = None) -> None:
         self.store, self._source, self._written = store, source, written
-        self._queue: deque[tuple] = deque()  # run, what is to be done for it, and its arguments
-        #: What could not be written so far, by the run, without its pictures and weights.
+        self._queue: deque[tuple] = deque()  # of run, action and arguments
+        #: For each run, the actions that could not be done so far, without pictures and weights.
         self._late: dict[str, deque[tuple]] = {}
-        #: A sentence for each run of which something could not be written.
+        #: For each run with parts that could not be written, a sentence about it.
         self.troubles: dict[str, str] = {}
-        self._left: Counter[str] = Counter()  # how much of every run is in the queue
+        self._left: Counter[str] = Counter()  # number of queued actions of each run
         self._open: set[str] = set()
         self._changed = threading.Condition()
         self._closed = threading.Event()
@@ -67,17 +67,17 @@ class Writer:
         self._add(run_id, self._record, run_id, frames)
 
     def end(self, run_id: str, outcome: str, reason: str = "", steered: bool = False) -> None:
-        """As `Store.end`; a run of which nothing has come before it was stopped is not kept."""
+        """As `Store.end`; a run that was stopped before its first frame is deleted."""
         self._add(run_id, self._end, run_id, outcome, reason, steered)
 
     def flush(self, run_id: str | None = None, timeout: float = 60) -> bool:
-        """Wait until all that was taken so far (of a run) is on disk; False if it took too long."""
+        """Wait until the queue (of a run) is written; return False if that takes too long."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: not (self._left[run_id] if run_id else self._queue), timeout)
 
     def close(self) -> None:
-        """Write what is left and end the thread."""
+        """Write what is queued, and end the thread."""
         self._closed.set()
         self._thread.join()
 
@@ -108,7 +108,7 @@ class Writer:
             self.store.delete(run_id)
             return
         self.store.end(run_id, outcome, reason, steered)
-        self.store.fit()
+        self.store.enforce_quota()
 
     def _run(self) -> None:
         beaten = time.monotonic()
@@ -131,14 +131,14 @@ class Writer:
                     self._catch_up(run_id)
 
     def _do(self, run_id: str, action: Callable, values: tuple, named: dict[str, Any]) -> None:
-        """Write something of a run, after what is late of it."""
+        """Do an action of a run, after its late actions."""
         self._late.setdefault(run_id, deque()).append((action, values, named))
         self._catch_up(run_id)
 
     def _catch_up(self, run_id: str) -> None:
-        """Write what is late of a run, in order; its numbers wait until there is room again.
+        """Do the late actions of a run in order; numbers wait until the disk has space again.
 
-        A full disk must not end a training, nor fill the memory instead.
+        A full disk must neither end a training nor fill the memory.
         """
         late = self._late[run_id]
         while late:
@@ -147,8 +147,8 @@ class Writer:
                 action(*values, **named)
             except Exception as error:
                 if run_id not in self.troubles:
-                    self._tell(error, f"A run could not be kept in {self.store.folder}")
-                self.troubles[run_id] = NO_ROOM if is_full(error) else LOST
+                    self._log(error, f"A run could not be kept in {self.store.folder}")
+                self.troubles[run_id] = DISK_FULL if is_full(error) else LOST
                 action, values, named = late.pop()
                 if action == self._record:
                     values = (run_id, [bare(frame) for frame in values[1]])
@@ -158,18 +158,18 @@ class Writer:
         del self._late[run_id]
 
     def _try(self, action: Callable, *values: Any) -> None:
-        """Do it; what goes wrong is for the log."""
+        """Call ``action``, and log its errors."""
         try:
             action(*values)
         except Exception as error:
-            self._tell(error, f"Runs could not be kept in {self.store.folder}")
+            self._log(error, f"Runs could not be kept in {self.store.folder}")
 
-    def _tell(self, error: Exception, sentence: str) -> None:
+    def _log(self, error: Exception, sentence: str) -> None:
         if is_full(error):
             log.error("disk full", extra={"facts": {}})
         log.error(sentence, exc_info=error)
 
 
 def bare(frame: Frame) -> Frame:
-    """The frame's numbers alone."""
-    return replace(frame, content=Held(), snapshot=None)
+    """The frame with its numbers only."""
+    return replace(frame, content=InMemory(), snapshot=None)

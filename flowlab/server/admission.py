@@ -1,4 +1,4 @@
-"""Who may do what on a shared server, and how much: the operator's limits beside what is asked."""
+"""Access on a shared server: who may change what, and which trainings the limits admit."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -14,19 +14,18 @@ from flowlab.settings import RunSettings
 from flowlab.training.metrics import parameter_count
 from flowlab.training.recipe import fitted
 
-#: What a person's jobs are called in the queue, besides the person's name: those of pages, and
-#: those of comparisons and sweeps.
-PARTS = ("", ".compare", ".sweep")
+#: Suffixes of a visitor's name as owner of jobs: of pages, of comparisons and of sweeps.
+OWNER_SUFFIXES = ("", ".compare", ".sweep")
 FOREIGN = "This is another visitor's: you can look at it, but not steer or change it."
-ROOM = "The operator of this server sets how much room the runs may take."
+QUOTA = "The operator of this server sets the disk quota of the runs."
 
 
 class NotYours(ValueError):
-    """Somebody wants to steer or change what is another visitor's."""
+    """A visitor tries to control or change what belongs to another."""
 
 
 class Owned(Protocol):
-    """Something that is somebody's: a run in memory or on disk, or a comparison."""
+    """Something with an owner: a run in memory or on disk, or a comparison."""
 
     @property
     def visitor(self) -> str:
@@ -34,12 +33,12 @@ class Owned(Protocol):
 
 
 def owns(thing: Owned, visitor: str) -> bool:
-    """Whether a visitor may steer and change something: where the server is not shared, always."""
+    """Whether a visitor may control and change something; always, unless the server is shared."""
     return not limits().shared or bool(visitor) and thing.visitor == visitor
 
 
 def must_own(thing: Owned, visitor: str) -> None:
-    """Raise `NotYours` where a visitor may not steer and change something."""
+    """Raise `NotYours` where a visitor may not control and change something."""
     if not owns(thing, visitor):
         raise NotYours(FOREIGN)
 
@@ -51,20 +50,20 @@ def engine(preload: tuple[str, ...] = (), workers: int | None = None) -> Engine:
     ----------
     preload : tuple of str
     workers : int or None
-        How many runs go on at once; as many as the limits say, or as cores, by default.
+        How many runs go on at once; by default the limit, or the number of cores.
     """
     return choose.engine(preload, limits().max_workers if workers is None else workers,
                          limits().max_seconds, limits().turn)
 
 
 def store(folder: Path | None = None) -> Store:
-    """Open the store of runs, no larger than the limits allow."""
-    most = limits().max_disk
-    return Store(folder, None if most is None else most * MEGA)
+    """Open the store of runs, with the operator's disk quota."""
+    quota = limits().max_disk
+    return Store(folder, None if quota is None else quota * MEGA)
 
 
-class Door:
-    """Lets trainings in, as many and as large as the operator allows.
+class Admission:
+    """Admits trainings within the operator's limits.
 
     Parameters
     ----------
@@ -79,49 +78,50 @@ class Door:
     @contextmanager
     def admitted(self, asked: Sequence[RunSettings], owner: str, more: int = 0,
                  epochs: bool = True) -> Iterator[None]:
-        """Within the block these trainings may be submitted, and no others meanwhile.
+        """Admit trainings, which are submitted within the block; other callers wait.
 
         Parameters
         ----------
         asked : sequence of RunSettings
         owner : str
-            As for the engine, without the part after the point.
+            As for the engine, without suffix.
         more : int
-            Jobs besides these trainings.
+            Number of jobs besides these trainings.
         epochs : bool
             As in `check`.
 
         Raises
         ------
         flowlab.server.limits.Exceeded
-            With one sentence that names the limit, for what is more than the operator allows.
+            With one sentence that names the limit that is exceeded.
         """
         for settings in asked:
             check(settings, epochs)
         if limits().max_disk is not None:
-            check_room(self.store.used())
+            check_quota(self.store.used())
         with self._lock:
             if limits().max_runs is not None:
                 check_count(len(asked) + more, self.active(owner))
             yield
 
     def active(self, owner: str) -> int:
-        """How many jobs of this owner are in the queue or under way."""
+        """The number of this owner's jobs that are queued or running."""
         count = 0
-        for run_id in (i for part in PARTS for i in self.engine.runs(owner + part)):
+        for run_id in (i for suffix in OWNER_SUFFIXES
+                       for i in self.engine.runs(owner + suffix)):
             with suppress(UnknownRun):  # forgotten just now
                 count += self.engine.status(run_id).active
         return count
 
 
 def check(settings: RunSettings, epochs: bool = True) -> None:
-    """Refuse a training that is too long or too large, by `flowlab.server.limits.Exceeded`.
+    """Raise `flowlab.server.limits.Exceeded` for a training that is too long or too large.
 
     Parameters
     ----------
     settings : RunSettings
     epochs : bool
-        Whether its epochs count: not where another budget ends it.
+        Whether to check its epochs; not where another budget ends it.
     """
     asked = settings.training.epochs
     if epochs:
@@ -134,7 +134,7 @@ def check(settings: RunSettings, epochs: bool = True) -> None:
 
 
 def check_count(asked: int, active: int) -> None:
-    """Refuse to start more trainings than one visitor may have, besides those already active."""
+    """Raise `Exceeded` where one visitor would have too many active trainings."""
     what = (f"You have {active:,} in the queue or under way" if asked == 1
             else f"This would be {asked:,} trainings at once" if not active
             else f"This would be {asked:,} trainings besides your {active:,} under way")
@@ -142,7 +142,7 @@ def check_count(asked: int, active: int) -> None:
                     else "take fewer")
 
 
-def check_room(used: int) -> None:
-    """Refuse a training where all runs take as many bytes on disk as they may."""
+def check_quota(used: int) -> None:
+    """Raise `Exceeded` where the runs exceed their disk quota; ``used`` is in bytes."""
     limits().refuse("max_disk", used / MEGA, f"All runs take {used / MEGA:,.0f} MB on disk",
                     "delete some that are no longer needed")

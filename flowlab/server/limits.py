@@ -1,4 +1,4 @@
-"""What the operator of a server allows: one file, or the environment.
+"""The limits that the operator of a server sets, in a file or in the environment.
 
 The environment variable ``FLOWLAB_LIMITS`` names a file in TOML, such as ``limits.example.toml``;
 a variable such as ``FLOWLAB_MAX_EPOCHS`` sets one value and goes before the file. Defaults impose
@@ -20,71 +20,72 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from flowlab.files import read_text
 from flowlab.settings import describe, extra, setting
 
-#: Names the file.
+#: Environment variable with the name of the file.
 VARIABLE = "FLOWLAB_LIMITS"
-#: What every variable begins with; the rest is a field's name in capitals.
+#: Prefix of the other variables; the rest is a field's name in capitals.
 PREFIX = "FLOWLAB_"
-LARGEST = 100_000  # bytes of the file
+MAX_BYTES = 100_000  # bytes of the file
 MEGA = 1_000_000  # bytes
 
 
 class Exceeded(ValueError):
-    """Something is more than the operator allows."""
+    """A limit of the operator is exceeded."""
 
 
 class Limits(BaseSettings):
-    """All limits; None is none."""
+    """All limits; None means no limit."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True,
                                       allow_inf_nan=False)
 
     shared: bool = setting(
-        False, "Shared", "Whether people who need not trust each other use this server: each then "
-        "lists and steers only what is their own, and opens the rest by its link, to look at.",
-        group="Separation")
+        False, "Shared", "Whether people who need not trust each other use this server: each "
+        "visitor then lists and controls only their own runs, and can only look at others, by "
+        "their links.", group="Separation")
     login: bool = setting(
-        False, "Login", "Whether only people who have logged in, by Streamlit's own OpenID "
-        "Connect, use this server.", group="Separation")
+        False, "Login", "Whether visitors must log in, by Streamlit's OpenID Connect.",
+        group="Separation")
     max_runs: int | None = setting(
-        None, "Runs", "Trainings that one visitor may have in the queue and under way; each "
+        None, "Runs", "Maximum number of trainings that one visitor has queued or running; each "
         "training of a comparison or a sweep counts.", group="Training", unit="runs", ge=1,
         le=100_000)
     max_workers: int | None = setting(
-        None, "Workers", "Trainings of all visitors that go on at once, paused ones aside; left "
-        "out, as many as there are cores.", group="Training", unit="runs", ge=1, le=1024)
+        None, "Workers", "Maximum number of trainings that run at once, of all visitors, without "
+        "paused ones; by default the number of cores.", group="Training", unit="runs", ge=1,
+        le=1024)
     max_seconds: float | None = setting(
-        None, "Wall time", "How long one training may have a worker, pauses included; then it is "
-        "stopped, and what it has reached is kept.", group="Training", unit="seconds", ge=1,
+        None, "Wall time", "Maximum time that one training has a worker, pauses included; then it "
+        "is stopped, and its results so far are kept.", group="Training", unit="seconds", ge=1,
         le=1e7)
     turn: float = setting(
-        10.0, "Turn", "How long a training keeps its worker where somebody else's waits for one: "
-        "then it makes room after its epoch, and goes on when it is its turn again.",
+        10.0, "Turn", "Time after which a training is preempted, at the end of its epoch, where "
+        "another visitor's training waits for a worker; it is continued at its next turn.",
         group="Training", unit="seconds", ge=1, le=1e7)
     max_epochs: int | None = setting(
-        None, "Epochs", "Epochs that one training may be asked for.", group="Training",
+        None, "Epochs", "Maximum number of epochs of one training.", group="Training",
         unit="epochs", ge=1, le=10_000)
     max_parameters: int | None = setting(
-        None, "Parameters", "Weights that one flow may have.", group="Training",
+        None, "Parameters", "Maximum number of parameters of one flow.", group="Training",
         unit="parameters", ge=1, le=10**9)
     max_upload: int = setting(
-        10, "Upload", "Size of one file that is uploaded.", group="Files", unit="MB", ge=1, le=200)
+        10, "Upload", "Maximum size of one uploaded file.", group="Files", unit="MB", ge=1, le=200)
     max_disk: int | None = setting(
-        None, "Disk", "What all runs may take on disk; when old pictures have gone and it is still "
-        "full, no run starts. Left out, the page Runs sets it.", group="Files", unit="MB", ge=10,
-        le=10**7)
+        None, "Disk", "Disk quota of all runs: beyond it old pictures are deleted, and where that "
+        "is not enough no run starts. By default the page Runs sets it.", group="Files", unit="MB",
+        ge=10, le=10**7)
     max_own_data: int = setting(
-        500, "Own data", "What all uploaded and drawn data may take on disk; then those that were "
-        "not used for longest go.", group="Files", unit="MB", ge=16, le=10**7)
+        500, "Own data", "Disk quota of all uploaded and drawn data: beyond it the least recently "
+        "used are deleted.", group="Files", unit="MB", ge=16, le=10**7)
     grace: float = setting(
-        120.0, "Grace", "How long a training goes on that nobody watches.", group="Training",
-        unit="seconds", ge=0, le=1e7)
+        120.0, "Grace", "Time that a training continues while nobody watches it.",
+        group="Training", unit="seconds", ge=0, le=1e7)
     comparisons: int = setting(
-        12, "Comparisons", "Comparisons that are over and stay in memory; all are on disk.",
+        12, "Comparisons", "Number of finished comparisons that stay in memory; all are on disk.",
         group="Files", unit="comparisons", ge=0, le=10_000)
 
     @classmethod
     def read(cls) -> Self:
-        """The limits that the environment sets, and the file that it names.
+        """Read the limits from the environment, and from the file that it names.
 
         Raises
         ------
@@ -112,19 +113,20 @@ class Limits(BaseSettings):
         Parameters
         ----------
         name : str
-            The limit.
+            Field name of the limit.
         asked : float or None
-            How much it would be; None is more than any.
+            The amount asked for; None exceeds every limit.
         what : str
             The beginning of the sentence, such as ``"This run has 500 epochs"``.
         remedy : str
-            Its end: what to do.
+            The end of the sentence: what to do.
         """
         if getattr(self, name) is not None and (asked is None or asked > getattr(self, name)):
-            raise Exceeded(f"{what}, and the limit of this server is {self.told(name)}: {remedy}.")
+            raise Exceeded(
+                f"{what}, and the limit of this server is {self.describe(name)}: {remedy}.")
 
-    def told(self, name: str) -> str:
-        """A limit as people read it, with its name."""
+    def describe(self, name: str) -> str:
+        """A limit with its unit and its name, for people to read."""
         unit = extra(type(self).model_fields[name])["unit"]
         value = getattr(self, name)
         number = f"{value:,}" if isinstance(value, int) else f"{value:g}"
@@ -144,9 +146,9 @@ def limits() -> Limits:
 
 
 def _file(path: Path) -> dict[str, Any]:
-    """What a TOML file says."""
+    """Read a TOML file."""
     try:
-        if path.stat().st_size > LARGEST:
+        if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"The file of limits {path} is too large: choose another.")
         text = read_text(path)
     except OSError as error:
@@ -161,7 +163,7 @@ def _file(path: Path) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Print all limits; returns 0, or 2 where they cannot be used."""
+    """Print all limits; return 0, or 2 where they cannot be used."""
     try:
         found = limits()
     except ValueError as error:

@@ -1,11 +1,11 @@
-"""The operator's log: handlers of the logger ``flowlab`` that write a line of JSON a record.
+"""The operator's log: handlers of the logger ``flowlab`` that write one line of JSON per record.
 
 ``FLOWLAB_LOG`` names the file, or ``-`` for the terminal; ``FLOWLAB_LOG_LEVEL`` is ``debug``,
-``info``, ``warning`` or ``error``. Without the first, only warnings are seen, on the terminal.
+``info``, ``warning`` or ``error``. Without the first, only warnings are written, to the terminal.
 An event of the lab is a record with ``extra={"facts": {...}}``: its message is a few fixed words,
 such as ``"run queued"``, and its facts are numbers and fixed words, never a text, a name or a path
-that came from a user. Facts that are None are left out, and of a run's id, which opens the run,
-only the first characters are written.
+from a user. Facts that are None are left out, and only the first characters of a run's id, which
+opens the run, are written.
 """
 
 import json
@@ -22,11 +22,11 @@ VARIABLE = "FLOWLAB_LOG"
 LEVEL_VARIABLE = "FLOWLAB_LOG_LEVEL"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING,
           "error": logging.ERROR}
-LARGEST = 10_000_000  # bytes of a log file, of which two older ones stay
+MAX_BYTES = 10_000_000  # bytes of a log file, of which two older ones stay
 NEWEST = 200  # lines that stay in memory
 SHORT = 6  # characters of a run's id that may be written
 
-#: Above the loggers of all modules, which have the modules' names.
+#: The parent of the loggers of all modules.
 log = logging.getLogger("flowlab")
 _lock = threading.Lock()
 _counts: Counter[str] = Counter()
@@ -35,23 +35,23 @@ _handlers: list[logging.Handler] = []
 
 
 def counts() -> dict[str, int]:
-    """How often each event has happened in this process."""
+    """The number of times that each event has happened in this process."""
     with _lock:
         return dict(sorted(_counts.items()))
 
 
 def recent() -> list[str]:
-    """The newest lines, oldest first, without anything that a user gave."""
+    """The newest lines, oldest first, without any data of users."""
     return list(_lines)
 
 
 def start() -> None:
-    """Begin to log as the environment says; once is enough, again changes nothing.
+    """Start to log as the environment says; further calls change nothing.
 
     Raises
     ------
     ValueError
-        If the file cannot be written, or the level is none.
+        If the file cannot be written, or the level is unknown.
     """
     if _handlers:
         return
@@ -61,7 +61,7 @@ def start() -> None:
         raise ValueError(f"{LEVEL_VARIABLE} is {level!r}: set it to {', '.join(LEVELS)}.")
     try:
         output = logging.StreamHandler() if place in ("", "-") else RotatingFileHandler(
-            Path(place).expanduser(), maxBytes=LARGEST, backupCount=2, encoding="utf-8")
+            Path(place).expanduser(), maxBytes=MAX_BYTES, backupCount=2, encoding="utf-8")
     except OSError as error:
         raise ValueError(f"{VARIABLE} names a file that cannot be written ({error.strerror}): "
                          "name another.") from error
@@ -74,7 +74,7 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Log no more."""
+    """Stop logging."""
     for handler in _handlers:
         log.removeHandler(handler)
         handler.close()
@@ -82,7 +82,7 @@ def stop() -> None:
 
 
 class Lines(logging.Formatter):
-    """A record as a line of JSON."""
+    """Formats a record as a line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = _line(record, record.getMessage())
@@ -92,9 +92,9 @@ class Lines(logging.Formatter):
 
 
 class Ring(logging.Handler):
-    """Counts events, and keeps the newest lines for those who may see no user's data.
+    """Counts events, and keeps the newest lines in memory, without any data of users.
 
-    Messages stay as they are in the code, without what was put in; of errors only the kind is kept.
+    Lines have the messages as in the code, without their arguments, and only the types of errors.
     """
 
     def __init__(self) -> None:

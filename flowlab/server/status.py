@@ -1,7 +1,7 @@
-"""What a running lab is doing, in numbers for its operator: ``python -m flowlab.status``.
+"""The counters of a running lab, for its operator: ``python -m flowlab.status``.
 
-A server writes ``server-….json`` into the folder of runs every few seconds, always whole. Nothing
-in it tells of a user or of a run.
+A server writes ``server-….json`` into the folder of runs every few seconds, always whole. The file
+contains nothing about users or single runs.
 """
 
 import argparse
@@ -18,16 +18,16 @@ from typing import Any
 from flowlab import files
 from flowlab.server import log
 
-EVERY = 5.0  # seconds between two looks
-SILENT = 30.0  # seconds after which a server that has not written is taken for ended
+EVERY = 5.0  # seconds between two updates
+SILENT = 30.0  # seconds without an update after which a server counts as ended
 PATTERN = "server-*.json"
-LARGEST = 100_000  # bytes of such a file
+MAX_BYTES = 100_000  # bytes of such a file
 NAME = f"server-{platform.node() or 'here'}-{os.getpid()}.json"
 STARTED = time.time()
 
 
 def memory() -> int | None:
-    """Bytes of memory that this process has now; None where the system does not say."""
+    """Resident memory of this process in bytes; None where the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
@@ -41,20 +41,21 @@ def numbers(states: Mapping[str, int], **more: Any) -> dict[str, Any]:
     Parameters
     ----------
     states : mapping of str to int
-        How many runs there are in each state, as `flowlab.jobs.Engine.states` says.
+        The number of runs in each state, from `flowlab.jobs.Engine.states`.
     **more
-        Further ones.
+        Further counters.
     """
-    told = log.counts()
+    events = log.counts()
     now = {name: states.get(name, 0) for name in ("queued", "running", "paused")}
-    over = {name: told.get(f"run {name}", 0) for name in ("finished", "stopped", "failed", "lost")}
+    over = {name: events.get(f"run {name}", 0)
+            for name in ("finished", "stopped", "failed", "lost")}
     return {"time": round(time.time(), 1), "uptime_seconds": round(time.time() - STARTED),
             "runs": now | over, "workers_busy": now["running"] + now["paused"],
-            "memory_bytes": memory(), **more, "events": told}
+            "memory_bytes": memory(), **more, "events": events}
 
 
 def write(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write this process's file, and remove those of servers that ended long ago."""
+    """Write the file of this process, and remove those of servers that ended long ago."""
     files.write(folder / NAME, json.dumps(facts, indent=1).encode())
     for path in folder.glob(PATTERN):
         with suppress(FileNotFoundError):  # that server has just removed it
@@ -63,16 +64,16 @@ def write(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove this process's file, when it ends."""
+    """Remove the file of this process, when it ends."""
     (folder / NAME).unlink(missing_ok=True)
 
 
 def read(folder: Path) -> dict[str, dict[str, Any]]:
-    """What the servers on a folder of runs say, by their names; a damaged file is left out."""
+    """The counters of the servers on a folder of runs, by name; damaged files are left out."""
     found = {}
     for path in sorted(folder.glob(PATTERN)):
         try:
-            if path.stat().st_size <= LARGEST:
+            if path.stat().st_size <= MAX_BYTES:
                 facts = json.loads(path.read_bytes())
                 if time.time() - float(facts["time"]) <= SILENT:
                     found[path.stem.removeprefix("server-")] = facts
@@ -82,7 +83,7 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def text(facts: Mapping[str, Any]) -> str:
-    """The counters, one a line."""
+    """The counters, one per line."""
     lines = []
     for name, value in facts.items():
         for key, number in (value if isinstance(value, dict) else {"": value}).items():
@@ -92,7 +93,7 @@ def text(facts: Mapping[str, Any]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the counters; 0 where a server is running, 1 where none is."""
+    """Print the counters; return 0 where a server is running, 1 where none is."""
     from flowlab.runs.database import default_folder
     parser = argparse.ArgumentParser("python -m flowlab.status", description="Counters of the "
                                      "servers that keep their runs in a folder.")

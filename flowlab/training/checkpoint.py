@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import Annotated
 
@@ -22,24 +22,24 @@ Count = Annotated[int, Field(ge=0, le=10**12)]
 
 
 class _Numbers(BaseModel):
-    """What a snapshot holds besides its tensors."""
+    """The numbers of a snapshot, as stored."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     epoch: Count
     step: Count
-    stale: Count
+    epochs_without_improvement: Count = Field(alias="stale")
     best: float
     seconds: float
     learning_rate: float
     best_epoch: Count = 0
     begun: Count = 0
     decays: bool = False
-    #: A learning rate that differs from any: then that of the settings counts.
+    #: The default differs from every learning rate, so that of the settings is used.
     set_rate: float | None = math.nan
     start: tuple[Count, float, float] | None = None
     reverse_kl: tuple[tuple[Count, float], ...] = ()
-    #: Written by earlier versions; it is measured anew.
+    #: Written by earlier versions; it is measured again.
     train_nll: float | None = Field(None, exclude=True)
 
 
@@ -50,37 +50,37 @@ class Snapshot:
     Attributes
     ----------
     weights : dict of str to Tensor
-        The flow's ``state_dict``, with the average of the recent weights.
+        The flow's ``state_dict``, with the averaged weights.
     optimiser : Tensor, shape (3, parameters)
-        The weights that the optimiser goes on from, and Adam's first and second moments.
+        The raw weights, which the optimiser updates, and Adam's first and second moments.
     epoch, step : int
         Completed epochs and optimiser steps.
-    stale : int
+    epochs_without_improvement : int
         Epochs without a better test NLL.
     best : float
         The lowest test NLL of an epoch so far.
     seconds : float
         Time spent training.
     learning_rate : float
-        The peak learning rate that is in effect.
+        The peak learning rate in effect.
     best_epoch : int
         The epoch of the best test NLL.
     begun : int
         The step at which Adam's moments were 0.
     decays : bool
-        Whether the schedule leaves out its warm-up.
+        Whether the schedule skips its warm-up.
     set_rate : float or None
-        The learning rate of the settings. Resumed with another one, the training takes the new one;
-        None: it goes on with ``learning_rate`` in any case.
+        The learning rate of the settings. Where a resumed training has another one, it takes the
+        new one; with None it always continues with ``learning_rate``.
     start : tuple of (int, float, float), or None
         Epoch, training NLL and test NLL before the first step.
     statistics : Tensor or None
-        The moving averages of batch normalisation that the training goes on from; those of the
-        flow are their averages at the rate of the weights.
+        The raw moving averages of batch normalisation; those in ``weights`` are averaged like the
+        weights.
     reverse_kl : tuple of (int, float)
         As in `flowlab.training.progress.Progress`.
     best_weights : dict of str to Tensor, or None
-        The flow's ``state_dict`` with the best test NLL, where the training promises it.
+        The flow's ``state_dict`` with the best test NLL, where early stop needs it.
     flow : dict of str to str
         The ``model``'s name, and the ``settings`` of its flow as JSON; empty in checkpoints of
         earlier versions.
@@ -90,7 +90,7 @@ class Snapshot:
     optimiser: Tensor
     epoch: int
     step: int
-    stale: int
+    epochs_without_improvement: int
     best: float
     seconds: float
     learning_rate: float
@@ -106,36 +106,37 @@ class Snapshot:
 
     @classmethod
     def fresh(cls, flow: Flow, learning_rate: float, epoch: int = 0, step: int = 0) -> "Snapshot":
-        """A training that goes on from the weights that a flow has now, with a new optimiser.
+        """A snapshot that continues from a flow's current weights with a new optimiser.
 
-        Its schedule goes on at ``epoch`` and leaves out the warm-up.
+        The schedule continues at ``epoch`` and skips the warm-up.
 
         Parameters
         ----------
         flow : Flow
         learning_rate : float
-            The schedule's peak.
+            Peak learning rate of the schedule.
         epoch, step : int
-            Epochs and optimiser steps that the flow has behind it, so that the counts go on; where
-            ``step`` is 0, as many as so many epochs take in the training that goes on.
+            Completed epochs and optimiser steps of the flow, from which the training counts on;
+            with ``step`` 0, the steps are computed from the epochs.
         """
         own = torch.cat([p.detach().cpu().reshape(-1) for p in flow.parameters()
                          if p.requires_grad])
         weights = {name: value.detach().cpu().clone() for name, value in flow.state_dict().items()}
         return cls(weights, torch.stack([own, torch.zeros_like(own), torch.zeros_like(own)]),
-                   epoch, step, stale=0, best=math.inf, seconds=0.0, learning_rate=learning_rate,
-                   begun=step, decays=True, flow=about(flow))
+                   epoch, step, epochs_without_improvement=0, best=math.inf, seconds=0.0,
+                   learning_rate=learning_rate, begun=step, decays=True, flow=about(flow))
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory, the best weights apart, which snapshots share."""
+        """Size in memory, without the best weights, which snapshots share."""
         return self.optimiser.nbytes + sum(w.nbytes for w in self.weights.values())
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write as safetensors, whole or not at all; numbers go into the metadata as JSON."""
-        numbers = {f.name: getattr(self, f.name) for f in fields(self)
-                   if f.name in _Numbers.model_fields}
-        best = self.best_weights if self.stale else None  # otherwise they are the weights
+        """Write as safetensors, whole or not at all, with the numbers as JSON in the metadata."""
+        numbers = {field.alias or name: getattr(self, name)
+                   for name, field in _Numbers.model_fields.items() if not field.exclude}
+        # Without a worse epoch since the best one, its weights are the weights.
+        best = self.best_weights if self.epochs_without_improvement else None
         tensors = {f"{kind}.{name}": value
                    for kind, state in (("weights", self.weights), ("best_weights", best or {}))
                    for name, value in state.items()}
@@ -146,12 +147,12 @@ class Snapshot:
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "Snapshot":
-        """Read what `save` wrote, in this version or an earlier one.
+        """Read a file that `save` wrote, in this version or an earlier one.
 
         Raises
         ------
         ValueError
-            When the file is no checkpoint of this lab.
+            When the file is not a checkpoint of this lab.
         """
         metadata, tensors = files.read(path, FORMAT, OLDER)
         try:
@@ -164,15 +165,16 @@ class Snapshot:
             flow = {name: metadata[name] for name in ("model", "settings") if name in metadata}
             if not isinstance(json.loads(flow.get("settings", "{}")), dict):
                 raise ValueError("no settings")
+            if not best and not numbers.epochs_without_improvement:
+                best = weights
             return cls(weights, optimiser, **{k: v for k, v in numbers if k != "train_nll"},
-                       statistics=statistics, flow=flow,
-                       best_weights=best or (None if numbers.stale else weights))
+                       statistics=statistics, flow=flow, best_weights=best or None)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} is no complete checkpoint: train again from the start."
                              ) from error
 
     def check(self, flow: Flow) -> None:
-        """See that this can be a state of ``flow``.
+        """Check that ``flow`` can have this state.
 
         Raises
         ------
@@ -202,7 +204,7 @@ class Snapshot:
 
 
 def about(flow: Flow) -> dict[str, str]:
-    """What a snapshot says of its flow."""
+    """The metadata of a snapshot about its flow."""
     return {"model": type(flow).__name__, "settings": flow.settings.model_dump_json()}
 
 

@@ -1,9 +1,9 @@
-"""The loss and gradient of a training step as compiled code, made beside the training.
+"""Compiles the loss and gradient of a training step while the training runs.
 
-PyTorch's compiler turns the layers, and their derivative, into C++ loops. That takes a C++ compiler
-and a minute or so, which nobody should wait for: another process does it while the training goes
-on, and what it made is kept on disk for the next training of the same shape. The numbers are those
-of the uncompiled step up to rounding.
+PyTorch's compiler turns the layers and their derivative into C++ loops. This needs a C++ compiler
+and takes about a minute, so another process does it while the training runs, and the result is kept
+on disk for later trainings of the same shape. Its numbers equal those of the uncompiled step up to
+rounding.
 
 ``python -m flowlab.compiling`` is that other process.
 """
@@ -32,23 +32,23 @@ from flowlab.flow import Flow
 from flowlab.training import distributed
 
 VARIABLE = "FLOWLAB_COMPILED"
-#: Programs that PyTorch's compiler can use, the first that is there.
+#: Programs that PyTorch's compiler can use; the first one found is taken.
 COMPILERS = (os.environ.get("CXX") or "g++", "clang++")
-LOOK_EVERY = 0.5  # seconds
+CHECK_EVERY = 0.5  # seconds
 FAILED = "The step could not be compiled; the training went on without."
-NICE = 15  # the compiler stands back behind trainings, without starving beside them
+NICENESS = 15  # of the compiler, which yields to trainings without starving
 
-#: Compilers under way; they outlive the trainings that started them.
-under_way: list[subprocess.Popen] = []
+#: Running compilers; they outlive the trainings that started them.
+compilers: list[subprocess.Popen] = []
 
 
 def folder() -> Path:
-    """Where compiled steps are kept; the environment variable ``FLOWLAB_COMPILED`` moves it."""
+    """The folder of compiled steps; the environment variable ``FLOWLAB_COMPILED`` sets it."""
     return files.folder(VARIABLE, "compiled")
 
 
 def refusal(flow: Flow, objective: str) -> str:
-    """One sentence on why the steps of a training are not compiled here; empty where they are."""
+    """One sentence on why the steps of a training cannot be compiled; empty where they can."""
     if objective != "forward" or distributed.started():
         return "Only steps of maximum likelihood, in one process, are compiled."
     if flow.device.type != "cpu":
@@ -65,19 +65,19 @@ def refusal(flow: Flow, objective: str) -> str:
 
 
 def joined(tensors: Iterable[Tensor]) -> Tensor:
-    """The numbers of all tensors one after the other, detached: how weights and gradients go."""
+    """Concatenate all tensors, detached, to one flat tensor, as for weights and gradients."""
     return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
 
 
 def mean_nll(flow: Flow) -> Callable[..., tuple[Tensor, Tensor]]:
-    """What is compiled: the mean NLL of points and its gradient.
+    """The function that is compiled: the mean NLL of points and its gradient.
 
     Returns
     -------
     callable
-        Takes the weights as one tensor, points ``(size, *event_shape)``, the share ``(size,)`` of
-        each in the mean, the flow's floating-point buffers, and with classes those of the points;
-        returns the loss and the gradient.
+        Takes the weights as one tensor, points ``(size, *event_shape)``, the weight ``(size,)`` of
+        each point in the mean, the flow's floating-point buffers, and where the flow has classes
+        those of the points; returns the loss and the gradient.
     """
     names, shapes = zip(*((name, p.shape) for name, p in flow.named_parameters()), strict=True)
     held = list(_buffers(flow))
@@ -111,22 +111,22 @@ class _LogProb(torch.nn.Module):
 
 
 class Compiler:
-    """Has the step of a flow compiled by another process, and hands it over once it is there.
+    """Has another process compile the step of a flow, and loads it when it is ready.
 
-    That process goes on when this object is dropped, so that the next training of the same shape
-    finds the step at once. Only one compiles at a time, whoever started it.
+    That process continues when this object is dropped, so that the next training of the same shape
+    finds the step at once. Only one process compiles at a time.
 
     Parameters
     ----------
     flow : Flow
     size : int
-        Points of a batch; a smaller batch is filled up with points that do not count.
+        Points of a batch; smaller batches are padded with points of weight 0.
     objective : "forward" or "reverse"
 
     Attributes
     ----------
     working : bool
-        Whether there is a compiled step.
+        Whether the compiled step is loaded.
     trouble : str
         One sentence where there will be none.
     """
@@ -137,7 +137,7 @@ class Compiler:
         self._step: Callable | None = None
         self._shares: dict[int, Tensor] = {}  # by the number of points in a batch
         self._process: subprocess.Popen | None = None
-        self._next_look = 0.0
+        self._next_check = 0.0
         if not self.trouble:
             self.path = folder() / f"{_key(flow, size)}.pt2"
 
@@ -146,15 +146,15 @@ class Compiler:
         return self._step is not None
 
     def ready(self) -> bool:
-        """Whether there is a compiled step by now; takes microseconds while there is none."""
-        if not self.working and not self.trouble and time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + LOOK_EVERY
-            self._look()
+        """Whether the compiled step is loaded; takes microseconds while it is not."""
+        if not self.working and not self.trouble and time.monotonic() >= self._next_check:
+            self._next_check = time.monotonic() + CHECK_EVERY
+            self._check()
         return self.working
 
     def loss_and_gradient(self, weights: Tensor, x: Tensor, context: Tensor | None
                           ) -> tuple[Tensor, Tensor]:
-        """The mean NLL of a batch, and its gradient in the order of the weights."""
+        """The mean NLL of a batch, and its gradient as a flat tensor in the weights' order."""
         count = len(x)
         if count not in self._shares:
             self._shares[count] = x.new_tensor([1 / count] * count + [0.0] * (self.size - count))
@@ -166,25 +166,25 @@ class Compiler:
         loss, gradient = self._step([weights, x, self._shares[count], *self._held, *context])
         return loss, gradient
 
-    def _look(self) -> None:
-        """Load the step if it is there, or have it compiled if nobody does."""
+    def _check(self) -> None:
+        """Load the step if it exists, or start to compile it unless another process does."""
         over = self._process is not None and self._process.poll() is not None
         try:
             if self.path.exists():
-                # What torch._inductor.aoti_load_package wraps, without seconds of imports.
+                # As torch._inductor.aoti_load_package does, without seconds of imports.
                 self._step = torch._C._aoti.AOTIModelPackageLoader(
                     str(self.path), "model", False, 1, -1).boxed_run
                 self._held = list(_buffers(self.flow).values())
             elif self._process is None:
-                with _alone(self.path.parent) as lock:
+                with _locked(self.path.parent) as lock:
                     if lock is not None:
                         self._process = self._start(lock)
-                        under_way[:] = [self._process, *(p for p in under_way if p.poll() is None)]
+                        compilers[:] = [self._process, *(p for p in compilers if p.poll() is None)]
             elif over:
                 self.trouble = FAILED
         except (RuntimeError, OSError):
             with suppress(OSError):
-                self.path.unlink(missing_ok=True)  # a damaged one is made anew the next time
+                self.path.unlink(missing_ok=True)  # a damaged one is compiled again next time
             self.trouble = FAILED
 
     def _start(self, lock: int) -> subprocess.Popen:
@@ -201,10 +201,10 @@ class Compiler:
 
 
 @contextmanager
-def _alone(place: Path) -> Iterator[int | None]:
-    """A lock as a file handle, held as long as a process has it open; None where another has it.
+def _locked(place: Path) -> Iterator[int | None]:
+    """A lock as a file handle, held while a process has it open; None where another holds it.
 
-    Where files cannot be locked, everybody gets it.
+    Where files cannot be locked, every process gets it.
     """
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(place / "lock", "w") as lock:
@@ -221,12 +221,12 @@ def _alone(place: Path) -> Iterator[int | None]:
 
 
 def _buffers(flow: Flow) -> dict[str, Tensor]:
-    """The buffers that the mathematics reads."""
+    """The floating-point buffers, which the log-density depends on."""
     return {name: value for name, value in flow.named_buffers() if value.is_floating_point()}
 
 
 def _key(flow: Flow, size: int) -> str:
-    """A name for all that a compiled step depends on."""
+    """A hash of all that a compiled step depends on."""
     package = Path(__file__).parents[1]
     sources = [*package.glob("*.py"), *package.glob("bijections/*.py"),
                *package.glob("training/*.py"), Path(sys.modules[type(flow).__module__].__file__)]
@@ -237,7 +237,7 @@ def _key(flow: Flow, size: int) -> str:
 
 
 def compile_step(flow: Flow, size: int, path: Path) -> None:
-    """Write the compiled step of a flow, for batches of this size, to a file."""
+    """Compile the step of a flow for batches of this size, and write it to a file."""
     like = {"dtype": flow.dtype}
     inputs = (joined(flow.parameters()),
               torch.randn(size, *flow.event_shape, **like), torch.full((size,), 1 / size, **like),
@@ -252,10 +252,10 @@ def compile_step(flow: Flow, size: int, path: Path) -> None:
 
 
 def main() -> None:
-    """Do the job that is told as JSON."""
+    """Compile the step that the argument, in JSON, describes."""
     job = json.loads(sys.argv[1])
     if hasattr(os, "nice"):
-        os.nice(NICE)
+        os.nice(NICENESS)
     torch.set_num_threads(job["threads"])
     model = getattr(importlib.import_module(job["module"]), job["model"])
     settings = model.Settings.model_validate_json(job["settings"])

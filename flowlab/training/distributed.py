@@ -1,9 +1,8 @@
-"""Several processes on one training, started by ``torchrun``.
+"""One training in several processes, started by ``torchrun``.
 
 Every process holds the same flow and draws the same batches and noise; each computes the loss on
-its own share of a batch, and the gradients are averaged before the step. So the numbers are those
-of one process with the whole batch, up to rounding. One process, the first, writes files and
-prints.
+its own share of a batch, and the gradients are averaged before the step. So the numbers equal those
+of one process with the whole batch, up to rounding. Only the first process writes files and prints.
 """
 
 import os
@@ -27,7 +26,7 @@ def check_device(device: str | torch.device) -> None:
 
 @contextmanager
 def group(device: str) -> Iterator[int]:
-    """Join the processes that ``torchrun`` started, and leave them at the end.
+    """Join the process group of ``torchrun`` for the duration of the block.
 
     Parameters
     ----------
@@ -58,7 +57,7 @@ def group(device: str) -> Iterator[int]:
 
 
 def share(batch: Tensor) -> Tensor:
-    """The part of a batch for this process; all of it where there is only one.
+    """The share of a batch for this process; the whole batch where it is the only one.
 
     Raises
     ------
@@ -74,14 +73,14 @@ def share(batch: Tensor) -> Tensor:
 
 
 def average(value: Tensor, own: int, whole: int) -> Tensor:
-    """The mean over the whole batch from the means over the processes' shares of it.
+    """The mean over the whole batch, from the means over the processes' shares of it.
 
     Parameters
     ----------
     value : Tensor
-        A mean over this process's share: a loss, or its gradient. Overwritten.
+        A mean over this process's share, of the loss or its gradient; it is overwritten.
     own, whole : int
-        Points in the share, and in the batch.
+        Number of points in the share and in the batch.
     """
     if _several():
         value *= own / whole

@@ -1,4 +1,4 @@
-"""How many epochs a training is given by default: an epoch of few points has few steps."""
+"""The default number of epochs, which is larger for few points, since their epochs are short."""
 
 import math
 
@@ -6,37 +6,37 @@ from flowlab.data import Source
 from flowlab.settings import TrainingSettings
 from flowlab.training.split import test_count
 
-#: About what the default settings make of a distribution: 40 epochs of 63 steps.
+#: Approximate number of steps with the default settings: 40 epochs of 63 steps.
 STEPS = 2_500
-MOST = 10_000
+MAX_EPOCHS = 10_000
 
 
 def batches(source: Source, settings: TrainingSettings) -> int:
-    """How many steps an epoch on a user's own points has."""
+    """The number of steps in an epoch on a user's own points."""
     count = min(source.count or settings.points, settings.points)
     return math.ceil((count - test_count(count, settings)) / settings.batch_size)
 
 
 def default(source: Source, settings: TrainingSettings) -> int:
-    """The number of epochs where nobody has set one.
+    """The default number of epochs for a source.
 
-    Of a user's own points so many that about `STEPS` steps are made, and never fewer than of
-    other data.
+    A user's own points get enough epochs for about `STEPS` steps, and at least as many as other
+    data.
 
     Parameters
     ----------
     source : Source
     settings : TrainingSettings
-        Its batch size, points and test share count; its epochs do not.
+        The batch size, points and test share; its epochs are ignored.
     """
     usual = TrainingSettings().epochs
     if source.kind != "points":
         return usual
-    return max(usual, min(MOST, round(STEPS / batches(source, settings))))
+    return max(usual, min(MAX_EPOCHS, round(STEPS / batches(source, settings))))
 
 
 def sentence(source: Source, settings: TrainingSettings) -> str:
-    """What to know about the number of epochs on a user's own points; empty where it is usual."""
+    """A note on the number of epochs on a user's own points; empty where it is the usual one."""
     usual, wanted, each = TrainingSettings().epochs, default(source, settings), batches(
         source, settings)
     if wanted == usual:

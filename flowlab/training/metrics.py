@@ -1,4 +1,4 @@
-"""What is measured of a flow, apart from its loss."""
+"""Measures of a trained flow."""
 
 import math
 from functools import lru_cache
@@ -12,7 +12,7 @@ from flowlab.flow import Flow
 from flowlab.settings import FlowSettings
 
 Nats = TypeVar("Nats", float, Tensor)
-#: Images that are measured together; more would only take more memory.
+#: Number of images that are measured together, which bounds the memory.
 IMAGES = 1000
 
 
@@ -26,7 +26,7 @@ def parameter_count(settings: FlowSettings) -> int:
 
 @torch.no_grad()
 def nll(flow: Flow, x: Tensor, context: Tensor | None = None) -> float:
-    """Negative log-likelihood of ``x``, the mean over points in nats."""
+    """Mean negative log-likelihood of ``x``, in nats per point."""
     if x.ndim == 2:
         return -flow.log_prob(x, context).mean().item()
     contexts = [None] * len(x) if context is None else context.split(IMAGES)
@@ -43,7 +43,7 @@ def inverse_error(flow: Flow, x: Tensor, context: Tensor | None = None) -> float
 
 @torch.no_grad()
 def relative_inverse_error(flow: Flow, x: Tensor, context: Tensor | None = None) -> float:
-    """As `inverse_error`, in standard deviations of a feature, and beyond the rounding of ``x``."""
+    """The `inverse_error` beyond the rounding of ``x``, in standard deviations of a feature."""
     rounding = 4 * torch.finfo(x.dtype).eps * x.abs()
     _, std = moments(x, x.shape[1:] if x.ndim == 2 else (x.shape[1], 1, 1))
     return ((_differences(flow, x, context) - rounding) / std).max().item()
@@ -55,7 +55,7 @@ def _differences(flow: Flow, x: Tensor, context: Tensor | None) -> Tensor:
 
 
 def bits_per_dimension(nats: Nats, event_shape: tuple[int, ...]) -> Nats:
-    """An NLL in nats per point as bits per dimension: divided by ``D ln 2``."""
+    """Convert an NLL in nats per point to bits per dimension, dividing by ``D ln 2``."""
     return nats / (math.prod(event_shape) * math.log(2))
 
 
@@ -64,19 +64,19 @@ def energy_distance(x: Tensor, y: Tensor) -> float:
 
     .. math:: 2\,E\lVert X - Y\rVert - E\lVert X - X'\rVert - E\lVert Y - Y'\rVert
 
-    (G. J. Székely and M. L. Rizzo, 2013), zero only where both are the same distribution. All pairs
-    are taken, no point with itself, which makes the estimate unbiased: so for equal distributions
-    it scatters around zero, below it too.
+    (G. J. Székely and M. L. Rizzo, 2013), zero only for equal distributions. The means are over all
+    pairs of different points, which makes the estimate unbiased: for equal distributions it
+    scatters around zero, so it may be negative.
 
     Parameters
     ----------
     x, y : Tensor, shapes (n, d) and (m, d)
-        At least two points each. Time and memory grow as ``n m``: some thousand are enough.
+        At least two points each. Time and memory grow as ``n m``: a few thousand are enough.
 
     Returns
     -------
     float
-        In data units; infinite or not a number where a point is.
+        In data units; infinite or NaN where a point is.
     """
     if min(len(x), len(y)) < 2:
         raise ValueError(f"An energy distance needs two points of each; got {len(x)}, {len(y)}.")
@@ -87,19 +87,20 @@ def energy_distance(x: Tensor, y: Tensor) -> float:
 
 
 def mode_coverage(samples: Tensor, truth: Tensor, modes: Tensor, share: float = 0.2) -> float:
-    """Share of the modes that a model's samples reach.
+    """Share of the modes that a model's samples cover.
 
-    A mode's region are the points nearest to it that are no farther from it than 95 per cent of
-    its true points; it is covered where at least ``share`` of the samples it should get are in it.
+    The region of a mode contains the points nearest to it, up to the distance within which 95 per
+    cent of its true points lie. A mode is covered if its region has at least ``share`` of the
+    samples that it would have under the true distribution.
 
     Parameters
     ----------
     samples, truth : Tensor, shapes (n, d) and (m, d)
-        Points of the model, and points of the true distribution.
+        Samples of the model, and points of the true distribution.
     modes : Tensor, shape (k, d)
         The centres.
     share : float
-        Of what a mode should get, from 0 to 1.
+        Required share of the expected samples of a mode, from 0 to 1.
 
     Returns
     -------

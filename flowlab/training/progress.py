@@ -1,4 +1,4 @@
-"""What a training tells of itself as it goes."""
+"""The progress that a training reports."""
 
 import math
 from collections import OrderedDict
@@ -10,21 +10,21 @@ from flowlab.flow import Flow
 from flowlab.training.checkpoint import Snapshot
 from flowlab.training.metrics import bits_per_dimension
 
-#: Bytes that the snapshots of a training may take together, its newest apart.
-RECENT = 8_000_000
+#: Maximum size of the snapshots of a training in memory, not counting the newest.
+MAX_RECENT_BYTES = 8_000_000
 
 
-class Recent:
-    """The newest snapshots of a training, which all its `Progress` share."""
+class RecentSnapshots:
+    """The newest snapshots of a training, shared by all its `Progress`."""
 
     def __init__(self) -> None:
         self._snapshots: OrderedDict[int, Snapshot] = OrderedDict()
 
-    def add(self, snapshot: Snapshot) -> "Recent":
-        """Keep a snapshot, and drop the oldest where they become too large; itself."""
+    def add(self, snapshot: Snapshot) -> "RecentSnapshots":
+        """Add a snapshot, drop the oldest ones if they become too large, and return self."""
         self._snapshots[snapshot.epoch] = snapshot
         while len(self._snapshots) > 1 and sum(
-                s.nbytes for s in self._snapshots.values()) > RECENT:
+                s.nbytes for s in self._snapshots.values()) > MAX_RECENT_BYTES:
             self._snapshots.popitem(last=False)
         return self
 
@@ -34,7 +34,7 @@ class Recent:
         Raises
         ------
         ValueError
-            When it has been dropped.
+            When it was dropped.
         """
         if epoch not in self._snapshots:
             raise ValueError(f"The snapshot of epoch {epoch} is no longer in memory: take "
@@ -44,7 +44,7 @@ class Recent:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands. NLL and KL are in nats per point.
+    """The state of a training after a batch or an epoch. NLL and KL are in nats per point.
 
     Attributes
     ----------
@@ -53,12 +53,12 @@ class Progress:
     step, steps : int
         Completed and planned optimiser steps.
     seconds : float
-        Time spent training, pauses not counted.
+        Time spent training, without pauses.
     learning_rate : float
-        Of the last step.
+        The learning rate of the last step.
     train_nll, test_nll : float
-        Of the flow after the last completed epoch: on a fixed part of the training points, and on
-        the held-out points.
+        The NLL after the last completed epoch, on a fixed part of the training set and on the
+        held-out test set.
     loss : float
         The objective of the last batch.
     kl : float or None
@@ -72,21 +72,21 @@ class Progress:
     outcome : str
         ``"running"``, ``"finished"``, ``"early stop"`` or ``"diverged"``.
     reason : str
-        One sentence: why it ended, or what looks wrong; empty when all is well.
+        One sentence: why the training ended, or what looks wrong; otherwise empty.
     flow : Flow
-        The flow itself, which goes on changing. After an epoch it has the average of the recent
-        weights, which is what the numbers here are measured on; within one, the last weights.
-    recent : Recent or None
-        Where `snapshot` is kept; None within an epoch.
+        The flow itself, which changes as the training continues. After an epoch it has the averaged
+        weights, on which the numbers here are measured; within an epoch, the raw weights.
+    recent : RecentSnapshots or None
+        The snapshots in memory; None within an epoch.
     compiled : bool
-        Whether the last step was a compiled one, see `flowlab.training.compiling`.
+        Whether the last step was compiled, see `flowlab.training.compiling`.
     start_epoch : int
     start_train_nll, start_test_nll : float
-        Completed epochs and NLL before the first step: 0 and those of the untrained flow, but for a
-        training that goes on from `Snapshot.fresh`.
+        Completed epochs and NLL before the first step: 0 and the NLL of the untrained flow, unless
+        the training continues from `Snapshot.fresh`.
     reverse_kl : tuple of (int, float)
-        Where the objective is the reverse KL: every epoch and the KL from the flow to the target
-        after it, estimated on some thousand samples at the same latents throughout.
+        For the reverse objective, every epoch and the KL from the flow to the target after it,
+        estimated on some thousand samples at fixed latents.
     """
 
     epoch: int
@@ -104,7 +104,7 @@ class Progress:
     outcome: Literal["running", "finished", "early stop", "diverged"]
     reason: str
     flow: Flow = field(repr=False)
-    recent: Recent | None = field(repr=False, default=None)
+    recent: RecentSnapshots | None = field(repr=False, default=None)
     compiled: bool = False
     start_epoch: int = 0
     start_train_nll: float = math.nan
@@ -113,9 +113,9 @@ class Progress:
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """Everything needed to resume from here; None within an epoch.
+        """The snapshot to resume from here; None within an epoch.
 
-        Take it while the training is here: of older ones only the newest few are in memory.
+        Take it while the training is at this epoch: only the newest few stay in memory.
 
         Raises
         ------
@@ -136,16 +136,16 @@ class Progress:
 
 
 def counts(numbers: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Completed epochs, completed batches of the next one, and the batches of an epoch."""
+    """Completed epochs, completed batches of the next epoch, and batches per epoch."""
     batches = numbers["steps"] // numbers["epochs"]
     return numbers["epoch"], numbers["step"] - numbers["epoch"] * batches, batches
 
 
 def best_possible(numbers: Mapping[str, Any]) -> float | None:
-    """The NLL of a run's test points under their true density; None where nobody knows it.
+    """The NLL of a run's test points under their true density; None where it is unknown.
 
-    ``numbers`` are `Progress`'s. Runs of earlier versions have the entropy as ``best_nll``, and the
-    KL was of the test points then as well.
+    ``numbers`` are those of a `Progress`. It is computed from the KL, since runs of earlier
+    versions have the entropy as ``best_nll``.
     """
     kl = numbers["kl"]
     return None if kl is None else numbers["test_nll"] - kl
@@ -153,14 +153,14 @@ def best_possible(numbers: Mapping[str, Any]) -> float | None:
 
 def whole_curve(numbers: Mapping[str, Any], history: Sequence[tuple[int, float, float]]
                 ) -> list[tuple[int, float, float]]:
-    """Epoch, training NLL and test NLL of every epoch, with those before the first step.
+    """Epoch, training NLL and test NLL of every epoch, including those before the first step.
 
     Parameters
     ----------
     numbers : mapping
-        `Progress`'s; runs of earlier versions know nothing of their start.
+        The numbers of a `Progress`; in runs of earlier versions, those of the start are missing.
     history : sequence of (int, float, float)
-        Those of the completed epochs.
+        Epoch, training NLL and test NLL of the completed epochs.
     """
     start = [numbers.get(f"start_{name}") for name in ("epoch", "train_nll", "test_nll")]
     known = None not in start and (not history or start[0] < history[0][0])

@@ -1,4 +1,4 @@
-"""The two parts of what a training sees: points to train on, and points kept aside to test on."""
+"""The split of the data into a training set and a held-out test set."""
 
 from typing import Any, Literal
 
@@ -12,23 +12,23 @@ from flowlab.data.uploads.caveats import caveats
 from flowlab.flow import Flow
 from flowlab.settings import FlowSettings, TrainingSettings
 
-#: Training points that say enough where not all are needed.
-SOME = 4096
-#: Training points on which the NLL is measured, at least.
-LEAST = 500
-#: Indices of the noise that measuring takes, away from those of epochs and steps.
+#: Maximum number of training points on which the NLL is measured.
+MAX_MEASURED = 4096
+#: Minimum number of training points on which the NLL is measured.
+MIN_MEASURED = 500
+#: Indices of the noise for measuring, different from those of epochs and steps.
 TEST_NOISE, TRAIN_NOISE, REVERSE_NOISE = 2**40, 2**40 + 1, 2**40 + 2
 
 
 def generator(seed: int, index: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Randomness of its own for every seed and every epoch or step."""
+    """A separate random generator for every seed and every epoch or step."""
     return torch.Generator(device).manual_seed((seed * 1_000_003 + index) % 2**63)
 
 
 def split(count: int, settings: TrainingSettings) -> tuple[Tensor, Tensor]:
-    """Which of ``count`` points are kept aside to test on, and which are trained on: two indices.
+    """Split ``count`` points; return the indices of the test set and of the training set.
 
-    The seed decides, so all flows that are trained with it are tested on the same points.
+    The split depends on the seed only, so all flows trained with it are tested on the same points.
     """
     order = torch.randperm(count, generator=generator(settings.seed, -1))
     cut = test_count(count, settings)
@@ -36,12 +36,12 @@ def split(count: int, settings: TrainingSettings) -> tuple[Tensor, Tensor]:
 
 
 def test_count(count: int, settings: TrainingSettings) -> int:
-    """How many of ``count`` points the test set has."""
+    """The size of the test set, of ``count`` points."""
     return min(max(1, round(settings.test_fraction * count)), count - 1)
 
 
 def check(flow: FlowSettings, source: Source, training: TrainingSettings) -> None:
-    """Check that a source can train a flow of these settings.
+    """Check that a source fits a flow of these settings.
 
     Raises
     ------
@@ -89,8 +89,8 @@ class Given(Source):
         self.sample = lambda n, seed: points
 
 
-class Parts:
-    """Both parts, on a flow's device and in its type; images to train on stay bytes.
+class DataSplit:
+    """Training set and test set, on a flow's device and in its type; training images stay bytes.
 
     Parameters
     ----------
@@ -106,9 +106,9 @@ class Parts:
     train_context, test_context : Tensor, shape (n,), or None
         Their classes.
     pixels : bool
-        Whether they are images, which get noise whenever they are used.
+        Whether they are images, to which noise is added at each use.
     concern : str
-        One sentence on points whose density has no maximum, or nothing.
+        One sentence about points whose likelihood is unbounded; otherwise empty.
 
     Raises
     ------
@@ -129,24 +129,24 @@ class Parts:
             self._take_points(flow, source, settings)
 
     def batch(self, index: Tensor, noise: torch.Generator | None) -> Tensor:
-        """The training points of a batch; images with fresh noise."""
+        """The training points of a batch; images get fresh noise."""
         x = self.train_x[index]
         return dequantise(x, noise, self.dtype) if self.pixels else x
 
-    def measured(self) -> tuple[Tensor, Tensor | None]:
-        """The part of the training points on which the NLL is measured; and their classes."""
-        count = min(SOME, max(LEAST, len(self.test_x)))
-        x, context = self.some()
+    def measured_sample(self) -> tuple[Tensor, Tensor | None]:
+        """The training points on which the NLL is measured, and their classes."""
+        count = min(MAX_MEASURED, max(MIN_MEASURED, len(self.test_x)))
+        x, context = self.training_sample()
         return x[:count], None if context is None else context[:count]
 
-    def some(self) -> tuple[Tensor, Tensor | None]:
-        """All training points, or of images the first ones with their noise; and their classes."""
+    def training_sample(self) -> tuple[Tensor, Tensor | None]:
+        """All training points, or the first images with fixed noise; and their classes."""
         if not self.pixels:
             return self.train_x, self.train_context
         noise = generator(self.seed, TRAIN_NOISE, self.device)
         context = self.train_context
-        return (dequantise(self.train_x[:SOME], noise, self.dtype),
-                None if context is None else context[:SOME])
+        return (dequantise(self.train_x[:MAX_MEASURED], noise, self.dtype),
+                None if context is None else context[:MAX_MEASURED])
 
     def _take_points(self, flow: Flow, source: Target | Points | Given,
                      settings: TrainingSettings) -> None:
@@ -169,7 +169,7 @@ class Parts:
             None if context is None else context[i].to(self.device) for i in (train, test))
 
     def _take_images(self, flow: Flow, images: Images) -> None:
-        """Take the images' own split; the test set always has the same noise."""
+        """Take the training and test set of the images; test images always have the same noise."""
         (x, labels), (test_x, test_labels) = images.part(False), images.part(True)
         if flow.settings.classes:
             _classes(images.labels, len(images), flow.settings.classes)
@@ -182,7 +182,7 @@ class Parts:
 
 
 def _is_pair(source: Any, flow: Flow) -> bool:
-    """Whether it is points and their classes, and not two points or images."""
+    """Whether the source is a pair of points and their classes, not two points or images."""
     if not isinstance(source, (tuple, list)) or len(source) != 2:
         return False
     try:
@@ -192,23 +192,23 @@ def _is_pair(source: Any, flow: Flow) -> bool:
 
 
 def _numbers(values: Any, what: str) -> Tensor:
-    """A tensor, an array, or lists of real numbers as a tensor.
+    """Convert a tensor, an array, or lists of real numbers to a tensor.
 
     Raises
     ------
     ValueError
-        When they are something else.
+        When the values are anything else.
     """
     try:
         if not isinstance(values, Tensor):
             array = np.asarray(values)
             if array.dtype.kind not in "fiub":
                 raise TypeError("no numbers")
-            # Arrays may be read backwards, or not to be written to; tensors know neither.
+            # Unlike tensors, arrays may have negative strides or be read-only.
             values = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C"))
         if values.is_complex():
             raise TypeError("complex numbers")
-        # Of a source made in inference mode autograd would want to know nothing.
+        # Autograd cannot use tensors that were made in inference mode.
         return values.clone() if values.is_inference() else values
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"Give the {what} as a tensor, an array or rows of real numbers; "
@@ -239,7 +239,7 @@ def _check_spread(x: Tensor, dtype: torch.dtype) -> None:
 
 
 def _classes(labels: Any, count: int, classes: int) -> Tensor | None:
-    """The classes of ``count`` points as int64, for a flow with so many; None where it has none.
+    """Check the classes of ``count`` points and convert them to int64; None for no classes.
 
     Raises
     ------

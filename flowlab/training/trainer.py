@@ -1,7 +1,7 @@
 """Maximum likelihood (and reverse KL) with Adam, as a plain generator.
 
-Nothing here knows of pages, processes or threads: closing the generator stops a training, and not
-pulling it pauses it.
+Closing the generator stops the training, and not advancing it pauses the training. Nothing here
+depends on pages, processes or threads.
 """
 
 import math
@@ -23,17 +23,17 @@ from flowlab.training.checkpoint import Snapshot, about
 from flowlab.training.compiling import Compiler, joined
 from flowlab.training.denormals import without_denormals
 from flowlab.training.metrics import inverse_error, nll, relative_inverse_error
-from flowlab.training.progress import Progress, Recent
-from flowlab.training.split import REVERSE_NOISE, SOME, Parts, generator
+from flowlab.training.progress import Progress, RecentSnapshots
+from flowlab.training.split import MAX_MEASURED, REVERSE_NOISE, DataSplit, generator
 
 __all__ = ["SCHEDULES", "Progress", "Snapshot", "TrainingSettings", "train", "untrained"]
 
 #: Points on which the inverse error is measured after every epoch.
 INVERSE_POINTS = 256
 BETAS = 0.9, 0.999  # of Adam
-#: Batches on which Adam's moments are estimated where a training goes on from weights alone.
+#: Batches on which Adam's moments are estimated where a training continues from weights alone.
 MOMENTS = 50
-#: Share of a one-cycle schedule that is warm-up.
+#: The warm-up's share of a one-cycle schedule.
 WARM_UP = 0.1
 
 
@@ -49,26 +49,26 @@ def train(flow: Flow, source: Any, settings: TrainingSettings, *,
     Parameters
     ----------
     flow : Flow
-        Trained in place. A fresh one is first initialised from the training points.
+        Trained in place. A fresh flow is first initialised from the training points.
     source : Source, Tensor, or pair of Tensors
         A distribution or points of `flowlab.data`; or its images, which get fresh uniform noise
         at every step and are measured with the same noise each time; or points
         ``(n, *event_shape)``; or points and their classes ``(n,)``, integers from 0. Tensors may
         be arrays or lists as well.
     settings : TrainingSettings
-        With ``device="cuda"`` or ``precision="float64"`` the flow is moved there; their defaults
+        With ``device="cuda"`` or ``precision="float64"`` the flow is converted; their defaults
         leave it as it is.
     every : "epoch" or "batch"
         How often to yield.
     resume : Snapshot, optional
-        Go on from here, with the numbers an unbroken run would have had; settings that were changed
-        meanwhile count from here on.
+        The state to resume from, with the numbers of an uninterrupted run; changed settings take
+        effect from there on.
 
     Yields
     ------
     Progress
         After every epoch, or after every batch. A learning rate sent into the generator replaces
-        the schedule's highest one from the next step on.
+        the peak learning rate of the schedule from the next step on.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def train(flow: Flow, source: Any, settings: TrainingSettings, *,
 
 
 def untrained(flow: Flow, source: Any, settings: TrainingSettings) -> Progress:
-    """Where a training of a fresh flow stands before its first step; arguments are `train`'s."""
+    """The progress of a training before its first step; the arguments are those of `train`."""
     with _gradients():
         settings = settings.model_copy(update={"compiled": False})
         return _Trainer(flow, source, settings, None)._progress(math.nan, 0)
@@ -102,13 +102,13 @@ def untrained(flow: Flow, source: Any, settings: TrainingSettings) -> Progress:
 
 @contextmanager
 def _gradients() -> Iterator[None]:
-    """Gradients, also for one who trains under ``torch.no_grad`` or ``torch.inference_mode``."""
+    """Enable gradients, also under ``torch.no_grad`` or ``torch.inference_mode``."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
 
 class _Trainer:
-    """One training: its data, its optimiser, and where it stands."""
+    """One training: its data, its optimiser and its state."""
 
     def __init__(self, flow: Flow, source: Any, settings: TrainingSettings,
                  resume: Snapshot | None) -> None:
@@ -125,15 +125,15 @@ class _Trainer:
             flow.cuda()
         if settings.precision == "float64":
             flow.double()
-        self.parts = Parts(flow, source, settings)
+        self.data = DataSplit(flow, source, settings)
         #: The target's log-density, where it is known.
-        self.log_prob = self.parts.source.log_prob
-        #: The lowest mean NLL on the test points that a flow can have but by chance.
+        self.log_prob = self.data.source.log_prob
+        #: Mean NLL of the test points under their true density, None where it is unknown.
         self.best_nll = None
         if self.log_prob is not None:
-            self.best_nll = -self.log_prob(self.parts.test_x).double().mean().item()
+            self.best_nll = -self.log_prob(self.data.test_x).double().mean().item()
         if resume is None:
-            flow.initialise(*self.parts.some())
+            flow.initialise(*self.data.training_sample())
         else:
             resume.check(flow)
             flow.load_state_dict(resume.weights)
@@ -142,42 +142,44 @@ class _Trainer:
         self.weights = _flatten(self.parameters)
         #: Adam's first and second moments of the gradient.
         self.first, self.second = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
-        #: What the flow does not hold at present: within an epoch the averages of the weights and
-        #: of the statistics of batch normalisation, between epochs the optimiser's own.
-        self.averaged = [self.weights, *self.statistics]
-        self.aside = [value.clone() for value in self.averaged]
+        #: The weights and batch-normalisation statistics in the flow: raw ones within an epoch,
+        #: averaged ones between epochs. The others are in ``swapped_out``.
+        self.current = [self.weights, *self.statistics]
+        self.swapped_out = [value.clone() for value in self.current]
         self.learning_rate = self.rate = settings.learning_rate
-        self.epoch = self.step = self.begun = self.stale = self.best_epoch = 0
+        self.epoch = self.step = self.begun = self.best_epoch = 0
+        self.epochs_without_improvement = 0
         self.decays = False
         self.seconds, self.best = 0.0, math.inf
         self.best_weights: dict[str, Tensor] | None = None
-        self.reverse_kl: dict[int, float] = {}  # of every epoch, where that is what is minimised
-        self.batches = math.ceil(len(self.parts.train_x) / settings.batch_size)
-        self.recent = Recent()
+        self.reverse_kl: dict[int, float] = {}  # by epoch, for the reverse objective
+        self.batches = math.ceil(len(self.data.train_x) / settings.batch_size)
+        self.recent = RecentSnapshots()
         if resume is not None:
             self._restore(resume)
         self.compiler = None
         if settings.compiled:
-            largest = math.ceil(len(self.parts.train_x) / self.batches)
+            largest = math.ceil(len(self.data.train_x) / self.batches)
             self.compiler = Compiler(flow, largest, settings.objective)
         self._measure()
         self.start = getattr(resume, "start", None) or (self.epoch, self.train_nll, self.test_nll)
         if resume is not None and settings.patience and self.best_weights is None:
-            self._note_best()  # a checkpoint of a training that did not promise the best weights
+            self._note_best()  # the checkpoint is of a training without early stop
         self.last_good = self._snapshot()
 
     def run(self) -> Iterator[Progress]:
-        """Train to the end; yield after every batch, with a snapshot after the last of an epoch."""
+        """Train to the end; yield after every batch, with a snapshot at the end of an epoch."""
         settings = self.settings
         try:
-            if settings.patience and self.stale and self._outcome() != "running":
-                yield self._with_the_best(math.nan)  # resumed at its end
+            ended = self._outcome() != "running"  # the training is resumed at its end
+            if ended and settings.patience and self.epochs_without_improvement:
+                yield self._with_the_best(math.nan)
             if self.decays and self.step == self.begun:
                 self._estimate_moments()
             while self._outcome() == "running":
                 losses = []
                 self._swap()
-                order = torch.randperm(len(self.parts.train_x), generator=generator(
+                order = torch.randperm(len(self.data.train_x), generator=generator(
                     settings.seed, self.epoch)).to(self.flow.device)
                 try:
                     for batch in order.tensor_split(self.batches):
@@ -193,7 +195,7 @@ class _Trainer:
                         if len(losses) < self.batches:
                             yield self._progress(loss, self.batches - len(losses))
                 finally:
-                    self._swap()  # the average again, also for one who stops within an epoch
+                    self._swap()  # the averaged weights, also where it is stopped within an epoch
                 if loss is None:
                     yield self._diverged(math.nan, "The loss or its gradient became infinite or "
                                          "not a number")
@@ -210,13 +212,13 @@ class _Trainer:
             self._hand_back()
 
     def _estimate_moments(self) -> None:
-        """Give Adam its moments at the weights that a training goes on from.
+        """Estimate Adam's moments at the weights from which a training continues.
 
-        Without them its first steps have the size of the learning rate along every weight, however
-        small the gradient, and undo some of what was learned.
+        Otherwise Adam's first steps would have the size of the learning rate in every weight,
+        however small the gradient, and undo part of what was learned.
         """
         self.flow.train()
-        order = torch.arange(len(self.parts.train_x), device=self.flow.device)
+        order = torch.arange(len(self.data.train_x), device=self.flow.device)
         for batch in order.tensor_split(self.batches)[:min(MOMENTS, self.step)]:
             gradient = self._loss_and_gradient(batch)[1]
             norm = math.sqrt(torch.dot(gradient, gradient).item())
@@ -229,9 +231,9 @@ class _Trainer:
             self.begun -= 1
 
     def _step(self, batch: Tensor, index: int) -> float | None:
-        """Take one optimiser step, with the batch of this index in its epoch.
+        """Take one optimiser step, with the batch of this index in the epoch.
 
-        Returns the loss, or None without a step where anything is not finite.
+        Return the loss; or None, without a step, where the loss or gradient is not finite.
         """
         if self.compiler is not None and self.compiler.ready():
             loss, gradient = self.compiler.loss_and_gradient(self.weights, *self._points(batch))
@@ -246,19 +248,19 @@ class _Trainer:
         self._adam(gradient, (self.epoch * self.batches + index)
                    / (self.batches * self.settings.epochs))
         self.flow.commit()
-        for moving in self.statistics:  # about the mean before, so averages are those of the batch
+        for moving in self.statistics:  # their average over processes is that of the whole batch
             distributed.average(moving, len(distributed.share(batch)), len(batch))
         self.step += 1
-        # Over the first steps the average reaches back a tenth of the way, not yet its full length.
+        # At first the average covers about the last tenth of the steps, not its full length.
         share = max(1 / self.settings.averaging, 1 / (1 + 0.1 * self.step))
-        for average, own in zip(self.aside, self.averaged, strict=True):
+        for average, own in zip(self.swapped_out, self.current, strict=True):
             average.lerp_(own, share)
         return value
 
     def _adam(self, gradient: Tensor, done: float) -> None:
         """Adam (arXiv 1412.6980, algorithm 1) in one operation, with decoupled weight decay.
 
-        ``done`` is the share of the training that lies behind.
+        ``done`` is the completed share of the training.
         """
         if self.decays and self.settings.schedule == "one_cycle":
             done = max(done, WARM_UP)
@@ -271,11 +273,11 @@ class _Trainer:
 
     @torch.no_grad()
     def _swap(self) -> None:
-        """Exchange the averages and the optimiser's own."""
-        for held, aside in zip(self.averaged, self.aside, strict=True):
-            value = held.clone()
-            held.copy_(aside)
-            aside.copy_(value)
+        """Exchange the averaged and the raw values."""
+        for current, other in zip(self.current, self.swapped_out, strict=True):
+            value = current.clone()
+            current.copy_(other)
+            other.copy_(value)
 
     def _loss_and_gradient(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """The objective and its gradient on the whole batch."""
@@ -286,38 +288,38 @@ class _Trainer:
                 distributed.average(gradient, own, whole))
 
     def _loss(self, batch: Tensor) -> Tensor:
-        """The objective on this process's share of a batch, whose noise is drawn as a whole."""
+        """The objective on this process's share of a batch; noise is drawn for the whole batch."""
         if self.settings.objective == "forward":
             return -self.flow.log_prob(*self._points(batch)).mean()
         return self._reverse_kl(distributed.share(self.flow.base_sample(len(batch), self._noise())))
 
     def _reverse_kl(self, z: Tensor) -> Tensor:
-        """The KL from the flow to the target, estimated at these latents."""
+        """The KL from the flow to the target, estimated at the latents ``z``."""
         x, log_det = self.flow.forward(z)
         log_q = LOG_PROB[self.flow.settings.base](z) - log_det
         return (log_q - self.log_prob(x)).mean()
 
     def _points(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Of a batch this process's share: points, images with their noise, and classes."""
-        x = self.parts.batch(batch, self._noise() if self.parts.pixels else None)
-        context = self.parts.train_context
+        """The process's share of a batch: points, or images with noise; and classes."""
+        x = self.data.batch(batch, self._noise() if self.data.pixels else None)
+        context = self.data.train_context
         return distributed.share(x), None if context is None else context[distributed.share(batch)]
 
     def _noise(self) -> torch.Generator:
         return generator(self.settings.seed, -2 - self.step, self.flow.device)
 
     def _measure(self) -> None:
-        """NLL on both parts, KL and inverse error, all of the averaged flow."""
+        """Measure the averaged flow: NLL on both sets, KL and inverse error."""
         self.flow.eval()
-        test_x, test_context = self.parts.test_x, self.parts.test_context
+        test_x, test_context = self.data.test_x, self.data.test_context
         self.test_nll = nll(self.flow, test_x, test_context)
-        self.train_nll = nll(self.flow, *self.parts.measured())
+        self.train_nll = nll(self.flow, *self.data.measured_sample())
         self.kl = None if self.best_nll is None else self.test_nll - self.best_nll
         context = None if test_context is None else test_context[:INVERSE_POINTS]
         points = self.flow, test_x[:INVERSE_POINTS], context
         self.inverse_error = inverse_error(*points)
         if self.settings.objective == "reverse" and self.epoch not in self.reverse_kl:
-            z = self.flow.base_sample(SOME, generator(self.settings.seed, REVERSE_NOISE,
+            z = self.flow.base_sample(MAX_MEASURED, generator(self.settings.seed, REVERSE_NOISE,
                                                       self.flow.device))
             with torch.no_grad():
                 value = self._reverse_kl(z).item()
@@ -326,13 +328,13 @@ class _Trainer:
         self.off = relative_inverse_error(*points)
 
     def _after_epoch(self, loss: float) -> Iterator[Progress]:
-        """The epoch's progress; where the training ends, that of the flow it hands back."""
-        self.stale += 1
+        """Yield the epoch's progress, and where early stop restores earlier weights, theirs."""
+        self.epochs_without_improvement += 1
         if self.test_nll < self.best:
             self._note_best()
         self.last_good = self._snapshot()
         outcome, reason = self._outcome(), self._concern()
-        if outcome != "running" and self.settings.patience and self.stale:
+        if outcome != "running" and self.settings.patience and self.epochs_without_improvement:
             yield self._progress(loss, 0, "running", reason, self.last_good)
             yield self._with_the_best(loss)
             return
@@ -341,32 +343,33 @@ class _Trainer:
         yield self._progress(loss, 0, outcome, reason, self.last_good)
 
     def _outcome(self) -> str:
-        if 0 < self.settings.patience <= self.stale:
+        if 0 < self.settings.patience <= self.epochs_without_improvement:
             return "early stop"
         return "finished" if self.epoch >= self.settings.epochs else "running"
 
     def _with_the_best(self, loss: float) -> Progress:
-        """The end of a training that hands back an earlier epoch's weights."""
+        """Restore the best weights, and return the progress at the end of the training."""
         self._hand_back()
         self._measure()
         outcome = self._outcome()
         end = "stopped, with" if outcome == "early stop" else "these are"
+        count = self.epochs_without_improvement
         return self._progress(loss, 0, outcome, (
-            f"The test NLL has not fallen for {self.stale} epoch{'s'[:self.stale > 1]}: {end} the "
-            f"weights of epoch {self.best_epoch}."), self.last_good)
+            f"The test NLL has not fallen for {count} epoch{'s'[:count > 1]}: {end} the weights of "
+            f"epoch {self.best_epoch}."), self.last_good)
 
     def _note_best(self) -> None:
-        """The flow is the best so far."""
-        self.stale, self.best, self.best_epoch = 0, self.test_nll, self.epoch
+        """Note that the flow is the best so far."""
+        self.epochs_without_improvement, self.best, self.best_epoch = 0, self.test_nll, self.epoch
         self.best_weights = self._state() if self.settings.patience else None
 
     def _hand_back(self) -> None:
-        """Give the flow the weights that the training promises: with early stop the best."""
+        """With early stop, give the flow the best weights."""
         if self.settings.patience and self.best_weights is not None:
             self.flow.load_state_dict(self.best_weights)
 
     def _concern(self) -> str:
-        """One sentence on what looks wrong though the loss is finite, or nothing."""
+        """One sentence about what looks wrong although the loss is finite; otherwise empty."""
         if self.off > 1e-2:
             return (f"The inverse is off by {self.off:.1g} of the data's standard deviation: the "
                     "flow stretches too much for its precision; lower the learning rate or the "
@@ -375,7 +378,7 @@ class _Trainer:
                 and self.test_nll > self.train_nll + 0.5):
             return ("The test NLL is rising while the training NLL falls: the flow is overfitting; "
                     "use more points, a smaller network, weight decay or early stop.")
-        return self.parts.concern
+        return self.data.concern
 
     def _diverged(self, loss: float, what: str) -> Progress:
         self._restore(self.last_good)
@@ -388,7 +391,7 @@ class _Trainer:
 
     def _progress(self, loss: float, left: int, outcome: str = "running", reason: str = "",
                   snapshot: Snapshot | None = None) -> Progress:
-        """Where it stands, with so many batches of this epoch left."""
+        """The progress, with ``left`` batches of this epoch to go."""
         begun = self.epoch + (left > 0)
         steps = self.step + left + self.batches * (self.settings.epochs - begun)
         return Progress(
@@ -403,12 +406,13 @@ class _Trainer:
         return {k: v.detach().cpu().clone() for k, v in self.flow.state_dict().items()}
 
     def _snapshot(self) -> Snapshot:
-        weights, *statistics = self.aside
-        is_best = self.best_weights is not None and self.stale == 0
+        weights, *statistics = self.swapped_out
+        is_best = self.best_weights is not None and self.epochs_without_improvement == 0
         return Snapshot(
             weights=self.best_weights if is_best else self._state(),
             optimiser=torch.stack([weights, self.first, self.second]).cpu(),
-            epoch=self.epoch, step=self.step, stale=self.stale, best=self.best,
+            epoch=self.epoch, step=self.step,
+            epochs_without_improvement=self.epochs_without_improvement, best=self.best,
             seconds=self.seconds, learning_rate=self.learning_rate, best_epoch=self.best_epoch,
             begun=self.begun, decays=self.decays, set_rate=self.settings.learning_rate,
             start=self.start, statistics=joined(statistics).cpu() if statistics else None,
@@ -417,7 +421,7 @@ class _Trainer:
 
     def _restore(self, snapshot: Snapshot) -> None:
         self.flow.load_state_dict(snapshot.weights)
-        weights, *statistics = self.aside
+        weights, *statistics = self.swapped_out
         if snapshot.optimiser.shape[1] != len(weights):
             raise ValueError("The checkpoint is of a training with other layers frozen: freeze the "
                              "same ones, or train again from the start.")
@@ -426,7 +430,8 @@ class _Trainer:
         if statistics and snapshot.statistics is not None:
             vector = snapshot.statistics.to(weights)
             vector_to_parameters(vector, statistics)
-        self.epoch, self.step, self.stale = snapshot.epoch, snapshot.step, snapshot.stale
+        self.epoch, self.step = snapshot.epoch, snapshot.step
+        self.epochs_without_improvement = snapshot.epochs_without_improvement
         self.begun, self.decays = snapshot.begun, snapshot.decays
         if snapshot.epoch and not snapshot.step:
             self.step = self.begun = snapshot.epoch * self.batches
@@ -438,7 +443,7 @@ class _Trainer:
             self.learning_rate = snapshot.learning_rate
 
 
-#: Learning rate as a share of its highest value, against the share ``t`` of the training done.
+#: Learning rate relative to its peak, as a function of the completed share ``t`` of the training.
 SCHEDULES = {
     "constant": lambda t: 1.0,
     "cosine": lambda t: 0.5 * (1 + math.cos(math.pi * t)),
@@ -448,7 +453,7 @@ SCHEDULES = {
 
 
 def _flatten(parameters: list[torch.nn.Parameter]) -> Tensor:
-    """One flat tensor whose slices the parameters become, so that Adam is one operation."""
+    """Make the parameters slices of one flat tensor, so that Adam is one operation."""
     flat = joined(parameters)
     vector_to_parameters(flat, parameters)
     return flat

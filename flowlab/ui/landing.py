@@ -30,7 +30,7 @@ class Presentation(Page):
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def numbers(path: str) -> dict:
-    """The numbers of a shipped training, as the model's page shows them."""
+    """The numbers of a pretrained flow, as the model's page shows them."""
     return json.loads(Path(path).read_text("utf-8"))["numbers"]
 
 

@@ -9,9 +9,9 @@ import streamlit as st
 
 from flowlab.data import kind_of, title_of
 from flowlab.figures import first_samples, learned_density
-from flowlab.runs import Kept, pack, unpack
-from flowlab.runs.store import LEAST_BUDGET, NAME
-from flowlab.server.admission import ROOM
+from flowlab.runs import StoredRun, pack, unpack
+from flowlab.runs.store import MIN_QUOTA, NAME
+from flowlab.server.admission import QUOTA
 from flowlab.server.limits import MEGA, limits
 from flowlab.training.recipe import Recipe
 from flowlab.ui.app import addresses
@@ -79,13 +79,13 @@ def _room(used: st.delta_generator.DeltaGenerator, budget: st.delta_generator.De
           ) -> None:
     """What the runs take on disk, of how much they may."""
     store = lab().store
-    taken, limit = store.used(), store.budget
+    taken, limit = store.used(), store.quota
     used.progress(min(taken / limit, 1.0), f"Disk: {taken / MEGA:,.0f} of {limit / MEGA:,.0f} MB")
     with budget.popover("Room", icon=":material/hard_drive:", width="stretch",
                         help="How much room the runs may take."):
-        fixed = ROOM if limits().shared or limits().max_disk is not None else ""
+        fixed = QUOTA if limits().shared or limits().max_disk is not None else ""
         st.number_input(
-            "Room for all runs (MB)", LEAST_BUDGET // MEGA, 10**7, limit // MEGA, 100,
+            "Room for all runs (MB)", MIN_QUOTA // MEGA, 10**7, limit // MEGA, 100,
             key="runs.budget", on_change=_set_budget, disabled=bool(fixed),
             help=fixed or "When it is full, old runs keep fewer pictures, the oldest first. Their "
             "numbers and their trained flows stay. Runs whose pictures are kept are left out.")
@@ -138,7 +138,7 @@ def _list(active: bool, titles: Mapping[str, str]) -> None:
         _actions(chosen)
 
 
-def _filtered(every: Sequence[Kept], titles: Mapping[str, str]) -> list[Kept]:
+def _filtered(every: Sequence[StoredRun], titles: Mapping[str, str]) -> list[StoredRun]:
     """The runs that the filters leave."""
     columns = st.columns(len(FILTERS))
     words = columns[0].text_input("Search", key="runs.words", placeholder="Words of the name",
@@ -156,7 +156,7 @@ def _filtered(every: Sequence[Kept], titles: Mapping[str, str]) -> list[Kept]:
     return runs
 
 
-def _table(runs: Sequence[Kept], titles: Mapping[str, str]) -> list[int]:
+def _table(runs: Sequence[StoredRun], titles: Mapping[str, str]) -> list[int]:
     """The table; returns the rows that are chosen. A press on a column's head sorts by it."""
     rows = {
         "picture": [_thumbnail(run.id, run.numbers.get("step", -1), run.data) for run in runs],
@@ -198,14 +198,14 @@ def _table(runs: Sequence[Kept], titles: Mapping[str, str]) -> list[int]:
                         alt="All runs that are kept").selection.rows
 
 
-def _address(run: Kept) -> dict[str, str]:
+def _address(run: StoredRun) -> dict[str, str]:
     """The query of a run's page, with its settings where they are all that page's to set."""
     texts = run.settings.texts()
     _, complaints = validation.read(type(run.settings), texts)
     return ({} if complaints else texts) | {"run": run.id}
 
 
-def _actions(chosen: Sequence[Kept]) -> None:
+def _actions(chosen: Sequence[StoredRun]) -> None:
     """What can be done with the chosen runs."""
     one = chosen[0] if len(chosen) == 1 else None
     none = "" if one else SINGLE if chosen else NOTHING
@@ -236,7 +236,7 @@ def _actions(chosen: Sequence[Kept]) -> None:
     _dialog()
 
 
-def _closed(run: Kept) -> str:
+def _closed(run: StoredRun) -> str:
     """Why a run cannot be shown on its model's page; nothing where it can."""
     try:
         if run.settings.flow.event_shape != (2,):
@@ -246,7 +246,7 @@ def _closed(run: Kept) -> str:
     return "" if run.numbers else "It has nothing to show."
 
 
-def _open(dialog: Literal["rename", "delete"], runs: Sequence[Kept]) -> None:
+def _open(dialog: Literal["rename", "delete"], runs: Sequence[StoredRun]) -> None:
     _page().dialog, _page().chosen = dialog, tuple(run.id for run in runs)
 
 
@@ -263,7 +263,7 @@ def _close() -> None:
     _page().dialog, _page().chosen = "", ()
 
 
-def _rename(runs: Sequence[Kept]) -> None:
+def _rename(runs: Sequence[StoredRun]) -> None:
     run, = runs
     with st.form("runs.form", border=False):  # Enter saves
         name = st.text_input("Name", run.name, NAME, key="runs.newname")
@@ -278,7 +278,7 @@ def _rename(runs: Sequence[Kept]) -> None:
         st.rerun()
 
 
-def _delete(runs: Sequence[Kept]) -> None:
+def _delete(runs: Sequence[StoredRun]) -> None:
     count = "this run" if len(runs) == 1 else f"these {len(runs)} runs"
     st.markdown(f"Delete {count}, with pictures and trained flow? It cannot be undone.")
     st.text("\n".join(run.name for run in runs[:8]) + ("\n…" if len(runs) > 8 else ""))

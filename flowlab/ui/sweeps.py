@@ -87,8 +87,7 @@ def _form(recipes: Mapping[str, Recipe]) -> Sweep:
     score = measure.selectbox("Measure", list(MEASURES), key="sweeps.measure",
                               format_func=lambda m: MEASURES[m].partition(" (")[0],
                               help="In nats; the less, the better.", **keep)
-    fields = {n: f for part in recipe.Run.parts().values() for n, f in part.model_fields.items()
-              if n not in (*HIDDEN, "data", "seed")}
+    fields = {n: f for n, f in recipe.Run.fields().items() if n not in (*HIDDEN, "data", "seed")}
     first = [n for n in VALUES if n in fields]
     swept = {}
     for place, (label, options) in enumerate((("First setting", list(fields)),
@@ -158,7 +157,7 @@ def _file_name(sweep: Sweep) -> str:
 
 def _start(sweep: Sweep) -> None:
     try:
-        with lab().door.admitted([left.point.settings for left in sweep.left()], owner()):
+        with lab().admission.admitted([left.point.settings for left in sweep.left()], owner()):
             _jobs()[sweep.group] = sweep.start(lab().recorder, f"{owner()}.sweep")
     except ValueError as error:
         page(SweepsPage, "sweeps").refused = str(error)

@@ -10,7 +10,7 @@ from figures_helpers import rivals
 from PIL import Image
 
 from flowlab.data import store
-from flowlab.figures import LAYERS, SHOWN
+from flowlab.figures import DEFAULT_OVERLAYS, OVERLAYS
 from flowlab.figures.comparison import VIEWS
 from flowlab.live.cameras import camera
 from flowlab.live.drawing import flow_of
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 
 BLOCK = 10  # pixels: letters and edges are drawn a little otherwise, areas are not
 #: Every overlay, with those that take each other's place.
-SETS = (SHOWN, ("error", "contours", "data"), ("density", "grid", "paths"))
+SETS = (DEFAULT_OVERLAYS, ("error", "contours", "data"), ("density", "grid", "paths"))
 
 
 def blocks(image: Image.Image) -> np.ndarray:
@@ -68,20 +68,20 @@ def printed(page, pdf: bytes, like: Image.Image, folder: Path) -> Image.Image:
     raise AssertionError("The PDF is not shown.")
 
 
-def taken(name: str, theme: str, layers: tuple[str, ...], **flat):
+def taken(name: str, theme: str, overlays: tuple[str, ...], **flat):
     """A picture of a fresh flow, as PNG, and what it is drawn on."""
     recipe = RECIPES[name]
     settings = recipe.Run.from_flat(flat)
-    taking = camera(settings, theme, layers)
+    taking = camera(settings, theme, overlays)
     png = taking.take(flow_of(recipe.model, settings, None, taking), [(1, 3.0, 3.1), (2, 2.0, 2.2)])
     return png, taking.picture
 
 
-@pytest.mark.parametrize("layers", SETS, ids="+".join)
+@pytest.mark.parametrize("overlays", SETS, ids="+".join)
 @pytest.mark.parametrize("name", RECIPES)
-def test_an_svg_shows_the_picture_of_the_plane(page, name, layers):
-    assert set().union(*SETS) == set(LAYERS)
-    png, picture = taken(name, "dark" if name == "glow" else "light", layers, hidden=(8,))
+def test_an_svg_shows_the_picture_of_the_plane(page, name, overlays):
+    assert set().union(*SETS) == set(OVERLAYS)
+    png, picture = taken(name, "dark" if name == "glow" else "light", overlays, hidden=(8,))
     same(rendered(page, picture.file("svg"), (1600, 960)), opened(png))
 
 
@@ -90,14 +90,14 @@ def test_an_svg_shows_the_picture_of_images_and_of_a_table(page, data):
     if data == "table":
         data = store.keep(np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32))
     flat = {"data": data, "steps": 1, "hidden_channels": 8, "hidden": (8,)}
-    png, picture = taken("glow", "light", SHOWN, **flat)
+    png, picture = taken("glow", "light", DEFAULT_OVERLAYS, **flat)
     same(rendered(page, picture.file("svg"), (1600, 960)), opened(png))
 
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_files_of_a_comparison_show_its_picture(page, tmp_path, view):
     picture = rivals("dark" if view == "samples" else "light", data=1)
-    picture.show(view)
+    picture.set_view(view)
     png = opened(picture.png())
     same(rendered(page, picture.file("svg"), png.size), png)
     same(printed(page, picture.file("pdf"), png, tmp_path), png)

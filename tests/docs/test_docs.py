@@ -187,11 +187,10 @@ def test_every_setting_and_option_is_in_the_reference(site):
     tables = (site / "api/settings.html").read_text("utf-8")
     commands = unescape((site / "api/commands.html").read_text("utf-8"))
     for recipe in RECIPES.values():
-        for part in recipe.Run.parts().values():
-            for name, field in part.model_fields.items():
-                assert f">{name}</span>" in tables, name
-                assert field.title in unescape(tables), name
-                assert f"--{name.replace('_', '-')} " in commands, name
+        for name, field in recipe.Run.fields().items():
+            assert f">{name}</span>" in tables, name
+            assert field.title in unescape(tables), name
+            assert f"--{name.replace('_', '-')} " in commands, name
 
 
 def test_links_of_the_lesson_open_the_app_as_they_say(pages):

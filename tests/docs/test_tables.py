@@ -66,4 +66,4 @@ def test_every_model_trains_on_a_table_in_its_own_shape(model):
     taking.initialise(fresh)
     first = taking.take(fresh, [])
     assert taking.take(end.flow, [(1, 5.0, 5.1)]) != first
-    assert torch.equal(taking.data, taking.sight())
+    assert torch.equal(taking.data, taking.choose_points())

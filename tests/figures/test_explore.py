@@ -7,10 +7,10 @@ from helpers import FLOWS, having, make_flow, shake
 
 from flowlab.analysis import plane as explore
 from flowlab.analysis.grid import grid_points
-from flowlab.figures import LAYERS, LivePicture, ThroughPicture
+from flowlab.figures import OVERLAYS, InsidePicture, LivePicture
 from flowlab.figures.overlays import LEVELS, contour_lines
-from flowlab.live import Frame, Held
-from flowlab.live.thinning import FEWEST, history, nearest, thinned
+from flowlab.live import Frame, InMemory
+from flowlab.live.thinning import MIN_FRAMES, history, nearest, thinned
 
 BOX = (-30.0, 30.0, -30.0, 30.0)  # holds all but a trace of every flow's density
 
@@ -111,7 +111,7 @@ def test_layers_of_the_live_picture_are_shown_and_hidden():
     assert shown(picture, picture.field) == {"density"}
     picture.update(*empty)
     before = picture.png()
-    picture.show(LAYERS)
+    picture.show_overlays(OVERLAYS)
     picture.update(*empty, grid=np.zeros((3, 3, 2)), paths=np.zeros((4, 5, 2)))
     assert shown(picture, picture.points) == {"data", "samples", "contours", "grid", "paths"}
     assert shown(picture, picture.field) == {"error", "contours"}  # it takes the density's place
@@ -119,10 +119,10 @@ def test_layers_of_the_live_picture_are_shown_and_hidden():
     assert len(picture.points.artists["paths"].get_segments()) == 5
     assert np.allclose(picture.field.artists["error"].get_array(), -0.5)
     assert picture.png() != before
-    picture.show(("samples", "density"))
+    picture.show_overlays(("samples", "density"))
     assert picture.png() == before
-    with pytest.raises(ValueError, match="no layer 'wings'"):
-        picture.show(("wings",))
+    with pytest.raises(ValueError, match="no overlay 'wings'"):
+        picture.show_overlays(("wings",))
 
 
 def test_contours_follow_fixed_levels_of_the_density():
@@ -147,9 +147,9 @@ def test_passage_tells_the_log_density_of_every_stage(flow):
     assert np.allclose(np.diff(way.log_density), -way.log_dets)
 
 
-def through(layers=("samples", "density"), **more):
-    picture = ThroughPicture((-3, 3, -3, 3), ["scale", "shift"], 0.2)
-    picture.show(layers)
+def through(overlays=("samples", "density"), **more):
+    picture = InsidePicture((-3, 3, -3, 3), ["scale", "shift"], 0.2)
+    picture.show_overlays(overlays)
     z = points().numpy()
     stages = np.stack([z, 2 * z, 2 * z + 1])
     content = {"samples": stages, "log_dets": [0.7, 0.0], "log_density": [-1.8, -2.5, -2.5]}
@@ -190,12 +190,13 @@ def test_through_picture_finds_the_point_of_a_click():
     left, top, width, height = 52, 84, 836, 836
     for u, v, expected in ((0.25, 0.5, (-1, 1)), (0.75, 0.75, (1, 0)), (0.5, 0.25, (0, 2))):
         place = ((left + u * width) / 1600, (top + v * height) / 960)
-        assert ThroughPicture.coordinates(*place, limits) == pytest.approx(expected)
-    assert ThroughPicture.coordinates(0.9, 0.5, limits) is None
+        assert InsidePicture.coordinates(*place, limits) == pytest.approx(expected)
+    assert InsidePicture.coordinates(0.9, 0.5, limits) is None
 
 
 def frames(n, size=10):
-    return [Frame({"step": 5 * i}, ((i, i + 0.1, i + 0.2),), Held(b"x" * size)) for i in range(n)]
+    return [Frame({"step": 5 * i}, ((i, i + 0.1, i + 0.2),), InMemory(b"x" * size))
+            for i in range(n)]
 
 
 def test_frames_are_thinned_to_a_bound_and_no_epoch_is_lost():
@@ -213,6 +214,6 @@ def test_frames_are_thinned_to_a_bound_and_no_epoch_is_lost():
 
 
 def test_large_frames_are_thinned_by_their_size_but_some_stay():
-    assert len(thinned(frames(100, size=1000), room=20_000)) <= 20
-    assert len(thinned(frames(100, size=1000), room=1)) == FEWEST
+    assert len(thinned(frames(100, size=1000), max_bytes=20_000)) <= 20
+    assert len(thinned(frames(100, size=1000), max_bytes=1)) == MIN_FRAMES
     assert nearest(frames(10), 23) == 5

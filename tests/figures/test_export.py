@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageChops
 
 from flowlab import Flow
-from flowlab.live import Held, Request, export, watch
+from flowlab.live import InMemory, Request, export, watch
 from models import RECIPES
 
 ROOT = Path(__file__).parents[2]
@@ -106,10 +106,10 @@ def test_a_film_has_one_theme_and_the_overlays_that_are_shown(watched):
     shown = "dark", ("error", "contours")
     pictures = export.film(recipe, settings, frames, *shown)
     for index, (frame, picture) in enumerate(zip(frames, pictures, strict=True)):
-        same = replace(frame, theme=shown[0], layers=shown[1])
+        same = replace(frame, theme=shown[0], overlays=shown[1])
         told = [epoch for f in frames[:index + 1] for epoch in f.epochs]
         assert picture == export.png(recipe, settings, same, told)
-    as_taken = export.film(recipe, settings, frames, frames[0].theme, frames[0].layers)
+    as_taken = export.film(recipe, settings, frames, frames[0].theme, frames[0].overlays)
     assert as_taken == [frame.png for frame in frames]
 
 
@@ -202,4 +202,5 @@ def test_file_names_are_safe(data):
 def test_a_moment_without_weights_says_so(watched):
     recipe, settings, frames, epochs = watched
     with pytest.raises(ValueError, match="without its weights"):
-        export.weights(recipe, settings, replace(frames[-1], content=Held(frames[-1].png)), epochs)
+        without = replace(frames[-1], content=InMemory(frames[-1].png))
+        export.weights(recipe, settings, without, epochs)

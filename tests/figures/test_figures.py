@@ -15,9 +15,9 @@ from PIL import Image
 
 from flowlab.analysis.grid import grid_points, highest_density
 from flowlab.figures import (
+    ComparisonPicture,
+    InsidePicture,
     LivePicture,
-    RivalsPicture,
-    ThroughPicture,
     TransportPicture,
     animation,
     change_of_variables,
@@ -58,7 +58,7 @@ THROUGH = {"samples": np.stack([LATENTS, SAMPLES]), "log_dets": [0.5], "log_dens
 
 def through(theme="light"):
     """Return the plane within a flow of one layer."""
-    return ThroughPicture(LIMITS, ["scale"], GRID.max(), theme=theme)
+    return InsidePicture(LIMITS, ["scale"], GRID.max(), theme=theme)
 
 
 PLACES = np.linspace(-3, 3, 301)
@@ -157,11 +157,11 @@ def test_density_colours_start_at_the_ground_and_their_lightness_only_grows(them
 
 @pytest.mark.parametrize("theme", style.THEMES.values(), ids=list(style.THEMES))
 def test_colours_of_rivals_can_be_told_apart_and_are_not_the_datas(theme):
-    colours = [theme.data, theme.over, *theme.rivals]
+    colours = [theme.data, theme.over, *theme.entries]
     values = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours])
     apart = np.linalg.norm(values[:, None] - values[None], axis=-1) + 999 * np.eye(len(colours))
     assert apart.min() > 50
-    assert all(contrast(colour, theme.surface) >= 2.0 for colour in theme.rivals)
+    assert all(contrast(colour, theme.surface) >= 2.0 for colour in theme.entries)
 
 
 @pytest.mark.parametrize(("data", "models"), [(1, 1), (1, 2), (1, 6), (4, 3), (8, 6)])
@@ -195,20 +195,20 @@ def test_rivals_show_densities_or_samples_and_files():
     image, dots, caption = picture.cells[0][2]
     assert image.get_visible() and not dots.get_visible() and caption.get_text() == "KL 1"
     before = decode(picture.png())
-    picture.show("samples")
+    picture.set_view("samples")
     assert dots.get_visible() and not image.get_visible()
     assert (decode(picture.png()) != before).any()
     assert picture.file("svg").startswith(b"<?xml") and picture.file("pdf").startswith(b"%PDF")
     with pytest.raises(ValueError, match="density, samples"):
-        picture.show("both")
+        picture.set_view("both")
     with pytest.raises(ValueError, match="from one to 6"):
         rivals(models=7)
 
 
 def test_rivals_without_a_known_density_have_plain_axes():
-    picture = RivalsPicture(["Own"], [LIMITS], [None], [DATA], ["A"])
+    picture = ComparisonPicture(["Own"], [LIMITS], [None], [DATA], ["A"])
     picture.update(0, 0, samples=SAMPLES, curves=[[[1, 0.1, -2.2], [2, 0.2, -3.1]]])
-    picture.fit()
+    picture.enforce_quota()
     axes = picture.curves[0][0]
     assert axes.get_yscale() == "linear" and axes.get_ylim() == (-3.5, -2.0)
     assert axes.get_title() == "NLL by steps (nats)" and picture.cells[0][0][1].get_visible()
@@ -284,7 +284,7 @@ def test_a_density_above_the_truths_highest_has_a_colour_of_its_own_and_the_bar_
 def test_small_errors_of_a_density_are_seen(theme):
     """Of some per cent of the highest density, as at a KL of 0.01."""
     picture = live(theme)
-    picture.show(("error", "samples"))
+    picture.show_overlays(("error", "samples"))
     picture.update(SAMPLES, GRID, LATENTS, EPOCHS, TRAIN, TEST)
     none = decode(picture.png())
     picture.update(SAMPLES, GRID + 0.03 * GRID.max(), LATENTS, EPOCHS, TRAIN, TEST)

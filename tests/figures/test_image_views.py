@@ -137,7 +137,7 @@ def test_every_picture_of_images_has_one_size_and_shows_what_it_is_given(theme):
         assert first.shape[:2] == (960, 1600) == second.shape[:2]
         assert not np.array_equal(first, second)
     assert size(figures.png(figures.image_thumbnail(images, 16, theme=theme))) == (240, 240)
-    assert size(figures.png(figures.name_tile("MNIST", theme=theme))) == (240, 240)
+    assert size(figures.png(figures.name_thumbnail("MNIST", theme=theme))) == (240, 240)
 
 
 def test_the_histogram_bears_what_is_not_a_number():

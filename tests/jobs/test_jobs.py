@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowlab.jobs import Local, Ray, Status, UnknownRun
-from flowlab.jobs.queue import Run, fair_order
+from flowlab.jobs.queue import QueuedRun, fair_order
 
 PATIENCE = 60  # seconds; only ever waited out by a test that fails
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -389,7 +389,7 @@ owners = st.sampled_from("abcd")
 
 @given(queued=st.lists(owners, max_size=20), going=st.lists(owners), served=st.lists(owners))
 def test_owners_take_turns(queued, going, served):
-    runs = [Run(owner, ()) for owner in queued]
+    runs = [QueuedRun(owner, ()) for owner in queued]
     turns = {owner: turn for turn, owner in enumerate(served)}
     order = fair_order(reversed(runs), Counter(going), turns)
     assert sorted(order, key=lambda run: run.number) == runs

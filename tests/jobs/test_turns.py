@@ -8,9 +8,9 @@ import pytest
 import torch
 from test_jobs import ended, until, until_state
 
-from flowlab.figures import SHOWN
-from flowlab.jobs import GoOn, Local
-from flowlab.jobs.queue import Queue, Run
+from flowlab.figures import DEFAULT_OVERLAYS
+from flowlab.jobs import Local, Preempted
+from flowlab.jobs.queue import Queue, QueuedRun
 from flowlab.live import Request, watch
 from models import RECIPES
 
@@ -79,12 +79,12 @@ def test_only_the_time_at_work_counts():
             assert engine.status(run).events > 20
 
 
-def play(request, leave_after=None):
+def play(request, preempt_after=None):
     """Frames of a training, and what the generator returns."""
     generator, frames = watch(request), []
     try:
         for batch in range(10**6):
-            frame = generator.send({"leave": True} if batch and batch == leave_after else
+            frame = generator.send({"preempt": True} if batch and batch == preempt_after else
                                    None if not batch else {})
             frames += [frame] * (frame is not None)
     except StopIteration as end:
@@ -94,7 +94,7 @@ def play(request, leave_after=None):
 def test_nobody_makes_room_for_one_who_has_as_many_at_work():
     queue, now = Queue(), time.monotonic()
     def run(owner, state="running", **more):
-        made = Run(owner, (), state=state, leave="leave", begun=now - 5, **more)
+        made = QueuedRun(owner, (), state=state, preempt="leave", begun=now - 5, **more)
         queue.runs[made.id] = made
         if state == "queued":
             queue.waiting.append(made)
@@ -102,14 +102,14 @@ def test_nobody_makes_room_for_one_who_has_as_many_at_work():
 
     one, other = run("a"), run("b")
     run("b", "queued")
-    assert queue.over(1) == []
+    assert queue.to_preempt(1) == []
     run("c", "queued")
-    assert queue.over(1) == [one] and queue.over(10) == []
+    assert queue.to_preempt(1) == [one] and queue.to_preempt(10) == []
     run("d", "queued")
-    assert queue.over(1) == [one, other]
-    one.leaving = True  # for c
+    assert queue.to_preempt(1) == [one, other]
+    one.preempting = True  # for c
     queue.waiting.sort(key=lambda run: run.owner == "b")
-    assert queue.over(1) == [other]
+    assert queue.to_preempt(1) == [other]
 
 
 def test_a_run_stopped_early_in_turns_has_the_best_weights():
@@ -120,7 +120,7 @@ def test_a_run_stopped_early_in_turns_has_the_best_weights():
     _, last = play(Request(recipe.train, settings, pictures="end"))
     assert last.numbers["outcome"] == "early stop"
     request, turns = Request(recipe.train, settings, pictures="end"), 0
-    while isinstance(value := play(request, leave_after=1)[1], GoOn):
+    while isinstance(value := play(request, preempt_after=1)[1], Preempted):
         request, turns = value.settings, turns + 1
     assert turns >= 2 and value.numbers["reason"] == last.numbers["reason"]
     assert all(torch.equal(value.weights[k], last.weights[k]) for k in last.weights)
@@ -139,13 +139,13 @@ def test_a_training_in_turns_has_the_numbers_of_one_without(name):
     depth = "steps" if name == "glow" else "couplings"
     settings = recipe.Run.from_flat({depth: 2, "hidden": (8,), "points": 500, "batch_size": 100,
                                      "epochs": 5, "learning_rate": 1e-2})
-    layers = (*SHOWN, "grid")
-    whole, last = play(Request(recipe.train, settings, "dark", layers))
-    request, frames, turns = Request(recipe.train, settings, "dark", layers), [], 0
+    overlays = (*DEFAULT_OVERLAYS, "grid")
+    whole, last = play(Request(recipe.train, settings, "dark", overlays))
+    request, frames, turns = Request(recipe.train, settings, "dark", overlays), [], 0
     while True:
-        new, value = play(request, leave_after=7)
+        new, value = play(request, preempt_after=7)
         frames += new
-        if not isinstance(value, GoOn):
+        if not isinstance(value, Preempted):
             break
         request, turns = pickle.loads(pickle.dumps(value)).settings, turns + 1
     assert turns >= 2
@@ -156,4 +156,4 @@ def test_a_training_in_turns_has_the_numbers_of_one_without(name):
     assert len(sum((f.seconds for f in frames), ())) == 5
     assert value.numbers["seconds"] > frames[0].numbers["seconds"]
     assert value.png == last.png
-    assert (value.theme, value.layers) == (last.theme, last.layers)
+    assert (value.theme, value.overlays) == (last.theme, last.overlays)

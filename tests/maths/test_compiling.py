@@ -22,8 +22,8 @@ SMALL = {"couplings": 2, "hidden": (4,)}
 def kept(tmp_path, monkeypatch):
     monkeypatch.setenv(compiling.VARIABLE, str(tmp_path / "compiled"))
     yield tmp_path / "compiled"
-    while compiling.under_way:
-        process = compiling.under_way.pop()
+    while compiling.compilers:
+        process = compiling.compilers.pop()
         process.kill()
         process.wait()
 
@@ -71,7 +71,7 @@ def test_a_training_takes_the_compiled_step_over(kept, monkeypatch):
     assert not next(progresses).compiled  # nobody waits for the compiler
     compiler = Compiler(flow, 54, "forward")  # 160 training points make batches of 54 and 53
     assert not compiler.ready()  # that of the training has the lock
-    process, = compiling.under_way
+    process, = compiling.compilers
     process.wait(300)
     assert next(progresses).compiled
     assert [path.suffix for path in kept.iterdir() if path.name != "lock"] == [".pt2"]
@@ -96,7 +96,7 @@ def test_what_is_not_compiled_is_said(flow, objective, words, monkeypatch):
     monkeypatch.setattr(compiling, "COMPILERS", (sys.executable,))
     compiler = Compiler(flow, 10, objective)
     assert words in compiler.trouble
-    assert not compiler.ready() and not compiling.under_way
+    assert not compiler.ready() and not compiling.compilers
 
 
 def numbers(**settings):

@@ -14,6 +14,22 @@ def test_a_former_name_is_the_module_itself(former, now):
     assert import_module(former) is import_module(now)
 
 
+@pytest.mark.parametrize("former, now", [
+    ("flowlab.figures.LAYERS", "OVERLAYS"),
+    ("flowlab.figures.SHOWN", "DEFAULT_OVERLAYS"),
+    ("flowlab.figures.RivalsPicture", "ComparisonPicture"),
+    ("flowlab.figures.ThroughPicture", "InsidePicture"),
+    ("flowlab.figures.name_tile", "name_thumbnail"),
+    ("flowlab.jobs.GoOn", "Preempted"),
+    ("flowlab.live.Held", "InMemory"),
+    ("flowlab.runs.Kept", "StoredRun"),
+])
+def test_a_former_name_in_a_package_is_what_has_a_new_one(former, now):
+    package, _, name = former.rpartition(".")
+    module = import_module(package)
+    assert getattr(module, name) is getattr(module, now)
+
+
 def test_scripts_of_earlier_versions_import_what_they_did():
     script = ("from flowlab.layers.coupling import AffineCoupling\n"
               "from flowlab.layers import ActNorm, at\n"

@@ -27,7 +27,7 @@ from flowlab.runs import recorder as recorder_module
 from flowlab.runs import store as store_module
 from flowlab.runs import writer as writer_module
 from flowlab.runs.bundle import pack
-from flowlab.runs.reader import PNG_END, Filed
+from flowlab.runs.reader import PNG_END, OnDisk
 from flowlab.server.limits import limits
 from flowlab.training import TrainingSettings, train
 from flowlab.ui.app import lab as lab_module
@@ -404,7 +404,7 @@ def test_what_a_full_disk_does_not_take_waits_in_memory_as_far_as_there_is_room(
     engine.frames, engine.state = made.frames(run, 40, noise(2_000)), "finished"
     until(lambda: recorder.done("job", 1))
     frames = recorder.frames("job")
-    assert {type(f.content) for f in frames[:20]} == {Filed} and frames[-1].png
+    assert {type(f.content) for f in frames[:20]} == {OnDisk} and frames[-1].png
     assert 0 < sum(f.content.bytes for f in frames) <= 150_000
     assert [row[0] for row in history(frames)] == list(range(1, 41))
     recorder.close()

@@ -16,8 +16,8 @@ import runs_helpers as made
 from flowlab import __version__, runs
 from flowlab.commands import train as cli
 from flowlab.jobs import Local
-from flowlab.live import Held, Request, watch
-from flowlab.live.thinning import MOST, history
+from flowlab.live import InMemory, Request, watch
+from flowlab.live.thinning import MAX_FRAMES, history
 from flowlab.runs import Recorder, Store, Writer, pack, unpack
 from flowlab.runs import run as kept_module
 from flowlab.training import Snapshot
@@ -131,14 +131,14 @@ def test_pictures_of_a_run_are_thinned_and_numbers_are_not(store):
     for frame in made.frames(run, 160):
         store.record(run_id, [frame])
     frames = store.frames(run_id)
-    assert len(frames) == MOST and len(store.epochs(run_id)) == 160
+    assert len(frames) == MAX_FRAMES and len(store.epochs(run_id)) == 160
     assert [row[0] for f in frames for row in f.epochs] == list(range(1, 161))
     assert frames[0].numbers["epoch"] == 1 and frames[-1].numbers["epoch"] == 160
     gaps = [b.numbers["epoch"] - a.numbers["epoch"]
             for a, b in zip(frames, frames[1:], strict=False)]
     assert max(gaps) <= 4
     files = sorted(p.name for p in (store.folder / run_id).iterdir())
-    assert len(files) == 2 * MOST + 1  # and the checkpoint
+    assert len(files) == 2 * MAX_FRAMES + 1  # and the checkpoint
 
 
 @pytest.mark.parametrize(("outcome", "epoch"), [("diverged", 0), ("diverged", 4),
@@ -148,7 +148,7 @@ def test_the_end_of_a_run_is_its_last_moment_whatever_weights_it_has(store, outc
     frames = made.frames(run, 5)
     numbers = {**frames[-1].numbers, "outcome": outcome, "epoch": epoch, "step": 10 * epoch}
     end = replace(frames[-1], numbers=numbers, epochs=(), seconds=(),
-                  content=Held(made.picture(5), frames[-1].content.packed))
+                  content=InMemory(made.picture(5), frames[-1].content.packed))
     run_id = store.begin(run)
     store.record(run_id, frames)
     store.record(run_id, [end])
@@ -182,18 +182,18 @@ def test_old_pictures_go_first_to_keep_the_budget(store):
     real = sum(p.stat().st_size for p in store.folder.glob("*/*.*"))
     assert store.used() == 4 * size == real
     with pytest.raises(ValueError, match="10 MB at least"):
-        store.budget = 5
+        store.quota = 5
     with store._db.write() as db:  # the smallest allowed would be too large for these
         db.execute("INSERT INTO choices VALUES ('budget', ?)", (str(int(3.2 * size)),))
-    store.fit()
-    assert store.used() <= store.budget
+    store.enforce_quota()
+    assert store.used() <= store.quota
     pictures = [store.get(i).pictures for i in ids]
     assert pictures[0] == 20 and 2 <= pictures[1] <= 8 and pictures[3] == 20
     for run_id in ids:
         assert len(store.epochs(run_id)) == 20 and store.flow(run_id) is not None
     with store._db.write() as db:
         db.execute("UPDATE choices SET value = '1'")
-    store.fit()
+    store.enforce_quota()
     assert [store.get(i).pictures for i in ids] == [20, 2, 2, 2]
     assert store.used() == sum(p.stat().st_size for p in store.folder.glob("*/*.*"))
 

@@ -140,16 +140,16 @@ def test_more_runs_than_allowed_are_refused():
 
 def test_a_full_disk_starts_nothing_and_the_limit_is_the_budget(tmp_path):
     kept = Store(tmp_path)
-    kept.budget = 50_000_000
+    kept.quota = 50_000_000
     with limited(max_disk=20):
         limited_store = admission.store(tmp_path)
-        assert limited_store.budget == 20_000_000
+        assert limited_store.quota == 20_000_000
         with pytest.raises(ValueError, match=r"20 MB \(max_disk\)"):
-            limited_store.budget = 30_000_000
-        admission.check_room(19_000_000)
+            limited_store.quota = 30_000_000
+        admission.check_quota(19_000_000)
         with pytest.raises(Exceeded, match=r"21 MB on disk, .* 20 MB \(max_disk\)"):
-            admission.check_room(21_000_000)
-    assert admission.store(tmp_path).budget == kept.budget == 50_000_000
+            admission.check_quota(21_000_000)
+    assert admission.store(tmp_path).quota == kept.quota == 50_000_000
 
 
 def test_own_data_have_their_room(tmp_path, monkeypatch):

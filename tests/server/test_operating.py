@@ -132,9 +132,9 @@ def test_a_full_disk_and_pruned_pictures_are_logged(log, store, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr("flowlab.runs.store.FEWEST", 2)
     made.kept(store)
-    monkeypatch.setattr(Store, "budget", 1)
+    monkeypatch.setattr(Store, "quota", 1)
     before = store.used()
-    store.fit()
+    store.enforce_quota()
     line = next(x for x in map(json.loads, events.recent()) if x["event"] == "pictures pruned")
     assert line["freed_bytes"] == before - store.used() > 0
 

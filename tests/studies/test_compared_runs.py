@@ -6,7 +6,7 @@ import runs_helpers as made
 from flowlab.data import target
 from flowlab.runs import Store
 from flowlab.studies.comparison import Comparison, measures
-from flowlab.studies.comparison.finished import Entrant, entrants, review, reviews
+from flowlab.studies.comparison.finished import FinishedRun, evaluate, evaluations, finished_runs
 from flowlab.studies.comparison.trial import GRID, SHOWN, fresh_points
 from flowlab.training.metrics import nll
 
@@ -34,10 +34,10 @@ def test_runs_in_a_comparisons_texts():
 
 def test_a_finished_run_is_measured_like_a_training(store):
     run_id = made.kept(store, data="eight_gaussians")
-    (one,) = reviews(comparison([run_id], data="moons,eight_gaussians", level=0.75),
-                     entrants([run_id], store))
+    (one,) = evaluations(comparison([run_id], data="moons,eight_gaussians", level=0.75),
+                     finished_runs([run_id], store))
     assert (one.entry, one.data, one.seed) == (1, "eight_gaussians", 0)
-    going = review(one.material(store))
+    going = evaluate(one.load(store))
     look = next(going)
     assert look.density.shape == (GRID, GRID) and look.samples.shape == (SHOWN, 2)
     assert look.curve == tuple((10 * n, n / 2, pytest.approx(1 - n / 10)) for n in range(1, 5))
@@ -56,12 +56,13 @@ def test_what_cannot_be_compared_is_told(store):
     stopped, noisy = made.kept(store, "stopped"), made.kept(store, noise=0.2)
     for run_id, words in ((stopped, "not finished"), (noisy, "noise"), ("0123", "not kept")):
         with pytest.raises(ValueError, match=words) as error:
-            entrants([run_id], store)
+            finished_runs([run_id], store)
         assert "\n" not in str(error.value)
     rings = made.kept(store, data="rings", name="A name that is longer than a label may be")
-    runs = entrants([rings], store)
+    runs = finished_runs([rings], store)
     assert len(runs[0].name) == 24 and runs[0].name.endswith("…")
     with pytest.raises(ValueError, match="was trained on Four rings"):
-        reviews(comparison([rings]), runs)
+        evaluations(comparison([rings]), runs)
     with pytest.raises(ValueError, match="up to 6"):
-        reviews(comparison(), [Entrant(id=str(n), name="a", data="moons") for n in range(6)])
+        evaluations(comparison(),
+                    [FinishedRun(id=str(n), name="a", data="moons") for n in range(6)])

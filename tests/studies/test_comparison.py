@@ -283,8 +283,8 @@ def test_a_contest_runs_to_its_table_and_the_command_line_has_its_numbers(engine
     asked = comparison(data="moons,circles", seeds=2)
     contest = Contest(engine, asked, RECIPES).train()
     contest.wait()
-    assert contest.done == len(contest.heats) == 8 and not contest.problems()
-    assert all(heat.look.spent == 1.0 and len(heat.curve) == 2 for heat in contest.heats)
+    assert contest.done == len(contest.trial_runs) == 8 and not contest.problems()
+    assert all(run.look.spent == 1.0 and len(run.curve) == 2 for run in contest.trial_runs)
     filled = contest.table()
     assert [row.label for row in filled.rows] == ["NICE", "RealNVP"] * 2
     assert engine.runs() == []  # nothing is left behind in the engine
@@ -301,11 +301,11 @@ def test_a_contest_runs_to_its_table_and_the_command_line_has_its_numbers(engine
 
 def test_a_contest_can_be_stopped(engine):
     contest = Contest(engine, comparison(amount=9000, seeds=3), RECIPES).train()
-    while not any(heat.look for heat in contest.heats):
+    while not any(run.look for run in contest.trial_runs):
         contest.poll()
     contest.stop()
     contest.wait()
-    assert contest.done == 6 and {heat.status.state for heat in contest.heats} == {"stopped"}
+    assert contest.done == 6 and {run.status.state for run in contest.trial_runs} == {"stopped"}
     assert not contest.results() and contest.table().rows
 
 

@@ -124,16 +124,16 @@ def test_a_comparison_goes_on_where_it_was(engine, tmp_path):
     second = Contest.open(first.id, engine, RECIPES, store)
     done = second.results()
     assert done == first.results() and second.missing and 1 <= len(done) < 4
-    assert {h.status.state for h in second.heats if h.result is None} == {MISSING}
-    trained = [heat.key for heat in second.train().heats if heat.status.active]
-    assert set(trained) == {heat.key for heat in second.heats} - set(done)
+    assert {h.status.state for h in second.trial_runs if h.result is None} == {MISSING}
+    trained = [run.key for run in second.train().trial_runs if run.status.active]
+    assert set(trained) == {run.key for run in second.trial_runs} - set(done)
     second.wait()
     assert not second.missing and done.items() <= second.results().items()
     third = Contest.open(first.id, engine, RECIPES, store)
     assert third.table() == second.table() and third.labels == ("NICE", "Small")
-    assert [h.curve for h in third.heats] == [h.curve for h in second.heats]
-    assert np.array_equal(third.heats[0].look.density, second.heats[0].look.density)
-    assert all(math.isfinite(h.result.values["kl"]) for h in third.heats)
+    assert [h.curve for h in third.trial_runs] == [h.curve for h in second.trial_runs]
+    assert np.array_equal(third.trial_runs[0].look.density, second.trial_runs[0].look.density)
+    assert all(math.isfinite(h.result.values["kl"]) for h in third.trial_runs)
 
 
 def test_a_finished_run_beside_models_is_kept_too(engine, tmp_path, capsys):
@@ -142,7 +142,7 @@ def test_a_finished_run_beside_models_is_kept_too(engine, tmp_path, capsys):
     asked = comparison(models="nice:hidden=4:couplings=2", runs=run_id, data="moons,circles")
     first = Contest(engine, asked, RECIPES, store).train()
     first.wait()
-    assert not first.problems() and not first.missing and len(first.heats) == 3
+    assert not first.problems() and not first.missing and len(first.trial_runs) == 3
     rows = {(row.data, row.label): row for row in first.table().rows}
     assert rows["moons", "Mine"].statistics["nll"].of == 1
     assert rows["circles", "Mine"].elsewhere == "moons"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flowlab.data import target
-from flowlab.figures import SHOWN
+from flowlab.figures import DEFAULT_OVERLAYS
 from flowlab.figures.curves import REVERSE_TITLE, TITLE
 from flowlab.live import Request, watch
 from flowlab.live.cameras import camera
@@ -53,7 +53,7 @@ def test_the_curve_is_the_objective_under_its_name_with_0_as_the_best():
     *_, frame = (f for f in watch(Request(recipe.train, settings)) if f is not None)
     stored = json.loads(json.dumps(frame.numbers))
     assert bundle._Numbers.model_validate(stored).reverse_kl == stored["reverse_kl"]
-    taking = camera(settings, "light", SHOWN)
+    taking = camera(settings, "light", DEFAULT_OVERLAYS)
     flow = recipe.model(**dict(settings.flow))
     flow.load_state_dict(frame.weights)
     taking.take(flow, list(frame.epochs), frame.numbers)

@@ -37,7 +37,7 @@ def tried(model, values) -> str:
     return ""
 
 
-@pytest.mark.parametrize("name", [f"{part}.{name}" for part, kind in RUN.parts().items()
+@pytest.mark.parametrize("name", [f"{part}.{name}" for part, kind in RUN.sections().items()
                                   for name in kind.model_fields])
 def test_every_wrong_value_of_every_setting_gets_a_whole_sentence(name):
     part, name = name.split(".")

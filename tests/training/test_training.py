@@ -216,12 +216,12 @@ def test_a_run_is_one_json(model):
 
 
 @pytest.mark.parametrize("model", RECIPES)
-def test_names_of_settings_are_unique_across_parts(model):
-    parts = RECIPES[model].Run.parts().values()
-    names = [name for part in parts for name in part.model_fields]
+def test_names_of_settings_are_unique_across_sections(model):
+    sections = RECIPES[model].Run.sections().values()
+    names = [name for section in sections for name in section.model_fields]
     assert len(names) == len(set(names))
-    for part in parts:
-        for field in part.model_fields.values():
+    for section in sections:
+        for field in section.model_fields.values():
             assert field.title and field.description.endswith(".")
             assert field.json_schema_extra["group"]
 

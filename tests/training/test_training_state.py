@@ -12,14 +12,14 @@ from safetensors.torch import save_file
 from flowlab import Flow
 from flowlab.bijections import BatchNorm
 from flowlab.data import target
-from flowlab.jobs.engine import GoOn
+from flowlab.jobs.engine import Preempted
 from flowlab.live import Request, watch
 from flowlab.settings import TrainingSettings
 from flowlab.training import train
 from flowlab.training.checkpoint import Snapshot
 from flowlab.training.metrics import nll
 from flowlab.training.progress import best_possible, whole_curve
-from flowlab.training.split import Parts
+from flowlab.training.split import DataSplit
 from models import MODELS
 from realnvp import RealNVP, train_realnvp
 
@@ -87,8 +87,8 @@ def test_statistics_are_averaged_at_the_rate_of_the_weights_also_when_resumed(
 
 
 def _held_out(flow, source, settings):
-    parts = Parts(flow, source, settings)
-    return parts.test_x, parts.test_context
+    split = DataSplit(flow, source, settings)
+    return split.test_x, split.test_context
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -101,8 +101,8 @@ def test_the_gap_between_the_loss_and_its_line_is_the_kl(model):
 def test_training_and_test_nll_are_of_the_same_averaged_flow():
     settings = TrainingSettings(**QUICK)
     progress = list(train(small(), target("moons"), settings))[-1]
-    parts = Parts(progress.flow, target("moons"), settings)
-    assert progress.train_nll == nll(progress.flow, *parts.measured())
+    split = DataSplit(progress.flow, target("moons"), settings)
+    assert progress.train_nll == nll(progress.flow, *split.measured_sample())
 
 
 def test_the_untrained_flow_is_measured_before_the_first_step():
@@ -217,7 +217,7 @@ def test_a_training_goes_on_from_a_moment_without_a_warm_up():
 
 def test_the_newest_snapshots_are_in_memory_and_no_more(monkeypatch):
     settings = TrainingSettings(**{**QUICK, "epochs": 12})
-    monkeypatch.setattr("flowlab.training.progress.RECENT", 3 * 70_000)
+    monkeypatch.setattr("flowlab.training.progress.MAX_RECENT_BYTES", 3 * 70_000)
     progresses = list(train(small(), target("moons"), settings))
     held = progresses[-1].recent._snapshots
     assert 1 <= len(held) <= 3 and progresses[-1].snapshot.epoch == 12
@@ -255,11 +255,11 @@ def test_a_turn_may_end_at_any_epoch_though_the_best_weights_are_promised():
         generator = watch(request)
         try:
             last = next(generator) or last
-            last = generator.send(watch.leave) or last
+            last = generator.send(watch.preempt) or last
             while True:
                 last = next(generator) or last
         except StopIteration as end:
-            request = end.value.settings if isinstance(end.value, GoOn) else None
+            request = end.value.settings if isinstance(end.value, Preempted) else None
             epochs += request is not None
     assert epochs > 3
     assert last.numbers["test_nll"] == whole.numbers["test_nll"]

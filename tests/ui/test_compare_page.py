@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from flowlab.jobs import Status
 from flowlab.studies.comparison import Comparison, Entry
 from flowlab.studies.comparison.archive import FOLDER
-from flowlab.studies.comparison.contest import Heat
+from flowlab.studies.comparison.contest import TrialRun
 from flowlab.studies.comparison.plan import plan
 from flowlab.ui.app.lab import lab
 from flowlab.ui.compare import controls, table
@@ -241,6 +241,6 @@ def test_the_note_says_how_to_read_the_marks():
 @pytest.mark.parametrize(("seeds", "said"), [(1, "KL 0.250"), (3, "seed 0: KL 0.250")])
 def test_a_square_says_whose_number_it_shows(seeds, said):
     comparison = Comparison(models=(Entry(model="nice"),), seeds=seeds)
-    heat = Heat(plan(comparison, RECIPES)[0], status=Status("queued"), curve=[(1, 0.1, 0.25)])
-    assert _caption(heat, True, seeds) == f"{said}  waiting"
+    run = TrialRun(plan(comparison, RECIPES)[0], status=Status("queued"), curve=[(1, 0.1, 0.25)])
+    assert _caption(run, True, seeds) == f"{said}  waiting"
     assert ("one of them" in table.note(comparison)) == (seeds > 1)

@@ -147,10 +147,10 @@ def test_layers_and_an_early_moment_of_a_training_under_way():
     until(app, "Training")
     for _ in range(200):
         run(app)
-        if lab().last(followed).layers == ("error", "grid", "samples"):
+        if lab().last(followed).overlays == ("error", "grid", "samples"):
             break
     run(app)  # that frame may have come after the page was drawn
-    assert lab().last(followed).layers == ("error", "grid", "samples")
+    assert lab().last(followed).overlays == ("error", "grid", "samples")
     assert moment(app).value == NEWEST  # though there are more moments by now
     first = lab().frames(followed)[0].numbers["step"]
     moment(app).set_value(first)

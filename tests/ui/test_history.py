@@ -124,7 +124,7 @@ def test_the_list_filters_names_and_deletes(monkeypatch):
     assert lab().store.get(first) is None and lab().store.get(second) is not None
     app.number_input(key="runs.budget").set_value(500)
     run(app)
-    assert lab().store.budget == 500_000_000
+    assert lab().store.quota == 500_000_000
 
 
 def test_an_imported_run_opens_on_its_page():

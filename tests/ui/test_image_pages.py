@@ -51,7 +51,7 @@ def test_trains_on_digits_and_explores_them(name):
     followed = lab().find(state(app, name).run)
     newest = lab().last(followed)
     assert newest.png[:4] == b"\x89PNG" and newest.weights is not None
-    assert "Layers of the picture" not in {p.label for p in app.pills}
+    assert "Overlays of the picture" not in {p.label for p in app.pills}
     for view, words in ((images.SAMPLES, "by heart"), (images.BETWEEN, "latent space"),
                         (images.SCALES, "scale"), (images.LIKELIHOOD, "does not prove")):
         app.segmented_control(key=f"{name}.view").set_value(view)

@@ -51,8 +51,7 @@ def test_what_cannot_be_used_gets_one_sentence(texts, word):
 
 def test_no_setting_has_the_name_of_something_else_in_a_link():
     for recipe in RECIPES.values():
-        names = {n for part in recipe.Run.parts().values() for n in part.model_fields}
-        assert not names & {*links.PARAMETERS, "run"}
+        assert not recipe.Run.fields().keys() & {*links.PARAMETERS, "run"}
 
 
 def test_an_address_holds_settings_and_lesson():
@@ -85,8 +84,7 @@ def test_locked_groups_are_seen_but_cannot_be_changed():
         for widget in kind:
             if widget.label not in ("Experiments", "Learning rate now") and "share" not in (
                     widget.key or "") and widget.key.startswith("glow."):
-                names = {n for part in RECIPES["glow"].Run.parts().values()
-                         for n in part.model_fields} | {"depth", "width"}
+                names = RECIPES["glow"].Run.fields().keys() | {"depth", "width"}
                 if widget.key.split(".")[1] in names:
                     assert widget.disabled, widget.label
     assert app.slider(key="glow.steps").value == 3 and app.slider(key="glow.steps").disabled

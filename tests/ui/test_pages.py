@@ -25,7 +25,7 @@ def test_every_page_opens_with_all_controls(name):
     assert "Ready" in status(app) and not app.error
     shown = {w.label: w.help for kind in (app.slider, app.number_input, app.selectbox,
                                           app.select_slider, app.toggle) for w in kind}
-    fields = [f for part in RECIPES[name].Run.parts().values() for n, f in part.model_fields.items()
+    fields = [f for n, f in RECIPES[name].Run.fields().items()
               if n not in validation.HIDDEN and n not in ("data", "hidden")]
     for field in fields:
         assert shown[field.title].startswith(field.description[:20]), field.title

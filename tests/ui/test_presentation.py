@@ -22,7 +22,7 @@ from models import MODELS, RECIPES
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "static"
 THEMES = ("light", "dark")
-#: What each shipped flow has to reach on the moons, in nats.
+#: What each pretrained flow has to reach on the moons, in nats.
 LIMITS = {"nice": 0.2, "realnvp": 0.05, "glow": 0.05}
 MOVING = [f"{name}/card-{theme}" for name in MODELS for theme in THEMES] + [
     f"realnvp/{what}-{theme}" for what in ("transport", "learning") for theme in THEMES]

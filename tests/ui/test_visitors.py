@@ -18,7 +18,7 @@ from flowlab.server.admission import NotYours
 from flowlab.server.limits import Exceeded
 from flowlab.studies.comparison import Comparison, Contest, Entry
 from flowlab.studies.comparison.archive import Archive
-from flowlab.studies.comparison.finished import Entrant
+from flowlab.studies.comparison.finished import FinishedRun
 from flowlab.studies.sweep import Sweep, SweepSettings
 from flowlab.ui.app import visitor
 from flowlab.ui.app.lab import lab
@@ -142,7 +142,7 @@ def test_a_visitor_has_so_many_runs_and_no_more():
 
     comparison = Comparison(models=(Entry(model="nice"), Entry(model="glow")), points=100)
     with limited(max_runs=2):
-        with pytest.raises(Exceeded, match="max_runs"), lab().door.admitted([long] * 3, "ada"):
+        with pytest.raises(Exceeded, match="max_runs"), lab().admission.admitted([long] * 3, "ada"):
             raise AssertionError("let in")
         runs = [train("ada")]
         with pytest.raises(Exceeded, match="2 trainings besides your 1 under way"):
@@ -332,7 +332,7 @@ def test_words_of_people_are_neither_markup_nor_commands(tmp_path):
         archive.read("../other")
     with pytest.raises(ValueError):
         Contest(lab().engine, Comparison(models=(Entry(model="nice"),), data=("../x",)), RECIPES,
-                None, [Entrant(id="a", name=NASTY, data="moons")])
+                None, [FinishedRun(id="a", name=NASTY, data="moons")])
 
 
 def test_a_runs_name_is_shown_as_it_is():

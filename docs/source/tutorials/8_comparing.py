@@ -7,7 +7,7 @@ page asks whether the difference means anything.
 """
 
 from flowlab.data import target
-from flowlab.figures import RivalsPicture, grid_points
+from flowlab.figures import ComparisonPicture, grid_points
 from flowlab.studies.comparison import Comparison, finish, plan, table
 from flowlab.studies.comparison.trial import GRID
 from models import RECIPES
@@ -17,8 +17,8 @@ from models import RECIPES
 # ---------------------
 #
 # A comparison says what is the same: the distribution, the number of points, and a *budget*. Here
-# every model gets 150 optimiser steps. Two entries are the same RealNVP, but for the bend in its
-# networks.
+# every model gets 150 optimiser steps. Two entries are the same RealNVP, except for the activation
+# of its networks.
 
 comparison = Comparison.model_validate({
     "models": "nice:couplings=4:hidden=16,16:learning_rate=0.02:averaging=30;"
@@ -80,7 +80,7 @@ print(table(comparison, results, labels).text())
 truth = target("moons")
 points = grid_points(truth.limits, GRID)
 density = truth.log_prob(truth.sample(1).new_tensor(points)).exp().reshape(GRID, GRID)
-picture = RivalsPicture([truth.title], [truth.limits], [density.numpy()],
+picture = ComparisonPicture([truth.title], [truth.limits], [density.numpy()],
                         [truth.sample(500).numpy()], labels, ends=(comparison.amount, None))
 for entry in range(len(labels)):
     of_seeds = [looks[entry, "moons", seed] for seed in range(comparison.seeds)]

@@ -11,16 +11,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from flowlab.jobs.ray.worker import Mailbox, play, warm
+from flowlab.jobs.ray.worker import Mailbox, play, prepare
 from flowlab.jobs.worker import sentence
 
 ROOT = str(Path(__file__).parents[3])
-STORE = 256 * 2**20  # bytes of shared memory for events that nobody has fetched yet
-#: No statistics sent; a task that asks for no GPU still sees those of its machine; workers are as
-#: important as other programs, as local ones are, where by default they let all others go first.
+STORE = 256 * 2**20  # bytes of shared memory for events that have not been fetched yet
+#: No usage statistics are sent; tasks that request no GPU still see those of their machine; workers
+#: have the niceness of ordinary programs, where Ray's default is the lowest priority.
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
                "RAY_worker_niceness": "0"}
-#: Despite its name it decides, where Ray starts, whether it is open to other machines.
+#: Despite its name, this variable decides whether a Ray that starts here is open to other machines.
 LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 NOBODY = ("No Ray cluster answers at RAY_ADDRESS={}: start one there with `ray start --head`, or "
@@ -30,30 +30,30 @@ log = logging.getLogger(__name__)
 
 
 class Cluster:
-    """Ray as engines use it; get one by `connect`.
+    """The connection to Ray that engines share; `connect` returns it.
 
     Attributes
     ----------
     ray : module
     mailbox : ray.actor.ActorHandle
-        Of a `Mailbox` on this process's own node, which lives as long as this process.
-    play, warm : ray.remote_function.RemoteFunction
+        A `Mailbox` on the node of this process, which lives as long as this process.
+    play, prepare : ray.remote_function.RemoteFunction
     """
 
     def __init__(self, workers: int) -> None:
         address = os.environ.get("RAY_ADDRESS", "")
         self._over = threading.Event()
         self.ray = load(here=not address)
-        self.mine = not self.ray.is_initialized()
-        if self.mine:
+        self.started_here = not self.ray.is_initialized()
+        if self.started_here:
             self._start(address, workers)
         strategy = import_module("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
         here = strategy(self.ray.get_runtime_context().get_node_id(), soft=False)
         actor = self.ray.remote(num_cpus=0, max_concurrency=10_000, scheduling_strategy=here)
         self.mailbox = actor(Mailbox).remote()
-        # Retries are the engine's business: it knows the last checkpoint, Ray only the start.
+        # The engine retries, not Ray: it restarts from the last checkpoint, Ray from the start.
         task = self.ray.remote(num_cpus=1, max_retries=0, scheduling_strategy="SPREAD")
-        self.play, self.warm = task(play).options(num_returns="streaming"), task(warm)
+        self.play, self.prepare = task(play).options(num_returns="streaming"), task(prepare)
 
     def _start(self, address: str, workers: int) -> None:
         if "://" in address:
@@ -62,7 +62,7 @@ class Cluster:
                 "on a machine of the cluster, with RAY_ADDRESS=auto or host:port."
             )
         if address not in ("", "auto"):
-            knock(address)
+            check_reachable(address)
         options: dict[str, Any] = {"address": address}
         if not address:
             options = {"address": "local", "num_cpus": workers, "include_dashboard": False,
@@ -74,17 +74,17 @@ class Cluster:
             in_lasting_thread(begin, self._over)
         except (ConnectionError, ValueError) as error:
             raise RuntimeError(NOBODY.format(address)) from error
-        # Ray prints what its daemons report, pages for a dead node; the status has a line.
+        # Ray prints pages of reports of its daemons for a dead node; the status has one line.
         printer: Any = import_module("ray._private.worker")
         if hasattr(printer, "print_to_stdstream"):
             printer.print_to_stdstream = lambda data, **_: log.debug("\n".join(data["lines"]))
 
     def cores(self) -> int:
-        """Cores of all nodes that are alive."""
+        """The number of cores of all live nodes."""
         return int(self.ray.cluster_resources().get("CPU", 0))
 
     def cause(self, error: Exception) -> tuple[str, bool]:
-        """Why a task was lost, and whether it was by a death that need not happen again."""
+        """Why a task was lost, and whether a retry may succeed."""
         errors = self.ray.exceptions
         known = {
             errors.NodeDiedError: "its node died",
@@ -98,17 +98,17 @@ class Cluster:
         return sentence(error), False
 
     def close(self) -> None:
-        """Take leave of Ray, and end it if it was started here."""
+        """Disconnect from Ray, and end it if it was started here."""
         if self.ray.is_initialized():
-            if self.mine:
+            if self.started_here:
                 self.ray.shutdown()
             else:
                 self.ray.kill(self.mailbox)
         self._over.set()
 
 
-def knock(address: str) -> None:
-    """Raise a RuntimeError where nothing listens; Ray itself would wait for minutes."""
+def check_reachable(address: str) -> None:
+    """Raise a RuntimeError where nothing listens; Ray would wait for minutes."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
@@ -117,10 +117,10 @@ def knock(address: str) -> None:
 
 
 def in_lasting_thread(function: Callable[[], object], over: threading.Event) -> None:
-    """Call a function in a thread that lasts until `over`.
+    """Call a function in a thread that lasts until `over` is set.
 
-    The processes that Ray starts are to end with their parent.  For Linux that is the thread that
-    started them, and those of Streamlit's scripts end with the script.
+    The processes that Ray starts end with their parent, which on Linux is the thread that started
+    them; a thread of Streamlit would end with its script.
     """
     done: Future = Future()
 
@@ -137,7 +137,7 @@ def in_lasting_thread(function: Callable[[], object], over: threading.Event) -> 
 
 
 def load(here: bool) -> Any:
-    """The module ``ray``, set to be quiet and, if Ray is to start here, to stay on this machine."""
+    """Import ``ray`` with little output; if it starts here, it is closed to other machines."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     before = os.environ.get(LOOPBACK)
@@ -160,19 +160,19 @@ _users = 0
 
 
 def connect(workers: int) -> Cluster:
-    """The cluster of this process, for one engine more; Ray starts for the first one.
+    """Return the cluster of this process for another engine; the first engine starts Ray.
 
     Parameters
     ----------
     workers : int
-        Cores that Ray may use if it starts on this machine.
+        Number of cores that Ray may use if it starts on this machine.
 
     Raises
     ------
     ImportError
         If Ray is not installed.
     ValueError, RuntimeError
-        If ``RAY_ADDRESS`` cannot be used, or nobody answers there.
+        If ``RAY_ADDRESS`` cannot be used, or no cluster answers there.
     """
     global _cluster, _users
     with _lock:
@@ -182,8 +182,8 @@ def connect(workers: int) -> Cluster:
         return _cluster
 
 
-def leave(cluster: Cluster) -> None:
-    """An engine needs its cluster no more; the last one closes it."""
+def disconnect(cluster: Cluster) -> None:
+    """Release the cluster of an engine; the last engine closes it."""
     global _cluster, _users
     with _lock:
         if cluster is _cluster:

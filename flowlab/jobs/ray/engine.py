@@ -3,45 +3,45 @@
 import atexit
 
 from flowlab.jobs.local import cores
-from flowlab.jobs.queued import Desk, refuse_in_worker
-from flowlab.jobs.ray.cluster import connect, leave
+from flowlab.jobs.queued import QueuedEngine, refuse_in_worker
+from flowlab.jobs.ray.cluster import connect, disconnect
 from flowlab.jobs.ray.pool import RayPool
 
 
-class Ray(Desk):
+class Ray(QueuedEngine):
     """Ray's worker processes, on this machine or on a cluster.
 
     Where the environment variable ``RAY_ADDRESS`` names a cluster, runs go to its machines;
-    otherwise Ray starts here, which takes some seconds, open to this machine only, and ends with
-    the last engine.  This process keeps the queue, the events and the results.
+    otherwise Ray starts here within some seconds, is closed to other machines, and ends with the
+    last engine. This process keeps the queue, the events and the results.
 
-    A run whose worker or machine dies is taken up again on another:
+    A run whose worker or machine dies is restarted on another:
 
-    - Where nothing has come from it, it begins again.
+    - Without any event so far, it begins again.
     - Where its function has an attribute ``resume``, a function of the settings and the last event
-      that returns the settings to go on with, it goes on from there: the next event follows the
-      last one.  A value that was sent after that event is sent again.
-    - Otherwise, or after so many `retries`, it is lost, as on one machine.
+      that returns the settings to continue with, it continues there: the next event follows the
+      last one. A value that was sent after that event is sent again.
+    - Otherwise, or after `retries` restarts, it is lost, as on one machine.
 
-    The status says so in its message.  A run that was paused is paused again.
+    The message of the status says so. A run that was paused is paused again.
 
-    A run that is paused takes no core.  A resumed run goes on at once.
+    A paused run takes no core. A resumed run continues at once.
 
     Parameters
     ----------
     workers : int or None
-        How many runs go on at once; by default as many as this machine, or the cluster, has cores,
-        machines that come and go included.
+        How many runs go on at once; by default the number of cores of this machine or of the
+        cluster, which may change.
     preload : tuple of str
         Modules that workers import before their first run.
     threads : int
         PyTorch threads of each worker.
     spare : int
-        How many runs more may go on while others are paused.
+        How many further runs may go on while others are paused.
     retries : int
-        How often a run is taken up again.
+        How often a run is restarted.
     grace : float
-        Seconds a generator gets to end after a stop, before Ray cancels its task.
+        Seconds that a generator gets to end after a stop, before Ray cancels its task.
     seconds : float or None
         How long a run may take from its start, pauses included, before it is stopped.
 
@@ -92,5 +92,5 @@ class Ray(Desk):
     def close(self) -> None:
         if not self._pool.closed:
             self._pool.close()
-            leave(self._cluster)
+            disconnect(self._cluster)
         atexit.unregister(self.close)

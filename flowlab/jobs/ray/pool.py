@@ -1,4 +1,4 @@
-"""Runs as tasks of Ray: started in fair order, heard, steered, and taken up again where lost."""
+"""Runs as tasks of Ray: starts them in fair order, controls them, and restarts lost ones."""
 
 import logging
 import pickle
@@ -10,71 +10,72 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowlab.jobs.process import encode, reported
-from flowlab.jobs.queue import Queue, Run
+from flowlab.jobs.queue import Queue, QueuedRun
 from flowlab.jobs.ray.cluster import Cluster
 from flowlab.jobs.request import make_request
 
-TICK = 0.1  # seconds between looks at deadlines
-COUNT = 2.0  # seconds between looks at how many cores the cluster has
+TICK = 0.1  # seconds between checks of deadlines
+COUNT = 2.0  # seconds between counts of the cluster's cores
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
 class Task:
-    """A run that has a task of Ray, and what it takes to give it another.
+    """A run with a task of Ray, and what is needed to restart it.
 
     Attributes
     ----------
     address : str
-        Of this attempt in the mailbox.
+        The address of this attempt in the mailbox.
     commands : list
-        All that was asked so far, ``(action, value)``.
+        All commands so far, as ``(action, value)``.
     before : int
-        How many of them went with the request.
+        How many of them were part of the request.
     attempts : int
-        How many tasks were started for the run.
+        Number of tasks started for the run.
     checkpoint : object
         The last event; None before the first.
     handed, earlier : int
-        How many values the generators had been handed by then, and by the start of this attempt.
-    heard : bool
-        Whether this attempt has said anything yet.
+        Number of values sent to the generators until that event, and before this attempt.
+    reported : bool
+        Whether this attempt has reported anything yet.
     generator : ray.ObjectRefGenerator
     thread : threading.Thread
-        Hears the task.
+        Reads the task's reports.
     """
 
-    run: Run
+    run: QueuedRun
     commands: list[tuple[str, Any]]
     before: int = 0
     attempts: int = 0
     checkpoint: Any = None
     handed: int = 0
     earlier: int = 0
-    heard: bool = False
+    reported: bool = False
     address: str = ""
     generator: Any = None
     thread: threading.Thread | None = None
 
 
 class RayPool:
-    """The tasks of one engine, and the queue of runs that wait for one.
+    """The tasks of one engine, and the queue of waiting runs.
 
-    A thread for each task hears it.  Everything is changed under `lock`; methods without an
-    underscore expect the caller to hold it, but for `close`.
+    A thread for each task reads its reports. Everything is changed under `lock`; callers of methods
+    without an underscore must hold it, except for `close`.
 
     Parameters
     ----------
     cluster : Cluster
     workers : int or None
-        How many runs go on at once, paused ones aside; None: as many as the cluster has cores.
+        How many runs go on at once, not counting paused ones; None for the number of cores of the
+        cluster.
     spare : int
-        How many more may be there while paused runs hold their places.
+        How many further runs may start while paused runs hold their places.
     retries : int
-        How often a run is taken up again after its worker or node has died.
+        How often a run is restarted after its worker or node has died.
     grace : float
-        Seconds a generator gets to end after a stop.
+        Seconds that a generator gets to end after a stop.
     threads : int
         PyTorch threads of each worker.
     preload : tuple of str
@@ -93,20 +94,20 @@ class RayPool:
         self.tasks: dict[str, Task] = {}
         self.ready = 0
         self.closed = False
-        self._room = self._count()
-        self._warming = [cluster.warm.remote(list(sys.path), *self.setup)
-                         for _ in range(self._room)]
+        self._capacity = self._count()
+        self._preparing = [cluster.prepare.remote(list(sys.path), *self.setup)
+                         for _ in range(self._capacity)]
         self._end = threading.Event()
         self._clock = threading.Thread(target=self._tick, name="flowlab-ray", daemon=True)
         self._clock.start()
 
-    def add(self, run: Run) -> None:
+    def add(self, run: QueuedRun) -> None:
         """Queue a run."""
         self.queue.add(run)
         self._schedule()
 
-    def command(self, run: Run, action: str, value: object = None) -> None:
-        """Pass a command on to the run's task, or keep it until there is one."""
+    def command(self, run: QueuedRun, action: str, value: object = None) -> None:
+        """Pass a command to the run's task, or keep it until there is one."""
         task = self.tasks.get(run.id)
         if task is None and action == "stop":
             self.queue.drop(run)
@@ -121,7 +122,7 @@ class RayPool:
                 run.stop_by = time.monotonic() + self.grace
 
     def close(self) -> None:
-        """Stop every run: its generator first, its worker process after the grace."""
+        """Stop every run: its generator first, and after `grace` seconds its worker process."""
         with self.lock:
             if self.closed:
                 return
@@ -147,24 +148,24 @@ class RayPool:
         return cores if self.workers is None else min(self.workers, max(cores, 1))
 
     def _schedule(self) -> None:
-        """Start what there is room for."""
+        """Start as many waiting runs as there is capacity for."""
         if self.closed:
             return
         self.queue.order(Counter(task.run.owner for task in self.tasks.values()))
-        held = sum(task.run.state == "paused" for task in self.tasks.values())
-        while self.queue.waiting and len(self.tasks) < self._room + min(held, self.spare):
+        paused = sum(task.run.state == "paused" for task in self.tasks.values())
+        while self.queue.waiting and len(self.tasks) < self._capacity + min(paused, self.spare):
             run = self.queue.start()
             asked = [pickle.loads(command) for command in run.commands]
             task = Task(run, [(action, value) for action, _, value in asked])
             self.tasks[run.id] = task
             self._start(task, task.commands)
-        self.queue.number(held >= self._room + self.spare)
+        self.queue.number(paused >= self._capacity + self.spare)
 
     def _start(self, task: Task, commands: list[tuple[str, Any]]) -> None:
-        """Give a run its next task; these commands hold for its first batch already."""
+        """Start a task for a run; the commands take effect before its first batch."""
         run = task.run
         task.attempts += 1
-        task.before, task.heard = len(task.commands), False
+        task.before, task.reported = len(task.commands), False
         task.address = f"{run.id}/{task.attempts}"
         path, *job = run.request
         encoded = [encode((action, run.id, value)) for action, value in commands]
@@ -175,12 +176,12 @@ class RayPool:
         task.thread.start()
 
     def _follow(self, task: Task, generator: Any) -> None:
-        """Hear one task to its end; the body of its thread."""
+        """Read the reports of one task to its end; the body of its thread."""
         why, died = "it ended without a word", True
         try:
             for reference in generator:
                 kind, *rest = self.cluster.ray.get(reference)
-                self._hear(task, kind, rest)
+                self._handle(task, kind, rest)
                 if kind == "end":
                     return
         except Exception as error:
@@ -188,14 +189,14 @@ class RayPool:
         with self.lock:
             self._lose(task, why, died)
 
-    def _hear(self, task: Task, kind: str, rest: list) -> None:
-        """Note what a task reports."""
+    def _handle(self, task: Task, kind: str, rest: list) -> None:
+        """Process a task's report."""
         value, fault = reported(kind, rest)
         with self.lock:
             run = task.run
-            task.heard = True
+            task.reported = True
             if self.tasks.get(run.id) is not task or self.closed:
-                return  # the last words of a task that was given up
+                return  # the last report of a task that was given up
             if kind == "event":
                 if not run.fault and not fault:
                     run.events.append(value)
@@ -215,12 +216,12 @@ class RayPool:
             self._schedule()
 
     def _lose(self, task: Task, why: str, died: bool) -> None:
-        """Take a run up again whose task was lost, or end it as lost."""
+        """Restart a run whose task was lost, or end it as lost."""
         run = task.run
         if self.tasks.get(run.id) is not task or self.closed:
             return
         self.cluster.mailbox.drop.remote(task.address)
-        obstacle = self._take_up(task, f"Its worker was lost: {why}") if died else ""
+        obstacle = self._restart(task, f"Its worker was lost: {why}") if died else ""
         if obstacle or not died:
             self._forget(task)
             state = "lost" if run.stop_by is None else "stopped"
@@ -228,8 +229,8 @@ class RayPool:
             run.end(state, f"Its worker was lost: {why.rstrip('.')}; {kept}{obstacle}.")
         self._schedule()
 
-    def _take_up(self, task: Task, why: str) -> str:
-        """Start another task for a run; says what is in the way, if anything."""
+    def _restart(self, task: Task, why: str) -> str:
+        """Start another task for a run; return what prevents it, if anything."""
         run = task.run
         if run.stop_by is not None:
             return ", and it was to stop"
@@ -265,7 +266,7 @@ class RayPool:
         self.cluster.ray.cancel(task.generator, force=True)
 
     def _tick(self) -> None:
-        """Watch deadlines, the cluster's size and the workers that warm up."""
+        """Watch deadlines, the cluster's size and the workers that import modules."""
         counted = time.monotonic()
         while not self._end.wait(TICK):
             now = time.monotonic()
@@ -278,21 +279,21 @@ class RayPool:
                         self._forget(task)
                         self._cancel(task)
                         run.end("stopped", f"Stopped by force: a batch took over {self.grace:g} s."
-                                if task.heard else "Stopped before it started.")
+                                if task.reported else "Stopped before it started.")
                         self._schedule()
-            self._see_warm()
+            self._check_prepared()
             if now - counted >= COUNT:
                 counted, room = now, self._count()
                 with self.lock:
-                    if room != self._room:
-                        self._room = room
+                    if room != self._capacity:
+                        self._capacity = room
                         self._schedule()
 
-    def _see_warm(self) -> None:
-        if not self._warming:
+    def _check_prepared(self) -> None:
+        if not self._preparing:
             return
-        done, self._warming = self.cluster.ray.wait(
-            self._warming, num_returns=len(self._warming), timeout=0)
+        done, self._preparing = self.cluster.ray.wait(
+            self._preparing, num_returns=len(self._preparing), timeout=0)
         for reference in done:
             try:
                 problems = self.cluster.ray.get(reference)

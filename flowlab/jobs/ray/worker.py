@@ -1,4 +1,4 @@
-"""What runs inside Ray's processes: the mailbox of commands, and the task that plays one run."""
+"""The code in Ray's processes: the mailbox of commands, and the task of one run."""
 
 import asyncio
 import os
@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from flowlab.jobs.process import MARK
-from flowlab.jobs.worker import GONE, Stage, limit_threads, preloaded
+from flowlab.jobs.worker import GONE, Runner, limit_threads, preloaded
 
-LOOK = 0.01  # seconds between looks into the mailbox: one costs as much as a tenth of a small batch
-PATIENCE = 30.0  # seconds after which a question to the mailbox is asked again
+LOOK = 0.01  # seconds between checks of the mailbox: one costs as much as a tenth of a small batch
+PATIENCE = 30.0  # seconds after which a request to the mailbox is repeated
 
 
 class Mailbox:
-    """Commands on their way to running tasks: an actor beside the engine, shared by all tasks.
+    """Commands to running tasks: an actor beside the engine, shared by all tasks.
 
-    An address is one attempt at one run.  Messages are numbered by the sender, so their order does
-    not depend on the order in which Ray delivers calls.
+    An address stands for one attempt at one run. The sender numbers the messages, so their order
+    does not depend on the order in which Ray delivers calls.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Mailbox:
             self.bells[address].set()
 
     async def take(self, address: str, since: int) -> list[bytes]:
-        """Messages from number `since` on; waits for one, but not for ever."""
+        """Messages from number `since` on; waits for one, up to `PATIENCE` seconds."""
         deadline = time.monotonic() + PATIENCE
         while since not in self.boxes.get(address, {}):
             bell = self.bells.setdefault(address, asyncio.Event())
@@ -51,7 +51,7 @@ class Mailbox:
         return found
 
     async def drop(self, address: str) -> None:
-        """Forget an address whose task is over."""
+        """Forget an address whose task has ended."""
         self.boxes.pop(address, None)
         bell = self.bells.pop(address, None)
         if bell is not None:
@@ -59,12 +59,12 @@ class Mailbox:
 
 
 class Inbox:
-    """A task's end of the mailbox: one question is always on its way.
+    """A task's end of the mailbox, with one request always pending.
 
     Parameters
     ----------
     mailbox : ray.actor.ActorHandle
-        Of a `Mailbox`.
+        A `Mailbox`.
     address : str
     """
 
@@ -78,7 +78,7 @@ class Inbox:
         self._ask()
 
     def empty(self) -> bool:
-        """Whether no command has come, as far as a look every `LOOK` seconds can tell."""
+        """Whether no command has arrived, checked every `LOOK` seconds."""
         now = time.monotonic()
         if not self.waiting and now >= self.next_look:
             self.next_look = now + LOOK
@@ -87,7 +87,7 @@ class Inbox:
         return not self.waiting
 
     def get(self) -> bytes | None:
-        """The next command; while this waits, Ray lets others have the core."""
+        """The next command; while this waits, Ray gives the core to others."""
         while not self.waiting:
             self._receive()
         return self.waiting.popleft()
@@ -110,8 +110,8 @@ class Inbox:
         self._ask()
 
 
-def warm(path: list[str], threads: int, preload: tuple[str, ...]) -> str:
-    """Make this process a worker, which reads no input, and say what it could not import."""
+def prepare(path: list[str], threads: int, preload: tuple[str, ...]) -> str:
+    """Make this process a worker, which reads no input; return what it could not import."""
     if MARK not in os.environ:
         os.environ[MARK] = "1"
         sys.stdin = open(os.devnull)
@@ -132,6 +132,6 @@ def play(
     commands: list[bytes],
     *job: Any,
 ) -> Iterator[tuple]:
-    """Run one generator to its end, a generator task of Ray: yields what the engine must know."""
-    warm(path, threads, preload)  # no more than a look where it is warm already
-    yield from Stage(Inbox(mailbox, address), threads).perform(run_id, commands, *job)
+    """Run one generator to its end, as a generator task of Ray, and yield its reports."""
+    prepare(path, threads, preload)  # does nothing in a process that is prepared
+    yield from Runner(Inbox(mailbox, address), threads).run(run_id, commands, *job)

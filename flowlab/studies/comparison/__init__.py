@@ -1,7 +1,7 @@
-"""Compare models fairly: the same points, an equal budget, several seeds, one table.
+"""Compares models fairly: the same points, an equal budget, several seeds, one table.
 
-`Comparison` says what is compared; `Contest` has all its trainings run on an engine; `Table` says
-what came out. ``python -m flowlab.comparison`` does it without a browser.
+`Comparison` has the settings, `Contest` runs all trainings on an engine, and `Table` has the
+results. ``python -m flowlab.comparison`` does it without a browser.
 """
 
 from flowlab.studies.comparison.contest import Contest

@@ -1,8 +1,8 @@
-"""Comparisons on disk: what is compared, and one file for every training that is over.
+"""Comparisons on disk: the settings of each, and one file for every finished training.
 
-Each has a folder beside those of the runs, with ``comparison.json``, and with
+Each comparison has a folder beside those of the runs, with ``comparison.json``, and with
 ``<entry>-<distribution>-<seed>.npz`` for measures, curve, and the last density and samples. A file
-is written whole or not at all; so a program that is killed loses only what was still training.
+is written whole or not at all, so a program that is killed loses only unfinished trainings.
 """
 
 import io
@@ -19,27 +19,27 @@ from pydantic import Field, TypeAdapter
 
 from flowlab import files
 from flowlab.settings import Settings
-from flowlab.studies.comparison.finished import Entrant
+from flowlab.studies.comparison.finished import FinishedRun
 from flowlab.studies.comparison.plan import MOST as MOST_ENTRIES
 from flowlab.studies.comparison.plan import Comparison
 from flowlab.studies.comparison.table import measures
 from flowlab.studies.comparison.trial import GRID, SHOWN, Look, Result
 
-FOLDER = "kept.comparisons"  # no run can be called so: runs' ids have no dot
-MOST = 200  # comparisons; the oldest go first
-LARGEST = 20_000_000  # bytes of a file, and of what it holds
+FOLDER = "kept.comparisons"  # no run's id, since these have no dot
+MOST = 200  # comparisons; beyond that the oldest are deleted
+MAX_BYTES = 20_000_000  # of a file, packed and unpacked
 
 Key = tuple[int, str, int]
 _RESULT = TypeAdapter(Result)
 
 
 class Header(Settings):
-    """What ``comparison.json`` says."""
+    """The content of ``comparison.json``."""
 
     format: Literal["flowlab-comparison-1"] = "flowlab-comparison-1"
     comparison: Comparison
     labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_ENTRIES)]
-    runs: tuple[Entrant, ...] = ()
+    runs: tuple[FinishedRun, ...] = ()
     visitor: str = ""
 
 
@@ -52,7 +52,7 @@ class Record(NamedTuple):
 
 
 class Archive:
-    """All kept comparisons; several programs and threads may use one folder at once.
+    """All stored comparisons; several programs and threads may use one folder at once.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Archive:
         self.folder = runs / FOLDER
 
     def begin(self, name: str, header: Header) -> None:
-        """Keep what is compared, under a new id.
+        """Store the header of a comparison under a new id.
 
         Raises
         ------
@@ -79,13 +79,12 @@ class Archive:
             shutil.rmtree(old, ignore_errors=True)
 
     def read(self, name: str) -> Header | None:
-        """What is compared under this id; None where there is none.
+        """The header of the comparison with this id; None where there is none.
 
         Raises
         ------
         ValueError
-            With one sentence, when the file is damaged or of another version, or for what can be
-            no id.
+            With one sentence, when the file is damaged or of another version, or the id is invalid.
         """
         path = self._path(name) / "comparison.json"
         try:
@@ -97,7 +96,7 @@ class Archive:
                              "is damaged: press Compare to begin a new one.") from error
 
     def keep(self, name: str, key: Key, record: Record) -> None:
-        """Keep a training that is over, ``key`` its entry, distribution and seed.
+        """Store a finished training; ``key`` is its entry, distribution and seed.
 
         Raises
         ------
@@ -105,8 +104,8 @@ class Archive:
             When it cannot be written.
         """
         look = record.look
-        told = json.dumps({"result": asdict(record.result), "spent": look.spent}, allow_nan=False)
-        arrays = {"told": np.frombuffer(told.encode(), np.uint8),
+        text = json.dumps({"result": asdict(record.result), "spent": look.spent}, allow_nan=False)
+        arrays = {"told": np.frombuffer(text.encode(), np.uint8),
                   "curve": np.array(record.curve, float).reshape(-1, 3),
                   **{part: array for part in ("density", "samples")
                      if (array := getattr(look, part)) is not None}}
@@ -115,7 +114,7 @@ class Archive:
         files.write(self._file(name, key), file.getvalue())
 
     def load(self, name: str, key: Key) -> Record | None:
-        """What `keep` kept; None where there is nothing.
+        """Read what `keep` stored; None where there is nothing.
 
         Raises
         ------
@@ -131,7 +130,7 @@ class Archive:
             raise ValueError("What was kept of it is damaged; train what is missing.") from error
 
     def _path(self, name: str) -> Path:
-        """A comparison's folder; ids come from links, and must not lead anywhere else."""
+        """A comparison's folder; ids come from links and must not lead to another folder."""
         if not (name.isascii() and name.isalnum() and len(name) <= 64):
             raise ValueError("A comparison's id is made of letters and digits: use the link as it "
                              "was.")
@@ -143,28 +142,28 @@ class Archive:
 
 
 def _content(path: Path) -> bytes:
-    if path.stat().st_size > LARGEST:
+    if path.stat().st_size > MAX_BYTES:
         raise ValueError("too large")
     return path.read_bytes()
 
 
 def _record(content: bytes) -> Record:
-    """A record from a file's bytes; any of several errors where it is none."""
+    """Read a record from a file's bytes; raises various errors where they are invalid."""
     with zipfile.ZipFile(io.BytesIO(content)) as members:
-        if sum(member.file_size for member in members.infolist()) > LARGEST:
+        if sum(member.file_size for member in members.infolist()) > MAX_BYTES:
             raise ValueError("too large")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        told = json.loads(arrays["told"].tobytes())
+        stored = json.loads(arrays["told"].tobytes())
         curve = arrays["curve"]
         density, samples = (arrays[part] if part in arrays else None
                             for part in ("density", "samples"))
-    result = _RESULT.validate_python(told["result"])
-    # A measure that came with a later version is one that this training does not have.
+    result = _RESULT.validate_python(stored["result"])
+    # Trainings of earlier versions lack the measures that were added later.
     result = Result(result.outcome, result.reason, result.step, result.seconds,
                     {m.name: result.values.get(m.name) for m in measures()})
     for array, shape in ((curve, (len(curve), 3)), (density, (GRID, GRID)), (samples, (SHOWN, 2))):
         if array is not None and (array.shape != shape or array.dtype.kind != "f"):
             raise ValueError("not the arrays that are expected")
-    look = Look(min(max(float(told["spent"]), 0.0), 1.0), (), density, samples)
+    look = Look(min(max(float(stored["spent"]), 0.0), 1.0), (), density, samples)
     return Record(result, [(int(step), seconds, value) for step, seconds, value in curve.tolist()],
                   look)

@@ -1,4 +1,4 @@
-"""All trainings of a comparison, under way on an engine."""
+"""Runs all trainings of a comparison on an engine."""
 
 import logging
 import secrets
@@ -11,39 +11,45 @@ from typing import Self
 from flowlab.jobs import Engine, Status
 from flowlab.runs import Store
 from flowlab.studies.comparison.archive import Archive, Header, Key, Record
-from flowlab.studies.comparison.finished import Entrant, Review, entrants, review, reviews
+from flowlab.studies.comparison.finished import (
+    Evaluation,
+    FinishedRun,
+    evaluate,
+    evaluations,
+    finished_runs,
+)
 from flowlab.studies.comparison.plan import Comparison, Trial, plan
 from flowlab.studies.comparison.table import Table, table
-from flowlab.studies.comparison.trial import Look, Result, run
+from flowlab.studies.comparison.trial import Look, Result, run_trial
 from flowlab.training import recipe
 
 log = logging.getLogger(__name__)
 
-#: The state of a training that nobody has asked for, or that was cut off.
+#: The state of a training that was not started, or was interrupted.
 MISSING = "not finished"
 
 
 @dataclass
-class Heat:
-    """One training of a contest, or one finished run, as far as it is known here.
+class TrialRun:
+    """One training of a contest, or the evaluation of one finished run, and its results so far.
 
     Attributes
     ----------
-    trial : Trial or Review
+    trial : Trial or Evaluation
     run_id : str
-        The engine's name for it, once it was submitted.
+        Its id in the engine, once it was submitted.
     status : Status
-        As the engine has it, or `MISSING`.
+        Its status in the engine, or `MISSING`.
     look : Look or None
-        The newest, with the newest pictures.
+        The newest look.
     curve : list of (int, float, float)
-        As in `Look`, of the whole training.
+        As in `Look`, for the whole training.
     result : Result or None
     taken : int
-        Events that were taken over.
+        Number of events fetched so far.
     """
 
-    trial: Trial | Review
+    trial: Trial | Evaluation
     run_id: str = ""
     status: Status = Status(MISSING)
     look: Look | None = None
@@ -57,23 +63,23 @@ class Heat:
         return self.trial.entry, self.trial.data, self.trial.seed
 
     def start(self, engine: Engine, owner: str, store: Store | None) -> None:
-        """Queue it, from its beginning."""
+        """Queue the job from its beginning."""
         self.look, self.curve, self.taken = None, [], 0
         try:
-            job = ((run, self.trial) if isinstance(self.trial, Trial)
-                   else (review, self.trial.material(store)))
-        except ValueError as error:  # the run was deleted just now, or since the last time
+            job = ((run_trial, self.trial) if isinstance(self.trial, Trial)
+                   else (evaluate, self.trial.load(store)))
+        except ValueError as error:  # the run has been deleted meanwhile
             self.status = Status("failed", message=str(error))
             return
         self.run_id, self.status = engine.submit(*job, owner), Status("queued")
 
     def take(self, record: Record) -> None:
-        """Have it as it was kept."""
+        """Take the results from a stored record."""
         self.result, self.curve, self.look = record
         self.status = Status("finished")
 
     def update(self, engine: Engine) -> bool:
-        """Take over what is new; whether anything is."""
+        """Fetch what is new, and return whether anything is."""
         if not self.status.active:
             return False
         before, self.status = self.status, engine.status(self.run_id)
@@ -91,7 +97,7 @@ class Heat:
 
 
 class Contest:
-    """A comparison, with what is measured of it; safe to look at from several threads.
+    """A comparison and its results; safe to read from several threads.
 
     Parameters
     ----------
@@ -101,22 +107,23 @@ class Contest:
     recipes : mapping of str to Recipe
         As ``models.RECIPES``.
     store : Store, optional
-        Where the finished runs are, and beside whose runs it is kept; otherwise it is not.
-    runs : sequence of Entrant, optional
-        What is known of the finished runs, where the store need not be asked.
+        The store of the finished runs, beside which the comparison is stored; without it, it is
+        not stored.
+    runs : sequence of FinishedRun, optional
+        The finished runs, where they are known without the store.
     visitor : str
-        Whose it is, as in `flowlab.runs.Kept`.
+        Its owner, as in `flowlab.runs.StoredRun`.
 
     Attributes
     ----------
     id : str
-        It cannot be guessed.
-    heats : list of Heat
+        An unguessable id.
+    trial_runs : list of TrialRun
         One for each finished run and each training, in the order in which they start.
     version : int
-        Rises whenever something is new.
+        Increases whenever something is new.
     seen : float
-        When somebody last looked, on the monotonic clock.
+        When a viewer last looked, on the monotonic clock.
 
     Raises
     ------
@@ -125,10 +132,10 @@ class Contest:
     """
 
     def __init__(self, engine: Engine, comparison: Comparison, recipes: Mapping[str, recipe.Recipe],
-                 store: Store | None = None, runs: Sequence[Entrant] | None = None,
+                 store: Store | None = None, runs: Sequence[FinishedRun] | None = None,
                  visitor: str = "") -> None:
-        self.runs = tuple(entrants(comparison.runs, store) if runs is None else runs)
-        self.heats = [Heat(trial) for trial in [*reviews(comparison, self.runs),
+        self.runs = tuple(finished_runs(comparison.runs, store) if runs is None else runs)
+        self.trial_runs = [TrialRun(trial) for trial in [*evaluations(comparison, self.runs),
                                                 *plan(comparison, recipes)]]
         self.id = secrets.token_hex(8)
         self.engine, self.comparison, self.visitor = engine, comparison, visitor
@@ -144,7 +151,7 @@ class Contest:
     @classmethod
     def open(cls, name: str, engine: Engine, recipes: Mapping[str, recipe.Recipe], store: Store
              ) -> Self | None:
-        """A comparison that was kept, nothing of it under way; None where there is none.
+        """Open a stored comparison, without starting anything; None where there is none.
 
         Raises
         ------
@@ -156,28 +163,28 @@ class Contest:
             return None
         contest = cls(engine, header.comparison, recipes, store, header.runs, header.visitor)
         contest.id, contest.labels, contest._begun = name, header.labels, True
-        for heat in contest.heats:
+        for run in contest.trial_runs:
             try:
-                record = contest._archive.load(name, heat.key)
+                record = contest._archive.load(name, run.key)
             except ValueError as error:
-                heat.status = Status(MISSING, message=str(error))
+                run.status = Status(MISSING, message=str(error))
             else:
                 if record is not None:
-                    heat.take(record)
+                    run.take(record)
         return contest
 
     def train(self, owner: str = "") -> Self:
-        """Queue the trainings without a result, but for those under way.
+        """Queue the trainings that have no result and are not active.
 
         Parameters
         ----------
         owner : str
-            Whose turn in the queue they take.
+            Their owner in the queue.
 
         Raises
         ------
         ValueError
-            With one sentence, where no training can take the settings; then none is queued.
+            With one sentence, where settings do not fit; then no training is queued.
         """
         with self._lock:
             self._check()
@@ -186,16 +193,16 @@ class Contest:
                     comparison=self.comparison, labels=self.labels, runs=self.runs,
                     visitor=self.visitor))
                 self._begun = True
-            for heat in self.heats:
-                if heat.result is None and not heat.status.active:
-                    heat.start(self.engine, owner, self._store)
+            for run in self.trial_runs:
+                if run.result is None and not run.status.active:
+                    run.start(self.engine, owner, self._store)
             self.version += 1
         return self
 
     def _check(self) -> None:
-        for heat in self.heats:
-            trial = heat.trial
-            if heat.result is None and isinstance(trial, Trial) and trial.seed == 0:
+        for run in self.trial_runs:
+            trial = run.trial
+            if run.result is None and isinstance(trial, Trial) and trial.seed == 0:
                 try:
                     recipe.check(trial.settings)
                 except ValueError as error:
@@ -203,18 +210,18 @@ class Contest:
                                      f"{trial.data}: {error}") from error
 
     def poll(self) -> None:
-        """Take over what the trainings have told."""
+        """Fetch what the trainings have reported."""
         with self._lock:
-            for heat in self.heats:
-                if not heat.update(self.engine):
+            for run in self.trial_runs:
+                if not run.update(self.engine):
                     continue
                 self.version += 1
-                if heat.result is not None and self._archive is not None:
-                    self._keep(self._archive.keep, heat.key,
-                               Record(heat.result, heat.curve, heat.look))
+                if run.result is not None and self._archive is not None:
+                    self._keep(self._archive.keep, run.key,
+                               Record(run.result, run.curve, run.look))
 
     def _keep(self, action: Callable, *values: object) -> None:
-        """Write something; a full disk must not end a comparison."""
+        """Write to the archive; a full disk must not end a comparison."""
         try:
             action(self.id, *values)
         except OSError:
@@ -222,52 +229,53 @@ class Contest:
 
     @property
     def active(self) -> bool:
-        """Whether any training may still change, as of the last `poll`."""
-        return any(heat.status.active for heat in self.heats)
+        """Whether any training was active at the last `poll`."""
+        return any(run.status.active for run in self.trial_runs)
 
     @property
     def done(self) -> int:
-        """Trainings that are not under way."""
-        return sum(not heat.status.active for heat in self.heats)
+        """The number of trainings that are not active."""
+        return sum(not run.status.active for run in self.trial_runs)
 
     def stop(self) -> None:
-        """Stop all trainings; what was measured stays."""
+        """Stop all trainings; results stay."""
         with self._lock:
-            for heat in reversed(self.heats):  # the queue first, or each stop would start another
-                if heat.status.active:
-                    self.engine.control(heat.run_id, "stop")
+            for run in reversed(self.trial_runs):  # queued ones first
+                if run.status.active:
+                    self.engine.control(run.run_id, "stop")
 
     def results(self) -> dict[tuple[int, str, int], Result]:
         """The results so far, by entry, distribution and seed."""
-        return {heat.key: heat.result for heat in self.heats if heat.result is not None}
+        return {run.key: run.result for run in self.trial_runs if run.result is not None}
 
     @property
     def missing(self) -> bool:
-        """Whether there is a training without a result, and none under way."""
-        return not self.active and any(heat.result is None for heat in self.heats)
+        """Whether a training has no result and none is active."""
+        return not self.active and any(run.result is None for run in self.trial_runs)
 
     def table(self) -> Table:
-        """The table of what is measured so far."""
+        """The table of the results so far."""
         return table(self.comparison, self.results(), self.labels, [r.data for r in self.runs])
 
     def problems(self) -> list[str]:
-        """One sentence for every training that did not end as it should."""
+        """One sentence for every training that did not end normally."""
         sentences = []
-        for heat in self.heats:
-            trial, result = heat.trial, heat.result
-            reason = result.reason if result else heat.status.message
-            ended = not heat.status.active and (heat.status.state != "stopped" or heat.status.late)
+        for run in self.trial_runs:
+            trial, result = run.trial, run.result
+            reason = result.reason if result else run.status.message
+            status = run.status
+            ended = not status.active and (status.state != "stopped" or status.late)
             if ended and reason:
                 seed = f", seed {trial.seed}" if isinstance(trial, Trial) else ""
                 sentences.append(f"{self.labels[trial.entry]} on {trial.data}{seed}: {reason}")
         return sentences
 
-    def wait(self, every: float = 0.2, told: Callable[[Self], object] | None = None) -> None:
-        """Wait until all is over, calling ``told(contest)`` at every look."""
+    def wait(self, every: float = 0.2, on_poll: Callable[[Self], object] | None = None) -> None:
+        """Poll until all trainings have ended, calling ``on_poll(contest)`` each time."""
         while True:
             self.poll()
-            if told is not None:
-                told(self)
+            if on_poll is not None:
+                on_poll(self)
             if not self.active:
                 return
             time.sleep(every)

@@ -1,4 +1,4 @@
-"""Finished runs in a comparison: flows that are trained already, and only measured."""
+"""Finished runs in a comparison: trained flows, which are only measured."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import torch
 from flowlab.analysis.grid import grid_points
 from flowlab.data import target
 from flowlab.flow import Flow
-from flowlab.runs import Epoch, Kept, Store
+from flowlab.runs import Epoch, Store, StoredRun
 from flowlab.settings import RunSettings, Settings
 from flowlab.studies.comparison.plan import LABEL, MOST, Comparison
 from flowlab.studies.comparison.trial import (
@@ -24,8 +24,8 @@ from flowlab.studies.comparison.trial import (
 OUTCOMES = ("finished", "early stop")  # of the runs that can be compared
 
 
-class Entrant(Settings):
-    """A finished run, as a comparison knows it: its id, its name, and what it was trained on."""
+class FinishedRun(Settings):
+    """A finished run in a comparison: its id, its name, and the distribution it was trained on."""
 
     id: str
     name: str
@@ -33,21 +33,21 @@ class Entrant(Settings):
 
 
 @dataclass(frozen=True)
-class Review:
-    """The measuring of a finished run.
+class Evaluation:
+    """The evaluation of a finished run.
 
     Attributes
     ----------
     entry : int
         Index among the comparison's models and, after them, runs.
     data : str
-        What it was trained on.
+        The distribution that it was trained on.
     run : str
         The run's id.
     level : float
-        KL in nats whose first reaching is timed.
+        The KL in nats until which the time is measured.
     seed : int
-        Of the test points: those of the first seed.
+        The seed of the test points.
     """
 
     entry: int
@@ -56,25 +56,25 @@ class Review:
     level: float
     seed: int = 0
 
-    def material(self, store: Store) -> "Material":
-        """What a worker needs for it.
+    def load(self, store: Store) -> "EvaluationData":
+        """Load the input of `evaluate` from the store.
 
         Raises
         ------
         ValueError
             When the run cannot be compared (any more).
         """
-        kept = _kept(self.run, store)
+        run = _comparable(self.run, store)
         flow = store.flow(self.run)
         if flow is None:
-            raise ValueError(f"The flow of {kept.name} is no longer kept: leave the run out.")
-        return Material(kept.settings, flow, kept.numbers["step"], kept.numbers["seconds"],
-                        tuple(store.epochs(self.run)), self.level, self.seed)
+            raise ValueError(f"The flow of {run.name} is no longer kept: leave the run out.")
+        return EvaluationData(run.settings, flow, run.numbers["step"], run.numbers["seconds"],
+                              tuple(store.epochs(self.run)), self.level, self.seed)
 
 
 @dataclass(frozen=True)
-class Material:
-    """What a `Review` takes: settings, flow, steps, seconds of training, epochs, and the rest."""
+class EvaluationData:
+    """The input of `evaluate`: the flow, its settings, and the numbers of its training."""
 
     settings: RunSettings
     flow: Flow = field(repr=False)
@@ -85,8 +85,8 @@ class Material:
     seed: int
 
 
-def unfit(run: Kept) -> str:
-    """Why a run cannot be compared; nothing where it can."""
+def obstacle(run: StoredRun) -> str:
+    """Why a run cannot be compared; empty where it can."""
     if run.outcome not in OUTCOMES or run.weights is None:
         return "it has not finished"
     try:
@@ -100,21 +100,21 @@ def unfit(run: Kept) -> str:
     return ""
 
 
-def entrants(ids: Sequence[str], store: Store | None) -> tuple[Entrant, ...]:
-    """The runs of these ids.
+def finished_runs(ids: Sequence[str], store: Store | None) -> tuple[FinishedRun, ...]:
+    """The runs with these ids.
 
     Raises
     ------
     ValueError
         With one sentence, when one of them cannot be compared.
     """
-    runs = [_kept(name, store) for name in ids]
-    return tuple(Entrant(id=run.id, data=run.data, name=run.name if len(run.name) <= LABEL
+    runs = [_comparable(name, store) for name in ids]
+    return tuple(FinishedRun(id=run.id, data=run.data, name=run.name if len(run.name) <= LABEL
                          else run.name[:LABEL - 1].rstrip() + "…") for run in runs)
 
 
-def reviews(comparison: Comparison, runs: Sequence[Entrant]) -> list[Review]:
-    """The measurings that a comparison takes besides its trainings.
+def evaluations(comparison: Comparison, runs: Sequence[FinishedRun]) -> list[Evaluation]:
+    """The evaluations of finished runs in a comparison.
 
     Raises
     ------
@@ -128,33 +128,33 @@ def reviews(comparison: Comparison, runs: Sequence[Entrant]) -> list[Review]:
         if run.data not in comparison.data:
             raise ValueError(f"{run.name} was trained on {target(run.data).title}: take that "
                              "distribution in, or leave the run out.")
-    return [Review(first + i, run.data, run.id, comparison.level) for i, run in enumerate(runs)]
+    return [Evaluation(first + i, run.data, run.id, comparison.level) for i, run in enumerate(runs)]
 
 
-def review(material: Material) -> Generator[Look, None, Result]:
-    """One `Look` at a finished run, then its measures, as those of a training.
+def evaluate(data: EvaluationData) -> Generator[Look, None, Result]:
+    """Yield one `Look` at a finished run, and return its measures, as for a training.
 
-    Curve, speed, and the time to the level come from the epochs of its own training. Its test
-    points are those of the comparison's first seed; of a user's own points, those that the run
-    itself had kept aside.
+    Curve, speed, and the time to the level come from the epochs of its own training. The test
+    points are those of the comparison's first seed; for a user's own points, the run's held-out
+    points.
     """
-    flow, settings = material.flow.eval(), material.settings
+    flow, settings = data.flow.eval(), data.settings
     truth = target(settings.source.data)
     known = truth.kind == "distribution"
-    curve = tuple((e.step, e.seconds, value) for e in material.epochs
+    curve = tuple((e.step, e.seconds, value) for e in data.epochs
                   if (value := e.kl if known else e.test_nll) is not None
                   and e.seconds is not None)
     yield Look(1.0, curve, *pictures(flow, torch.as_tensor(grid_points(truth.limits, GRID))))
-    test = fresh_points(settings.training, truth, material.seed)
-    return Result("finished", "", material.step, material.seconds,
-                  measure(flow, truth, test, material.seed) | pace(
-                      curve, material.step, material.seconds, material.level if known else None))
+    test = fresh_points(settings.training, truth, data.seed)
+    return Result("finished", "", data.step, data.seconds,
+                  measure(flow, truth, test, data.seed) | pace(
+                      curve, data.step, data.seconds, data.level if known else None))
 
 
-def _kept(name: str, store: Store | None) -> Kept:
+def _comparable(name: str, store: Store | None) -> StoredRun:
     run = None if store is None else store.get(name)
     if run is None:
         raise ValueError(f"The run {name} is not kept (any more): leave it out.")
-    if reason := unfit(run):
+    if reason := obstacle(run):
         raise ValueError(f"{run.name} cannot be compared, {reason}: leave it out.")
     return run

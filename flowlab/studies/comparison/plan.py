@@ -1,4 +1,4 @@
-"""What is compared: models, distributions, an equal budget; and the trainings that it takes."""
+"""The settings of a comparison: models, distributions, an equal budget; and its trainings."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,21 +14,21 @@ from flowlab.studies.comparison.sizes import fitted
 from flowlab.training import SCHEDULES, Progress
 from flowlab.training.recipe import Recipe
 
-#: Settings that the comparison decides for all its models, or that it is not about.
+#: Settings that the comparison fixes for all its models.
 COMMON = ("data", "noise", "points", "test_fraction", "seed", "epochs", "event_shape", "classes",
           "device")
-MOST = 6  # models and runs in one comparison: more cannot be told apart by colour
-NONE = "none"  # what a link says where only finished runs are compared
+MOST = 6  # models and runs in one comparison: more cannot be distinguished by colour
+NONE = "none"  # the models in a link where only finished runs are compared
 DISTRIBUTIONS = 8
 LABEL = 24  # characters
-LONGEST = 10_000  # epochs that a training may have
-LEAST = 100  # parameters that models may be asked to have
+LONGEST = 10_000  # maximum number of epochs of a training
+LEAST = 100  # minimum number of parameters
 #: Least and largest amount of each budget.
 LIMITS = {"epochs": (1, LONGEST), "steps": (1, 100_000), "seconds": (0.1, 600)}
 
 
 class Entry(Settings):
-    """One model in a comparison, with what differs from its defaults."""
+    """One model in a comparison, with the settings that differ from its defaults."""
 
     model: str = Field(min_length=1, max_length=32)
     label: str = Field("", max_length=LABEL)
@@ -48,13 +48,13 @@ class Entry(Settings):
         return settings
 
     def text(self) -> str:
-        """The entry as a link has it, ``realnvp:couplings=4:label=small``."""
+        """The entry as in a link, ``realnvp:couplings=4:label=small``."""
         pairs = {**self.settings, **({"label": self.label} if self.label else {})}
         return ":".join([self.model, *(f"{k}={quote(v, safe=',. ')}" for k, v in pairs.items())])
 
     @classmethod
     def from_text(cls, text: str) -> "Entry":
-        """The entry that `text` wrote."""
+        """Read the entry that `text` wrote."""
         model, *pairs = text.split(":")
         settings = {}
         for pair in pairs:
@@ -64,36 +64,36 @@ class Entry(Settings):
 
 
 class Comparison(Settings):
-    """Everything that makes one comparison; as texts, what a link and a command line say."""
+    """The settings of one comparison; written as texts in links and on the command line."""
 
     models: tuple[Entry, ...] = setting(
-        (), "Models", "What is compared: models with semicolons between them, each with settings "
-        "of its own where it has any, such as nice;realnvp:couplings=4:label=small.",
+        (), "Models", "The models to compare, separated by semicolons, each with its own settings "
+        "where they differ from the defaults, such as nice;realnvp:couplings=4:label=small.",
         group="Compare")
     runs: tuple[str, ...] = setting(
-        (), "Finished runs", "Runs that are kept and finished, by their ids with commas between "
-        "them: they are measured beside the models, and not trained again. With models=none there "
-        "are only they.", group="Compare")
+        (), "Finished runs", "Ids of finished runs, separated by commas: they are measured beside "
+        "the models and not trained again. With models=none only these runs are compared.",
+        group="Compare")
     data: tuple[str, ...] = setting(
-        ("moons",), "Distributions", "What they all learn.", group="Compare")
+        ("moons",), "Distributions", "The distributions that all models learn.", group="Compare")
     budget: Literal["epochs", "steps", "seconds"] = setting(
-        "epochs", "Equal", "What all models get the same amount of: passes over the points, "
+        "epochs", "Equal", "The budget that is equal for all models: passes over the points, "
         "optimiser steps, or seconds of training.", group="Budget")
     amount: float = setting(
-        20.0, "Amount", "How much of it each model gets.", group="Budget", gt=0, le=100_000)
+        20.0, "Amount", "Size of the budget of each model.", group="Budget", gt=0, le=100_000)
     parameters: int = setting(
-        0, "Parameters", "Make all models this large, by the width of their networks; 0 leaves "
-        "them as they are.", group="Budget", ge=0, le=10_000_000)
+        0, "Parameters", "Number of parameters that all models are given, by the width of their "
+        "networks; 0 leaves them as they are.", group="Budget", ge=0, le=10_000_000)
     seeds: int = setting(
-        1, "Seeds", "How often each training is repeated, with other points, another start and "
-        "another order: only then can chance be told from a difference.", group="Budget", ge=1,
+        1, "Seeds", "Number of trainings of each model, with different points, initial weights "
+        "and batches: only then can chance be told from a difference.", group="Budget", ge=1,
         le=10)
     points: int = setting(
-        5_000, "Points", "How many points are drawn for each training; a fifth is kept aside.",
+        5_000, "Points", "Number of points drawn for each training; a fifth of them is held out.",
         group="Budget", unit="points", ge=50, le=200_000)
     level: float = setting(
-        0.1, "Level", "The KL whose first reaching is timed.", group="Budget", unit="nats",
-        ge=0.001, le=10)
+        0.1, "Level", "The time until the KL first reaches this level is measured.",
+        group="Budget", unit="nats", ge=0.001, le=10)
 
     @field_validator("models", mode="before")
     @classmethod
@@ -147,7 +147,7 @@ class Comparison(Settings):
         return parameters
 
     def texts(self) -> dict[str, str]:
-        """What differs from the defaults, as text; pydantic reads it again."""
+        """The fields that differ from the defaults, as text that pydantic reads."""
         written = {"models": ";".join(entry.text() for entry in self.models),
                    "data": ",".join(self.data), "amount": f"{self.amount:g}",
                    "runs": ",".join(self.runs)}
@@ -158,7 +158,7 @@ class Comparison(Settings):
 
     def labels(self, titles: Mapping[str, str] | None = None, runs: Sequence[str] = ()
                ) -> tuple[str, ...]:
-        """A different name for each entry: its own, or the model's, numbered where it must be.
+        """A unique name for each entry: its label or the model's name, numbered where needed.
 
         The names of the finished runs follow, numbered likewise.
         """
@@ -182,15 +182,15 @@ class Trial:
     train : callable
         The recipe's ``train``.
     settings : RunSettings
-        Of the run.
+        The settings of the run.
     budget : str
         ``"epochs"``, ``"steps"`` or ``"seconds"``.
     amount : float
-        How much of it.
+        Size of the budget.
     level : float
-        KL in nats whose first reaching is timed.
+        The KL in nats until which the time is measured.
     pictures : bool
-        Whether densities and samples are looked at while it trains.
+        Whether looks have densities and samples.
     """
 
     entry: int
@@ -209,10 +209,10 @@ class Trial:
         return self.settings.model
 
     def start(self) -> RunSettings:
-        """What the training is started with.
+        """The settings with which the training starts.
 
-        A budget of steps or seconds needs a schedule that ends with it. So the training's own is
-        constant, and `rate` is sent in before every batch.
+        With a budget of steps or seconds, the schedule must end with the budget. So the training
+        gets a constant schedule, and `rate` is sent in before every batch.
         """
         if self.budget == "epochs":
             return self.settings
@@ -220,13 +220,13 @@ class Trial:
         return type(self.settings).from_flat(self.settings.flat() | changes)
 
     def spent(self, progress: Progress) -> float:
-        """Share of the budget that is used up, from 0 to 1."""
+        """The share of the budget that is used, from 0 to 1."""
         done = {"epochs": progress.step / progress.steps, "steps": progress.step / self.amount,
                 "seconds": progress.seconds / self.amount}
         return min(done[self.budget], 1.0)
 
     def rate(self, progress: Progress) -> float | None:
-        """Learning rate to send in before the next batch; None leaves it to the training."""
+        """The learning rate to send in before the next batch; None for the training's own."""
         return None if self.budget == "epochs" else self._rate(self.spent(progress))
 
     def _rate(self, share: float) -> float:
@@ -235,13 +235,13 @@ class Trial:
 
 
 def plan(comparison: Comparison, recipes: Mapping[str, Recipe]) -> list[Trial]:
-    """The trainings that a comparison takes, all of the first seed before those of the second.
+    """The trainings of a comparison, all of the first seed before those of the second.
 
     Parameters
     ----------
     comparison : Comparison
     recipes : mapping of str to Recipe
-        The recipes by the models' names, as ``models.RECIPES``.
+        The recipes by names of models, as ``models.RECIPES``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How large a flow is, and the width with which it has a wished size."""
+"""Chooses the width of a flow's networks for a given number of parameters."""
 
 from flowlab.flow import Flow
 from flowlab.settings import FlowSettings
@@ -8,7 +8,7 @@ WIDEST = 1024  # units in a hidden layer
 
 
 def fitted(model: type[Flow], settings: FlowSettings, parameters: int) -> tuple[int, ...]:
-    """Widths of the hidden layers, all the same, with which a flow is nearest to a size.
+    """Equal widths of the hidden layers with which a flow is nearest to a number of parameters.
 
     Raises
     ------

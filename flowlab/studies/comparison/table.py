@@ -1,4 +1,4 @@
-"""Means over seeds, what is best beyond chance, and the table of it all."""
+"""The table of a comparison: means over seeds, and what is significantly best."""
 
 import csv
 import io
@@ -24,13 +24,13 @@ class Measure:
     ----------
     name : str
     title : str
-        What the column's head says, unit included.
+        The heading of the column, with its unit.
     help : str
         One sentence for students.
     better : str
-        ``"low"``, ``"high"``, or nothing where neither is better in itself.
+        ``"low"`` or ``"high"``; empty where neither is better.
     style : str
-        How a value is written, as a format specification.
+        The format specification of values.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Measure:
 
 
 def measures(level: float = 0.1) -> tuple[Measure, ...]:
-    """The columns, for a comparison that times the first reaching of a KL of ``level``."""
+    """The columns of a comparison that measures the time until the KL reaches ``level``."""
     return (
         Measure("kl", "KL to the truth (nats)", "How far the learned density is from the true one, "
                 "on 10,000 fresh points; 0 is perfect. It is an estimate, so very near 0 it can "
@@ -51,21 +51,21 @@ def measures(level: float = 0.1) -> tuple[Measure, ...]:
                 "the chance of these points."),
         Measure("bits", "Bits/dim", "The same in bits per dimension: divided by D ln 2."),
         Measure("energy", "Energy distance", "How different the samples are from the data: 0 where "
-                "nothing tells them apart. Of 2,000 points each; unbiased, so it scatters around "
-                "0.",
+                "they cannot be distinguished. From 2,000 points each; unbiased, so it scatters "
+                "around 0.",
                 style=".4f"),
         Measure("modes", "Modes found", "Share of the separate heaps of data that get at least a "
                 "fifth of the samples they should; only where the heaps are known.", "high", ".0%"),
         Measure("reached", f"Seconds to KL {level:g}", f"Training time until the KL was first at "
                 f"{level:g} nats or less after an epoch, on the run's own test points; a dash "
                 "where it never was.", style=".2f"),
-        Measure("speed", "Steps/s", "Optimiser steps a second while it trained, with whatever else "
-                "the machine did.", "high", ",.0f"),
+        Measure("speed", "Steps/s", "Optimiser steps per second of training, under the machine's "
+                "load at that time.", "high", ",.0f"),
         Measure("sampling", f"ms for {DRAWN:,} samples", "Median time to draw them.", style=",.0f"),
         Measure("inverse", "Inverse error", "The largest distance between a point and what comes "
                 "back from the latent space, in data units: rounding, harmless below 0.001, and "
                 "therefore never marked as best.", "", ".0e"),
-        Measure("parameters", "Parameters", "Numbers that the training sets.", "", ",.0f"),
+        Measure("parameters", "Parameters", "Number of learned parameters.", "", ",.0f"),
     )
 
 
@@ -76,9 +76,9 @@ class Statistic:
     Attributes
     ----------
     values : tuple of float
-        One for each seed that has one.
+        One value for each seed that has one.
     of : int
-        Seeds there are.
+        Number of seeds.
     """
 
     values: tuple[float, ...]
@@ -86,23 +86,23 @@ class Statistic:
 
     @property
     def whole(self) -> bool:
-        """Whether every seed has a value, and there is one."""
+        """Whether there are seeds and every seed has a value."""
         return len(self.values) == self.of > 0
 
     @property
     def mean(self) -> float:
-        """Mean over the seeds; not a number without any."""
+        """Mean over the seeds; NaN without values."""
         return statistics.fmean(self.values) if self.values else math.nan
 
     @property
     def error(self) -> float:
-        """Standard error of the mean; not a number with fewer than two seeds."""
+        """Standard error of the mean; NaN with fewer than two values."""
         if len(self.values) < 2:
             return math.nan
         return statistics.stdev(self.values) / math.sqrt(len(self.values))
 
     def write(self, style: str) -> str:
-        """Mean ± standard error, or how many seeds have a value where some have none."""
+        """Mean ± standard error, and the number of seeds with a value where some lack one."""
         if not self.values:
             return "–"
         text = format(self.mean, style)
@@ -114,11 +114,11 @@ class Statistic:
 
 
 def surely_less(one: Statistic, other: Statistic) -> bool:
-    """Whether the mean of ``one`` is lower by more than the seeds' noise.
+    """Whether the mean of ``one`` is significantly lower than that of ``other``.
 
-    Welch's test, two-sided: the difference of the means has to exceed its standard error times
+    Welch's two-sided test: the difference of the means must exceed its standard error times
     Student's t for `CONFIDENCE`, at the degrees of freedom of Welch and Satterthwaite. With fewer
-    than two seeds nothing is sure.
+    than two seeds, no difference is significant.
     """
     if not (one.whole and other.whole) or min(len(one.values), len(other.values)) < 2:
         return False
@@ -131,7 +131,7 @@ def surely_less(one: Statistic, other: Statistic) -> bool:
 
 
 def best(column: Sequence[Statistic], better: str) -> int | None:
-    """Index of the one that is better than every other beyond the seeds' noise, if there is one."""
+    """The index of the one that is significantly better than every other, or None."""
     if better == "high":
         column = [Statistic(tuple(-value for value in s.values), s.of) for s in column]
     for i, one in enumerate(column):
@@ -151,11 +151,11 @@ class Row:
     entry : int
         Index of the model in the comparison.
     statistics : dict of str to Statistic
-        By the measures' names.
+        The statistics by names of measures.
     best : frozenset of str
-        Names of the measures in which it is best of the models on this distribution.
+        Names of the measures in which it is the best model on this distribution.
     elsewhere : str
-        The distribution that a finished run was trained on, where it is another: then it has no
+        The distribution that a finished run was trained on, where it is another one; then it has no
         measures here.
     """
 
@@ -169,13 +169,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """All rows; `columns` are the measures that any of the distributions has."""
+    """All rows; `columns` are the measures that exist for any of the distributions."""
 
     columns: tuple[Measure, ...]
     rows: tuple[Row, ...]
 
     def csv(self) -> str:
-        """A line for each row, the numbers unrounded: mean, standard error, seeds, whether best."""
+        """The table as CSV, unrounded: mean, standard error, number of seeds, whether best."""
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         head = [f"{m.name}{part}" for m in self.columns for part in ("", "_se", "_n", "_best")]
@@ -188,7 +188,7 @@ class Table:
         return file.getvalue()
 
     def latex(self) -> str:
-        """A ``tabular`` for the booktabs package, the best in bold."""
+        """The table as a ``tabular`` for the booktabs package, the best values in bold."""
         head = " & ".join(["Distribution", "Model", *(_latex(m.title) for m in self.columns)])
         lines = [rf"\begin{{tabular}}{{ll{'r' * len(self.columns)}}}", r"\toprule", head + r" \\"]
         last = None
@@ -204,7 +204,7 @@ class Table:
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
     def text(self) -> str:
-        """The table for a terminal; a star marks the best."""
+        """The table for a terminal, with stars at the best values."""
         cells = [["distribution", "model", *(m.title for m in self.columns)]]
         cells += [[row.data, row.label, *(
             row.statistics[m.name].write(m.style) + (" *" if m.name in row.best else "")
@@ -216,7 +216,7 @@ class Table:
 
 def table(comparison: Comparison, results: Mapping[tuple[int, str, int], Result],
           labels: Sequence[str] | None = None, runs: Sequence[str] = ()) -> Table:
-    """The table of what is measured so far.
+    """Make the table of the results so far.
 
     Parameters
     ----------
@@ -224,10 +224,10 @@ def table(comparison: Comparison, results: Mapping[tuple[int, str, int], Result]
     results : mapping
         From entry, distribution and seed to the result.
     labels : sequence of str, optional
-        The names of models and finished runs for people.
+        Display names of models and finished runs.
     runs : sequence of str, optional
-        The distribution of each finished run. A run is one training, with a budget of its own: it
-        is measured, but takes no part in who is best.
+        The distribution of each finished run. Since a finished run is a single training with its
+        own budget, it is measured, but never marked as best.
     """
     labels = comparison.labels() if labels is None else labels
     every = measures(comparison.level)
@@ -240,7 +240,7 @@ def table(comparison: Comparison, results: Mapping[tuple[int, str, int], Result]
             some.append({m.name: Statistic(tuple(r.values[m.name] for r in found
                                                  if r.values[m.name] is not None), len(found))
                          for m in every})
-        # The best is of all seeds: before they are in, nobody is.
+        # No model is best before the results of all seeds are in.
         whole = all(s["nll"].of == comparison.seeds for s in some[:models])
         winners = {m.name: best([s[m.name] for s in some[:models]], m.better)
                    for m in every if whole}
@@ -262,7 +262,7 @@ def _number(value: float) -> str:
 
 
 def _latex(text: str) -> str:
-    """The text with what LaTeX would take for commands escaped."""
+    """Escape the special characters of LaTeX."""
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
                **{c: "\\" + c for c in "&%$#_{}"}, "±": r"$\pm$", "\N{MINUS SIGN}": "$-$",
                "–": "--"}

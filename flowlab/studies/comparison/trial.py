@@ -1,4 +1,4 @@
-"""One training of a comparison: looked at while it goes on, measured when it is over."""
+"""One training of a comparison: shown while it runs, and measured at its end."""
 
 import math
 import statistics
@@ -28,24 +28,24 @@ from flowlab.training.split import split
 GRID = 80  # cells along a side of a density's picture
 SHOWN = 500  # samples in a look
 EVERY = 0.4  # seconds between two looks
-TEST = 10_000  # fresh points that a trained flow is measured on
-DRAWN = 10_000  # samples whose drawing is timed
+TEST = 10_000  # fresh points on which a trained flow is measured
+DRAWN = 10_000  # samples in the timing of sampling
 PAIRED = 2_000  # points of each kind for the energy distance
-REPEATS = 3  # drawings, of which the median counts
-FRESH = 2**31  # what is added to a seed, so that the test points are new
+REPEATS = 3  # timings, of which the median is taken
+FRESH = 2**31  # added to a seed, so that the test points are new
 
 
 @dataclass(frozen=True)
 class Look:
-    """What is seen of a training at one moment.
+    """What viewers see of a training at one moment.
 
     Attributes
     ----------
     spent : float
-        Share of the budget used up.
+        Share of the budget that is used.
     curve : tuple of (int, float, float)
-        Steps, seconds of training, and KL in nats (where nobody knows it, the test NLL) of the
-        epochs since the look before.
+        Steps, seconds of training, and KL in nats (where unknown, the test NLL) of the epochs since
+        the previous look.
     density : numpy.ndarray or None
         Shape (GRID, GRID) as in `flowlab.figures.grid_points`, float32, in 1 / area.
     samples : numpy.ndarray or None
@@ -69,10 +69,10 @@ class Result:
     step : int
         Optimiser steps taken.
     seconds : float
-        Spent on training.
+        Time spent training.
     values : dict of str to float or None
-        The measures by name, of `flowlab.studies.comparison.table.measures`; None where one has no
-        meaning.
+        The values of `flowlab.studies.comparison.table.measures` by name; None where a measure is
+        undefined.
     """
 
     outcome: str
@@ -82,11 +82,11 @@ class Result:
     values: dict[str, float | None]
 
 
-def run(trial: Trial) -> Generator[Look | None, None, Result]:
-    """Train with the trial's budget; a `Look` now and then, None in between, at last the result.
+def run_trial(trial: Trial) -> Generator[Look | None, None, Result]:
+    """Train with the trial's budget; yield a `Look` or None after each batch, return the result.
 
-    The flow that is looked at and measured has the average of the recent weights; so there is
-    something to see after an epoch, and no look within one.
+    The flow that is shown and measured has the average of the recent weights, which it only has
+    between epochs; so looks are taken after epochs.
     """
     watch = _Watch(trial)
     training = trial.train(trial.start(), every="batch")
@@ -96,15 +96,15 @@ def run(trial: Trial) -> Generator[Look | None, None, Result]:
             yield watch.look(progress) if progress.snapshot is not None else None
             progress = training.send(trial.rate(progress))
     finally:
-        training.close()  # within an epoch, this too gives the flow its average weights
+        training.close()  # within an epoch, this gives the flow its averaged weights
     yield watch.look(progress, last=True)
     return watch.result(progress)
 
 
 def finish(trial: Trial) -> tuple[list[Look], Result]:
-    """Run a trial here and now: all its looks, and its result."""
+    """Run a trial in this process, and return all its looks and its result."""
     looks: list[Look] = []
-    going = run(trial)
+    going = run_trial(trial)
     while True:
         try:
             look = next(going)
@@ -115,7 +115,7 @@ def finish(trial: Trial) -> tuple[list[Look], Result]:
 
 
 class _Watch:
-    """Looks at one training; the points and latents it uses stay the same throughout."""
+    """Takes the looks at one training, always with the same points and latents."""
 
     def __init__(self, trial: Trial) -> None:
         self.trial = trial
@@ -126,10 +126,10 @@ class _Watch:
         self.next = 0.0
 
     def look(self, progress: Progress, last: bool = False) -> Look | None:
-        """Note where the training is; a look where one is due."""
+        """Extend the curve, and return a look where one is due."""
         known = progress.kl is not None
         value = progress.kl if known else progress.test_nll
-        new = not self.curve or progress.step > self.curve[-1][0]  # its end may be an earlier flow
+        new = not self.curve or progress.step > self.curve[-1][0]  # it may end with an earlier flow
         if progress.recent is not None and new and math.isfinite(value):
             self.curve.append((progress.step, progress.seconds, value))
         now = time.perf_counter()
@@ -156,7 +156,7 @@ class _Watch:
 
 @torch.no_grad()
 def pictures(flow: Flow, grid: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Density and samples of a flow in evaluation mode, as a `Look` has them."""
+    """Density and samples of a flow in evaluation mode, as in a `Look`."""
     z = flow.base_sample(SHOWN, torch.Generator(flow.device).manual_seed(0))
     density = flow.log_prob(grid.to(flow.device, flow.dtype)).exp()
     return (density.reshape(GRID, GRID).float().cpu().numpy(),
@@ -187,7 +187,7 @@ def measure(flow: Flow, truth: Target | Points, test: Tensor, seed: int
 
 def pace(curve: Sequence[tuple[int, float, float]], step: int, seconds: float,
          level: float | None) -> dict[str, float | None]:
-    """Steps a second, and the seconds until a curve was first at a level or below."""
+    """Steps per second, and the seconds until a curve first reached a level."""
     reached = None if level is None else next((t for _, t, kl in curve if kl <= level), None)
     return _finite({"speed": step / seconds if seconds else None, "reached": reached})
 
@@ -195,8 +195,7 @@ def pace(curve: Sequence[tuple[int, float, float]], step: int, seconds: float,
 def fresh_points(settings: TrainingSettings, truth: Target | Points, seed: int) -> Tensor:
     """Points that no flow of this seed was trained on, the same for all of them.
 
-    Of a known distribution they are drawn fresh; of a user's own points they are those that were
-    kept aside.
+    Points of a known distribution are drawn anew; of a user's own points, the test set is taken.
     """
     if truth.count is None:
         return truth.sample(TEST, seed=FRESH + seed)
@@ -205,7 +204,7 @@ def fresh_points(settings: TrainingSettings, truth: Target | Points, seed: int) 
 
 
 def _drawn(flow: Flow, seed: int) -> tuple[Tensor, float]:
-    """Samples, float32, and the milliseconds that it took to draw them."""
+    """Samples in float32, and the median milliseconds of drawing them."""
     generator = torch.Generator(flow.device).manual_seed(seed)
     times = []
     for _ in range(REPEATS):

@@ -1,4 +1,4 @@
-"""What a sweep trains: a grid of settings, or random ones, each with several seeds."""
+"""The settings of a sweep, and its trainings: a grid or random search, with several seeds."""
 
 import itertools
 import json
@@ -23,11 +23,11 @@ from flowlab.files import read_text
 from flowlab.settings import RunSettings, Settings, as_python, describe, setting, shown
 
 MOST = 2000  # runs of a sweep
-LARGEST = 100_000  # bytes of a sweep's file
+MAX_BYTES = 100_000  # bytes of a sweep's file
 
 
-def plain_value(value: Any) -> Any:
-    """A number, text, truth value or list of whole numbers, as Python has them."""
+def setting_value(value: Any) -> Any:
+    """Check and convert a value: a number, a text, a truth value or a list of whole numbers."""
     value = as_python(value)
     if isinstance(value, list | tuple):
         if value and all(type(part) is int for part in value):
@@ -40,17 +40,17 @@ def plain_value(value: Any) -> Any:
 
 
 #: A value of a setting.
-Value = Annotated[Any, AfterValidator(plain_value)]
+Value = Annotated[Any, AfterValidator(setting_value)]
 
 
 class Range(Settings):
-    """Numbers from a low to a high one."""
+    """A range of numbers."""
 
     low: float = Field(description="The lowest number.")
     high: float = Field(description="The highest number.")
-    count: int = Field(5, ge=2, le=100, description="How many of them a grid has.")
-    log: bool = Field(False, description="Whether equal ratios, not equal differences, make "
-                                         "equal steps.")
+    count: int = Field(5, ge=2, le=100, description="Number of values in a grid.")
+    log: bool = Field(False, description="Whether the values are evenly spaced on a logarithmic "
+                                         "scale.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -59,7 +59,7 @@ class Range(Settings):
         return self
 
     def at(self, share: float) -> float:
-        """The number at this share of the way, with six digits."""
+        """The number at this share of the range, from 0 to 1, rounded to six digits."""
         if self.log:
             value = self.low * (self.high / self.low) ** share
         else:
@@ -67,11 +67,11 @@ class Range(Settings):
         return float(f"{value:.6g}")
 
     def grid(self) -> tuple[float, ...]:
-        """Its numbers in a grid."""
+        """The values in a grid."""
         return tuple(self.at(i / (self.count - 1)) for i in range(self.count))
 
 
-# The values of a setting: a list of them, or a `Range`, which a complaint should be about alone.
+# The values of a setting: a list or a `Range`, told apart by type for clear errors.
 Axis = Annotated[
     Annotated[Range, Tag("[range]")]
     | Annotated[tuple[Value, ...], Field(min_length=1, max_length=100), Tag("[list]")],
@@ -79,29 +79,29 @@ Axis = Annotated[
 
 
 class SweepSettings(Settings):
-    """Everything that makes a sweep: what a ``sweep.toml`` says."""
+    """The settings of a sweep, as in a ``sweep.toml``."""
 
-    name: str = setting("sweep", "Name", "Ties its runs together: a sweep of the same name takes "
-                        "what it needs from those that are trained already.", group="Sweep",
-                        min_length=1, max_length=80)
+    name: str = setting("sweep", "Name", "Name of the sweep: another sweep of the same name reuses "
+                        "its runs.", group="Sweep", min_length=1, max_length=80)
     model: str = setting("", "Model", "The model to train; without a name, that of the lab's first "
                          "page.", group="Sweep")
     search: Literal["grid", "random"] = setting(
         "grid", "Search", "Every combination of the values, or some drawn at random.",
         group="Sweep")
-    trials: int = setting(20, "Trials", "How many combinations a random search draws.",
+    trials: int = setting(20, "Trials", "Number of combinations that a random search draws.",
                           group="Sweep", ge=1, le=MOST)
-    seed: int = setting(0, "Seed", "Fixes what a random search draws.", group="Sweep", ge=0,
+    seed: int = setting(0, "Seed", "Seed of the random search.", group="Sweep", ge=0,
                         le=2**31 - 1)
-    seeds: int = setting(1, "Seeds", "How many trainings each combination gets, which differ in "
-                         "the seed: 0, 1, 2, …", group="Sweep", ge=1, le=50)
+    seeds: int = setting(1, "Seeds", "Number of trainings of each combination, with the seeds 0, "
+                         "1, 2, …", group="Sweep", ge=1, le=50)
     measure: Literal["kl", "test_nll"] = setting(
-        "kl", "Measure", "What the picture shows, in nats: the less, the better.", group="Sweep")
+        "kl", "Measure", "The measure that the picture shows, in nats: less is better.",
+        group="Sweep")
     settings: dict[str, Value] = Field(
-        default={}, description="What all of its runs have in common, where it is not the "
-        "default.")
+        default={}, description="Settings that all runs have in common, where they are not the "
+        "defaults.")
     sweep: dict[str, Axis] = Field(
-        default={}, description="The values of each setting that changes.")
+        default={}, description="The values of each setting that is swept.")
 
     @field_validator("sweep")
     @classmethod
@@ -112,7 +112,7 @@ class SweepSettings(Settings):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """A sweep from a TOML file.
+        """Read a sweep from a TOML file.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class SweepSettings(Settings):
         OSError
             When it cannot be read.
         """
-        if path.stat().st_size > LARGEST:
+        if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"{path} is too large for a sweep: choose another file.")
         text = read_text(path)
         try:
@@ -133,7 +133,7 @@ class SweepSettings(Settings):
                              ) from error
 
     def toml(self) -> str:
-        """The sweep as the text of its file."""
+        """The text of the sweep's TOML file."""
         values = {"model": self.model} | self.model_dump(mode="json", exclude_defaults=True)
         tables = {name: values.pop(name, {}) for name in ("settings", "sweep")}
         lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
@@ -150,10 +150,10 @@ class Point:
     Attributes
     ----------
     values : dict
-        What it has of the settings that the sweep changes.
+        Its values of the swept settings.
     seed : int
     settings : RunSettings
-        All of its settings.
+        All its settings.
     """
 
     values: dict[str, Any]
@@ -162,14 +162,14 @@ class Point:
 
 
 def points(sweep: SweepSettings, run: type[RunSettings]) -> list[Point]:
-    """All trainings of a sweep of a model's runs.
+    """The points of a sweep; ``run`` is the settings class of the model's runs.
 
     Raises
     ------
     ValueError
         With one sentence, for a setting that is unknown or out of bounds, or for too many runs.
     """
-    fields = {n: f for part in run.parts().values() for n, f in part.model_fields.items()}
+    fields = run.fields()
     axes = {name: axis if isinstance(axis, Range) else tuple(axis)
             for name, axis in sweep.sweep.items()}
     size = sweep.seeds * (sweep.trials if sweep.search == "random" else math.prod(
@@ -192,7 +192,7 @@ def points(sweep: SweepSettings, run: type[RunSettings]) -> list[Point]:
             tuple(axis.at(rng.random()) if isinstance(axis, Range)
                   else axis[rng.integers(len(axis))] for axis in axes.values())
             for _ in range(sweep.trials)]
-    found: dict[str, Point] = {}  # rounded to whole numbers, two can be the same
+    found: dict[str, Point] = {}  # without duplicates, which rounding can cause
     for combination in combinations:
         values = {name: fitting(name, value)
                   for name, value in zip(axes, combination, strict=True)}
@@ -201,8 +201,8 @@ def points(sweep: SweepSettings, run: type[RunSettings]) -> list[Point]:
                 settings = run.from_flat({**sweep.settings, **values, "seed": seed})
             except ValidationError as error:
                 raise ValueError(describe(error)) from error
-            kept = {name: settings.flat()[name] for name in values}
-            found.setdefault(settings.model_dump_json(), Point(kept, seed, settings))
+            own = {name: settings.flat()[name] for name in values}
+            found.setdefault(settings.model_dump_json(), Point(own, seed, settings))
     return list(found.values())
 
 
@@ -214,7 +214,7 @@ def _read(text: str) -> dict[str, Any]:
 
 
 def _toml(value: Any) -> str:
-    """A value as TOML; JSON's texts, numbers and lists are TOML too."""
+    """Write a value as TOML; texts, numbers and lists of JSON are valid TOML."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False)

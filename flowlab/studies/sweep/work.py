@@ -1,4 +1,4 @@
-"""Does a sweep: submits what is not trained yet, and puts together what is."""
+"""Runs a sweep: submits its untrained points, and summarises the trained ones."""
 
 import csv
 import hashlib
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from flowlab import figures
 from flowlab.jobs.choose import is_local
 from flowlab.live import Request, watch
-from flowlab.runs import Kept, Recorder, Store
+from flowlab.runs import Recorder, Store, StoredRun
 from flowlab.settings import RunSettings
 from flowlab.studies.sweep.plan import Point, SweepSettings, points
 from flowlab.training.distributed import check_device
@@ -24,13 +24,13 @@ MEASURES = {"kl": "KL to the truth (nats)", "test_nll": "Test NLL (nats)"}
 
 @dataclass(frozen=True)
 class Trained:
-    """A point of a sweep and the run that the store has of it, or None."""
+    """A point of a sweep, and its run in the store, or None."""
 
     point: Point
-    run: Kept | None
+    run: StoredRun | None
 
     def measure(self, name: str) -> float | None:
-        """The run's number of this name, where it came to its end."""
+        """The run's number of this name, where the run is complete."""
         return self.run.numbers.get(name) if self.run is not None and self.run.complete else None
 
 
@@ -44,7 +44,7 @@ class Sweep:
         The model's.
     store : Store
     visitor : str
-        Whose it is: nobody else's runs are taken for its own.
+        Its owner: runs of others are not reused.
 
     Raises
     ------
@@ -60,12 +60,12 @@ class Sweep:
         self.points = points(settings, recipe.Run)
 
     def check(self) -> None:
-        """See that a training can take every point.
+        """Check that the settings of every point fit each other.
 
         Raises
         ------
         ValueError
-            With one sentence on the first that none can.
+            With one sentence on the first point that cannot be trained.
         """
         for point in self.points:
             try:
@@ -76,8 +76,8 @@ class Sweep:
                 raise ValueError(f"No training can take {self._name(point)}: {error}") from error
 
     def state(self) -> list[Trained]:
-        """Every point with the best that the store has of it: a complete run before another."""
-        runs: dict[str, Kept] = {}
+        """Every point with its best run in the store: a complete one before an active one."""
+        runs: dict[str, StoredRun] = {}
         for run in self.store.runs(group=self.group):
             known = runs.get(run.text)
             if known is None or (run.complete, run.active) > (known.complete, known.active):
@@ -86,13 +86,13 @@ class Sweep:
                 for point in self.points]
 
     def left(self) -> list[Trained]:
-        """The points that are not trained, and that nobody is at."""
+        """The points that are neither trained nor in training."""
         return [t for t in self.state() if t.run is None or not (t.run.complete or t.run.active)]
 
     def start(self, recorder: Recorder, owner: str = "sweep") -> list[str]:
-        """Submit every point that is not trained, and that nobody is at; their runs' ids.
+        """Submit the points that are left, and return the ids of their runs.
 
-        A run that was broken off goes on from its last checkpoint where it has one, else afresh.
+        An interrupted run resumes from its last checkpoint, or starts again where it has none.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class Sweep:
         for point, run in ((t.point, t.run) for t in self.left()):
             resume = self.store.snapshot(run.id) if run is not None else None
             if resume is not None and resume.epoch >= point.settings.training.epochs:
-                resume = None  # killed between its end and the note of it
+                resume = None  # it was killed after its end, before that was noted
             job = recorder.engine.submit(watch, Request(
                 self.recipe.train, point.settings, resume=resume, pictures="end"), owner)
             ids.append(recorder.follow(
@@ -114,7 +114,7 @@ class Sweep:
         return ids
 
     def table(self) -> str:
-        """All points as CSV, with the numbers of those that are trained."""
+        """All points as CSV, with the numbers of the trained ones."""
         file = io.StringIO()
         rows = csv.writer(file, lineterminator="\n")
         names = list(self.settings.sweep)
@@ -123,17 +123,17 @@ class Sweep:
                        "test_nll_nats", "kl_nats", "inverse_error", "run"])
         for trained in self.state():
             point, run = trained.point, trained.run
-            told = run.numbers if run is not None else {}
+            found = run.numbers if run is not None else {}
             rows.writerow([*(text(point.values[name]) for name in names), point.seed,
                            run.outcome if run is not None else "not trained",
-                           *(told.get(name) for name in numbers),
+                           *(found.get(name) for name in numbers),
                            run.id if run is not None else ""])
         return file.getvalue()
 
     def figure(self, theme: str = "light") -> Figure | None:
-        """The picture: a heat map of two settings in a grid, else parallel coordinates.
+        """Draw a heat map for a grid of two settings, otherwise parallel coordinates.
 
-        Means over the seeds; None while nothing is trained.
+        It shows means over the seeds; None while nothing is trained.
         """
         scores: dict[tuple, list[float]] = {}
         for trained in self.state():
@@ -163,20 +163,19 @@ class Sweep:
 
 
 def text(value: Any) -> str:
-    """A setting's value as people and tables have it."""
+    """A setting's value as text, for people and tables."""
     if isinstance(value, tuple):
         return " ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def counts(state: Sequence[Trained]) -> dict[str, int]:
-    """How many points are complete, under way, and left."""
+    """The numbers of points that are complete, running and left."""
     done = sum(t.run is not None and t.run.complete for t in state)
     active = sum(t.run is not None and t.run.outcome == "running" for t in state)
     return {"complete": done, "running": active, "left": len(state) - done - active}
 
 
 def title(run: type[RunSettings], name: str) -> str:
-    """What a setting is called on pages."""
-    fields = {n: f for part in run.parts().values() for n, f in part.model_fields.items()}
-    return fields[name].title
+    """The title of a setting."""
+    return run.fields()[name].title

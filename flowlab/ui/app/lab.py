@@ -17,14 +17,14 @@ from typing import Any
 
 import streamlit as st
 
-from flowlab.figures import SHOWN
+from flowlab.figures import DEFAULT_OVERLAYS
 from flowlab.jobs import Local, Status, UnknownRun
 from flowlab.jobs.waiting import expected_wait
 from flowlab.live import Frame, Request, watch
-from flowlab.live.drawing import Studio
-from flowlab.runs import Kept, Recorder
+from flowlab.live.drawing import PictureCache
+from flowlab.runs import Recorder, StoredRun
 from flowlab.server import admission, log
-from flowlab.server.admission import ROOM, Door, must_own, owns
+from flowlab.server.admission import QUOTA, Admission, must_own, owns
 from flowlab.server.limits import limits
 from flowlab.server.status import EVERY, remove
 from flowlab.settings import RunSettings
@@ -51,9 +51,9 @@ class Lab:
         All runs on disk.
     recorder : Recorder
         Writes this lab's runs to the store.
-    door : Door
+    admission : Admission
         Lets trainings in, as the operator's limits allow.
-    studio : Studio
+    picture_cache : PictureCache
         Draws single pictures, in a process that stands back less than trainings.
     """
 
@@ -64,9 +64,9 @@ class Lab:
         self.store = admission.store()  # nor a folder that cannot be used
         self.store.tidy()
         self.engine = admission.engine(PRELOAD)
-        self.studio = Studio(Local(1, DRAWING, grace=2, seconds=SLOWEST, nice=HASTE))
+        self.picture_cache = PictureCache(Local(1, DRAWING, grace=2, seconds=SLOWEST, nice=HASTE))
         self.recorder = Recorder(self.engine, self.store)
-        self.door = Door(self.engine, self.store)
+        self.admission = Admission(self.engine, self.store)
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
         operating.started(self.engine)
@@ -79,11 +79,11 @@ class Lab:
     def close(self) -> None:
         """End all worker processes."""
         self.engine.close()
-        self.studio.engine.close()
+        self.picture_cache.engine.close()
 
     def submit(self, train: Callable, settings: RunSettings, theme: str, owner: str,
                first: str = "", resume: Snapshot | None = None,
-               layers: tuple[str, ...] = SHOWN, visitor: str = "",
+               overlays: tuple[str, ...] = DEFAULT_OVERLAYS, visitor: str = "",
                history: tuple[tuple[int, float, float, float], ...] = ()) -> str:
         """Queue a training, paused after its first batch with ``first="step"``; the run's id.
 
@@ -93,22 +93,22 @@ class Lab:
         Raises
         ------
         flowlab.server.limits.Exceeded
-            As `flowlab.server.admission.Door.admitted`.
+            As `flowlab.server.admission.Admission.admitted`.
         """
-        request = Request(train, settings, theme, layers, resume, history=history,
+        request = Request(train, settings, theme, overlays, resume, history=history,
                           since=resume.epoch if resume else 0)
         continued = resume is not None
-        with self.door.admitted([settings], owner):
+        with self.admission.admitted([settings], owner):
             run_id = self.engine.submit(watch, request, owner, first)
         with self._lock:
-            self._runs[run_id] = Run(run_id, settings, theme, layers, continued=continued,
+            self._runs[run_id] = Run(run_id, settings, theme, overlays, continued=continued,
                                      visitor=visitor)
             self.recorder.follow(run_id, settings, origin="page", continued=continued,
                                  visitor=visitor)
             self._forget_oldest()
         return run_id
 
-    def runs(self, visitor: str) -> list[Kept]:
+    def runs(self, visitor: str) -> list[StoredRun]:
         """The runs on disk that a visitor lists, newest first."""
         if not limits().shared:
             return self.store.runs()
@@ -165,10 +165,10 @@ class Lab:
             Where that is not for visitors to say, or too little.
         """
         if limits().shared:
-            raise ValueError(ROOM)
-        self.store.budget = value
+            raise ValueError(QUOTA)
+        self.store.quota = value
 
-    def _kept(self, run_id: str) -> Kept:
+    def _kept(self, run_id: str) -> StoredRun:
         kept = self.store.get(run_id)
         if kept is None:
             raise ValueError("This run is not kept (any more): look at the list again.")
@@ -262,12 +262,12 @@ class Lab:
         now = self.find(run.id)  # from disk again, where it has left memory
         return [] if now is None else now.frames
 
-    def dress(self, run: Run, theme: str, layers: tuple[str, ...], visitor: str = "") -> None:
-        """Have the run's pictures in its owner's appearance and layers from now on."""
-        if owns(run, visitor) and (run.theme, run.layers) != (theme, layers):
+    def dress(self, run: Run, theme: str, overlays: tuple[str, ...], visitor: str = "") -> None:
+        """Have the run's pictures in its owner's appearance and overlays from now on."""
+        if owns(run, visitor) and (run.theme, run.overlays) != (theme, overlays):
             changes = {} if run.theme == theme else {"theme": theme}
-            run.theme, run.layers = theme, layers
-            self._control(run, "send", {**changes, "layers": layers})
+            run.theme, run.overlays = theme, overlays
+            self._control(run, "send", {**changes, "overlays": overlays})
 
     def _forget_oldest(self) -> None:
         over = sorted((run for run in self._runs.values() if not self.status(run).active),

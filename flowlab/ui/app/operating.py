@@ -43,7 +43,7 @@ def counters(engine: Engine, store: Store) -> dict[str, Any]:
     """The counters of this process, and those that only a server has."""
     return {"version": __version__} | status.numbers(
         engine.states(), sessions=_sessions(), disk_used_bytes=store.used(),
-        disk_budget_bytes=store.budget, disk_free_bytes=shutil.disk_usage(store.folder).free)
+        disk_budget_bytes=store.quota, disk_free_bytes=shutil.disk_usage(store.folder).free)
 
 
 class Refresher:

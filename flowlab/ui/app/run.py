@@ -3,10 +3,10 @@
 import time
 from dataclasses import dataclass, field
 
-from flowlab.figures import SHOWN
+from flowlab.figures import DEFAULT_OVERLAYS
 from flowlab.jobs import Status
 from flowlab.live import Frame
-from flowlab.runs import Kept
+from flowlab.runs import StoredRun
 from flowlab.settings import RunSettings
 
 #: How the page calls what the store says of a run that this process does not train.
@@ -26,7 +26,7 @@ class Run:
     settings : RunSettings
     theme : str
         Appearance of its pictures now.
-    layers : tuple of str
+    overlays : tuple of str
         What its pictures show now.
     seen : float
         When a page last looked, on the monotonic clock.
@@ -36,12 +36,12 @@ class Run:
         Whether it went on from a trained flow, so that its settings alone do not repeat it.
     steered : bool
         Whether its learning rate was changed by hand, with the same effect.
-    kept : Kept or None
+    kept : StoredRun or None
         What the store says of it, where it is opened from there.
     pruned : int
         How often the store had made room when `frames` were read.
     visitor : str
-        Whose it is, as in `flowlab.runs.Kept`.
+        Whose it is, as in `flowlab.runs.StoredRun`.
     over : Status or None
         How it stood when it left memory. Streamlit never lets go of a `Run` that it was once
         given with a button, so from then on it has no frames.
@@ -50,12 +50,12 @@ class Run:
     id: str
     settings: RunSettings
     theme: str
-    layers: tuple[str, ...] = SHOWN
+    overlays: tuple[str, ...] = DEFAULT_OVERLAYS
     seen: float = field(default_factory=time.monotonic)
     frames: list[Frame] = field(default_factory=list)
     continued: bool = False
     steered: bool = False
-    kept: Kept | None = None
+    kept: StoredRun | None = None
     pruned: int = 0
     visitor: str = ""
     over: Status | None = None

@@ -144,7 +144,7 @@ def _entries(state: ComparePage, recipes: Recipes) -> tuple[Entry, ...]:
     named = [Entry(model=r.model, label=r.controls["label"]) for r in rivals]
     labels = [plain(label) for label in Comparison(models=tuple(named)).labels(
         titles, [run.name for run in runs])]
-    colours = style.theme(theme()).rivals
+    colours = style.theme(theme()).entries
     for rival, label, colour in zip(rivals, labels, colours, strict=False):
         dot, name, gone = st.columns([1, 8, 2], gap="xxsmall", vertical_alignment="center")
         dot.html(f'<span style="color: {colour}">●</span>')

@@ -10,7 +10,7 @@ from flowlab.figures.comparison import VIEWS
 from flowlab.server.admission import FOREIGN, NotYours, owns
 from flowlab.studies.comparison import Comparison, Contest, plan, table
 from flowlab.studies.comparison.contest import MISSING
-from flowlab.studies.comparison.finished import Entrant, entrants, reviews
+from flowlab.studies.comparison.finished import FinishedRun, evaluations, finished_runs
 from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab, owner, theme
 from flowlab.ui.app.state import page
@@ -41,7 +41,7 @@ def draw(recipes: Recipes) -> None:
     complaints += state.refusal()
     with st.sidebar:
         comparison = controls.draw(state, recipes)
-    runs = entrants(comparison.runs, lab().store)
+    runs = finished_runs(comparison.runs, lab().store)
     contest = registry().find(state.run, recipes)
     addresses.write(state, controls.texts(comparison, recipes)
                     | ({"run": contest.id} if contest else {}),
@@ -81,14 +81,14 @@ def _open(state: ComparePage, recipes: Recipes, texts: dict[str, str]) -> list[s
                                       {n: t for n, t in texts.items() if n != "run"})
 
 
-def _buttons(comparison: Comparison, runs: Sequence[Entrant], contest: Contest | None,
+def _buttons(comparison: Comparison, runs: Sequence[FinishedRun], contest: Contest | None,
              recipes: Recipes) -> None:
     foreign = contest is not None and not owns(contest, visitor())
     active = contest is not None and contest.active and not foreign
     unfit = ""
     try:
         trainings = f"{len(plan(comparison, recipes))} trainings"
-        if measured := len(reviews(comparison, runs)):
+        if measured := len(evaluations(comparison, runs)):
             trainings += f", {measured} finished run{'s' * (measured > 1)}"
         about = trainings + ". " + controls.sizes(comparison, recipes)
     except ValueError as error:
@@ -138,14 +138,14 @@ def _stop(contest: Contest) -> None:
         _page().refused = str(error)
 
 
-def _live(contest: Contest | None, comparison: Comparison, runs: Sequence[Entrant],
+def _live(contest: Contest | None, comparison: Comparison, runs: Sequence[FinishedRun],
           recipes: Recipes) -> None:
     """Status, pictures and table, redrawn by themselves while a training may change."""
     every = POLL if _page().moves else None
     st.fragment(_look, run_every=every)(contest, comparison, runs, recipes)
 
 
-def _look(contest: Contest | None, comparison: Comparison, runs: Sequence[Entrant],
+def _look(contest: Contest | None, comparison: Comparison, runs: Sequence[FinishedRun],
           recipes: Recipes) -> None:
     state, fresh = _page(), True
     if contest is None:
@@ -176,9 +176,10 @@ def _look(contest: Contest | None, comparison: Comparison, runs: Sequence[Entran
 def _progress(contest: Contest) -> None:
     """One line and a bar: how far all trainings are."""
     what = "trainings and finished runs" if contest.runs else "trainings"
-    total, running = len(contest.heats), sum(h.status.state == "running" for h in contest.heats)
-    spent = sum(1.0 if h.result else h.look.spent if h.look else 0.0
-                for h in contest.heats) / total
+    total = len(contest.trial_runs)
+    running = sum(run.status.state == "running" for run in contest.trial_runs)
+    spent = sum(1.0 if run.result else run.look.spent if run.look else 0.0
+                for run in contest.trial_runs) / total
     if contest.active:
         text = f"**{contest.done}** of {total} {what} done, {running} under way."
         if not lab().engine.ready:
@@ -187,7 +188,7 @@ def _progress(contest: Contest) -> None:
     elif len(contest.results()) == total:
         st.markdown(f":green-badge[Finished] All **{total}** {what} are done.")
     else:
-        state = ("Not finished" if any(h.status.state == MISSING for h in contest.heats)
+        state = ("Not finished" if any(h.status.state == MISSING for h in contest.trial_runs)
                  else "Stopped")
         st.markdown(f":gray-badge[{state}] **{len(contest.results())}** of {total} {what} "
                     "are measured.")

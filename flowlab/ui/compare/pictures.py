@@ -13,7 +13,7 @@ import torch
 
 from flowlab.analysis.grid import grid_points
 from flowlab.data import target
-from flowlab.figures import RivalsPicture
+from flowlab.figures import ComparisonPicture
 from flowlab.server.admission import must_own
 from flowlab.server.limits import limits
 from flowlab.studies.comparison import Comparison, Contest
@@ -40,7 +40,7 @@ class Contests:
         Raises
         ------
         flowlab.server.limits.Exceeded
-            As `flowlab.server.admission.Door.admitted`.
+            As `flowlab.server.admission.Admission.admitted`.
         """
         contest = Contest(lab().engine, comparison, recipes, lab().store, visitor=visitor)
         self.train(contest, owner, visitor)
@@ -54,7 +54,7 @@ class Contests:
         Raises
         ------
         flowlab.server.limits.Exceeded
-            As `flowlab.server.admission.Door.admitted`.
+            As `flowlab.server.admission.Admission.admitted`.
         NotYours
             If it is another visitor's.
         """
@@ -63,10 +63,10 @@ class Contests:
         if told.budget == "seconds":
             limits().refuse("max_seconds", told.amount, f"Each training would take "
                             f"{told.amount:g} s", "give less time")
-        left = [h.trial for h in contest.heats if h.result is None and not h.status.active]
+        left = [h.trial for h in contest.trial_runs if h.result is None and not h.status.active]
         trials = [trial for trial in left if isinstance(trial, Trial)]
         # An owner of its own: a single training of the same person need not wait for all of these.
-        with lab().door.admitted([trial.settings for trial in trials], owner,
+        with lab().admission.admitted([trial.settings for trial in trials], owner,
                                  len(left) - len(trials), told.budget == "epochs"):
             contest.train(f"{owner}.compare")
 
@@ -135,7 +135,7 @@ class Easel:
     ----------
     make : callable
         Makes the picture, without what has been learned.
-    picture : RivalsPicture or None
+    picture : ComparisonPicture or None
         Kept while the comparison goes on: it takes 14 MB.
     shown : tuple
         What ``png`` shows: the comparison's version, and the view.
@@ -147,8 +147,8 @@ class Easel:
         Held by whoever changes the picture.
     """
 
-    make: Callable[[], RivalsPicture]
-    picture: RivalsPicture | None = None
+    make: Callable[[], ComparisonPicture]
+    picture: ComparisonPicture | None = None
     shown: tuple = ()
     png: bytes = b""
     busy: bool = False
@@ -190,7 +190,7 @@ def _easel(key: str, labels: tuple[str, ...], appearance: str, _comparison: Comp
            _steps: float | None) -> Easel:
     seconds = _comparison.amount if _comparison.budget == "seconds" else None
     titles, limits, truths, data = zip(*map(_scene, _comparison.data), strict=True)
-    return Easel(lambda: RivalsPicture(titles, limits, truths, data, labels,
+    return Easel(lambda: ComparisonPicture(titles, limits, truths, data, labels,
                                        ends=(_steps, seconds), theme=appearance))
 
 
@@ -236,43 +236,43 @@ def _steps(contest: Contest) -> float | None:
         return contest.comparison.amount
     if contest.comparison.budget == "seconds":
         return None
-    training = [h.trial.settings.training for h in contest.heats if isinstance(h.trial, Trial)]
+    training = [h.trial.settings.training for h in contest.trial_runs if isinstance(h.trial, Trial)]
     return max((s.epochs * math.ceil(round(s.points * (1 - s.test_fraction)) / s.batch_size)
                 for s in training), default=None)
 
 
-def _update(picture: RivalsPicture, contest: Contest, view: str) -> None:
+def _update(picture: ComparisonPicture, contest: Contest, view: str) -> None:
     if picture.view != view:
-        picture.show(view)
+        picture.set_view(view)
     for row, data in enumerate(contest.comparison.data):
         known = _scene(data)[2] is not None
         for column in range(len(contest.labels)):
-            heats = [h for h in contest.heats
+            trial_runs = [h for h in contest.trial_runs
                      if (h.trial.entry, h.trial.data) == (column, data)]
-            if not heats:  # a finished run that was trained on another distribution
+            if not trial_runs:  # a finished run that was trained on another distribution
                 picture.update(row, column, caption="other data")
                 continue
-            look = heats[0].look
+            look = trial_runs[0].look
             picture.update(
                 row, column, density=look and look.density, samples=look and look.samples,
-                caption=_caption(heats[0], known, len(heats)),
-                curves=[np.array(h.curve) for h in heats])
-    picture.fit()
+                caption=_caption(trial_runs[0], known, len(trial_runs)),
+                curves=[np.array(h.curve) for h in trial_runs])
+    picture.fit_axes()
 
 
-def _caption(heat: object, known: bool, seeds: int) -> str:
+def _caption(run: object, known: bool, seeds: int) -> str:
     """What the corner of a square says: where the training is, and its last KL or NLL.
 
     The square shows one seed of several, and the number is that seed's, not the table's mean.
     """
-    if heat.result is not None:
-        value = heat.result.values["kl" if known else "nll"]
+    if run.result is not None:
+        value = run.result.values["kl" if known else "nll"]
     else:
-        value = heat.curve[-1][2] if heat.curve else None
-    at_it = "training" if isinstance(heat.trial, Trial) else "measuring"
+        value = run.curve[-1][2] if run.curve else None
+    at_it = "training" if isinstance(run.trial, Trial) else "measuring"
     state = {"queued": "waiting", "running": at_it, "paused": "paused"}.get(
-        heat.status.state, "" if heat.result else heat.status.state)
+        run.status.state, "" if run.result else run.status.state)
     number = "" if value is None else f"{'KL' if known else 'NLL'} {value:.3f}"
     if number and seeds > 1:
-        number = f"seed {heat.trial.seed}: {number}"
+        number = f"seed {run.trial.seed}: {number}"
     return "  ".join(filter(None, (number.replace("-", "\N{MINUS SIGN}"), state)))

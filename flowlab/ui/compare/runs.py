@@ -6,8 +6,8 @@ from datetime import datetime
 import streamlit as st
 
 from flowlab.data import target
-from flowlab.runs import Kept
-from flowlab.studies.comparison.finished import Entrant, entrants, unfit
+from flowlab.runs import StoredRun
+from flowlab.studies.comparison.finished import FinishedRun, finished_runs, obstacle
 from flowlab.ui.app.lab import lab
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.compare.state import ComparePage
@@ -15,20 +15,20 @@ from flowlab.ui.compare.state import ComparePage
 SHOWN = 300  # runs in the chooser, the newest
 
 
-def fitting(ids: Sequence[str]) -> tuple[tuple[Entrant, ...], list[str]]:
+def fitting(ids: Sequence[str]) -> tuple[tuple[FinishedRun, ...], list[str]]:
     """The runs of these ids that can be compared, and a sentence for each of the others."""
     found: list[Entrant] = []
     complaints = []
     for name in ids:
         try:
-            found += entrants([name], lab().store)
+            found += finished_runs([name], lab().store)
         except ValueError as error:
             complaints.append(str(error))
     return tuple(found), complaints
 
 
-def rows(state: ComparePage, labels: Sequence[str], colours: Sequence[str], runs: Sequence[Entrant],
-         alone: bool) -> None:
+def rows(state: ComparePage, labels: Sequence[str], colours: Sequence[str],
+         runs: Sequence[FinishedRun], alone: bool) -> None:
     """Draw one line for each run, with a button that takes it out unless it is `alone`."""
     for run, label, colour in zip(runs, labels, colours, strict=False):
         dot, name, gone = st.columns([1, 8, 2], gap="xxsmall", vertical_alignment="center")
@@ -47,7 +47,7 @@ def choose(state: ComparePage, full: bool, titles: Mapping[str, str]) -> None:
                     disabled=full, help="Add a run that is kept: it is measured and drawn beside "
                     "the models, on the distribution it was trained on, and not trained again."):
         runs = {run.id: run for run in lab().runs(visitor())[:SHOWN]
-                if run.id not in state.runs and not unfit(run)}
+                if run.id not in state.runs and not obstacle(run)}
         if not runs:
             st.caption("No other finished run on points of the plane is kept: train one on a "
                        "model's page.")
@@ -57,7 +57,7 @@ def choose(state: ComparePage, full: bool, titles: Mapping[str, str]) -> None:
                      key=state.addrun.key(state.turn), on_change=_add, args=(state,))
 
 
-def _line(run: Kept, titles: Mapping[str, str]) -> str:
+def _line(run: StoredRun, titles: Mapping[str, str]) -> str:
     """Name, model, distribution and date; a name that says model and distribution will do."""
     date = f"{datetime.fromtimestamp(run.created):%Y-%m-%d %H:%M}"
     if run.name == f"{run.model} on {run.data.replace('_', ' ')}":

@@ -14,7 +14,7 @@ from flowlab.ui.app.lab import theme
 
 def draw(table: Table, comparison: Comparison) -> None:
     """Draw the table, and say how to read it."""
-    st.html(html(table, style.theme(theme()).rivals))
+    st.html(html(table, style.theme(theme()).entries))
     st.caption(note(comparison))
 
 

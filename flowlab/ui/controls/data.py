@@ -11,7 +11,7 @@ import streamlit as st
 
 from flowlab.data import image_set, images, kind_of, targets, title_of
 from flowlab.data.images import at_hand
-from flowlab.figures import name_tile, png
+from flowlab.figures import name_thumbnail, png
 from flowlab.live import thumbnails
 from flowlab.ui.app.lab import theme
 from flowlab.ui.controls import defaults, upload
@@ -29,7 +29,7 @@ def _picture(name: str, appearance: str) -> bytes:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _name(title: str, appearance: str) -> bytes:
-    return png(name_tile(title.replace("-", "-\n"), theme=appearance))
+    return png(name_thumbnail(title.replace("-", "-\n"), theme=appearance))
 
 
 def choose(page: ModelPage) -> None:

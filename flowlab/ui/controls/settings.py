@@ -40,7 +40,7 @@ class Controls(Values):
     @property
     def fields(self) -> dict[str, FieldInfo]:
         """The settings by name."""
-        return {n: f for part in self.run.parts().values() for n, f in part.model_fields.items()}
+        return self.run.fields()
 
     def load(self, texts: dict[str, str]) -> list[str]:
         """Show the settings of an address, before any control is drawn.
@@ -209,7 +209,7 @@ class Controls(Values):
 
     def _possible_levels(self) -> list[int]:
         """The numbers of levels that the images' height and width allow; 1 at least."""
-        shape, flow = source(self["data"]).event_shape, self.run.parts()["flow"]
+        shape, flow = source(self["data"]).event_shape, self.run.sections()["flow"]
 
         def fits(levels: int) -> bool:
             try:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from flowlab.figures import LAYERS, SHOWN
+from flowlab.figures import DEFAULT_OVERLAYS, OVERLAYS
 from flowlab.training.recipe import Recipe
 from flowlab.ui.app.state import Control, Page, Values, page
 from flowlab.ui.controls.links import Lesson
@@ -59,7 +59,7 @@ class ModelPage(Page):
 
     experiment: Control[str | None] = Control(None)
     view = Control("Training")
-    chosen_overlays = Control(list(SHOWN), "{page}.layers")
+    chosen_overlays = Control(list(DEFAULT_OVERLAYS), "{page}.layers")
     speed = Control(1.0)  #: Of what plays.
     rate = Control(0.0)  #: The learning rate of the training under way.
     passed = Control(0)  #: Layers, while they play.
@@ -77,7 +77,7 @@ class ModelPage(Page):
     @property
     def overlays(self) -> tuple[str, ...]:
         """The overlays that the picture shows, in the order of their chooser."""
-        return tuple(name for name in LAYERS if name in self.chosen_overlays)
+        return tuple(name for name in OVERLAYS if name in self.chosen_overlays)
 
 
 def model_page(recipe: Recipe) -> ModelPage:

@@ -32,7 +32,7 @@ def hidden(run: type[RunSettings], data: str) -> tuple[str, ...]:
     ValueError
         For own data that are not kept (any more), or images that cannot be had.
     """
-    if kind_of(data) != "images" or run.parts()["flow"].vectors_only:
+    if kind_of(data) != "images" or run.sections()["flow"].vectors_only:
         return HIDDEN
     classes = () if source(data).classes else ("classes", "conditioning")
     return (*NEVER, *classes, *run.points_only())
@@ -51,8 +51,7 @@ def source(name: str) -> Target | Points | Images:
 
 def read(run: type[RunSettings], texts: dict[str, str]) -> tuple[RunSettings, list[str]]:
     """Settings from a URL's texts, and a sentence for each that had to be left out."""
-    texts, complaints = known(texts, {n for part in run.parts().values()
-                                      for n in part.model_fields})
+    texts, complaints = known(texts, set(run.fields()))
     for name in _without_control(run, texts.get("data", "")):
         if texts.pop(name, None) is not None:
             complaints.append(f"{name} cannot be set on this page: use the command line.")

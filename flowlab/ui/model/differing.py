@@ -25,7 +25,7 @@ def differences(run: RunSettings, now: RunSettings) -> list[str]:
 
 def title(run: RunSettings, names: list[str] | None = None) -> str:
     """The data of a run, and some of its settings, in words."""
-    fields, values = _fields(run), run.flat()
+    fields, values = run.fields(), run.flat()
     found = [_named(fields[name], values[name]) for name in (names or ())[:MOST]]
     return ", ".join([source(run.source.data).title, *found])
 
@@ -45,10 +45,6 @@ def _source(run: RunSettings) -> tuple[str, float | None]:
     if noise is not None and noise == source(run.source.data).noise:
         noise = None
     return run.source.data, noise
-
-
-def _fields(run: RunSettings) -> dict[str, FieldInfo]:
-    return {n: f for part in run.parts().values() for n, f in part.model_fields.items()}
 
 
 def _named(field: FieldInfo, value: Any) -> str:

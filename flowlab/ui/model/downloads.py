@@ -76,5 +76,5 @@ def _moment(frames: list[Frame], shown: Shown) -> tuple[Frame, list]:
     index = nearest(frames, shown.step)
     order = [*range(index, -1, -1), *range(index + 1, len(frames))]  # an imported run: only its end
     index = next(i for i in order if frames[i].weights is not None)
-    frame = replace(frames[index], theme=shown.theme, layers=shown.overlays)
+    frame = replace(frames[index], theme=shown.theme, overlays=shown.overlays)
     return frame, history(frames[:index + 1])

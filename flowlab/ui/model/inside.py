@@ -14,7 +14,7 @@ from flowlab.analysis.equations import describe
 from flowlab.analysis.grid import grid_points
 from flowlab.bijections.equations import LOG_DET, Step
 from flowlab.data import Source, source_of
-from flowlab.figures import ThroughPicture
+from flowlab.figures import InsidePicture
 from flowlab.flow import Flow
 from flowlab.live import Frame, cameras, scene
 from flowlab.live.cameras import SHOWN, SIGMA, Camera
@@ -161,10 +161,10 @@ def _truth(key: str, _camera: Camera, _limits: tuple) -> np.ndarray | None:
 
 @st.cache_resource(show_spinner=False, max_entries=12)
 def _picture(key: str, appearance: str, _subject: Subject
-             ) -> tuple[ThroughPicture, threading.Lock]:
+             ) -> tuple[InsidePicture, threading.Lock]:
     picture = camera(_subject.settings, appearance)[0].picture
     names = [step.name for step in steps(_subject)]
-    return (ThroughPicture(window(_subject.settings), names, picture.density.norm.vmax,
+    return (InsidePicture(window(_subject.settings), names, picture.density.norm.vmax,
                            known=picture.truth is not None, theme=appearance), threading.Lock())
 
 
@@ -190,8 +190,8 @@ def _drawn(key: str, step: int, shown: tuple[str, ...], appearance: str, positio
             followed["outline"] = plane.ellipse(seen.path[stage], seen.jacobians[stage], RADIUS)
     picture, lock = _picture(fresh_key(_subject.settings), appearance, _subject)
     with lock:
-        if picture.layers != shown:
-            picture.show(shown)
+        if picture.overlays != shown:
+            picture.show_overlays(shown)
         picture.move(position, samples=way.samples, data=way.data, grid=way.grid,
                      log_dets=way.log_dets, log_density=way.log_density, density=density,
                      error=error, **followed)
@@ -219,7 +219,7 @@ def picture(subject: Subject, index: int, shown: tuple[str, ...], position: floa
     limits = window(subject.settings)
 
     def clicked(across: float, down: float) -> None:
-        place = ThroughPicture.coordinates(across, down, limits)
+        place = InsidePicture.coordinates(across, down, limits)
         if place is None:
             return
         y = torch.tensor([place], dtype=flow.dtype)

@@ -6,9 +6,9 @@ from itertools import count
 
 import streamlit as st
 
-from flowlab.figures import LAYERS
+from flowlab.figures import OVERLAYS
 from flowlab.figures.style import LIVE_SIZE
-from flowlab.live.drawing import Still, Undrawn
+from flowlab.live.drawing import Drawing, DrawingFailed
 from flowlab.live.thinning import history
 from flowlab.server.admission import check
 from flowlab.server.limits import Exceeded
@@ -54,10 +54,10 @@ def choices(subject: Subject) -> None:
             "data, layer by layer, with one point to follow.")
         if not of_images:
             st.pills(
-                "Layers of the picture", list(LAYERS), selection_mode="multi",
+                "Overlays of the picture", list(OVERLAYS), selection_mode="multi",
                 **ModelPage.chosen_overlays.tie(page), width="content",
-                format_func=lambda layer: LAYERS[layer].capitalize(),
-                help="; ".join(f"**{LAYERS[k]}**: {v}" for k, v in HELP.items())
+                format_func=lambda name: OVERLAYS[name].capitalize(),
+                help="; ".join(f"**{OVERLAYS[k]}**: {v}" for k, v in HELP.items())
                 + ". Colours and scale are the same in all frames.")
 
 
@@ -110,7 +110,7 @@ def _take(subject: Subject, index: int, patience: float) -> bool:
     """Make the moment's picture the last one; whether there is nothing to wait for."""
     try:
         png = training_picture(subject, index, patience)
-    except Undrawn as error:
+    except DrawingFailed as error:
         st.error(plain(str(error)), icon=":material/error:")
         png = image.blank(LIVE_SIZE)
     if png is not None:
@@ -125,34 +125,34 @@ def _last(subject: Subject) -> bytes | None:
 
 
 def training_picture(subject: Subject, index: int, patience: float) -> bytes | None:
-    """The six panels of one moment in the page's theme and layers, as PNG; None until it is drawn.
+    """The six panels of one moment in the page's theme and overlays, as PNG; None until drawn.
 
     Raises
     ------
-    Undrawn
+    DrawingFailed
         If it cannot be drawn.
     """
     shown, appearance, place = subject.page.overlays, theme(), -1
     if subject.frames:
         frame = subject.frames[index]
-        fits = (frame.theme, frame.layers) == (appearance, shown)
+        fits = (frame.theme, frame.overlays) == (appearance, shown)
         if fits and (png := frame.png):
             return png
         if frame.weights is None:
             return frame.png or image.blank(LIVE_SIZE)
         place = index
     if why := _refusal(subject):
-        raise Undrawn(why)
+        raise DrawingFailed(why)
 
-    def still() -> Still:
-        return Still(subject.model, subject.settings, appearance, shown,
+    def drawing() -> Drawing:
+        return Drawing(subject.model, subject.settings, appearance, shown,
                      subject.weights(place), history(subject.frames[:place + 1]),
                      subject.frames[place].numbers if place >= 0 else None)
 
     # A run that waits looks like the fresh flow that the page has shown before it.
     about = subject.key if subject.frames else _fresh_key(subject)
     key = about, subject.step(place), shown, appearance
-    return lab().studio.picture(key, still, _owner(), patience)
+    return lab().picture_cache.picture(key, drawing, _owner(), patience)
 
 
 def fresh_numbers(subject: Subject) -> dict | None:
@@ -163,9 +163,9 @@ def fresh_numbers(subject: Subject) -> dict | None:
     if _refusal(subject):
         return {}
     try:
-        return lab().studio.numbers(_fresh_key(subject), lambda: Still(
+        return lab().picture_cache.numbers(_fresh_key(subject), lambda: Drawing(
             subject.model, subject.settings, theme(), (), None, []), _owner())
-    except Undrawn:
+    except DrawingFailed:
         return {}
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 import streamlit as st
 
 from flowlab.live import Frame
-from flowlab.live.thinning import MOST, nearest
+from flowlab.live.thinning import MAX_FRAMES, nearest
 from flowlab.training.progress import counts
 from flowlab.ui.controls.state import NEWEST, ModelPage
 from flowlab.ui.model import inside
@@ -91,8 +91,8 @@ def time_slider(subject: Subject, index: int) -> None:
     slide.select_slider("Moment of the training", list(dict.fromkeys(_moments(frames))), value,
                         names.get, key=key, disabled=on or last < 1, on_change=_scrub,
                         args=(page,), help="At its right end it follows a training under way. Up "
-                        f"to {MOST} moments are kept, most of them early, when the flow changes "
-                        "most.")
+                        f"to {MAX_FRAMES} moments are kept, most of them early, when the flow "
+                        "changes most.")
     speed.selectbox("Speed", SPEEDS, SPEEDS.index(1.0), key=f"{page.name}.speed",
                     persist_state="session", format_func=lambda x: f"× {x:g}",
                     help="Of replaying the training, and of playing the layers.")

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from flowlab.data import source_of
-from flowlab.figures import SHOWN
+from flowlab.figures import DEFAULT_OVERLAYS
 from flowlab.jobs import Status
 from flowlab.live import Frame, pretrained
-from flowlab.live.pretrained import Shipped
+from flowlab.live.pretrained import Pretrained
 from flowlab.live.thinning import nearest
 from flowlab.server.admission import owns
 from flowlab.settings import FlowSettings, RunSettings
@@ -135,11 +135,11 @@ def _shape(settings: RunSettings) -> FlowSettings:
 
 
 @st.cache_resource(show_spinner=False)
-def trained_before(name: str, _recipe: Recipe) -> Shipped | None:
+def trained_before(name: str, _recipe: Recipe) -> Pretrained | None:
     """The trained flow that comes with a model."""
     return pretrained.load(_recipe, _recipe.folder / "images")
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)  # no copies: nobody changes a frame
 def _pretrained_frame(name: str, _recipe: Recipe, appearance: str) -> Frame:
-    return trained_before(name, _recipe).frame(appearance, SHOWN)
+    return trained_before(name, _recipe).frame(appearance, DEFAULT_OVERLAYS)

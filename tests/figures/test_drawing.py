@@ -7,25 +7,25 @@ import pytest
 import torch
 
 from flowlab.data import source_of, store
-from flowlab.figures import SHOWN
+from flowlab.figures import DEFAULT_OVERLAYS
 from flowlab.jobs import Local
 from flowlab.live import cameras
 from flowlab.live.cameras import camera
-from flowlab.live.drawing import RETRY, Still, Studio, Undrawn, draw, flow_of, measure
+from flowlab.live.drawing import RETRY, Drawing, DrawingFailed, PictureCache, draw, flow_of, measure
 from flowlab.training.recipe import build
-from flowlab.training.split import Parts
+from flowlab.training.split import DataSplit
 from realnvp import RealNVP, train_realnvp
 
 
-def still(seed=0, weights=None, **flat):
+def asked_for(seed=0, weights=None, **flat):
     settings = train_realnvp.Run.from_flat(
         {"couplings": 2, "hidden": (8,), "normalisation": "batchnorm", "seed": seed, **flat})
-    return Still(RealNVP, settings, "light", SHOWN, weights, [])
+    return Drawing(RealNVP, settings, "light", DEFAULT_OVERLAYS, weights, [])
 
 
 def drawn(asked):
     """The picture without an engine, of a camera that nothing else has used."""
-    fresh = camera(asked.settings, asked.theme, asked.layers)
+    fresh = camera(asked.settings, asked.theme, asked.overlays)
     return fresh.take(flow_of(asked.model, asked.settings, asked.weights, fresh), asked.history)
 
 
@@ -42,20 +42,21 @@ def test_a_used_camera_takes_the_same_picture_as_a_new_one_for_every_seed(data):
     rng = np.random.default_rng(0)
     if data in ("own", "table"):
         data = store.keep(rng.normal(size=(2000, 2 if data == "own" else 3)).astype(np.float32))
-    pictures = [drawn(still(seed, data=data)) for seed in (3, 4)]
+    pictures = [drawn(asked_for(seed, data=data)) for seed in (3, 4)]
     assert pictures[0] != pictures[1]
     for _ in range(2):
         for seed, picture in zip((3, 4), pictures, strict=True):
-            assert played(still(seed, data=data)) == picture
+            assert played(asked_for(seed, data=data)) == picture
 
 
 def test_pictures_are_drawn_kept_dropped_and_tried_again(monkeypatch):
     with Local(1, ("flowlab.live.drawing",), nice=0) as engine:
-        studio = Studio(engine)
+        cache = PictureCache(engine)
         made = []
 
         def ask(key, owner, patience=0.0, **more):
-            return studio.picture(key, lambda: made.append(key) or still(**more), owner, patience)
+            return cache.picture(key, lambda: made.append(key) or asked_for(**more), owner,
+                                 patience)
 
         # The worker is still starting: all of these wait.
         assert ask("first", "ann", seed=1) is None
@@ -64,21 +65,21 @@ def test_pictures_are_drawn_kept_dropped_and_tried_again(monkeypatch):
         assert ask("third", "ann", seed=3) is None
         assert made == ["first", "second", "third"]
         picture = ask("third", "ann", 60, seed=3)
-        assert picture == drawn(still(3))
-        assert ask("first", "cay", 60, seed=1) == drawn(still(1))  # bob wanted it on
+        assert picture == drawn(asked_for(3))
+        assert ask("first", "cay", 60, seed=1) == drawn(asked_for(1))  # bob wanted it on
         assert ask("third", "dot") == picture and made == ["first", "second", "third"]
-        assert ask("second", "ann", 60, seed=2) == drawn(still(2))  # it had been left out
+        assert ask("second", "ann", 60, seed=2) == drawn(asked_for(2))  # it had been left out
         assert made.count("second") == 2
         assert engine.runs() == []
 
-        weights = build(RealNVP, still(5).settings).state_dict()
-        assert ask("weights", "ann", 60, weights=weights) == drawn(still(weights=weights))
-        with pytest.raises(Undrawn, match="cannot be drawn"):
+        weights = build(RealNVP, asked_for(5).settings).state_dict()
+        assert ask("weights", "ann", 60, weights=weights) == drawn(asked_for(weights=weights))
+        with pytest.raises(DrawingFailed, match="cannot be drawn"):
             ask("bad", "ann", 60, weights={"wrong": torch.zeros(1)})
-        with pytest.raises(Undrawn):  # not tried again at once
+        with pytest.raises(DrawingFailed):  # not tried again at once
             ask("bad", "ann")
         monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + RETRY)
-        assert ask("bad", "ann", 60) == drawn(still())
+        assert ask("bad", "ann", 60) == drawn(asked_for())
 
 
 @pytest.mark.parametrize("flat", [{"data": "moons"}, {"data": "table", "precision": "float64"},
@@ -88,7 +89,7 @@ def test_a_fresh_flow_is_measured_as_its_training_begins(flat):
     if flat["data"] == "table":
         rng = np.random.default_rng(0)
         flat = flat | {"data": store.keep(rng.normal(size=(500, 3)).astype(np.float32))}
-    asked = still(3, **flat)
+    asked = asked_for(3, **flat)
     numbers = played(asked, measure)
     first = next(train_realnvp.train(asked.settings, every="batch"))
     assert numbers["step"] == numbers["epoch"] == 0 and numbers["steps"] == first.steps
@@ -100,17 +101,17 @@ def test_a_fresh_flow_is_measured_as_its_training_begins(flat):
 def test_a_lost_drawing_process_is_replaced(monkeypatch):
     monkeypatch.setattr("flowlab.live.drawing.RETRY", 0.0)
     with Local(1, ("flowlab.live.drawing",)) as engine:
-        studio = Studio(engine)
-        assert studio.picture("a", still, "ann", 60)
+        cache = PictureCache(engine)
+        assert cache.picture("a", asked_for, "ann", 60)
         engine._pool.processes[0].popen.kill()
         deadline = time.monotonic() + 60
         picture = None
         while picture is None and time.monotonic() < deadline:
             try:
-                picture = studio.picture("b", lambda: still(1), "ann", 1)
-            except Undrawn:
+                picture = cache.picture("b", lambda: asked_for(1), "ann", 1)
+            except DrawingFailed:
                 continue
-        assert picture == drawn(still(1))
+        assert picture == drawn(asked_for(1))
 
 
 @pytest.mark.parametrize("data", ["moons", "own", "table"])
@@ -120,14 +121,14 @@ def test_few_points_are_shown_as_the_training_has_them(data, points):
         columns = 2 if data == "own" else 3
         rng = np.random.default_rng(0)
         data = store.keep(rng.normal(size=(points, columns)).astype(np.float32))
-    asked = still(3, data=data, points=points, test_fraction=0.3)
-    taking = camera(asked.settings, "light", SHOWN)
-    shown, rings = taking.parts()
+    asked = asked_for(3, data=data, points=points, test_fraction=0.3)
+    taking = camera(asked.settings, "light", DEFAULT_OVERLAYS)
+    shown, rings = taking.dots_and_rings()
     assert len(shown) + len(rings) == min(points, cameras.SHOWN)
     if points == 100:
         flow = build(RealNVP, asked.settings)
-        parts = Parts(flow, source_of(asked.settings.source), asked.settings.training)
-        assert np.array_equal(shown, parts.train_x.numpy())
-        assert np.array_equal(rings, parts.test_x.numpy())
+        split = DataSplit(flow, source_of(asked.settings.source), asked.settings.training)
+        assert np.array_equal(shown, split.train_x.numpy())
+        assert np.array_equal(rings, split.test_x.numpy())
     else:
         assert len(rings) == 0
