@@ -17,7 +17,7 @@ SHOWN = 300  # runs in the chooser, the newest
 
 def fitting(ids: Sequence[str]) -> tuple[tuple[FinishedRun, ...], list[str]]:
     """The runs of these ids that can be compared, and a sentence for each of the others."""
-    found: list[Entrant] = []
+    found: list[FinishedRun] = []
     complaints = []
     for name in ids:
         try:
