@@ -1,6 +1,6 @@
-"""Reads and writes files: whole or not at all, safetensors, and zips from elsewhere.
+"""Reads and writes files: atomic writes, safetensors, and zips from elsewhere.
 
-Nothing in these files can run, and what a zip claims of itself is not believed.
+Nothing in these files is executed, and the sizes that a zip declares are not trusted.
 """
 
 import codecs
@@ -29,7 +29,7 @@ _ENTRY = b"PK\x01\x02"  # begins each entry of a zip's directory
 
 
 def folder(variable: str, name: str) -> Path:
-    """The folder that an environment variable names; by default ``name`` in the user's cache."""
+    """The folder in an environment variable; by default ``name`` in the user's cache."""
     chosen = os.environ.get(variable)
     if chosen:
         return Path(chosen)
@@ -38,17 +38,17 @@ def folder(variable: str, name: str) -> Path:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether it is for want of room that something could not be written."""
+    """Whether an error means that the disk is full."""
     return (getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             or str(error) == FULL or "No space left" in str(error))  # as safetensors says it
 
 
 @contextmanager
 def replacing(path: str | PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place at the end of the block.
+    """Yield a temporary path beside ``path``, which replaces it at the end of the block.
 
-    Whoever reads meanwhile, or after the program was killed, finds the old file or the new one. A
-    link stays a link, and what is no file, such as ``/dev/null``, is written to directly.
+    Readers find the old file or the new one, also after the program was killed. A link stays a
+    link, and special files such as ``/dev/null`` are written directly.
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
@@ -64,13 +64,13 @@ def replacing(path: str | PathLike[str]) -> Iterator[Path]:
 
 
 def write(path: str | PathLike[str], content: bytes) -> None:
-    """Write a file at once or not at all."""
+    """Write a file whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def read_text(path: str | PathLike[str]) -> str:
-    """The text of a file in UTF-8, or in what else its byte-order mark says.
+    """Read a text file in UTF-8, or in the encoding of its byte-order mark.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def read_text(path: str | PathLike[str]) -> str:
 
 
 def trouble(error: OSError) -> str:
-    """One sentence on a file that cannot be read or written."""
+    """One sentence about a file that cannot be read or written."""
     if is_full(error):
         return f"{error.filename} cannot be written, for the disk is full: make room on it." if (
             error.filename) else FULL
@@ -103,7 +103,7 @@ def trouble(error: OSError) -> str:
 
 
 def is_newer(form: object, known: str) -> bool:
-    """Whether a format, such as ``flowlab-run-2``, is a later version of the one that is known."""
+    """Whether a format, such as ``flowlab-run-2``, is a later version of the known one."""
     kind, _, version = known.rpartition("-")
     found = re.fullmatch(re.escape(kind) + r"-(\d{1,6})", form) if isinstance(form, str) else None
     return found is not None and int(found[1]) > int(version)
@@ -111,7 +111,7 @@ def is_newer(form: object, known: str) -> bool:
 
 def read(path: str | PathLike[str], form: str, *older: str
          ) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and tensors of a file whose metadata say ``format: form``, or an older one.
+    """Read metadata and tensors of a file whose metadata have ``format: form``, or an older one.
 
     Raises
     ------
@@ -125,10 +125,9 @@ def read(path: str | PathLike[str], form: str, *older: str
 
 def unpacked(content: bytes, form: str, path: str | PathLike[str], *older: str
              ) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """As `read`, of a file that is in memory already; ``path`` names it in sentences.
+    """Read the content of such a file from memory; see `read`. Sentences name it by ``path``.
 
-    The library's way to read a file piece by piece keeps two objects of every tensor for ever
-    (safetensors 0.8).
+    The library's reading of single tensors leaks two objects for each (safetensors 0.8).
     """
     try:
         tensors = load(content)
@@ -153,9 +152,9 @@ def open_zip(content: bytes, most: int, broken: str, too_many: str) -> Iterator[
     ----------
     content : bytes
     most : int
-        Files that it may hold.
+        Maximum number of files.
     broken, too_many : str
-        The sentences for a zip that is damaged, and for one with too many files.
+        The sentences for a damaged zip, and for one with too many files.
 
     Raises
     ------
@@ -166,19 +165,19 @@ def open_zip(content: bytes, most: int, broken: str, too_many: str) -> Iterator[
         raise ValueError(too_many)
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
-    except Exception as error:  # zipfile has no one complaint for bytes that make no sense
+    except Exception as error:  # zipfile raises many kinds of errors for invalid bytes
         raise ValueError(broken) from error
     with archive:
         yield archive
 
 
 def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int, broken: str) -> bytes:
-    """Return a file of a zip, unpacked, but no more than ``most`` bytes of it.
+    """Unpack at most ``most`` bytes of a file in a zip.
 
     Raises
     ------
     ValueError
-        With one sentence, when it is locked or packed by a method that is not read; with ``broken``
+        With one sentence, when the file has a password or an unsupported method; with ``broken``
         when it is damaged.
     """
     if entry.flag_bits & 1:
