@@ -63,7 +63,7 @@ def test_what_is_compiled_is_the_mean_nll_and_its_gradient(flow):
 
 @pytest.mark.skipif(not any(map(shutil.which, compiling.COMPILERS)), reason="no C++ compiler")
 def test_a_training_takes_the_compiled_step_over(kept, monkeypatch):
-    monkeypatch.setattr(compiling, "LOOK_EVERY", 0)
+    monkeypatch.setattr(compiling, "CHECK_EVERY", 0)
     settings = TrainingSettings(epochs=10_000, points=200, batch_size=63, compiled=True,
                                 schedule="constant")
     flow = RealNVP((2,), **SMALL)
@@ -116,7 +116,7 @@ def test_a_compiler_that_fails_or_a_damaged_step_costs_nothing(kept, monkeypatch
     monkeypatch.setattr(compiling, "COMPILERS", (sys.executable,))
     dead = subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"])
     dead.wait()
-    monkeypatch.setattr(compiling, "LOOK_EVERY", 0)
+    monkeypatch.setattr(compiling, "CHECK_EVERY", 0)
     monkeypatch.setattr(Compiler, "_start", lambda *_: dead)
     plain, asked = numbers(), numbers(compiled=True)
     assert [p.test_nll for p in asked] == [p.test_nll for p in plain]

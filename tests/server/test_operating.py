@@ -130,7 +130,7 @@ def test_a_full_disk_and_pruned_pictures_are_logged(log, store, monkeypatch):
             assert writer.flush(timeout=30)
     assert [x["event"] for x in log() if x["level"] == "error"].count("disk full") == 1
     monkeypatch.undo()
-    monkeypatch.setattr("flowlab.runs.store.FEWEST", 2)
+    monkeypatch.setattr("flowlab.runs.store.MIN_FRAMES", 2)
     made.kept(store)
     monkeypatch.setattr(Store, "quota", 1)
     before = store.used()
