@@ -47,7 +47,8 @@ nitpicky = True
 BUILT_IN = ("int", "float", "bool", "str", "bytes", "object", "None", "tuple", "list", "dict",
             "type", "ValueError", "RuntimeError", "OSError", "FileNotFoundError", "GeneratorExit")
 nitpick_ignore_regex = [("py:.*", rf"(?!(flowlab|{'|'.join(NAMES)}|models)\.)\w+\..*"),
-                        ("py:.*", rf"({'|'.join(BUILT_IN)})")]
+                        ("py:.*", rf"({'|'.join(BUILT_IN)})"),
+                        ("py:.*", r"flowlab\..*\.([A-Z]|Nats)")]  # type variables
 
 default_role = "smart"
 autodoc_member_order = "bysource"

@@ -106,7 +106,7 @@ def image_set(name: str) -> Images:
     Parameters
     ----------
     name : str
-        One of :func:`images`, or the name of own images in :mod:`flowlab.data.store`.
+        One of `flowlab.data.images.images`, or the name of own images in `flowlab.data.store`.
 
     Raises
     ------

@@ -9,8 +9,7 @@ from torch import Tensor
 from flowlab.data.store import is_own
 
 Kind = Literal["distribution", "points", "images"]
-#: ``(xmin, xmax, ymin, ymax)``, in the data's own units.
-Window = tuple[float, float, float, float]
+Window = tuple[float, float, float, float]  # xmin, xmax, ymin, ymax in data units
 
 
 class Source:

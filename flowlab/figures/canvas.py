@@ -30,7 +30,7 @@ def blank(size: tuple[int, int], theme: Theme) -> Figure:
     return figure
 
 
-#: Left, top, width and height in pixels, from the upper left corner.
+# Left, top, width and height in pixels, from the upper left corner.
 Box = tuple[float, float, float, float]
 
 
