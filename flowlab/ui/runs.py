@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -109,7 +110,8 @@ def _import() -> None:
             limits().refuse("max_upload", file.size / MEGA, f"This file has {file.size / MEGA:.1f} "
                             "MB", "export the run with fewer pictures")
             run_id = unpack(lab().store, file.getvalue(), visitor())
-            state.imported = lab().store.get(run_id).name
+            imported = lab().store.get(run_id)
+            state.imported = imported.name if imported else run_id
         except ValueError as error:
             state.refused = str(error)
             refused("run's file", str(error))
@@ -150,15 +152,19 @@ def _filtered(every: Sequence[StoredRun], titles: Mapping[str, str]) -> list[Sto
         options = sorted({getattr(run, name) for run in every})
         chosen = column.multiselect(
             {"data": "Distribution", "origin": "From"}.get(name, name.capitalize()), options,
-            key=f"runs.{name}", format_func=lambda x, names=named[name]: names.get(x, x),
+            key=f"runs.{name}", format_func=partial(_label, named[name]),
             placeholder="All", persist_state="session")
         runs = [run for run in runs if not chosen or getattr(run, name) in chosen]
     return runs
 
 
+def _label(titles: Mapping[str, str], name: str) -> str:
+    return titles.get(name, name)
+
+
 def _table(runs: Sequence[StoredRun], titles: Mapping[str, str]) -> list[int]:
     """The table; returns the rows that are chosen. A press on a column's head sorts by it."""
-    rows = {
+    rows: dict[str, Any] = {
         "picture": [_thumbnail(run.id, run.numbers.get("step", -1), run.data) for run in runs],
         "name": [run.name for run in runs],
         "model": [titles.get(run.model, run.model) for run in runs],
@@ -174,7 +180,7 @@ def _table(runs: Sequence[StoredRun], titles: Mapping[str, str]) -> list[int]:
         "kept": [run.pinned for run in runs],
     }
     number = st.column_config.NumberColumn
-    columns = {
+    columns: dict[str, Any] = {
         "picture": st.column_config.ImageColumn("Learned", width=70, help="The "
                                                 "learned density at the end, or some samples."),
         "name": st.column_config.TextColumn("Name", width="medium"),
@@ -209,9 +215,10 @@ def _actions(chosen: Sequence[StoredRun]) -> None:
     """What can be done with the chosen runs."""
     one = chosen[0] if len(chosen) == 1 else None
     none = "" if one else SINGLE if chosen else NOTHING
-    where = none or _closed(one)
+    where = none if one is None else _closed(one)
     if st.button("Open", icon=":material/open_in_new:", disabled=bool(where), key="runs.open",
-                 type="primary", help=where or "Look at it on its model's page, and train on."):
+                 type="primary", help=where or "Look at it on its model's page, and train on."
+                 ) and one is not None:
         st.switch_page(addresses.destination(one.model), query_params=_address(one))
     if st.button("Rename", icon=":material/edit:", disabled=bool(none), key="runs.rename",
                  help=none or "Give it another name."):
@@ -224,7 +231,8 @@ def _actions(chosen: Sequence[StoredRun]) -> None:
     pinned = bool(one and one.pinned)
     if st.button("Let pictures go" if pinned else "Keep pictures", icon=":material/keep:",
                  disabled=bool(none), key="runs.pin",
-                 help=none or "Whether its pictures stay when the room is full."):
+                 help=none or "Whether its pictures stay when the room is full."
+                 ) and one is not None:
         lab().pin(one.id, not pinned, visitor())
         st.rerun()
     busy = any(run.active for run in chosen)

@@ -89,13 +89,13 @@ def _form(recipes: Mapping[str, Recipe]) -> Sweep:
                               help="In nats; the less, the better.", **keep)
     fields = {n: f for n, f in recipe.Run.fields().items() if n not in (*HIDDEN, "data", "seed")}
     first = [n for n in VALUES if n in fields]
-    swept = {}
+    swept: dict[str, tuple[Any, ...]] = {}
     for place, (label, options) in enumerate((("First setting", list(fields)),
                                               ("Second setting", [NONE, *fields]))):
         left, right = st.columns(2)
-        chosen = left.selectbox(
+        chosen: str = left.selectbox(
             label, options, options.index(first[place]), key=f"sweeps.{name}.{place}",
-            format_func=lambda n: fields[n].title if n in fields else NONE, **keep,
+            format_func=lambda n: fields[n].title or n if n in fields else NONE, **keep,
             help="What changes from run to run." if place == 0 else
             "With two settings, all pairs are trained and the picture is a map.")
         if chosen == NONE:

@@ -186,7 +186,8 @@ def _budget(state: ComparePage) -> dict[str, object]:
                                   format_func=str.capitalize, help=fields["budget"].description,
                                   **ComparePage.budget.tie(state))
     state.amount.setdefault(budget, AMOUNTS[budget])
-    amount = st.number_input(f"{budget.capitalize()} of each training", *map(float, LIMITS[budget]),
+    low, high = LIMITS[budget]
+    amount = st.number_input(f"{budget.capitalize()} of each training", float(low), float(high),
                              step={"epochs": 10.0, "steps": 100.0, "seconds": 1.0}[budget],
                              format="%g", help=fields["amount"].description,
                              **state.amount.tie(budget))

@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -205,17 +205,21 @@ def _take(comparison: Comparison, contest: Contest | None) -> None:
     """The files of the comparison, and the command that repeats it."""
     view, appearance = _page().view, theme()
     ready = contest is not None
-    which = contest.id[:6] if ready else "none"
+    which = contest.id[:6] if contest is not None else "none"
+
+    def made(make: Callable[[Contest], bytes]) -> Callable[[], bytes]:
+        return lambda: b"" if contest is None else make(contest)
+
     files = [
-        ("CSV", "csv", "text/csv", lambda: contest.table().csv().encode(),
+        ("CSV", "csv", "text/csv", made(lambda c: c.table().csv().encode()),
          "The table with all digits: mean, standard error and number of seeds."),
-        ("LaTeX", "tex", "text/plain", lambda: contest.table().latex().encode(),
+        ("LaTeX", "tex", "text/plain", made(lambda c: c.table().latex().encode()),
          "The table for a paper; it needs the package booktabs."),
         ("SVG", "svg", "image/svg+xml",
-         lambda: pictures.file(contest, "svg", view, appearance),
+         made(lambda c: pictures.file(c, "svg", view, appearance)),
          "The picture, drawn with lines: it can be enlarged and edited."),
         ("PDF", "pdf", "application/pdf",
-         lambda: pictures.file(contest, "pdf", view, appearance), "The picture for a paper."),
+         made(lambda c: pictures.file(c, "pdf", view, appearance)), "The picture for a paper."),
     ]
     with st.container(horizontal=True, gap="small"):
         for label, ending, mime, make, text in files:

@@ -17,6 +17,7 @@ from flowlab.figures import ComparisonPicture
 from flowlab.server.admission import must_own
 from flowlab.server.limits import limits
 from flowlab.studies.comparison import Comparison, Contest
+from flowlab.studies.comparison.contest import TrialRun
 from flowlab.studies.comparison.plan import Trial
 from flowlab.studies.comparison.trial import GRID, SHOWN
 from flowlab.training.recipe import Recipe
@@ -254,13 +255,14 @@ def _update(picture: ComparisonPicture, contest: Contest, view: str) -> None:
                 continue
             look = trial_runs[0].look
             picture.update(
-                row, column, density=look and look.density, samples=look and look.samples,
+                row, column, density=look.density if look else None,
+                samples=look.samples if look else None,
                 caption=_caption(trial_runs[0], known, len(trial_runs)),
                 curves=[np.array(h.curve) for h in trial_runs])
     picture.fit_axes()
 
 
-def _caption(run: object, known: bool, seeds: int) -> str:
+def _caption(run: TrialRun, known: bool, seeds: int) -> str:
     """What the corner of a square says: where the training is, and its last KL or NLL.
 
     The square shows one seed of several, and the number is that seed's, not the table's mean.

@@ -53,7 +53,7 @@ PARAMETERS = tuple(field.name for field in fields(Lesson))
 
 def read(texts: dict[str, str], presets: tuple[str, ...] = ()) -> tuple[Lesson, list[str]]:
     """The lesson in a URL's texts, and one sentence for each that could not be used whole."""
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     complaints = []
     for name, limit in (("title", TITLE), ("task", TASK)):
         text = printable(texts.get(name, ""))

@@ -60,7 +60,7 @@ class Controls(Values):
             source(self["data"])
             return []
         except ValueError as error:
-            self["data"] = self.run().source.data
+            self["data"] = self.run.from_flat({}).source.data
             return [str(error)]
 
     def put(self, settings: RunSettings) -> None:
@@ -190,7 +190,7 @@ class Controls(Values):
     def _levels(self, disabled: bool) -> None:
         field, options = self.fields["levels"], self._possible_levels()
         self["levels"] = _most(options, self["levels"])
-        st.select_slider(field.title, options, **self.tie("levels"), help=field.description,
+        st.select_slider(field.title or "", options, **self.tie("levels"), help=field.description,
                          disabled=disabled or len(options) < 2)
 
     def _known(self) -> bool:
@@ -203,7 +203,7 @@ class Controls(Values):
             return
         field = self.fields["objective"]
         self["objective"] = "forward"
-        st.selectbox(field.title, get_args(field.annotation), format_func=words,
+        st.selectbox(field.title or "", get_args(field.annotation), format_func=words,
                      key=self.key("objective"), disabled=True, help="Reverse KL needs a known "
                      "density that is nowhere zero, which these data do not have.")
 
@@ -222,12 +222,12 @@ class Controls(Values):
     def _noise(self, disabled: bool) -> None:
         field, truth = self.fields["noise"], target(self["data"])
         if truth.noise_range is None:
-            st.slider(field.title, 0.0, 1.0, 0.0, disabled=True, key=self.key("nonoise"),
+            st.slider(field.title or "", 0.0, 1.0, 0.0, disabled=True, key=self.key("nonoise"),
                       help="This distribution has no noise to set.")
             return
         low, high = truth.noise_range
         self.noise.setdefault(truth.name, truth.noise)
-        st.slider(field.title, low, high, step=0.01, **self.noise.tie(truth.name),
+        st.slider(field.title or "", low, high, step=0.01, **self.noise.tie(truth.name),
                   help=field.description, disabled=disabled)
 
 

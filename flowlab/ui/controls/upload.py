@@ -263,15 +263,15 @@ def _seen(array: np.ndarray, appearance: str, names: tuple[str, ...]) -> tuple[b
                 f"{len(array):,} images of {array.shape[1]} × {array.shape[2]} pixels; the first "
                 "nine.")
     if array.dtype == CORNER:
-        truth = Drawing(array)
-        count = f"{truth.strokes:,} {'stroke' if truth.strokes == 1 else 'strokes'}"
-        return _density(truth, appearance), (
+        drawing = Drawing(array)
+        count = f"{drawing.strokes:,} {'stroke' if drawing.strokes == 1 else 'strokes'}"
+        return _density(drawing, appearance), (
             f"A drawing of {count}, as a density, from which points are drawn.")
     if array.dtype == np.uint8:
-        truth = Picture(array)
+        density = Picture(array)
         rows, columns = array.shape
-        return _density(truth, appearance), (
-            f"A density of {columns} × {rows} pixels; entropy {truth.entropy:.3f} nats.")
+        return _density(density, appearance), (
+            f"A density of {columns} × {rows} pixels; entropy {density.entropy:.3f} nats.")
     truth = Points(array, "")
     low, high = array.min(axis=0), array.max(axis=0)
     x, y = (names or ("x", "y"))[:2]

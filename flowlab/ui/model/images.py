@@ -106,7 +106,7 @@ def _test(flow: Any, images: Images, which: Any) -> tuple[torch.Tensor, torch.Te
     pixels, labels = images.part(test=True)
     which = [i for i in which if i < len(pixels)]
     x = dequantise(pixels[which], torch.Generator().manual_seed(NOISE), flow.dtype)
-    return x, labels[which] if flow.settings.classes else None
+    return x, labels[which] if flow.settings.classes and labels is not None else None
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
@@ -191,7 +191,7 @@ def _scales(subject: Subject, index: int) -> None:
         k: f"Scale {k + 1}" for k in range(1, count - 1)}
     if count == 1:
         labels[0] = "All latents"
-    choose.segmented_control("Scale to draw anew", range(count), format_func=labels.get,
+    choose.segmented_control("Scale to draw anew", range(count), format_func=labels.__getitem__,
                              **img.tie("scale"), required=True,
                              help="The finest latents leave the flow first; the coarsest go "
                              "through all of its layers.")

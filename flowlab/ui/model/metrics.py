@@ -30,15 +30,18 @@ def show(numbers: dict | None, begun: bool, source: Source, active: bool) -> Non
         left = (numbers["steps"] - numbers["step"]) / rate
     if left and not active:  # it ended before its last epoch
         left = None
-    kl = numbers["kl"] if numbers else None
+
+    def measured(name: str) -> float | None:
+        return numbers[name] if numbers else None
+
     shown = _bits(numbers, source) if source.kind == "images" else [
-        ("KL to the truth", number(kl, "nats"), "How far the learned density is from the true one:"
-         " the mean of log p − log q over test points. 0 nats would be perfect."),
-        ("Test NLL", number(numbers and numbers["test_nll"], "nats"), "Negative log-likelihood of "
+        ("KL to the truth", number(measured("kl"), "nats"), "How far the learned density is from "
+         "the true one: the mean of log p − log q over test points. 0 nats would be perfect."),
+        ("Test NLL", number(measured("test_nll"), "nats"), "Negative log-likelihood of "
          "points the flow never trained on, the mean in nats. It can be negative, since densities "
          "can exceed 1; divided by D ln 2 it is in bits per dimension. The best possible value is "
          "the dashed line in the plot, the same points\' NLL under their true density."),
-        ("Train NLL", number(numbers and numbers["train_nll"], "nats"), "The same of "
+        ("Train NLL", number(measured("train_nll"), "nats"), "The same of "
          "points that the flow was trained on, a fixed part of them."),
     ]
     shown += [
@@ -57,7 +60,8 @@ def show(numbers: dict | None, begun: bool, source: Source, active: bool) -> Non
 def _bits(numbers: dict | None, images: Source) -> list[tuple[str, str, str]]:
     """The first metrics of a flow on images."""
     def bits(name: str) -> str:
-        return number(numbers and bits_per_dimension(numbers[name], images.event_shape), "bits")
+        return number(bits_per_dimension(numbers[name], images.event_shape) if numbers else None,
+                      "bits")
 
     return [
         ("Test bits/dim", bits("test_nll"), "Bits per dimension on images the flow never trained "
@@ -66,9 +70,9 @@ def _bits(numbers: dict | None, images: Source) -> list[tuple[str, str, str]]:
          f"pattern takes {math.log2(images.grey_levels):.2f}."),
         ("Train bits/dim", bits("train_nll"), "The same on a fixed part of the images that the "
          "flow was trained on. Far below the test value, the flow learns by heart."),
-        ("Test NLL", number(numbers and numbers["test_nll"], "nats"), "Negative log-likelihood of "
-         "a whole test image, the mean in nats; bits per dimension are this, divided by the number "
-         "of pixels times ln 2."),
+        ("Test NLL", number(numbers["test_nll"] if numbers else None, "nats"), "Negative log-"
+         "likelihood of a whole test image, the mean in nats; bits per dimension are this, divided "
+         "by the number of pixels times ln 2."),
     ]
 
 

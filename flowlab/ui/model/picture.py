@@ -92,7 +92,7 @@ def _training(subject: Subject, index: int, alt: str, starting: bool) -> None:
         there = _take(subject, index, LONGER if subject.page.playback.what else PATIENCE)
     if there:
         with st.container():  # as a fragment has one: the picture keeps its place in the page
-            image.show(_last(subject), alt)
+            image.show(_last(subject) or image.blank(LIVE_SIZE), alt)
     else:
         st.fragment(_awaited, run_every=LOOK)(subject, index, alt, count())
 

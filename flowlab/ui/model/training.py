@@ -106,7 +106,10 @@ def _step(view: View) -> None:
 
 
 def _continue(view: View) -> None:
-    frame, history = view.origin()
+    origin = view.origin()
+    if origin is None:  # the button is disabled then
+        return
+    frame, history = origin
     flow = build(view.page.recipe.model, view.settings)
     flow.load_state_dict(frame.weights)
     snapshot = Snapshot.fresh(flow, view.settings.training.learning_rate, frame.numbers["epoch"])
@@ -130,6 +133,8 @@ def _send_rate(view: View) -> None:
 
 
 def _control(view: View, action: str, value: Any = None) -> None:
+    if view.run is None:
+        return
     try:
         lab().control(view.run, action, value, visitor())
     except NotYours as error:

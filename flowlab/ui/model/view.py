@@ -76,7 +76,7 @@ class View:
         before = trained_before(self.page.name, self.page.recipe)
         if before is None or not before.fits(self.settings):
             return None
-        return _pretrained_frame(self.page.name, self.page.recipe, theme())
+        return _pretrained_frame(self.page.name, before, theme())
 
     def frames(self) -> list[Frame]:
         """All frames there are to look at, oldest first; the last is that of `frame`."""
@@ -141,5 +141,5 @@ def trained_before(name: str, _recipe: Recipe) -> Pretrained | None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)  # no copies: nobody changes a frame
-def _pretrained_frame(name: str, _recipe: Recipe, appearance: str) -> Frame:
-    return trained_before(name, _recipe).frame(appearance, DEFAULT_OVERLAYS)
+def _pretrained_frame(name: str, _before: Pretrained, appearance: str) -> Frame:
+    return _before.frame(appearance, DEFAULT_OVERLAYS)
