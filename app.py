@@ -5,15 +5,16 @@ from pathlib import Path
 
 import streamlit as st
 
-import presentation
-from flowlab.ui import runs, sweeps
 from flowlab.ui.app import menu
 from flowlab.ui.app.lab import lab
 from flowlab.ui.app.operating import about
 from flowlab.ui.app.visitor import welcome
-from flowlab.ui.compare import page as comparison
-from flowlab.ui.model import page
+from flowlab.ui.compare.page import draw_compare_page
+from flowlab.ui.model.page import draw_model_page
+from flowlab.ui.runs import draw_runs_page
+from flowlab.ui.sweeps import draw_sweeps_page
 from models import RECIPES
+from presentation import draw_presentation
 
 HERE = Path(__file__).parent
 
@@ -28,14 +29,14 @@ except ValueError as error:  # a folder of runs that cannot be used
     st.error(str(error), icon=":material/error:")
     st.stop()
 menu.run([
-    st.Page(presentation.show, title="What is a flow?", icon=":material/school:", default=True),
-    *(st.Page(partial(page.draw, name, RECIPES), title=recipe.title, icon=recipe.icon,
+    st.Page(draw_presentation, title="What is a flow?", icon=":material/school:", default=True),
+    *(st.Page(partial(draw_model_page, name, RECIPES), title=recipe.title, icon=recipe.icon,
               url_path=name) for name, recipe in RECIPES.items()),
-    st.Page(partial(comparison.draw, RECIPES), title="Compare", icon=":material/compare:",
+    st.Page(partial(draw_compare_page, RECIPES), title="Compare", icon=":material/compare:",
             url_path="compare"),
-    st.Page(partial(sweeps.show, RECIPES), title="Sweeps", icon=":material/tune:",
+    st.Page(partial(draw_sweeps_page, RECIPES), title="Sweeps", icon=":material/tune:",
             url_path="sweeps"),
-    st.Page(partial(runs.show, RECIPES), title="Runs", icon=":material/history:",
+    st.Page(partial(draw_runs_page, RECIPES), title="Runs", icon=":material/history:",
             url_path="history"),
 ])
 about(running.engine, running.store)

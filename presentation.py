@@ -21,7 +21,7 @@ WEIGHTS = str(FEATURED.folder / "images/start.safetensors")
 READING, PICTURE, PAGE = 510, 730, 1280  # pixels: a column of text, one picture, everything
 
 
-def show() -> None:
+def draw_presentation() -> None:
     """Draw the page."""
     st.html(STYLE)
     with st.container(width=PAGE, key="presentation"):
@@ -88,7 +88,7 @@ def change_of_variables() -> None:
             at = st.slider("The point to follow, z", -2.5, 2.5, 0.3, 0.1, key="follow",
                            persist_state="session", help="A place on the latent axis.")
         with st.container(width=PICTURE):
-            image.show(landing.line_map(strength, at, theme()),
+            image.draw_png(landing.line_map(strength, at, theme()),
                        f"A normal density under a map with slope {strength:.1f} in the middle, "
                        "and the density that it becomes; strips of equal probability keep their "
                        "colour.")
@@ -118,7 +118,7 @@ def two_directions() -> None:
     passed = math.ceil(position)
     stage = passed if generative else count - passed  # layers between latent space and the points
     layer = max(passed, 1) if generative else min(stage + 1, count)
-    image.show(landing.transport(WEIGHTS, generative, position, theme()),
+    image.draw_png(landing.transport(WEIGHTS, generative, position, theme()),
                f"{'Latent' if generative else 'Data'} points with {passed} of {count} layers "
                f"{'passed' if generative else 'undone'}, of a {FEATURED.title} trained on the "
                "moons.")

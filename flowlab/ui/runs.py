@@ -51,7 +51,7 @@ def _page() -> RunsPage:
     return page(RunsPage, "runs")
 
 
-def show(recipes: Mapping[str, Recipe]) -> None:
+def draw_runs_page(recipes: Mapping[str, Recipe]) -> None:
     """Draw the page, with the models' titles from their recipes."""
     with st.container(key="page-runs"):
         left, used, budget, load = st.columns([3, 1.6, 1, 1], vertical_alignment="center")
@@ -78,7 +78,7 @@ def show(recipes: Mapping[str, Recipe]) -> None:
 
 def _room(used: st.delta_generator.DeltaGenerator, budget: st.delta_generator.DeltaGenerator
           ) -> None:
-    """What the runs take on disk, of how much they may."""
+    """Draw how much of the disk the runs take, and may take."""
     store = lab().store
     taken, limit = store.used(), store.quota
     used.progress(min(taken / limit, 1.0), f"Disk: {taken / MEGA:,.0f} of {limit / MEGA:,.0f} MB")
@@ -141,7 +141,7 @@ def _list(active: bool, titles: Mapping[str, str]) -> None:
 
 
 def _filtered(every: Sequence[StoredRun], titles: Mapping[str, str]) -> list[StoredRun]:
-    """The runs that the filters leave."""
+    """Draw the filters; the runs that they leave."""
     columns = st.columns(len(FILTERS))
     words = columns[0].text_input("Search", key="runs.words", placeholder="Words of the name",
                                   persist_state="session")
@@ -163,7 +163,7 @@ def _label(titles: Mapping[str, str], name: str) -> str:
 
 
 def _table(runs: Sequence[StoredRun], titles: Mapping[str, str]) -> list[int]:
-    """The table; returns the rows that are chosen. A press on a column's head sorts by it."""
+    """Draw the table, which sorts by a press on a column's head; the rows that are chosen."""
     rows: dict[str, Any] = {
         "picture": [_thumbnail(run.id, run.numbers.get("step", -1), run.data) for run in runs],
         "name": [run.name for run in runs],
@@ -212,7 +212,7 @@ def _address(run: StoredRun) -> dict[str, str]:
 
 
 def _actions(chosen: Sequence[StoredRun]) -> None:
-    """What can be done with the chosen runs."""
+    """Draw the buttons for the chosen runs."""
     one = chosen[0] if len(chosen) == 1 else None
     none = "" if one else SINGLE if chosen else NOTHING
     where = none if one is None else _closed(one)

@@ -39,7 +39,7 @@ class SweepsPage(Page):
     active: bool = False  #: Whether the buttons are drawn for a sweep under way.
 
 
-def show(recipes: Mapping[str, Recipe]) -> None:
+def draw_sweeps_page(recipes: Mapping[str, Recipe]) -> None:
     """Draw the page."""
     with st.container(key="page-sweeps"):
         st.header("Sweeps", anchor=False)
@@ -70,7 +70,7 @@ def show(recipes: Mapping[str, Recipe]) -> None:
 
 
 def _form(recipes: Mapping[str, Recipe]) -> Sweep:
-    """The controls, and the sweep that they describe."""
+    """Draw the controls; the sweep that they describe."""
     model, data, epochs, seeds, measure = st.columns(5)
     keep: dict[str, Any] = {"persist_state": "session"}
     name = model.selectbox("Model", list(recipes), key="sweeps.model", **keep,
@@ -116,11 +116,11 @@ def _form(recipes: Mapping[str, Recipe]) -> Sweep:
 
 
 def _follow(sweep: Sweep) -> None:
-    """How far the sweep is, its picture and its table."""
+    """Draw the sweep's progress, picture and table."""
     state = sweep.state()
-    told = counts(state)
-    st.progress(told["complete"] / len(state),
-                f"{told['complete']} of {len(state)} trained, {told['running']} under way")
+    done = counts(state)
+    st.progress(done["complete"] / len(state),
+                f"{done['complete']} of {len(state)} trained, {done['running']} under way")
     failed = [t.run for t in state if t.run is not None and t.run.outcome == "failed"]
     if failed:
         st.error(plain(f"{len(failed)} failed. {failed[0].name}: {failed[0].reason}"),
@@ -132,7 +132,7 @@ def _follow(sweep: Sweep) -> None:
             st.info("The picture comes with the first run that is trained: press **Start**.",
                     icon=":material/info:")
         else:
-            image.show(png(figure), f"{MEASURES[sweep.settings.measure]} for "
+            image.draw_png(png(figure), f"{MEASURES[sweep.settings.measure]} for "
                        + " and ".join(sweep.settings.sweep))
     with table:
         text = sweep.table()
@@ -187,7 +187,7 @@ def _jobs() -> dict[str, list[str]]:
 
 
 def _value(field: FieldInfo, text: str) -> Any:
-    """A value as the person has written it; what it may be is checked with the settings."""
+    """A value as it was typed; the settings check it."""
     text = text.strip()
     if get_origin(field.annotation) is tuple:
         parts = text.replace("x", " ").split()

@@ -32,7 +32,7 @@ from flowlab.server.limits import limits
 from flowlab.training import TrainingSettings, train
 from flowlab.ui.app import lab as lab_module
 from flowlab.ui.app.lab import Lab
-from flowlab.ui.app.run import Run
+from flowlab.ui.app.run import LabRun
 from models import RECIPES
 from realnvp import RealNVP
 
@@ -433,7 +433,7 @@ def test_a_run_that_nobody_watches_is_stopped_and_others_go_on(monkeypatch):
     lab = Lab.__new__(Lab)
     lab._lock, stopped, rounds = threading.Lock(), [], iter([None])
     now, settings = time.monotonic(), made.settings()
-    lab._runs = {name: Run(name, settings, "light", seen=now - ago)
+    lab._runs = {name: LabRun(name, settings, "light", seen=now - ago)
                  for name, ago in (("left", limits().grace + 60), ("watched", 1))}
     lab._refresher = SimpleNamespace(write=lambda: None)
     lab.status = lambda run: Status("running")

@@ -36,7 +36,7 @@ def app(tmp_path_factory):
         "import presentation\nimport streamlit as st\nfrom models import MODELS\n"
         "pages = [st.Page(lambda: st.title('A model'), title=name, url_path=name)"
         " for name in MODELS]\n"
-        "start = st.Page(presentation.show, title='What is a flow?', default=True)\n"
+        "start = st.Page(presentation.draw_presentation, title='What is a flow?', default=True)\n"
         "st.navigation([start, *pages]).run()\n")
     return path
 

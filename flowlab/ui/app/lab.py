@@ -1,6 +1,6 @@
 """The lab of this server process: one engine, and the runs that viewers can come back to.
 
-Streamlit's scripts come and go with every click; what must outlive them is here.
+Streamlit's scripts end after every click; what must outlive them is here.
 """
 
 import atexit
@@ -30,7 +30,7 @@ from flowlab.server.status import EVERY, remove
 from flowlab.settings import RunSettings
 from flowlab.training import Snapshot
 from flowlab.ui.app import operating
-from flowlab.ui.app.run import Run
+from flowlab.ui.app.run import LabRun
 from flowlab.ui.app.state import session
 from flowlab.ui.app.visitor import visitor
 
@@ -38,7 +38,7 @@ PRELOAD = ("models", "flowlab.live", "flowlab.live.warm_up")
 DRAWING, HASTE = ("models", "flowlab.live.drawing", "flowlab.live.warm_up"), 3
 SLOWEST = 20.0  # seconds that a single picture may take: all wait for one that is slow
 KEPT = 16  # runs that are over and stay in memory; those seen least lately go first
-RECENT = 20  # finished runs that say, with those under way, how long a run takes
+RECENT = 20  # finished runs from which, with those under way, a run's duration is estimated
 
 
 class Lab:
@@ -67,7 +67,7 @@ class Lab:
         self.picture_cache = PictureCache(Local(1, DRAWING, grace=2, seconds=SLOWEST, nice=HASTE))
         self.recorder = Recorder(self.engine, self.store)
         self.admission = Admission(self.engine, self.store)
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, LabRun] = {}
         self._lock = threading.Lock()
         operating.started(self.engine)
         self._refresher = operating.Refresher(self.engine, self.store)
@@ -101,7 +101,7 @@ class Lab:
         with self.admission.admitted([settings], owner):
             run_id = self.engine.submit(watch, request, owner, first)
         with self._lock:
-            self._runs[run_id] = Run(run_id, settings, theme, overlays, continued=continued,
+            self._runs[run_id] = LabRun(run_id, settings, theme, overlays, continued=continued,
                                      visitor=visitor)
             self.recorder.follow(run_id, settings, origin="page", continued=continued,
                                  visitor=visitor)
@@ -114,7 +114,7 @@ class Lab:
             return self.store.runs()
         return self.store.runs(visitor=visitor) if visitor else []
 
-    def find(self, run_id: str | None) -> Run | None:
+    def find(self, run_id: str | None) -> LabRun | None:
         """The run with this id; None where there is none (any more).
 
         Raises
@@ -130,13 +130,13 @@ class Lab:
             run.seen = time.monotonic()
         return run
 
-    def _open(self, run_id: str) -> Run | None:
+    def _open(self, run_id: str) -> LabRun | None:
         """A run from disk; one that is under way elsewhere is read again where there is news."""
         pruned = self.store.pruned
         kept, before = self.store.get(run_id), self._runs.get(run_id)
         if kept is None or (before is not None and before.kept == kept):
             return before if kept is not None else None
-        run = Run(run_id, kept.settings, "", frames=self.store.frames(run_id),
+        run = LabRun(run_id, kept.settings, "", frames=self.store.frames(run_id),
                   continued=kept.continued, steered=kept.steered, kept=kept, pruned=pruned,
                   visitor=kept.visitor)
         with self._lock:
@@ -162,7 +162,7 @@ class Lab:
         Raises
         ------
         ValueError
-            Where that is not for visitors to say, or too little.
+            Where visitors may not set it, or it is too little.
         """
         if limits().shared:
             raise ValueError(QUOTA)
@@ -193,14 +193,14 @@ class Lab:
                 self._forget(run_id)
         self.store.delete(run_id)
 
-    def status(self, run: Run) -> Status:
-        """Where the run stands."""
+    def status(self, run: LabRun) -> Status:
+        """The run's status."""
         if run.followed and (status := self.recorder.status(run.id)) is not None:
-            said = (status.message, self.recorder.trouble(run.id))
-            return replace(status, message=" ".join(filter(None, said)))
+            sentences = (status.message, self.recorder.trouble(run.id))
+            return replace(status, message=" ".join(filter(None, sentences)))
         if run.over is not None:
             return run.over
-        return run.told(self.store.damaged.get(run.id, ""))
+        return run.stored_status(self.store.damaged.get(run.id, ""))
 
     def expected_wait(self, position: int, owner: str) -> float | None:
         """Seconds until an owner's run at a place in the queue starts; None where unknown."""
@@ -208,12 +208,12 @@ class Lab:
         for job in self.engine.runs():
             with suppress(UnknownRun):  # it has just left memory
                 states[job] = self.engine.status(job)
-        told = self.recorder.newest()
-        took = [told[job]["seconds"] for job, status in states.items()
-                if job in told and status.state == "finished"][-RECENT:]
-        left = {job: _left(told.get(job)) for job, status in states.items()
+        newest = self.recorder.newest()
+        took = [newest[job]["seconds"] for job, status in states.items()
+                if job in newest and status.state == "finished"][-RECENT:]
+        left = {job: _left(newest.get(job)) for job, status in states.items()
                 if status.state == "running"}
-        took += [told[job]["seconds"] + rest for job, rest in left.items() if rest is not None]
+        took += [newest[job]["seconds"] + rest for job, rest in left.items() if rest is not None]
         turn = self.engine.turn or math.inf
         keep = {*self.engine.runs(owner)}  # one's own make no room, nor do a comparison's
         left = {job: rest and min(rest, turn) if job in self._runs and job not in keep else rest
@@ -221,7 +221,7 @@ class Lab:
         return expected_wait(position, list(left.values()),
                              min(median(took), turn) if took else None)
 
-    def wait(self, run: Run, seconds: float) -> None:
+    def wait(self, run: LabRun, seconds: float) -> None:
         """Wait for the first frame of a run, or its end, for no more than so many seconds."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -230,12 +230,12 @@ class Lab:
                 return
             time.sleep(0.01)
 
-    def last(self, run: Run) -> Frame | None:
+    def last(self, run: LabRun) -> Frame | None:
         """The newest frame; for a run that was stopped, the one taken when it stopped."""
         frames = self.frames(run)
         return frames[-1] if frames else None
 
-    def control(self, run: Run, action: str, value: Any = None, visitor: str = "") -> None:
+    def control(self, run: LabRun, action: str, value: Any = None, visitor: str = "") -> None:
         """Steer a run, as `flowlab.jobs.Engine.control`; one that is only on disk is over.
 
         Raises
@@ -246,7 +246,7 @@ class Lab:
         must_own(run, visitor)
         self._control(run, action, value)
 
-    def _control(self, run: Run, action: str, value: Any = None) -> None:
+    def _control(self, run: LabRun, action: str, value: Any = None) -> None:
         if not run.followed:
             return
         if action == "send" and "learning_rate" in value:
@@ -255,14 +255,14 @@ class Lab:
         with suppress(UnknownRun):  # it was over, and leaves memory just now
             self.engine.control(run.id, action, value)
 
-    def frames(self, run: Run) -> list[Frame]:
+    def frames(self, run: LabRun) -> list[Frame]:
         """The frames there are, oldest first."""
         if run.followed:
             return self.recorder.frames(run.id)
         now = self.find(run.id)  # from disk again, where it has left memory
         return [] if now is None else now.frames
 
-    def dress(self, run: Run, theme: str, overlays: tuple[str, ...], visitor: str = "") -> None:
+    def dress(self, run: LabRun, theme: str, overlays: tuple[str, ...], visitor: str = "") -> None:
         """Have the run's pictures in its owner's appearance and overlays from now on."""
         if owns(run, visitor) and (run.theme, run.overlays) != (theme, overlays):
             changes = {} if run.theme == theme else {"theme": theme}

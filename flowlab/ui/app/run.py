@@ -1,4 +1,4 @@
-"""A run as pages know it."""
+"""A run in the lab's memory, as pages know it."""
 
 import time
 from dataclasses import dataclass, field
@@ -9,15 +9,15 @@ from flowlab.live import Frame
 from flowlab.runs import StoredRun
 from flowlab.settings import RunSettings
 
-#: How the page calls what the store says of a run that this process does not train.
+#: The page's words for the stored state of a run that this process does not train.
 STATES = {"running": "elsewhere", "queued": "elsewhere"}
 GONE = ("The program that trained it was ended. What it had reached is kept: **Continue** trains "
         "on from there.")
 
 
 @dataclass
-class Run:
-    """A run as pages know it.
+class LabRun:
+    """A run in the lab's memory, as pages know it.
 
     Attributes
     ----------
@@ -37,13 +37,13 @@ class Run:
     steered : bool
         Whether its learning rate was changed by hand, with the same effect.
     kept : StoredRun or None
-        What the store says of it, where it is opened from there.
+        Its record in the store, where it is opened from there.
     pruned : int
         How often the store had made room when `frames` were read.
     visitor : str
         Whose it is, as in `flowlab.runs.StoredRun`.
     over : Status or None
-        How it stood when it left memory. Streamlit never lets go of a `Run` that it was once
+        How it stood when it left memory. Streamlit never lets go of a `LabRun` that it was once
         given with a button, so from then on it has no frames.
     """
 
@@ -65,8 +65,8 @@ class Run:
         """Whether the lab's recorder has its frames."""
         return self.kept is None and self.over is None
 
-    def told(self, damage: str) -> Status:
-        """How it stands by what the store says of it, and what there is to say of its files."""
+    def stored_status(self, damage: str) -> Status:
+        """Its status by its record in the store, with a sentence on damaged files."""
         assert self.kept is not None
         reason = GONE if self.kept.outcome == "interrupted" else self.kept.reason
         return Status(STATES.get(self.kept.outcome, self.kept.outcome), events=len(self.frames),

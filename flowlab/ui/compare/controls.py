@@ -119,7 +119,7 @@ def _toggle(state: ComparePage, name: str) -> None:
     state.data = (*state.data, name) if rest == state.data else rest or state.data
 
 
-def draw(state: ComparePage, recipes: Recipes) -> Comparison:
+def draw_controls(state: ComparePage, recipes: Recipes) -> Comparison:
     """Draw all controls and return the comparison that they show."""
     with st.expander("Models", expanded=True, key="compare.group.models"):
         entries = _entries(state, recipes)

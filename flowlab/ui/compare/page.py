@@ -27,7 +27,7 @@ from flowlab.ui.elements.escape import plain
 POLL = 1.0  # seconds between two looks at a comparison under way
 
 
-def draw(recipes: Recipes) -> None:
+def draw_compare_page(recipes: Recipes) -> None:
     """Draw the page.
 
     Parameters
@@ -40,7 +40,7 @@ def draw(recipes: Recipes) -> None:
     complaints = [] if texts is None else _open(state, recipes, texts)
     complaints += state.refusal()
     with st.sidebar:
-        comparison = controls.draw(state, recipes)
+        comparison = controls.draw_controls(state, recipes)
     runs = finished_runs(comparison.runs, lab().store)
     contest = registry().find(state.run, recipes)
     addresses.write(state, controls.texts(comparison, recipes)
@@ -140,7 +140,7 @@ def _stop(contest: Contest) -> None:
 
 def _live(contest: Contest | None, comparison: Comparison, runs: Sequence[FinishedRun],
           recipes: Recipes) -> None:
-    """Status, pictures and table, redrawn by themselves while a training may change."""
+    """Draw status, pictures and table, again by themselves while a training may change."""
     every = POLL if _page().moves else None
     st.fragment(_look, run_every=every)(contest, comparison, runs, recipes)
 
@@ -162,8 +162,8 @@ def _look(contest: Contest | None, comparison: Comparison, runs: Sequence[Finish
         (png, fresh), numbers = pictures.drawn(contest, state.view, theme()), contest.table()
         comparison, labels = contest.comparison, contest.labels
     with st.container(key="compare-panels"):
-        image.show(png, _alt(contest, labels))
-    scoreboard.draw(numbers, comparison)
+        image.draw_png(png, _alt(contest, labels))
+    scoreboard.draw_table(numbers, comparison)
     if contest is not None:
         for sentence in contest.problems():
             st.warning(plain(sentence), icon=":material/warning:")
@@ -174,7 +174,7 @@ def _look(contest: Contest | None, comparison: Comparison, runs: Sequence[Finish
 
 
 def _progress(contest: Contest) -> None:
-    """One line and a bar: how far all trainings are."""
+    """Draw the progress of all trainings: one line and a bar."""
     what = "trainings and finished runs" if contest.runs else "trainings"
     total = len(contest.trial_runs)
     running = sum(run.status.state == "running" for run in contest.trial_runs)
@@ -202,7 +202,7 @@ def _alt(contest: Contest | None, labels: Sequence[str]) -> str:
 
 
 def _take(comparison: Comparison, contest: Contest | None) -> None:
-    """The files of the comparison, and the command that repeats it."""
+    """Draw the files of the comparison, and the command that repeats it."""
     view, appearance = _page().view, theme()
     ready = contest is not None
     which = contest.id[:6] if contest is not None else "none"
@@ -236,6 +236,6 @@ def _take(comparison: Comparison, contest: Contest | None) -> None:
 
 
 def command(comparison: Comparison) -> str:
-    """The same comparison from a shell, to which nothing in it means anything."""
+    """The command of the same comparison, quoted for a shell."""
     options = (f"--{name}={text}" for name, text in comparison.texts().items())
     return shlex.join(["python", "-m", "flowlab.comparison", *options])

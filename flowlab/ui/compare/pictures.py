@@ -60,15 +60,15 @@ class Contests:
             If it is another visitor's.
         """
         must_own(contest, visitor)
-        told = contest.comparison
-        if told.budget == "seconds":
-            limits().refuse("max_seconds", told.amount, f"Each training would take "
-                            f"{told.amount:g} s", "give less time")
+        comparison = contest.comparison
+        if comparison.budget == "seconds":
+            limits().refuse("max_seconds", comparison.amount, f"Each training would take "
+                            f"{comparison.amount:g} s", "give less time")
         left = [h.trial for h in contest.trial_runs if h.result is None and not h.status.active]
         trials = [trial for trial in left if isinstance(trial, Trial)]
         # An owner of its own: a single training of the same person need not wait for all of these.
         with lab().admission.admitted([trial.settings for trial in trials], owner,
-                                 len(left) - len(trials), told.budget == "epochs"):
+                                 len(left) - len(trials), comparison.budget == "epochs"):
             contest.train(f"{owner}.compare")
 
     def stop(self, contest: Contest, visitor: str = "") -> None:
@@ -129,7 +129,7 @@ def contests() -> Contests:
 
 
 @dataclass
-class Easel:
+class SharedPicture:
     """A picture of one comparison, shared by all its viewers.
 
     Attributes
@@ -155,8 +155,8 @@ class Easel:
     busy: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def paint(self, contest: Contest, view: str) -> None:
-        """Show the comparison as it is now."""
+    def draw(self, contest: Contest, view: str) -> None:
+        """Draw the comparison as it is now."""
         try:
             with self.lock:
                 active, shown = contest.active, (contest.version, view)
@@ -170,9 +170,9 @@ class Easel:
 
 
 @st.cache_resource(show_spinner=False)
-def _painter() -> ThreadPoolExecutor:
+def _drawing_thread() -> ThreadPoolExecutor:
     """Makes pictures beside the pages' scripts, which so never wait for one."""
-    return ThreadPoolExecutor(1, "painter")
+    return ThreadPoolExecutor(1, "comparison pictures")
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
@@ -187,20 +187,20 @@ def _scene(name: str) -> tuple:
 
 
 @st.cache_resource(show_spinner=False, max_entries=12)
-def _easel(key: str, labels: tuple[str, ...], appearance: str, _comparison: Comparison,
-           _steps: float | None) -> Easel:
+def _shared_picture(key: str, labels: tuple[str, ...], appearance: str, _comparison: Comparison,
+           _steps: float | None) -> SharedPicture:
     seconds = _comparison.amount if _comparison.budget == "seconds" else None
     titles, limits, truths, data = zip(*map(_scene, _comparison.data), strict=True)
-    return Easel(lambda: ComparisonPicture(titles, limits, truths, data, labels,
+    return SharedPicture(lambda: ComparisonPicture(titles, limits, truths, data, labels,
                                        ends=(_steps, seconds), theme=appearance))
 
 
 def preview(comparison: Comparison, labels: tuple[str, ...], appearance: str) -> bytes:
     """The picture before any training, as PNG."""
-    easel = _easel(",".join(comparison.data), labels, appearance, comparison, None)
-    with easel.lock:
-        easel.png = easel.png or easel.make().png()
-        return easel.png
+    shared = _shared_picture(",".join(comparison.data), labels, appearance, comparison, None)
+    with shared.lock:
+        shared.png = shared.png or shared.make().png()
+        return shared.png
 
 
 def drawn(contest: Contest, view: str, appearance: str) -> tuple[bytes, bool]:
@@ -208,27 +208,28 @@ def drawn(contest: Contest, view: str, appearance: str) -> tuple[bytes, bool]:
 
     Where it does not, the next one is being made: ask again.
     """
-    easel = _of(contest, appearance)
-    if not easel.png:
-        easel.paint(contest, view)
-    fresh = easel.shown == (contest.version, view)
-    if not fresh and not easel.busy:
-        easel.busy = True
-        _painter().submit(easel.paint, contest, view)
-    return easel.png, fresh
+    shared = _of(contest, appearance)
+    if not shared.png:
+        shared.draw(contest, view)
+    fresh = shared.shown == (contest.version, view)
+    if not fresh and not shared.busy:
+        shared.busy = True
+        _drawing_thread().submit(shared.draw, contest, view)
+    return shared.png, fresh
 
 
 def file(contest: Contest, kind: str, view: str, appearance: str) -> bytes:
     """The same as an ``"svg"`` or a ``"pdf"``."""
-    easel = _of(contest, appearance)
-    with easel.lock:
-        picture = easel.picture or easel.make()
+    shared = _of(contest, appearance)
+    with shared.lock:
+        picture = shared.picture or shared.make()
         _update(picture, contest, view)
         return picture.file(kind)
 
 
-def _of(contest: Contest, appearance: str) -> Easel:
-    return _easel(contest.id, contest.labels, appearance, contest.comparison, _steps(contest))
+def _of(contest: Contest, appearance: str) -> SharedPicture:
+    return _shared_picture(contest.id, contest.labels, appearance, contest.comparison,
+                           _steps(contest))
 
 
 def _steps(contest: Contest) -> float | None:
@@ -263,7 +264,7 @@ def _update(picture: ComparisonPicture, contest: Contest, view: str) -> None:
 
 
 def _caption(run: TrialRun, known: bool, seeds: int) -> str:
-    """What the corner of a square says: where the training is, and its last KL or NLL.
+    """The caption in the corner of a square: the training's state, and its last KL or NLL.
 
     The square shows one seed of several, and the number is that seed's, not the table's mean.
     """

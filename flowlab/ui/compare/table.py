@@ -12,7 +12,7 @@ from flowlab.studies.comparison.table import CONFIDENCE
 from flowlab.ui.app.lab import theme
 
 
-def draw(table: Table, comparison: Comparison) -> None:
+def draw_table(table: Table, comparison: Comparison) -> None:
     """Draw the table, and say how to read it."""
     st.html(html(table, style.theme(theme()).entries))
     st.caption(note(comparison))

@@ -1,6 +1,6 @@
-"""The chooser of distributions and images: a picture for each, all in sight.
+"""The chooser of distributions and images: a thumbnail of each, all visible at once.
 
-A thumbnail is a button with a picture behind its words, which are not seen: mouse, keyboard and
+A thumbnail is a button with a picture behind its words, which are hidden: mouse, keyboard and
 screen reader reach it, and the browser draws it faster than a picture with a button over it.
 """
 
@@ -139,7 +139,7 @@ def _background(name: str, appearance: str) -> str:
 
 
 def _empty_tile(prefix: str) -> None:
-    """As large as a tile, so that nothing moves when own data come; it opens their dialog."""
+    """Draw a button of a tile's size, which own data later replace; it opens their dialog."""
     with st.container(key=f"thumb-none-{prefix}", gap=None):
         st.button("Add own data", key=f"{prefix}.add", icon=":material/add:", width="stretch",
                   on_click=upload.open_dialog, args=(prefix,), help="Draw or upload own data.")

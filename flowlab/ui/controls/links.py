@@ -22,7 +22,7 @@ NAMES = tuple(group.lower() for group in GROUPS)
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a link says besides the settings.
+    """What a link has besides the settings.
 
     Attributes
     ----------

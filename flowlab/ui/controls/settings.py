@@ -24,7 +24,7 @@ LEAST = 1e-5  # above 0, of a control with equal ratios that begins at 0
 
 
 class Controls(Values):
-    """The controls of a run's settings, and what they say.
+    """The controls of a run's settings, and their values.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Controls(Values):
         return complaints
 
     def missing(self) -> list[str]:
-        """Take the default in place of own data that are no longer kept, and say so."""
+        """Replace own data that are no longer stored by the default; a sentence where it does."""
         try:
             source(self["data"])
             return []
@@ -76,7 +76,7 @@ class Controls(Values):
                 self[name] = value
 
     def settings(self) -> RunSettings:
-        """What the controls say, also before they are drawn."""
+        """The settings that the controls have, also before they are drawn."""
         left_out = hidden(self.run, self["data"])
         return self.run.from_flat({name: self._value(name) for name in self.fields
                                    if name not in left_out})

@@ -1,4 +1,4 @@
-"""A user's own data: drawn on a board, from a file, or pasted; looked at before it is used."""
+"""The dialog of own data: drawn on a board, read from a file or pasted, and shown before use."""
 
 import io
 from dataclasses import dataclass, field
@@ -46,7 +46,7 @@ LEAVE = {"index": "It has no name and only counts the rows.", "gaps": "They have
 
 
 class Found(NamedTuple):
-    """What was given: points, a picture or images; sentences on it; and the columns' names."""
+    """Own data as read: points, a picture or images; notes on them; and the columns' names."""
 
     array: np.ndarray
     notes: tuple[str, ...]
@@ -179,7 +179,7 @@ def _file() -> Found | None:
 
 
 def _read_file(content: bytes, kind: str) -> Found:
-    """What a file of that kind holds; where it leaves a choice there are controls."""
+    """Read a file of that kind, and draw controls where it leaves a choice."""
     if kind == "zip" or (kind == "npy" and is_stack(content)):
         side = st.slider("Side of the images (pixels)", *SIDES, DEFAULT_SIDE, SIDE_STEP,
                          key="own.side", help="Height and width that all get. Small ones are "
@@ -202,7 +202,7 @@ def _paste() -> Found | None:
 
 
 def _columns(table: UploadedTable) -> Found:
-    """What of a table is learned: which columns, and without which rows."""
+    """Ask which columns and rows of a table are learned."""
     table = leaving.without_index(table, _leave)
     columns = _chosen(table)
     points, notes = leaving.points(table, columns, _leave)
@@ -216,7 +216,7 @@ def _leave(kind: str, what: str) -> bool:
 
 
 def _chosen(table: UploadedTable) -> tuple[int, ...]:
-    """Where there are more than two columns, let two be chosen, or take all."""
+    """Ask which columns are learned, where there are more than two."""
     count = len(table.names)
     if count <= 2:
         return tuple(range(count))
@@ -243,7 +243,7 @@ def _album(content: bytes, kind: str, side: int) -> tuple[np.ndarray, tuple[str,
 
 
 def _look(found: Found | None, problem: str | None) -> None:
-    """The data as they will be learned, or what is wrong with them."""
+    """Draw the data as they will be learned, or what is wrong with them."""
     if problem is not None:
         st.error(plain(problem), icon=":material/error:")
     elif found is None:
@@ -251,7 +251,7 @@ def _look(found: Found | None, problem: str | None) -> None:
                 icon=":material/visibility:")
     else:
         picture, facts = _seen(found.array, theme(), found.names)
-        image.show(picture, facts, 240)
+        image.draw_png(picture, facts, 240)
         st.caption(plain(facts))
         for note in found.notes:
             st.caption(plain(note))
@@ -294,7 +294,7 @@ def _npy(array: np.ndarray) -> bytes:
 
 
 def largest() -> int:
-    """Megabytes of an upload at most: the limit here, and what Streamlit would take."""
+    """The most megabytes of an upload that both the limits and Streamlit allow."""
     return min(limits().max_upload, st.get_option("server.maxUploadSize"))
 
 

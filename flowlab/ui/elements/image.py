@@ -32,7 +32,7 @@ def blank(size: tuple[int, int]) -> bytes:
     return file.getvalue()
 
 
-def show(png: bytes, alt: str, width: int | Literal["stretch", "content"] = "stretch") -> None:
+def draw_png(png: bytes, alt: str, width: int | Literal["stretch", "content"] = "stretch") -> None:
     """Show a PNG, with ``alt`` for those who cannot see it."""
     st.image(address(png), width=width, alt=alt)
     urlsplit.cache_clear()  # type: ignore[attr-defined]  # Streamlit splits the address, and Python caches the last 128 splits

@@ -1,4 +1,4 @@
-"""What the controls say otherwise than the run that a page shows."""
+"""The differences between the controls and the run that a page shows."""
 
 from typing import Any
 
@@ -31,11 +31,11 @@ def title(run: RunSettings, names: list[str] | None = None) -> str:
 
 
 def sentence(run: RunSettings, now: RunSettings, names: list[str]) -> str:
-    """That what is shown are the results of other settings (Markdown)."""
+    """Tell that the results shown are those of other settings (Markdown)."""
     values = now.flat()
-    said = ", ".join(_value(values[name]) for name in names[:MOST])
+    wanted = ", ".join(_value(values[name]) for name in names[:MOST])
     more = "" if len(names) <= MOST else f", and {len(names) - MOST} more differ"
-    return (f"These are the results of *{title(run, names)}*; the controls say *{said}*{more}. "
+    return (f"These are the results of *{title(run, names)}*; the controls say *{wanted}*{more}. "
             "**Train** to see it.")
 
 
@@ -48,7 +48,7 @@ def _source(run: RunSettings) -> tuple[str, float | None]:
 
 
 def _named(field: FieldInfo, value: Any) -> str:
-    """A setting as one says it: 16 couplings, learning rate 0.003."""
+    """A setting in words: 16 couplings, learning rate 0.003."""
     name = field.title or ""
     name = name[:1].lower() + name[1:] if name[1:2].islower() else name
     if type(value) is int and name.endswith("s"):

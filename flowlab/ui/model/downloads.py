@@ -15,7 +15,7 @@ from flowlab.ui.model.view import View
 NOT_YET = "There is something to take once a training has begun."
 
 
-def draw(view: View) -> None:
+def draw_downloads(view: View) -> None:
     """Draw the buttons and the code; a file is made when its button is pressed, not before."""
     settings = view.run.settings if view.run else view.settings
     page, here, run_id = view.page, lab(), view.run.id if view.run else ""

@@ -38,7 +38,7 @@ def picture(subject: Subject, index: int) -> None:
     place = subject.weighty(index)
     png = _drawn(subject.key, subject.step(place), view, _chosen(subject, view), theme(), subject,
                  place)
-    image.show(png, {SAMPLES: "Samples, and the training images nearest to them.",
+    image.draw_png(png, {SAMPLES: "Samples, and the training images nearest to them.",
                      BETWEEN: "Images on the way between two, through latent space and mixed.",
                      SCALES: "Test images, and the same with one scale's latents drawn anew.",
                      LIKELIHOOD: "Histograms of bits per dimension of test images and others."
@@ -46,7 +46,7 @@ def picture(subject: Subject, index: int) -> None:
 
 
 def _chosen(subject: Subject, view: str) -> tuple:
-    """What the view's controls say, within what the images and the flow allow."""
+    """The values of the view's controls, within what the images and the flow allow."""
     get, images = subject.page.img.setdefault, images_of(subject)
     if view == SAMPLES:
         label = get("class", MIXED)
@@ -176,10 +176,10 @@ def _way(subject: Subject, index: int) -> None:
                             help="Number of a test image: the flow never trained on it.")
     way.slider("Way from the first to the second", 0.0, 1.0, step=0.05, **img.tie("way"),
                help="Share of the straight line between the two latents.")
-    told = "Through latent space one image turns into the other; mixed pixels show both at once."
+    text = "Through latent space one image turns into the other; mixed pixels show both at once."
     if subject.settings.flow.classes:
-        told += " The flow is told the first image's class up to the middle, then the second's."
-    st.caption(told)
+        text += " The flow is told the first image's class up to the middle, then the second's."
+    st.caption(text)
 
 
 def _scales(subject: Subject, index: int) -> None:

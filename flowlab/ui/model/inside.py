@@ -214,7 +214,7 @@ def point(subject: Subject) -> tuple[float, float]:
 
 
 def picture(subject: Subject, index: int, shown: tuple[str, ...], position: float) -> None:
-    """The plane at a place between the layers; a click on it chooses the point to follow."""
+    """Draw the plane at a place between the layers; a click on it chooses the point to follow."""
     flow = flow_at(subject, index)
     limits = window(subject.settings)
 
@@ -238,7 +238,7 @@ def picture(subject: Subject, index: int, shown: tuple[str, ...], position: floa
 
 
 def explanation(subject: Subject, index: int, layer: int) -> None:
-    """The layer's equations with the followed point's numbers, and what adds up to its density."""
+    """Draw the layer's equations with the followed point's numbers, and the sum of its density."""
     flow, way = flow_at(subject, index), passage(subject, index)
     seen = look(flow, point(subject))
     with st.container(key="equations-layer"):
@@ -284,7 +284,7 @@ def _point(subject: Subject, seen: plane.Probe | str) -> None:
 
 
 def _table(subject: Subject, way: plane.Passage, seen: plane.Probe) -> None:
-    """Every layer's log-determinant, all rows at once."""
+    """Draw every layer's log-determinant, all rows at once."""
     names = [f"{k}: {step.name}" for k, step in enumerate(steps(subject), 1)]
     table = {"log|det ∂x/∂z| of layer": names, "point": seen.log_dets,
              "sum so far": seen.log_dets.cumsum(), "samples": way.log_dets}

@@ -7,12 +7,12 @@ import streamlit as st
 
 from flowlab.jobs import Status
 from flowlab.ui.app.lab import lab, theme
-from flowlab.ui.app.run import Run
+from flowlab.ui.app.run import LabRun
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.state import ModelPage, Shown
 from flowlab.ui.model import differing, metrics, picture, playback
-from flowlab.ui.model import status as standing
 from flowlab.ui.model.inside import Subject
+from flowlab.ui.model.status import draw_status
 from flowlab.ui.model.view import View
 
 POLL = 0.25  # seconds between two looks at a running training
@@ -46,7 +46,7 @@ def follow(view: View) -> None:
 def _queue(view: View) -> None:
     """Draw the line of a run that waits: no more changes then, so a class asks for little."""
     status, frames = view.status(), view.frames()
-    standing.show(status, frames[-1] if frames else None, view.foreign, view.stale)
+    draw_status(status, frames[-1] if frames else None, view.foreign, view.stale)
     if status.state != view.page.status:
         st.rerun()
 
@@ -60,11 +60,11 @@ def _live(view: View, plays: bool, waits: bool) -> None:
     if line is not None:
         if status.state == "running" and not frames and view.run is not None:
             with line:
-                standing.show(status, None, view.foreign, view.stale)
+                draw_status(status, None, view.foreign, view.stale)
             lab().wait(view.run, FIRST)
             frames = view.frames()
         with line:
-            standing.show(status, frames[-1] if frames else None, view.foreign, view.stale)
+            draw_status(status, frames[-1] if frames else None, view.foreign, view.stale)
     begun = bool(frames) and view.run is not None
     st.progress(frames[-1].numbers["step"] / frames[-1].numbers["steps"] if begun else 0.0)
     subject = view.subject(frames)
@@ -94,17 +94,17 @@ def _numbers(subject: Subject, numbers: dict | None, begun: bool, active: bool,
             st.fragment(_measured, run_every=picture.LOOK)(subject, count())
             return
     with st.container():  # as a fragment has one
-        metrics.show(numbers or None, begun, subject.source, active)
+        metrics.draw_metrics(numbers or None, begun, subject.source, active)
 
 
 def _measured(subject: Subject, looks: Iterator[int]) -> None:
     numbers = picture.fresh_numbers(subject)
     if next(looks) and numbers is not None:
         st.rerun()  # which leaves this fragment out, and so ends its looks
-    metrics.show(numbers or None, False, subject.source, False)
+    metrics.draw_metrics(numbers or None, False, subject.source, False)
 
 
-def _dress(page: ModelPage, run: Run) -> None:
+def _dress(page: ModelPage, run: LabRun) -> None:
     """Have the run's pictures as this viewer wants them, once: another may want them otherwise."""
     wanted = (run.id, theme(), page.overlays)
     if page.dressed != wanted:

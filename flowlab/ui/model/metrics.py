@@ -1,4 +1,4 @@
-"""The row of numbers above a run's picture, each with what it means."""
+"""The row of numbers above a run's picture, each with its meaning."""
 
 import math
 
@@ -10,8 +10,8 @@ from flowlab.training.metrics import bits_per_dimension
 MINUTE = 60
 
 
-def show(numbers: dict | None, begun: bool, source: Source, active: bool) -> None:
-    """Draw them.
+def draw_metrics(numbers: dict | None, begun: bool, source: Source, active: bool) -> None:
+    """Draw the row.
 
     Parameters
     ----------

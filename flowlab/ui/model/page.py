@@ -18,7 +18,7 @@ from flowlab.ui.model import differing, downloads, live, training
 from flowlab.ui.model.view import view as view_of
 
 
-def draw(name: str, recipes: Mapping[str, Recipe]) -> None:
+def draw_model_page(name: str, recipes: Mapping[str, Recipe]) -> None:
     """Draw the page.
 
     Parameters
@@ -59,7 +59,7 @@ def draw(name: str, recipes: Mapping[str, Recipe]) -> None:
         live.follow(view)
         away, about = st.tabs(["Take it with you", f"About {recipe.title}"])
         with away:
-            downloads.draw(view)
+            downloads.draw_downloads(view)
         about.markdown(recipe.text)
     with st.sidebar:  # last: the picture is seen first
         page.controls.draw(partial(choose, page), lesson.hide, lesson.lock)

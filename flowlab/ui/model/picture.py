@@ -92,7 +92,7 @@ def _training(subject: Subject, index: int, alt: str, starting: bool) -> None:
         there = _take(subject, index, LONGER if subject.page.playback.what else PATIENCE)
     if there:
         with st.container():  # as a fragment has one: the picture keeps its place in the page
-            image.show(_last(subject) or image.blank(LIVE_SIZE), alt)
+            image.draw_png(_last(subject) or image.blank(LIVE_SIZE), alt)
     else:
         st.fragment(_awaited, run_every=LOOK)(subject, index, alt, count())
 
@@ -102,7 +102,7 @@ def _awaited(subject: Subject, index: int, alt: str, looks: Iterator[int]) -> No
     there = _take(subject, index, 0)
     if next(looks) and there:
         st.rerun()  # which leaves this fragment out, and so ends its looks
-    image.show(_last(subject) or image.blank(LIVE_SIZE),
+    image.draw_png(_last(subject) or image.blank(LIVE_SIZE),
                alt if there else WAITING)  # which the style sheet makes pale
 
 

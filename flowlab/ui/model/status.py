@@ -1,4 +1,4 @@
-"""Where a run stands, in one line: its state as a badge, and what there is to say about it."""
+"""The status of a run in one line: its state as a badge, and a sentence."""
 
 import streamlit as st
 
@@ -19,10 +19,10 @@ BADGES = {"ready": ("Ready", "gray"), "queued": ("In the queue", "orange"),
           "interrupted": ("Interrupted", "orange"), "elsewhere": ("Training elsewhere", "blue")}
 
 
-def show(status: Status, frame: Frame | None, foreign: bool, stale: str = "") -> None:
-    """One line: the state as a badge, and what there is to say about it.
+def draw_status(status: Status, frame: Frame | None, foreign: bool, stale: str = "") -> None:
+    """Draw one line: the state as a badge, and a sentence on it.
 
-    Where the results are `stale`, that is what there is to say (Markdown).
+    A sentence on `stale` results (Markdown) takes its place.
     """
     numbers = frame.numbers if frame else {}
     label, colour = BADGES[status.state]

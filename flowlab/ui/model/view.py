@@ -15,7 +15,7 @@ from flowlab.server.admission import owns
 from flowlab.settings import FlowSettings, RunSettings
 from flowlab.training.recipe import Recipe, fitted
 from flowlab.ui.app.lab import lab, theme
-from flowlab.ui.app.run import Run
+from flowlab.ui.app.run import LabRun
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.state import ModelPage
 from flowlab.ui.model import differing
@@ -34,19 +34,19 @@ class View:
     page : ModelPage
         The page's state.
     settings : RunSettings
-        What the controls say now.
-    run : Run or None
+        Those of the controls now.
+    run : LabRun or None
         The run that the page shows.
-    aside : Run or None
-        The page's last run, where it shows none since its controls say other data.
+    aside : LabRun or None
+        The page's last run, where it shows none because its controls have other data.
     differs : list of str
         The settings that the run shown has otherwise than the controls.
     """
 
     page: ModelPage
     settings: RunSettings
-    run: Run | None
-    aside: Run | None = None
+    run: LabRun | None
+    aside: LabRun | None = None
     differs: list[str] = field(default_factory=list)
 
     def status(self) -> Status:
@@ -65,7 +65,7 @@ class View:
 
     @property
     def stale(self) -> str:
-        """The sentence on what the controls say otherwise; empty where they agree with the run."""
+        """The sentence on how the controls differ from the run; empty where they agree."""
         return differing.sentence(self.run.settings, self.settings, self.differs
                                   ) if self.run is not None and self.differs else ""
 
@@ -119,7 +119,7 @@ class View:
 
 
 def view(page: ModelPage, settings: RunSettings) -> View:
-    """What a model's page shows, where its controls say these settings."""
+    """What a model's page shows, where its controls have these settings."""
     run = lab().find(page.run)
     if run is None:
         return View(page, settings, None)
