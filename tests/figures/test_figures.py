@@ -208,7 +208,7 @@ def test_rivals_show_densities_or_samples_and_files():
 def test_rivals_without_a_known_density_have_plain_axes():
     picture = ComparisonPicture(["Own"], [LIMITS], [None], [DATA], ["A"])
     picture.update(0, 0, samples=SAMPLES, curves=[[[1, 0.1, -2.2], [2, 0.2, -3.1]]])
-    picture.enforce_quota()
+    picture.fit_axes()
     axes = picture.curves[0][0]
     assert axes.get_yscale() == "linear" and axes.get_ylim() == (-3.5, -2.0)
     assert axes.get_title() == "NLL by steps (nats)" and picture.cells[0][0][1].get_visible()
