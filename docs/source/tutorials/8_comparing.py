@@ -87,7 +87,7 @@ for entry in range(len(labels)):
     kl = results[entry, "moons", 0].values["kl"]
     picture.update(0, entry, density=of_seeds[0][-1].density, caption=f"KL {kl:.3f}",
                    curves=[[point for look in some for point in look.curve] for some in of_seeds])
-picture.fit()
+picture.fit_axes()
 figure = picture.figure
 figure.set_label("The true density of the moons beside those of three models; below, their KL "
                  "falls with steps and with seconds of training.")
