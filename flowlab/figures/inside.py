@@ -24,7 +24,7 @@ PLANE = (52, 84, 836, 836)  # left, top, width and height in pixels
 BAR = (902, 84, 14, 836)
 VOLUME = (1030, 84, 550, 366)
 DENSITY = (1030, 540, 550, 366)
-LEAST = 0.5  # minimum span of an axis in nats
+MIN_SPAN = 0.5  # minimum span of an axis in nats
 
 
 class InsidePicture(AnimatedPicture):
@@ -265,7 +265,7 @@ def _span(axes: Axes, values: np.ndarray) -> bool:
     """Set round limits that contain all values and leave space for captions."""
     values = values[np.isfinite(values)]
     low, high = (values.min(), values.max()) if len(values) else (0.0, 0.0)
-    span = max(high - low, LEAST)
+    span = max(high - low, MIN_SPAN)
     step = 2.0 ** np.ceil(np.log2(span / 6))
     limits = (step * (np.floor(low / step) - 0.5),
               step * (np.ceil((high + 0.28 * span) / step) + 0.5))

@@ -14,10 +14,10 @@ from flowlab.figures.curves import TITLE, Curves
 from flowlab.figures.panels import cloud, data_clouds, frame_limits, latent_circles, move_cloud
 from flowlab.figures.plane import BELOW, RIGHT, SIDE, TOP
 
-MOST = 4  # maximum number of coordinates shown, the first ones
+MAX_COORDINATES = 4  # maximum number of coordinates shown, the first ones
 EDGE = 66  # pixels left of the pairs, for longer numbers than those of a single plane
 WIDTH, HEIGHT, GAP = 798, 862, 12  # pixels: all pairs together, the space between two panels
-LONGEST = 16  # letters of a coordinate's name
+MAX_NAME = 16  # letters of a coordinate's name
 CELLS = 32  # bins of a coordinate's histogram
 SHOWN = (0.2, 99.8)  # percentiles of the points between which the window lies
 MARGIN = 1.2  # the window's width, relative to the distance of these percentiles
@@ -27,7 +27,7 @@ class PairPicture(AnimatedPicture):
     r"""Data and samples in every pair of coordinates, latent cloud, and loss.
 
     Data are below the diagonal, the model's samples above it, and histograms of both on it. At most
-    the first `MOST` coordinates are shown.
+    the first `MAX_COORDINATES` coordinates are shown.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ class PairPicture(AnimatedPicture):
         super().__init__(style.LIVE_SIZE, theme, style.theme(theme).densities())
         data = np.asarray(data, dtype=float)
         test = np.asarray(test, dtype=float).reshape(-1, data.shape[1])
-        self.count = min(MOST, data.shape[1])
+        self.count = min(MAX_COORDINATES, data.shape[1])
         low, high = np.percentile(data[:, :self.count], SHOWN, axis=0)
         half, middle = np.maximum(high - low, 1e-3) * MARGIN / 2, (low + high) / 2
         self.low, self.high = middle - half, middle + half
         self.edges = np.linspace(self.low, self.high, CELLS + 1)
-        self.names = [shortened(name, LONGEST) for name in names] or [
+        self.names = [shortened(name, MAX_NAME) for name in names] or [
             f"x{chr(0x2081 + i)}" for i in range(self.count)]
         self.clouds: dict[tuple[int, int], Line2D] = {}
         self.outlines: list[Line2D] = []

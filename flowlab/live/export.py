@@ -23,7 +23,7 @@ from flowlab.training.recipe import Recipe, build
 FILM_SIZE = (1000, 600)  # pixels of a GIF
 FILM_FRAMES = 60  # maximum number of frames of a GIF, which bounds its size
 PER_SECOND = 10  # maximum frame rate
-LEAST, HOLD = 6.0, 3.0  # minimum seconds of a film, and seconds that its last frame then stays
+MIN_SECONDS, HOLD = 6.0, 3.0  # of a film, and for which its last frame stays
 ENCODING = 120  # seconds that an encoder may take
 
 Epochs = Sequence[tuple[int, float, float]]
@@ -100,7 +100,7 @@ def gif(pictures: Sequence[bytes]) -> bytes:
 
 def rate(count: int) -> float:
     """The frame rate of a film of ``count`` frames, lower where there are few."""
-    return min(PER_SECOND, count / LEAST)
+    return min(PER_SECOND, count / MIN_SECONDS)
 
 
 def encoder() -> str | None:

@@ -17,7 +17,7 @@ from flowlab.training import Progress, Snapshot
 
 SHARE = 0.08  # share of the time that pictures take, after the first second
 EVERY = 0.25  # minimum seconds between two pictures
-LONGEST = 1.0  # maximum seconds between two pictures that keeping `SHARE` may cost
+MAX_PAUSE = 1.0  # maximum seconds between two pictures that keeping `SHARE` may cost
 WEIGHTS_EVERY = 5.0  # seconds between two frames with the weights of a large flow
 SMALL_FLOW = 1_000_000  # bytes of weights up to which every frame has them
 SPARE = 6  # cameras kept for later runs, of 15 MB each
@@ -313,7 +313,7 @@ class Film:
                       snapshot=self.snapshot if save else None)
         self.sent, self.hurry = len(self.history), False
         now = self._elapsed()
-        pause = min((now - begun) / SHARE, LONGEST) if now > LONGEST else 0.0
+        pause = min((now - begun) / SHARE, MAX_PAUSE) if now > MAX_PAUSE else 0.0
         self.next_frame = now + max(EVERY, pause, now / 200)
         return frame
 

@@ -12,7 +12,7 @@ from flowlab.commands.compare import main
 from flowlab.jobs import Local
 from flowlab.runs import Store
 from flowlab.studies.comparison import Comparison, Contest
-from flowlab.studies.comparison.archive import FOLDER, MOST, Archive, Header, Record
+from flowlab.studies.comparison.archive import FOLDER, MAX_COMPARISONS, Archive, Header, Record
 from flowlab.studies.comparison.contest import MISSING
 from flowlab.studies.comparison.table import measures
 from flowlab.studies.comparison.trial import GRID, SHOWN, Look, Result
@@ -108,9 +108,9 @@ def test_a_damaged_plan_gets_one_sentence(archive, tmp_path, content):
 def test_the_oldest_comparisons_go(archive, tmp_path):
     header = archive.read("a1")
     os.utime(tmp_path / FOLDER / "a1", (0, 0))
-    for number in range(MOST):
+    for number in range(MAX_COMPARISONS):
         archive.begin(f"b{number}", header)
-    assert archive.read("a1") is None and archive.read(f"b{MOST - 1}") == header
+    assert archive.read("a1") is None and archive.read(f"b{MAX_COMPARISONS - 1}") == header
 
 
 def test_a_comparison_goes_on_where_it_was(engine, tmp_path):

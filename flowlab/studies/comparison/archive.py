@@ -20,13 +20,12 @@ from pydantic import Field, TypeAdapter
 from flowlab import files
 from flowlab.settings import Settings
 from flowlab.studies.comparison.finished import FinishedRun
-from flowlab.studies.comparison.plan import MOST as MOST_ENTRIES
-from flowlab.studies.comparison.plan import Comparison
+from flowlab.studies.comparison.plan import MAX_ENTRIES, Comparison
 from flowlab.studies.comparison.table import measures
 from flowlab.studies.comparison.trial import GRID, SHOWN, Look, Result
 
 FOLDER = "kept.comparisons"  # no run's id, since these have no dot
-MOST = 200  # comparisons; beyond that the oldest are deleted
+MAX_COMPARISONS = 200  # comparisons; beyond that the oldest are deleted
 MAX_BYTES = 20_000_000  # of a file, packed and unpacked
 
 Key = tuple[int, str, int]
@@ -38,7 +37,7 @@ class Header(Settings):
 
     format: Literal["flowlab-comparison-1"] = "flowlab-comparison-1"
     comparison: Comparison
-    labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_ENTRIES)]
+    labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_ENTRIES)]
     runs: tuple[FinishedRun, ...] = ()
     visitor: str = ""
 
@@ -75,7 +74,7 @@ class Archive:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         files.write(folder / "comparison.json", header.model_dump_json().encode())
         kept = sorted(self.folder.iterdir(), key=lambda path: path.stat().st_mtime)
-        for old in kept[:-MOST]:
+        for old in kept[:-MAX_COMPARISONS]:
             shutil.rmtree(old, ignore_errors=True)
 
     def read(self, name: str) -> Header | None:

@@ -10,7 +10,7 @@ from flowlab.data import target
 from flowlab.flow import Flow
 from flowlab.runs import Epoch, Store, StoredRun
 from flowlab.settings import RunSettings, Settings
-from flowlab.studies.comparison.plan import LABEL, MOST, Comparison
+from flowlab.studies.comparison.plan import MAX_ENTRIES, MAX_LABEL, Comparison
 from flowlab.studies.comparison.trial import (
     GRID,
     Look,
@@ -109,8 +109,8 @@ def finished_runs(ids: Sequence[str], store: Store | None) -> tuple[FinishedRun,
         With one sentence, when one of them cannot be compared.
     """
     runs = [_comparable(name, store) for name in ids]
-    return tuple(FinishedRun(id=run.id, data=run.data, name=run.name if len(run.name) <= LABEL
-                         else run.name[:LABEL - 1].rstrip() + "…") for run in runs)
+    return tuple(FinishedRun(id=run.id, data=run.data, name=run.name if len(run.name) <= MAX_LABEL
+                         else run.name[:MAX_LABEL - 1].rstrip() + "…") for run in runs)
 
 
 def evaluations(comparison: Comparison, runs: Sequence[FinishedRun]) -> list[Evaluation]:
@@ -122,8 +122,8 @@ def evaluations(comparison: Comparison, runs: Sequence[FinishedRun]) -> list[Eva
         With one sentence that says what to change.
     """
     first = len(comparison.models)
-    if first + len(runs) > MOST:
-        raise ValueError(f"Compare up to {MOST} models and runs at a time.")
+    if first + len(runs) > MAX_ENTRIES:
+        raise ValueError(f"Compare up to {MAX_ENTRIES} models and runs at a time.")
     for run in runs:
         if run.data not in comparison.data:
             raise ValueError(f"{run.name} was trained on {target(run.data).title}: take that "

@@ -17,21 +17,21 @@ from flowlab.training.recipe import Recipe
 #: Settings that the comparison fixes for all its models.
 COMMON = ("data", "noise", "points", "test_fraction", "seed", "epochs", "event_shape", "classes",
           "device")
-MOST = 6  # models and runs in one comparison: more cannot be distinguished by colour
+MAX_ENTRIES = 6  # models and runs in one comparison: more cannot be distinguished by colour
 NONE = "none"  # the models in a link where only finished runs are compared
-DISTRIBUTIONS = 8
-LABEL = 24  # characters
-LONGEST = 10_000  # maximum number of epochs of a training
-LEAST = 100  # minimum number of parameters
+MAX_DISTRIBUTIONS = 8
+MAX_LABEL = 24  # characters
+MAX_EPOCHS = 10_000  # maximum number of epochs of a training
+MIN_PARAMETERS = 100  # minimum number of parameters
 #: Least and largest amount of each budget.
-LIMITS = {"epochs": (1, LONGEST), "steps": (1, 100_000), "seconds": (0.1, 600)}
+LIMITS = {"epochs": (1, MAX_EPOCHS), "steps": (1, 100_000), "seconds": (0.1, 600)}
 
 
 class Entry(Settings):
     """One model in a comparison, with the settings that differ from its defaults."""
 
     model: str = Field(min_length=1, max_length=32)
-    label: str = Field("", max_length=LABEL)
+    label: str = Field("", max_length=MAX_LABEL)
     settings: dict[str, str] = {}
 
     @field_validator("label")
@@ -112,23 +112,23 @@ class Comparison(Settings):
     @field_validator("models")
     @classmethod
     def _few_models(cls, models: tuple[Entry, ...]) -> tuple[Entry, ...]:
-        if len(models) > MOST:
-            raise ValueError(f"compare up to {MOST} models at a time")
+        if len(models) > MAX_ENTRIES:
+            raise ValueError(f"compare up to {MAX_ENTRIES} models at a time")
         return models
 
     @field_validator("runs")
     @classmethod
     def _few_runs(cls, runs: tuple[str, ...]) -> tuple[str, ...]:
-        if len(runs) > MOST or len(set(runs)) < len(runs) or not all(
+        if len(runs) > MAX_ENTRIES or len(set(runs)) < len(runs) or not all(
                 run.isascii() and run.isalnum() and len(run) <= 64 for run in runs):
-            raise ValueError(f"give the ids of up to {MOST} different runs")
+            raise ValueError(f"give the ids of up to {MAX_ENTRIES} different runs")
         return runs
 
     @field_validator("data")
     @classmethod
     def _few_distributions(cls, data: tuple[str, ...]) -> tuple[str, ...]:
-        if not 1 <= len(data) <= DISTRIBUTIONS or len(set(data)) < len(data):
-            raise ValueError(f"choose from one to {DISTRIBUTIONS} different distributions")
+        if not 1 <= len(data) <= MAX_DISTRIBUTIONS or len(set(data)) < len(data):
+            raise ValueError(f"choose from one to {MAX_DISTRIBUTIONS} different distributions")
         return data
 
     @field_validator("amount")
@@ -142,8 +142,9 @@ class Comparison(Settings):
     @field_validator("parameters")
     @classmethod
     def _some(cls, parameters: int) -> int:
-        if 0 < parameters < LEAST:
-            raise ValueError(f"give at least {LEAST}, or 0 to leave the models as they are")
+        if 0 < parameters < MIN_PARAMETERS:
+            raise ValueError(f"give at least {MIN_PARAMETERS}, or 0 to leave the models as they "
+                             "are")
         return parameters
 
     def texts(self) -> dict[str, str]:
@@ -216,7 +217,7 @@ class Trial:
         """
         if self.budget == "epochs":
             return self.settings
-        changes = {"schedule": "constant", "epochs": LONGEST, "learning_rate": self._rate(0.0)}
+        changes = {"schedule": "constant", "epochs": MAX_EPOCHS, "learning_rate": self._rate(0.0)}
         return type(self.settings).from_flat(self.settings.flat() | changes)
 
     def spent(self, progress: Progress) -> float:
@@ -274,7 +275,7 @@ def settings_of(entry: Entry, comparison: Comparison, recipes: Mapping[str, Reci
     if entry.model not in recipes:
         raise ValueError(f"There is no model {entry.model!r}: choose from {', '.join(recipes)}.")
     recipe = recipes[entry.model]
-    epochs = round(comparison.amount) if comparison.budget == "epochs" else LONGEST
+    epochs = round(comparison.amount) if comparison.budget == "epochs" else MAX_EPOCHS
     common = {"points": str(comparison.points), "epochs": str(epochs)}
     try:
         run = recipe.Run.from_texts(entry.settings | common)

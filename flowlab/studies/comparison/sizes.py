@@ -4,7 +4,7 @@ from flowlab.flow import Flow
 from flowlab.settings import FlowSettings
 from flowlab.training.metrics import parameter_count
 
-WIDEST = 1024  # units in a hidden layer
+MAX_WIDTH = 1024  # units in a hidden layer
 
 
 def fitted(model: type[Flow], settings: FlowSettings, parameters: int) -> tuple[int, ...]:
@@ -16,8 +16,8 @@ def fitted(model: type[Flow], settings: FlowSettings, parameters: int) -> tuple[
         When even the smallest or the largest network is more than a tenth away.
     """
     depth, low, high = len(settings.hidden), 0, 1
-    while high < WIDEST and parameter_count(_sized(settings, high, depth)) < parameters:
-        low, high = high, min(2 * high, WIDEST)
+    while high < MAX_WIDTH and parameter_count(_sized(settings, high, depth)) < parameters:
+        low, high = high, min(2 * high, MAX_WIDTH)
     while high - low > 1:
         middle = (low + high) // 2
         if parameter_count(_sized(settings, middle, depth)) < parameters:

@@ -13,7 +13,7 @@ from torch import Tensor
 from flowlab.analysis.grid import grid_points
 from flowlab.data import Points, Target, target
 from flowlab.flow import Flow
-from flowlab.studies.comparison.plan import LONGEST, Trial
+from flowlab.studies.comparison.plan import MAX_EPOCHS, Trial
 from flowlab.training import Progress, TrainingSettings
 from flowlab.training.metrics import (
     bits_per_dimension,
@@ -147,7 +147,7 @@ class _Watch:
         test = fresh_points(trial.settings.training, self.truth, trial.seed)
         outcome, reason = progress.outcome, progress.reason
         if outcome == "finished" and trial.spent(progress) < 1:
-            reason = f"It ended after {LONGEST:,} epochs, before its budget was used up."
+            reason = f"It ended after {MAX_EPOCHS:,} epochs, before its budget was used up."
         return Result("finished" if outcome == "running" else outcome, reason, progress.step,
                       progress.seconds, measure(flow, self.truth, test, trial.seed) | pace(
                           self.curve, progress.step, progress.seconds,

@@ -22,7 +22,7 @@ from pydantic import (
 from flowlab.files import read_text
 from flowlab.settings import RunSettings, Settings, as_python, describe, setting, shown
 
-MOST = 2000  # runs of a sweep
+MAX_RUNS = 2000  # runs of a sweep
 MAX_BYTES = 100_000  # bytes of a sweep's file
 
 
@@ -89,7 +89,7 @@ class SweepSettings(Settings):
         "grid", "Search", "Every combination of the values, or some drawn at random.",
         group="Sweep")
     trials: int = setting(20, "Trials", "Number of combinations that a random search draws.",
-                          group="Sweep", ge=1, le=MOST)
+                          group="Sweep", ge=1, le=MAX_RUNS)
     seed: int = setting(0, "Seed", "Seed of the random search.", group="Sweep", ge=0,
                         le=2**31 - 1)
     seeds: int = setting(1, "Seeds", "Number of trainings of each combination, with the seeds 0, "
@@ -174,8 +174,8 @@ def points(sweep: SweepSettings, run: type[RunSettings]) -> list[Point]:
             for name, axis in sweep.sweep.items()}
     size = sweep.seeds * (sweep.trials if sweep.search == "random" else math.prod(
         axis.count if isinstance(axis, Range) else len(axis) for axis in axes.values()))
-    if size > MOST:
-        raise ValueError(f"This sweep has {size:,} runs, and {MOST:,} are allowed: give fewer "
+    if size > MAX_RUNS:
+        raise ValueError(f"This sweep has {size:,} runs, and {MAX_RUNS:,} are allowed: give fewer "
                          "values or seeds, or search at random.")
 
     def fitting(name: str, value: Any) -> Any:

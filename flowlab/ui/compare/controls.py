@@ -11,10 +11,10 @@ from flowlab.figures import style
 from flowlab.settings import describe
 from flowlab.studies.comparison.plan import (
     COMMON,
-    LABEL,
-    LEAST,
     LIMITS,
-    MOST,
+    MAX_ENTRIES,
+    MAX_LABEL,
+    MIN_PARAMETERS,
     Comparison,
     Entry,
     settings_of,
@@ -39,7 +39,7 @@ Recipes = Mapping[str, Recipe]
 
 def default(recipes: Recipes) -> Comparison:
     """What is compared at first: every model, on the moons."""
-    return Comparison(models=tuple(Entry(model=name) for name in list(recipes)[:MOST]))
+    return Comparison(models=tuple(Entry(model=name) for name in list(recipes)[:MAX_ENTRIES]))
 
 
 def load(state: ComparePage, recipes: Recipes, texts: dict[str, str]) -> list[str]:
@@ -160,15 +160,15 @@ def _entries(state: ComparePage, recipes: Recipes) -> tuple[Entry, ...]:
     with st.container(horizontal=True, gap="xsmall", key="compare-add"):
         for model, title in titles.items():
             st.button(title, icon=":material/add:", key=f"compare.add.{model}",
-                      disabled=total >= MOST, on_click=add,
+                      disabled=total >= MAX_ENTRIES, on_click=add,
                       args=(state, recipes, Entry(model=model)), help=f"Add a {title}, also beside "
-                      f"another with other settings; up to {MOST} models.")
-        finished.choose(state, total >= MOST, titles)
+                      f"another with other settings; up to {MAX_ENTRIES} models.")
+        finished.choose(state, total >= MAX_ENTRIES, titles)
     return tuple(entries)
 
 
 def _entry(rival: Rival, recipe: Recipe) -> Entry:
-    label = st.text_input("Name in this comparison", max_chars=LABEL,
+    label = st.text_input("Name in this comparison", max_chars=MAX_LABEL,
                           **rival.controls.tie("label"),
                           placeholder=recipe.title,
                           help="How pictures and table call it; left empty, by the model's name.")
@@ -201,8 +201,8 @@ def _budget(state: ComparePage) -> dict[str, object]:
     sized = st.toggle("Equal parameters too", help="Choose the width of each model's networks so "
                       "that all have nearly the same number of parameters.",
                       **ComparePage.sized.tie(state))
-    parameters = st.number_input("Parameters", LEAST, 10_000_000, step=1000, disabled=not sized,
-                                 help=fields["parameters"].description,
+    parameters = st.number_input("Parameters", MIN_PARAMETERS, 10_000_000, step=1000,
+                                 disabled=not sized, help=fields["parameters"].description,
                                  **ComparePage.parameters.tie(state))
     return {"budget": budget, "amount": amount, "seeds": seeds, "points": points, "level": level,
             "parameters": parameters if sized else 0}
