@@ -64,7 +64,7 @@ def grey_levels(pixels: ArrayLike) -> np.ndarray:
 
 
 def gap(side: int) -> int:
-    """Return the pixels between two images whose side has so many."""
+    """Return the width in pixels of the gap between images of this side."""
     return max(1, side // GAP)
 
 

@@ -1,4 +1,4 @@
-"""What is done about a database that is damaged: it is set aside, and read as far as it can be."""
+"""Repairs a damaged database: renames it, and recovers the rows that can be read."""
 
 import secrets
 import sqlite3
@@ -10,28 +10,28 @@ TABLES = ("runs", "epochs", "frames", "choices")
 
 
 def damaged(connection: sqlite3.Connection) -> bool:
-    """Whether SQLite finds something wrong with its file."""
+    """Whether SQLite finds its file damaged."""
     try:
         return connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok"
-    except sqlite3.OperationalError:  # locked, or not readable: another matter
+    except sqlite3.OperationalError:  # locked or unreadable, which is not damage
         return False
     except sqlite3.DatabaseError:
         return True
 
 
 def rescue(path: Path, tables: str) -> str:
-    """Set a damaged database aside and make a new one of what can be read of it.
+    """Rename a damaged database, and make a new one with the rows that can be read.
 
     Parameters
     ----------
     path : pathlib.Path
     tables : str
-        The statements that make the new one.
+        The SQL statements that create the tables.
 
     Returns
     -------
     str
-        A sentence on what was done.
+        A sentence about the repair.
     """
     aside = path.with_name(f"{path.name}.damaged-{secrets.token_hex(3)}")
     for ending in ("-wal", "-shm", ""):  # the log belongs to its database
@@ -45,7 +45,7 @@ def rescue(path: Path, tables: str) -> str:
                 for row in _rows(old, table):
                     marks = ",".join("?" * len(row))
                     new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
-        for table in ("epochs", "frames"):  # whose run could not be read
+        for table in ("epochs", "frames"):  # rows whose run could not be read
             new.execute(f"DELETE FROM {table} WHERE run NOT IN (SELECT id FROM runs)")
         count = new.execute("SELECT count(*) FROM runs").fetchone()[0]
     return (f"The list of runs was damaged. {count} of its runs could be read again; the damaged "
@@ -53,7 +53,7 @@ def rescue(path: Path, tables: str) -> str:
 
 
 def _rows(old: sqlite3.Connection, table: str) -> Iterator[tuple]:
-    """What can be read of a table: from its first row on, and from its last row back."""
+    """The readable rows of a table: from the first one on, and from the last one back."""
     for order in ("", " ORDER BY rowid DESC" if table == "runs" else " ORDER BY 1 DESC, 2 DESC"):
         try:
             yield from old.execute(f"SELECT * FROM {table}{order}")

@@ -1,1 +1,1 @@
-"""For whoever runs a server: limits, admission, the log, and counters."""
+"""For the operator of a server: limits, admission, the log, and counters."""
