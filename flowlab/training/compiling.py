@@ -5,7 +5,7 @@ and takes about a minute, so another process does it while the training runs, an
 on disk for later trainings of the same shape. Its numbers equal those of the uncompiled step up to
 rounding.
 
-``python -m flowlab.compiling`` is that other process.
+``python -m flowlab.training.compiling`` is that other process.
 """
 
 import hashlib
@@ -193,7 +193,7 @@ class Compiler:
                "settings": self.flow.settings.model_dump_json(), "size": self.size,
                "double": self.flow.dtype == torch.float64, "threads": torch.get_num_threads()}
         return subprocess.Popen(
-            [sys.executable, "-m", "flowlab.compiling", json.dumps(job)],
+            [sys.executable, "-m", "flowlab.training.compiling", json.dumps(job)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True, pass_fds=(lock,) if os.name == "posix" else (),
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
