@@ -20,7 +20,7 @@ help:
 	@echo "make test     run all tests (WORKERS=0: in one process)"
 	@echo "make nightly  run the tests that train for minutes"
 	@echo "make fuzz     feed every entry with hostile input (N=100000: so many of each kind)"
-	@echo "make lint     check the style of the code"
+	@echo "make lint     check the style and the types of the code"
 	@echo "make docs     build the documentation, every warning an error"
 	@echo "make install LOCKED=1  install nothing but files with the hashes in tools/locks/"
 	@echo "make lock     pin every package with its hashes (UPGRADE=1: the newest that fit)"
@@ -95,6 +95,7 @@ fuzz: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
 
 # Tools for the locks have an environment of their own.
 TOOLS := .locks-venv

@@ -327,7 +327,8 @@ class RunSettings(Settings):
     @classmethod
     def sections(cls) -> dict[str, type[Settings]]:
         """The classes of the three sections: ``flow``, ``source`` and ``training``."""
-        return {name: cls.model_fields[name].annotation for name in ("flow", "source", "training")}
+        return {name: cast(type[Settings], cls.model_fields[name].annotation)
+                for name in ("flow", "source", "training")}
 
     @classmethod
     def fields(cls) -> dict[str, FieldInfo]:
@@ -359,7 +360,7 @@ class RunSettings(Settings):
 
     def texts(self) -> dict[str, str]:
         """The settings that differ from the defaults, as text that `from_texts` reads."""
-        default = type(self)().flat()
+        default = self.from_flat({}).flat()
         return {name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
                 for name, value in self.flat().items() if value != default[name]}
 

@@ -111,7 +111,8 @@ def multi_scale(settings: RealNVPSettings) -> list[Bijection]:
     """
     network = partial(ResidualNet, hidden_channels=settings.hidden_channels,
                       blocks=settings.blocks)
-    norms = {"batchnorm": [BatchNorm], "actnorm": [ActNorm], "none": []}
+    norms: dict[str, list[type[BatchNorm | ActNorm]]] = {
+        "batchnorm": [BatchNorm], "actnorm": [ActNorm], "none": []}
     normalisation = norms[settings.image_normalisation]
     bound, classes = settings.scale_bound, settings.coupling_classes
     c, h, w = settings.event_shape

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -92,7 +93,8 @@ def _with_files(settings: SweepSettings, leave_out: str) -> SweepSettings:
     """Store the sweep's data files, and replace them by the names of the stored data."""
     side = settings.settings.get("image_side", DEFAULT_SIDE)
     side = side if type(side) is int else DEFAULT_SIDE
-    names = {path: cli.kept_file(path, leave_out, side) for path in dict.fromkeys(_files(settings))}
+    names: dict[Any, str] = {path: cli.kept_file(path, leave_out, side)
+                             for path in dict.fromkeys(_files(settings))}
     common, swept = dict(settings.settings), dict(settings.sweep)
     if "data" in common:
         common["data"] = names.get(common["data"], common["data"])
@@ -139,7 +141,8 @@ def report(sweep: Sweep, table: Path, picture: Path) -> int:
         if trained.run is not None and trained.run.outcome == "failed":
             print(f"{trained.run.name}: {trained.run.reason}")
     measure = sweep.settings.measure
-    known = [(t.measure(measure), t.run) for t in state if t.measure(measure) is not None]
+    known = [(score, t.run) for t in state
+             if t.run is not None and (score := t.measure(measure)) is not None]
     if known:
         score, run = min(known, key=lambda pair: pair[0])
         print(f"best {measure}: {score:.4f} nats, {run.name} (run {run.id})")

@@ -48,7 +48,8 @@ def parser(run: type[RunSettings], name: str) -> argparse.ArgumentParser:
     return p
 
 
-def main(run: type[RunSettings], train: Callable[..., Generator[Progress]], name: str,
+def main(run: type[RunSettings],
+         train: Callable[..., Generator[Progress, float | None, None]], name: str,
          arguments: Sequence[str] | None = None) -> int:
     """Train from the command line with a progress bar; return the exit status."""
     options = vars(parser(run, name).parse_args(arguments))
@@ -141,8 +142,8 @@ class _Command:
                  stopping: Stopping) -> None:
         self.epochs, self.rank, self.stopping = settings.training.epochs, rank, stopping
         # Only the first process prints and writes.
-        self.save, self.checkpoint = ((files[name] if rank == 0 else None)
-                                      for name in ("save", "checkpoint"))
+        self.save = files["save"] if rank == 0 else None
+        self.checkpoint = files["checkpoint"] if rank == 0 else None
         self.progress: Progress | None = None
         self.unsaved: Snapshot | None = None  # the newest one, if it could not be written
 
@@ -157,14 +158,14 @@ class _Command:
         except Exception:
             self._keep("Failed")
             raise
-        if self.progress is None and not interrupted:
-            return fail(f"The checkpoint has all {self.epochs} epochs already, or stopped early: "
-                        "ask for more with --epochs, or with --patience.")
         if interrupted:
             self._keep(f"Stopped by {self.stopping.name}")
             return self.stopping.status
+        if self.progress is None:
+            return fail(f"The checkpoint has all {self.epochs} epochs already, or stopped early: "
+                        "ask for more with --epochs, or with --patience.")
         if self.rank == 0:
-            self._report()
+            _report(self.progress)
         kept = self._keep("")
         return 1 if self.progress.outcome == "diverged" or not kept else 0
 
@@ -203,7 +204,7 @@ class _Command:
         elif self.save is not None:
             done, kept = outputs.deliver(progress.flow.save, self.save)
             where.append(done)
-        if self.unsaved is not None:
+        if self.unsaved is not None and self.checkpoint is not None:
             done, there = outputs.deliver(self.unsaved.save, self.checkpoint)
             where.append(f"checkpoint {done}")
             kept = kept and there
@@ -213,14 +214,14 @@ class _Command:
             print(": ".join(filter(None, (how, "; ".join(where)))))
         return kept
 
-    def _report(self) -> None:
-        progress = self.progress
-        print(f"{progress.outcome} after epoch {progress.epoch} and {progress.seconds:.1f} s: "
-              f"test NLL {progress.test_nll:.4f} nats"
-              + (f", {progress.test_bits:.4f} bits per dimension" if _on_images(progress) else "")
-              + ("" if progress.kl is None else f", KL to the truth {progress.kl:.4f} nats"))
-        if progress.reason:
-            print(progress.reason)
+
+def _report(progress: Progress) -> None:
+    print(f"{progress.outcome} after epoch {progress.epoch} and {progress.seconds:.1f} s: "
+          f"test NLL {progress.test_nll:.4f} nats"
+          + (f", {progress.test_bits:.4f} bits per dimension" if _on_images(progress) else "")
+          + ("" if progress.kl is None else f", KL to the truth {progress.kl:.4f} nats"))
+    if progress.reason:
+        print(progress.reason)
 
 
 def _numbers(progress: Progress) -> dict[str, str]:
@@ -247,7 +248,7 @@ def metavar(field: FieldInfo) -> str:
         return "|".join(map(str, get_args(field.annotation)))
     if get_origin(field.annotation) is tuple:
         return "N[,N…]"
-    return {int: "N", str: "NAME"}.get(field.annotation, "X")
+    return "N" if field.annotation is int else "NAME" if field.annotation is str else "X"
 
 
 def help_text(field: FieldInfo) -> str:
@@ -255,5 +256,5 @@ def help_text(field: FieldInfo) -> str:
     unit = extra(field)["unit"]
     default = field.default
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-    text = field.description + (f" In {unit}." if unit else "")
+    text = f"{field.description}{f' In {unit}.' if unit else ''}"
     return (text + ("" if default is None else f" Default: {shown}.")).replace("%", "%%")

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from flowlab.figures import style
-from flowlab.figures.canvas import blank, panel, write
+from flowlab.figures.canvas import Box, blank, panel, write
 from flowlab.figures.mosaic import grey_levels, ink, mosaic_axes, show_mosaic
 from flowlab.figures.style import Theme
 
@@ -232,8 +232,8 @@ def name_thumbnail(name: str, *, theme: str = "light") -> Figure:
     return figure
 
 
-def _mosaic(figure: Figure, box, colours: Theme, title: str, images, highest: float, columns: int,
-            rows: int) -> Axes:
+def _mosaic(figure: Figure, box: Box, colours: Theme, title: str, images: ArrayLike,
+            highest: float, columns: int, rows: int) -> Axes:
     """Add a mosaic of images with real pixels up to `highest`, and return its axes."""
     place = mosaic_axes(figure, box, colours, title, ink(colours), (0, highest))
     show_mosaic(place, grey_levels(images), columns, rows)

@@ -94,7 +94,7 @@ class LivePicture(AnimatedPicture):
         axes = self._plane((second, BELOW), "", labels="x")
         self.field = Plane(axes, FIELD, self.theme, highest,
                            {"density": "Learned density", "error": "Learned minus true density"})
-        self.density = self.field.artists["density"]
+        self.density = self.field.image("density")
         bar = (second + SIDE + 14, BELOW, 16, SIDE)
         self.bars = {name: colour_bar(self.figure, bar, self.field.image(name), self.theme, title)
                      for name, title in (("density", "density, √ scale"),

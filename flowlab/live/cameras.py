@@ -17,7 +17,6 @@ from flowlab.analysis.images import TEMPERATURE, recognised, samples
 from flowlab.bijections.base import LOG_PROB
 from flowlab.data import Points, Source, Target, dequantise, image_set, source_of, target
 from flowlab.figures import DEFAULT_OVERLAYS, ImagePicture, LivePicture, PairPicture
-from flowlab.figures.animated import AnimatedPicture
 from flowlab.figures.images import COLUMNS, REACH, ROWS
 from flowlab.flow import Flow
 from flowlab.settings import RunSettings
@@ -67,6 +66,7 @@ class Camera:
     """
 
     seeded = True
+    picture: LivePicture | PairPicture | ImagePicture
 
     def __init__(self, settings: RunSettings, theme: str,
                  overlays: tuple[str, ...] = DEFAULT_OVERLAYS) -> None:
@@ -159,7 +159,7 @@ class Camera:
         points = self.data.numpy()
         return points[:self.trained], points[self.trained:]
 
-    def draw(self, theme: str) -> AnimatedPicture:
+    def draw(self, theme: str) -> LivePicture | PairPicture | ImagePicture:
         """Make the figure in this theme."""
         raise NotImplementedError
 
@@ -172,6 +172,7 @@ class PlaneCamera(Camera):
     """Points of the plane: samples, both densities, the latent cloud and the losses."""
 
     seeded = False
+    picture: LivePicture
 
     def choose_points(self) -> Tensor:
         self.limits = self.points().limits
@@ -206,10 +207,10 @@ class PlaneCamera(Camera):
         self.picture.show_overlays(overlays)
 
     def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
-        like = {"dtype": flow.dtype, "device": flow.device}
+        assert self.latents is not None
         samples, _ = flow.forward(self.latents)
-        density = flow.log_prob(self.grid.to(**like)).exp().reshape(GRID, GRID)
-        z, _ = flow.inverse(self.data.to(**like))
+        density = flow.log_prob(self.grid.to(flow.device, flow.dtype)).exp().reshape(GRID, GRID)
+        z, _ = flow.inverse(self.data.to(flow.device, flow.dtype))
         grid = paths = None
         if "grid" in self.overlays:
             grid = plane.latent_grid(flow)[-1]
@@ -222,12 +223,15 @@ class PlaneCamera(Camera):
 class TableCamera(Camera):
     """Points of more than two columns: data and samples in every pair, latents and losses."""
 
+    picture: PairPicture
+
     def draw(self, theme: str) -> PairPicture:
         data, test = self.dots_and_rings()
         return PairPicture(data, test=test, sigma=SIGMA[self.settings.flow.base], theme=theme,
                            names=self.source.names)
 
     def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
+        assert self.latents is not None
         samples, _ = flow.forward(self.latents)
         z, _ = flow.inverse(self.data.to(flow.device, flow.dtype))
         self.picture.update(samples.cpu().numpy(), z.cpu().numpy(), epochs, train, test)
@@ -236,17 +240,19 @@ class TableCamera(Camera):
 class ImageCamera(Camera):
     """Images: samples, reconstructions, bits per dimension, and latents."""
 
+    picture: ImagePicture
+
     def choose_points(self) -> Tensor:
         classes = self.settings.flow.classes
         self.images = image_set(self.settings.source.data)
         pixels, labels = self.images.part(test=False)
-        if classes:
+        if classes and labels is not None:
             self.context = labels[:IMAGES]
         noise = torch.Generator().manual_seed(self.settings.training.seed)
         data = dequantise(pixels[:IMAGES], noise)
         pixels, labels = self.images.part(test=True)
         self.test = dequantise(pixels[:TESTS], noise)
-        self.test_context = labels[:TESTS] if classes else None
+        self.test_context = labels[:TESTS] if classes and labels is not None else None
         self.sample_context = torch.arange(self.count()) % COLUMNS % classes if classes else None
         return data
 
@@ -268,10 +274,12 @@ class ImageCamera(Camera):
         return tuple(map(str, self.sample_context[:COLUMNS].tolist()))
 
     def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
+        assert self.latents is not None
         context, sample_context = (None if c is None else c.to(flow.device)
                                    for c in (self.test_context, self.sample_context))
         drawn = samples(flow, self.latents, TEMPERATURE, sample_context)
-        right = None if context is None else recognised(drawn, self.sample_context, self.images)
+        right = None if self.sample_context is None else recognised(
+            drawn, self.sample_context, self.images)
         z, _ = flow.inverse(self.test.to(flow.device, flow.dtype), context)
         some = None if context is None else context[:COLUMNS]
         back, _ = flow.forward(z[:COLUMNS], some)

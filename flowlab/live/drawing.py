@@ -93,7 +93,9 @@ def measure(drawing: Drawing) -> Generator[None, None, dict[str, Any]]:
                                 settings.training))
 
 
-draw.quiet = measure.quiet = True  # these are no runs of visitors
+# These are no runs of visitors.
+draw.quiet = True  # type: ignore[attr-defined]
+measure.quiet = True  # type: ignore[attr-defined]
 
 
 class PictureCache:

@@ -121,7 +121,7 @@ def mp4(pictures: Sequence[bytes]) -> bytes:
         raise ValueError("An MP4 needs ffmpeg: install it, or take the GIF.")
     with tempfile.TemporaryDirectory() as folder:
         film, fps = Path(folder) / "film.mp4", rate(len(pictures))
-        shown = [*pictures, *pictures[-1:] * round(HOLD * fps)]
+        shown = [*pictures, *[*pictures[-1:]] * round(HOLD * fps)]
         command = [program, "-loglevel", "error", "-f", "image2pipe", "-framerate",
                    f"{fps:.4f}", "-c:v", "png", "-i", "-", "-r", "25", "-pix_fmt", "yuv420p",
                    "-movflags", "+faststart", str(film)]
@@ -177,7 +177,7 @@ def json(settings: RunSettings) -> bytes:
 
 def python(recipe: Recipe, settings: RunSettings) -> str:
     """A script that repeats the run, to be started in the project's folder."""
-    default = type(settings)().flat()
+    default = settings.from_flat({}).flat()
     changed = {name: value for name, value in settings.flat().items() if value != default[name]}
     lines = "".join(f"    {name!r}: {value!r},\n" for name, value in changed.items())
     given = f"{{\n{lines}}}" if changed else "{}"

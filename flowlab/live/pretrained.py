@@ -49,10 +49,10 @@ class Pretrained:
 
 def make(recipe: Recipe, folder: Path) -> None:
     """Train a model with its default settings and write both files into ``folder``."""
-    settings = recipe.Run()
+    settings = recipe.Run.from_flat({})
     frames = [frame for frame in watch(Request(recipe.train, settings)) if frame is not None]
     flow = build(recipe.model, settings)
-    flow.load_state_dict(frames[-1].weights)
+    flow.load_state_dict(frames[-1].weights or {})
     flow.save(folder / "start.safetensors")
     (folder / "start.json").write_text(json.dumps({
         "settings": settings.model_dump(mode="json"), "numbers": frames[-1].numbers,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from flowlab.live.watch import Frame
 
@@ -35,7 +35,9 @@ def thinned(frames: Sequence[Frame], most: int = MAX_FRAMES, max_bytes: int = MA
     """
     out = set(to_drop([frame.numbers["step"] for frame in frames],
                           [frame.content.bytes for frame in frames], most, max_bytes))
-    kept, epochs, seconds = [], (), ()
+    kept = []
+    epochs: tuple[tuple[int, float, float], ...] = ()
+    seconds: tuple[float, ...] = ()
     for i, frame in enumerate(frames):
         epochs, seconds = epochs + frame.epochs, seconds + frame.seconds
         if i not in out:
@@ -77,12 +79,16 @@ def order(numbers: dict[str, Any]) -> tuple[bool, int]:
     return numbers.get("outcome", "running") != "running", numbers["step"]
 
 
-def assign_epochs(epochs: Sequence[tuple], moments: Sequence[dict[str, Any]]) -> list[list[tuple]]:
+Row = TypeVar("Row", bound=tuple)
+
+
+def assign_epochs(epochs: Sequence[Row], moments: Sequence[dict[str, Any]]) -> list[list[Row]]:
     """Assign the rows of epochs to frames, given the frames' numbers, oldest first.
 
     Each frame gets the epochs since the one before it, and the last frame all that are left.
     """
-    rows, assigned = list(epochs), []
+    rows: list[Row] = list(epochs)
+    assigned: list[list[Row]] = []
     for numbers in moments:
         own = [row for row in rows if row[0] <= numbers["epoch"]]
         assigned.append(own)

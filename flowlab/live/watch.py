@@ -46,7 +46,7 @@ class Request:
         Number of epochs of the training that it continues; its own are counted from there.
     """
 
-    train: Callable[..., Iterator[Progress]]
+    train: Callable[..., Generator[Progress, float | None, None]]
     settings: RunSettings
     theme: str = "light"
     overlays: tuple[str, ...] = DEFAULT_OVERLAYS
@@ -89,6 +89,9 @@ class Content(Protocol):
     def packed(self) -> bytes: ...
 
     @property
+    def empty(self) -> bool: ...
+
+    @property
     def bytes(self) -> int: ...
 
 
@@ -98,6 +101,11 @@ class InMemory:
 
     png: bytes = b""
     packed: bytes = b""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is neither picture nor weights."""
+        return not (self.png or self.packed)
 
     @property
     def bytes(self) -> int:
@@ -214,9 +222,11 @@ def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None,
     if preempted or progress.outcome != "running":
         yield last
     if preempted and progress.outcome == "running":
-        shown = {"theme": last.theme, "overlays": last.overlays} if last.png else {}
+        assert last is not None
+        theme, overlays = (last.theme, last.overlays) if last.png else (
+            request.theme, request.overlays)
         return Preempted(replace(request, resume=last.snapshot, history=tuple(film.epochs()),
-                                 **shown))
+                                 theme=theme, overlays=overlays))
     return last
 
 
@@ -225,7 +235,9 @@ def _resumed(request: Request, frame: Frame) -> Request:
     return replace(request, resume=frame.snapshot or request.resume)
 
 
-watch.resume, watch.preempt = _resumed, {"preempt": True}
+# Engines look for these.
+watch.resume = _resumed  # type: ignore[attr-defined]
+watch.preempt = {"preempt": True}  # type: ignore[attr-defined]
 
 
 class Film:
@@ -308,9 +320,10 @@ class Film:
             png = self._borrowed().take(progress.flow, self.history, numbers)
         packed = progress.flow.packed() if keep or (self.live and small) else b""
         frame = Frame(numbers, tuple(self.history[self.sent:]), InMemory(png, packed),
-                      *((self.camera.theme, self.camera.overlays) if self.camera else ()),
                       seconds=tuple(self.seconds[self.sent:]),
                       snapshot=self.snapshot if save else None)
+        if self.camera:
+            frame = replace(frame, theme=self.camera.theme, overlays=self.camera.overlays)
         self.sent, self.hurry = len(self.history), False
         now = self._elapsed()
         pause = min((now - begun) / SHARE, MAX_PAUSE) if now > MAX_PAUSE else 0.0

@@ -87,7 +87,7 @@ class _Moment(_Strict):
 
     numbers: _Numbers
     theme: Literal["light", "dark", ""] = ""
-    overlays: Annotated[tuple[Literal[tuple(OVERLAYS)], ...],
+    overlays: Annotated[tuple[Literal[tuple(OVERLAYS)], ...],  # type: ignore[valid-type]
                         Field(alias="layers", max_length=len(OVERLAYS), fail_fast=True)
                         ] = DEFAULT_OVERLAYS
 

@@ -44,5 +44,6 @@ def keep(progresses: Generator[Progress, float | None, None], settings: RunSetti
         finally:
             progresses.close()  # within an epoch, this gives the flow its averaged weights
             if progress is not None:
-                writer.put(run_id, [film.frame(progress, True, last=True)])
+                frame = film.frame(progress, True, last=True)
+                writer.put(run_id, [] if frame is None else [frame])
             writer.end(run_id, outcome, reason)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from flowlab import files
 from flowlab.flow import FORMAT as FLOW_FORMAT
@@ -91,15 +91,16 @@ class Reader:
             content = OnDisk(self, run_id, row["step"], row["png"] > 0, row["weights"] > 0)
             png = content.has_png
             if check:
-                png, _ = content.png, content.packed
+                png, _ = bool(content.png), content.packed
             found.append((row, numbers, content, png))
         found = [each for each in found[:-1] if each[-1]] + found[-1:]
         assigned = assign_epochs(self.epochs(run_id), [numbers for _, numbers, *_ in found])
         frames, nan = [], math.nan
         for (row, numbers, content, png), epochs in zip(found, assigned, strict=True):
             frames.append(Frame(
-                numbers, tuple((e.epoch, *(nan if x is None else x for x in (
-                    e.train_nll, e.test_nll))) for e in epochs), content,
+                numbers, tuple((e.epoch, nan if e.train_nll is None else e.train_nll,
+                                nan if e.test_nll is None else e.test_nll) for e in epochs),
+                content,
                 row["theme"] if png else "",  # without a theme it is drawn from the weights
                 _overlays(row["layers"]),
                 tuple(nan if e.seconds is None else e.seconds for e in epochs)))
@@ -200,8 +201,6 @@ class OnDisk:
     step: int
     has_png: bool
     has_weights: bool
-    bytes: ClassVar[int] = 0  # in memory
-
     @property
     def empty(self) -> bool:
         """Whether there is neither picture nor weights."""
@@ -214,6 +213,10 @@ class OnDisk:
     @property
     def packed(self) -> bytes:
         return self.reader.packed(self.run_id, self.step) if self.has_weights else b""
+
+    @property
+    def bytes(self) -> int:
+        return 0  # in memory
 
 
 @lru_cache(64)

@@ -138,7 +138,7 @@ class StoredRun:
         return cls(row["id"], row["name"], row["origin"], row["family"], row["model"], row["data"],
                    row["settings"], _parsed(row["versions"]), row["created"], row["ended"],
                    outcome, row["reason"], _parsed(row["numbers"]), row["weights"],
-                   *(bool(row[name]) for name in ("pinned", "continued", "steered")),
+                   bool(row["pinned"]), bool(row["continued"]), bool(row["steered"]),
                    row["pictures"], row["bytes"] + row["checkpoint"], row["visitor"])
 
 

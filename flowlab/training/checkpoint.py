@@ -162,7 +162,8 @@ class Snapshot:
                               if name.startswith(kind)} for kind in ("weights.", "best_weights."))
             if optimiser.ndim != 2 or len(optimiser) != 3:
                 raise ValueError("no three rows")
-            flow = {name: metadata[name] for name in ("model", "settings") if name in metadata}
+            flow: dict[str, str] = {name: metadata[name] for name in ("model", "settings")
+                                    if name in metadata}
             if not isinstance(json.loads(flow.get("settings", "{}")), dict):
                 raise ValueError("no settings")
             if not best and not numbers.epochs_without_improvement:

@@ -162,8 +162,9 @@ class Compiler:
         if count < self.size:
             index = torch.arange(self.size).clamp_(max=count - 1)
             points = [values[index] for values in points]
-        x, *context = points
-        loss, gradient = self._step([weights, x, self._shares[count], *self._held, *context])
+        assert self._step is not None
+        x, *classes = points
+        loss, gradient = self._step([weights, x, self._shares[count], *self._held, *classes])
         return loss, gradient
 
     def _check(self) -> None:
@@ -228,8 +229,9 @@ def _buffers(flow: Flow) -> dict[str, Tensor]:
 def _key(flow: Flow, size: int) -> str:
     """A hash of all that a compiled step depends on."""
     package = Path(__file__).parents[1]
+    model = sys.modules[type(flow).__module__].__file__ or ""
     sources = [*package.glob("*.py"), *package.glob("bijections/*.py"),
-               *package.glob("training/*.py"), Path(sys.modules[type(flow).__module__].__file__)]
+               *package.glob("training/*.py"), Path(model)]
     facts = (torch.__version__, torch.backends.cpu.get_cpu_capability(), torch.get_num_threads(),
              type(flow).__qualname__, flow.settings.model_dump_json(), flow.dtype, size,
              *(path.read_text("utf-8") for path in sorted(sources)))
@@ -238,9 +240,9 @@ def _key(flow: Flow, size: int) -> str:
 
 def compile_step(flow: Flow, size: int, path: Path) -> None:
     """Compile the step of a flow for batches of this size, and write it to a file."""
-    like = {"dtype": flow.dtype}
     inputs = (joined(flow.parameters()),
-              torch.randn(size, *flow.event_shape, **like), torch.full((size,), 1 / size, **like),
+              torch.randn(size, *flow.event_shape, dtype=flow.dtype),
+              torch.full((size,), 1 / size, dtype=flow.dtype),
               *_buffers(flow).values(),
               *([torch.zeros(size, dtype=torch.long)] if flow.settings.classes else []))
     program = torch.export.export(make_fx(mean_nll(flow))(*inputs), inputs)

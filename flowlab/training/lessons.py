@@ -53,6 +53,8 @@ class Preset:
 def filled(preset: Preset, trainings: dict[str, dict[str, Any]]) -> Preset:
     """The lesson with its numbers in its texts."""
     numbers = {name: SimpleNamespace(**training["numbers"]) for name, training in trainings.items()}
-    texts = {part: getattr(preset, part).format(**numbers) for part in ("do", "look", "why")}
-    return replace(preset, **{part: re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", text)
-                              for part, text in texts.items()})
+    texts: dict[str, Any] = {part: getattr(preset, part).format(**numbers)
+                             for part in ("do", "look", "why")}
+    for part, text in texts.items():
+        texts[part] = re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", text)
+    return replace(preset, **texts)

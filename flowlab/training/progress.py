@@ -42,6 +42,9 @@ class RecentSnapshots:
         return self._snapshots[epoch]
 
 
+Outcome = Literal["running", "finished", "early stop", "diverged"]
+
+
 @dataclass(frozen=True)
 class Progress:
     """The state of a training after a batch or an epoch. NLL and KL are in nats per point.
@@ -101,7 +104,7 @@ class Progress:
     kl: float | None
     best_nll: float | None
     inverse_error: float
-    outcome: Literal["running", "finished", "early stop", "diverged"]
+    outcome: Outcome
     reason: str
     flow: Flow = field(repr=False)
     recent: RecentSnapshots | None = field(repr=False, default=None)
@@ -162,6 +165,7 @@ def whole_curve(numbers: Mapping[str, Any], history: Sequence[tuple[int, float, 
     history : sequence of (int, float, float)
         Epoch, training NLL and test NLL of the completed epochs.
     """
-    start = [numbers.get(f"start_{name}") for name in ("epoch", "train_nll", "test_nll")]
-    known = None not in start and (not history or start[0] < history[0][0])
-    return [tuple(start), *history] if known else list(history)
+    epoch, train, test = (numbers.get(f"start_{n}") for n in ("epoch", "train_nll", "test_nll"))
+    if epoch is None or train is None or test is None or (history and epoch >= history[0][0]):
+        return list(history)
+    return [(epoch, train, test), *history]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import ValidationError
@@ -70,7 +70,7 @@ class Recipe:
     featured: bool = False
 
     def train(self, settings: RunSettings | TrainingSettings | None = None, *,
-              every: str = "epoch", resume: Snapshot | None = None
+              every: Literal["epoch", "batch"] = "epoch", resume: Snapshot | None = None
               ) -> Generator[Progress, float | None, None]:
         """Train a fresh flow on the run's distribution or images; as `flowlab.training.train`.
 
@@ -83,7 +83,7 @@ class Recipe:
             When the settings do not fit each other: the distribution's dimension, or its noise.
         """
         if not isinstance(settings, RunSettings):
-            settings = self.Run(training=settings or TrainingSettings())
+            settings = self.Run.model_validate({"training": settings or TrainingSettings()})
         source = source_of(settings.source)
         return train(build(self.model, settings), source, settings.training, every=every,
                      resume=resume)

@@ -23,7 +23,7 @@ from flowlab.training.checkpoint import Snapshot, about
 from flowlab.training.compiling import Compiler, joined
 from flowlab.training.denormals import without_denormals
 from flowlab.training.metrics import inverse_error, nll, relative_inverse_error
-from flowlab.training.progress import Progress, RecentSnapshots
+from flowlab.training.progress import Outcome, Progress, RecentSnapshots
 from flowlab.training.split import MAX_MEASURED, REVERSE_NOISE, DataSplit, generator
 
 __all__ = ["SCHEDULES", "Progress", "Snapshot", "TrainingSettings", "train", "untrained"]
@@ -167,7 +167,7 @@ class _Trainer:
             self._note_best()  # the checkpoint is of a training without early stop
         self.last_good = self._snapshot()
 
-    def run(self) -> Iterator[Progress]:
+    def run(self) -> Generator[Progress, None, None]:
         """Train to the end; yield after every batch, with a snapshot at the end of an epoch."""
         settings = self.settings
         try:
@@ -177,7 +177,7 @@ class _Trainer:
             if self.decays and self.step == self.begun:
                 self._estimate_moments()
             while self._outcome() == "running":
-                losses = []
+                losses: list[float] = []
                 self._swap()
                 order = torch.randperm(len(self.data.train_x), generator=generator(
                     settings.seed, self.epoch)).to(self.flow.device)
@@ -297,6 +297,7 @@ class _Trainer:
         """The KL from the flow to the target, estimated at the latents ``z``."""
         x, log_det = self.flow.forward(z)
         log_q = LOG_PROB[self.flow.settings.base](z) - log_det
+        assert self.log_prob is not None
         return (log_q - self.log_prob(x)).mean()
 
     def _points(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -342,7 +343,7 @@ class _Trainer:
             reason = reason or (self.compiler.trouble if self.compiler else "")
         yield self._progress(loss, 0, outcome, reason, self.last_good)
 
-    def _outcome(self) -> str:
+    def _outcome(self) -> Outcome:
         if 0 < self.settings.patience <= self.epochs_without_improvement:
             return "early stop"
         return "finished" if self.epoch >= self.settings.epochs else "running"
@@ -389,17 +390,18 @@ class _Trainer:
             f"{what}: stopped, with the weights of epoch {epoch}. Lower the learning rate, "
             "or clip the gradient at a smaller norm."), self.last_good)
 
-    def _progress(self, loss: float, left: int, outcome: str = "running", reason: str = "",
+    def _progress(self, loss: float, left: int, outcome: Outcome = "running", reason: str = "",
                   snapshot: Snapshot | None = None) -> Progress:
         """The progress, with ``left`` batches of this epoch to go."""
         begun = self.epoch + (left > 0)
         steps = self.step + left + self.batches * (self.settings.epochs - begun)
+        start: tuple[int, float, float] = self.start
         return Progress(
             self.epoch, self.settings.epochs, self.step, steps,
             self.seconds, self.rate, self.train_nll, self.test_nll, loss,
             self.kl, self.best_nll, self.inverse_error, outcome, reason, self.flow,
             None if snapshot is None else self.recent.add(snapshot),
-            self.compiler is not None and self.compiler.working, *self.start,
+            self.compiler is not None and self.compiler.working, *start,
             reverse_kl=tuple(self.reverse_kl.items()))
 
     def _state(self) -> dict[str, Tensor]:
@@ -407,9 +409,9 @@ class _Trainer:
 
     def _snapshot(self) -> Snapshot:
         weights, *statistics = self.swapped_out
-        is_best = self.best_weights is not None and self.epochs_without_improvement == 0
+        best = self.best_weights if self.epochs_without_improvement == 0 else None
         return Snapshot(
-            weights=self.best_weights if is_best else self._state(),
+            weights=self._state() if best is None else best,
             optimiser=torch.stack([weights, self.first, self.second]).cpu(),
             epoch=self.epoch, step=self.step,
             epochs_without_improvement=self.epochs_without_improvement, best=self.best,

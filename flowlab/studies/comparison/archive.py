@@ -47,7 +47,7 @@ class Record(NamedTuple):
 
     result: Result
     curve: list[tuple[int, float, float]]
-    look: Look
+    look: Look | None
 
 
 class Archive:
@@ -103,6 +103,7 @@ class Archive:
             When it cannot be written.
         """
         look = record.look
+        assert look is not None  # a finished training has one
         text = json.dumps({"result": asdict(record.result), "spent": look.spent}, allow_nan=False)
         arrays = {"told": np.frombuffer(text.encode(), np.uint8),
                   "curve": np.array(record.curve, float).reshape(-1, 3),

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self, cast
 
 from flowlab.jobs import Engine, Status
 from flowlab.runs import Store
@@ -66,8 +66,9 @@ class TrialRun:
         """Queue the job from its beginning."""
         self.look, self.curve, self.taken = None, [], 0
         try:
-            job = ((run_trial, self.trial) if isinstance(self.trial, Trial)
-                   else (evaluate, self.trial.load(store)))
+            job: tuple[Callable, Any] = (
+                (run_trial, self.trial) if isinstance(self.trial, Trial)
+                else (evaluate, self.trial.load(cast(Store, store))))
         except ValueError as error:  # the run has been deleted meanwhile
             self.status = Status("failed", message=str(error))
             return
@@ -135,8 +136,9 @@ class Contest:
                  store: Store | None = None, runs: Sequence[FinishedRun] | None = None,
                  visitor: str = "") -> None:
         self.runs = tuple(finished_runs(comparison.runs, store) if runs is None else runs)
-        self.trial_runs = [TrialRun(trial) for trial in [*evaluations(comparison, self.runs),
-                                                *plan(comparison, recipes)]]
+        trials: list[Trial | Evaluation] = [*evaluations(comparison, self.runs),
+                                            *plan(comparison, recipes)]
+        self.trial_runs = [TrialRun(trial) for trial in trials]
         self.id = secrets.token_hex(8)
         self.engine, self.comparison, self.visitor = engine, comparison, visitor
         self.labels = comparison.labels(
@@ -158,14 +160,15 @@ class Contest:
         ValueError
             With one sentence, when it cannot be read or no longer fits the program.
         """
-        header = Archive(store.folder).read(name)
+        archive = Archive(store.folder)
+        header = archive.read(name)
         if header is None:
             return None
         contest = cls(engine, header.comparison, recipes, store, header.runs, header.visitor)
         contest.id, contest.labels, contest._begun = name, header.labels, True
         for run in contest.trial_runs:
             try:
-                record = contest._archive.load(name, run.key)
+                record = archive.load(name, run.key)
             except ValueError as error:
                 run.status = Status(MISSING, message=str(error))
             else:

@@ -1,7 +1,7 @@
 """The settings of a comparison: models, distributions, an equal budget; and its trainings."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, unquote
@@ -134,7 +134,7 @@ class Comparison(Settings):
     @field_validator("amount")
     @classmethod
     def _possible(cls, amount: float, known: ValidationInfo) -> float:
-        low, high = LIMITS.get(known.data.get("budget"), (0, math.inf))
+        low, high = LIMITS.get(known.data.get("budget", ""), (0, math.inf))
         if not low <= amount <= high:
             raise ValueError(f"give from {low:g} to {high:,} {known.data['budget']}")
         return amount
@@ -197,7 +197,7 @@ class Trial:
     entry: int
     data: str
     seed: int
-    train: Callable[..., Iterator[Progress]]
+    train: Callable[..., Generator[Progress, float | None, None]]
     settings: RunSettings
     budget: str = "epochs"
     amount: float = 20.0

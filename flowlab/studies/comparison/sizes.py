@@ -1,5 +1,7 @@
 """Chooses the width of a flow's networks for a given number of parameters."""
 
+from typing import Any
+
 from flowlab.flow import Flow
 from flowlab.settings import FlowSettings
 from flowlab.training.metrics import parameter_count
@@ -7,7 +9,7 @@ from flowlab.training.metrics import parameter_count
 MAX_WIDTH = 1024  # units in a hidden layer
 
 
-def fitted(model: type[Flow], settings: FlowSettings, parameters: int) -> tuple[int, ...]:
+def fitted(model: type[Flow], settings: Any, parameters: int) -> tuple[int, ...]:
     """Equal widths of the hidden layers with which a flow is nearest to a number of parameters.
 
     Raises

@@ -237,8 +237,9 @@ def table(comparison: Comparison, results: Mapping[tuple[int, str, int], Result]
         for entry in range(len(labels)):
             found = [results[key] for seed in range(comparison.seeds)
                      if (key := (entry, data, seed)) in results]
-            some.append({m.name: Statistic(tuple(r.values[m.name] for r in found
-                                                 if r.values[m.name] is not None), len(found))
+            some.append({m.name: Statistic(tuple(value for r in found if (
+                                                     value := r.values[m.name]) is not None),
+                                           len(found))
                          for m in every})
         # No model is best before the results of all seeds are in.
         whole = all(s["nll"].of == comparison.seeds for s in some[:models])

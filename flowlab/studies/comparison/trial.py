@@ -130,7 +130,7 @@ class _Watch:
         known = progress.kl is not None
         value = progress.kl if known else progress.test_nll
         new = not self.curve or progress.step > self.curve[-1][0]  # it may end with an earlier flow
-        if progress.recent is not None and new and math.isfinite(value):
+        if progress.recent is not None and new and value is not None and math.isfinite(value):
             self.curve.append((progress.step, progress.seconds, value))
         now = time.perf_counter()
         if now < self.next and not last:

@@ -178,4 +178,4 @@ def counts(state: Sequence[Trained]) -> dict[str, int]:
 
 def title(run: type[RunSettings], name: str) -> str:
     """The title of a setting."""
-    return run.fields()[name].title
+    return run.fields()[name].title or name

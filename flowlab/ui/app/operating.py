@@ -134,4 +134,4 @@ def _sessions() -> int | None:
         return None
     family = "active_sessions"
     found = st.runtime.get_instance().stats_mgr.get_stats([family]).get(family, ())
-    return int(sum(stat.value for stat in found))
+    return int(sum(getattr(stat, "value", 0) for stat in found))

@@ -209,7 +209,8 @@ class Controls(Values):
 
     def _possible_levels(self) -> list[int]:
         """The numbers of levels that the images' height and width allow; 1 at least."""
-        shape, flow = source(self["data"]).event_shape, self.run.sections()["flow"]
+        shape = source(self["data"]).event_shape
+        flow: Callable[..., Any] = self.run.sections()["flow"]
 
         def fits(levels: int) -> bool:
             try:

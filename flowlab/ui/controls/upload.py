@@ -22,7 +22,7 @@ from flowlab.data.uploads.files import (
     opened,
     read_table,
 )
-from flowlab.data.uploads.picture import SIDE, read_picture
+from flowlab.data.uploads.picture import SIDE, Dense, read_picture
 from flowlab.data.uploads.table import MAX_COLUMNS, MAX_ROWS, UploadedTable, is_stack, read_text
 from flowlab.figures import density_thumbnail, image_thumbnail, png, thumbnail
 from flowlab.server.limits import MEGA, limits
@@ -36,7 +36,8 @@ from flowlab.ui.elements.escape import plain
 
 WAYS = {"draw": "Draw", "file": "Upload a file", "paste": "Paste coordinates"}
 SIDE_STEP = 4  # pixels; flows on images halve their sides
-DENSE = {"automatic": "Automatic", "dark": "Where it is dark", "bright": "Where it is bright"}
+DENSE: dict[Dense, str] = {"automatic": "Automatic", "dark": "Where it is dark",
+                           "bright": "Where it is bright"}
 GRID = 160
 _HERE = Path(__file__).parent
 

@@ -32,7 +32,7 @@ def hidden(run: type[RunSettings], data: str) -> tuple[str, ...]:
     ValueError
         For own data that are not kept (any more), or images that cannot be had.
     """
-    if kind_of(data) != "images" or run.sections()["flow"].vectors_only:
+    if kind_of(data) != "images" or getattr(run.sections()["flow"], "vectors_only", False):
         return HIDDEN
     classes = () if source(data).classes else ("classes", "conditioning")
     return (*NEVER, *classes, *run.points_only())

@@ -150,6 +150,7 @@ def _recognised(key: str, step: int, temperature: float, label: str, _subject: S
                 _index: int) -> int:
     flow, images = inside.flow_at(_subject, _index), images_of(_subject)
     context = _context(flow, RATED, label)
+    assert context is not None  # the control is there for classes only
     z = flow.base_sample(RATED, torch.Generator().manual_seed(NOISE))
     return explore_images.recognised(
         explore_images.samples(flow, z, temperature, context), context, images)

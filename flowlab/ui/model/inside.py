@@ -17,7 +17,7 @@ from flowlab.data import Source, source_of
 from flowlab.figures import InsidePicture
 from flowlab.flow import Flow
 from flowlab.live import Frame, cameras, scene
-from flowlab.live.cameras import SHOWN, SIGMA, Camera
+from flowlab.live.cameras import SHOWN, SIGMA, Camera, PlaneCamera
 from flowlab.live.drawing import flow_of
 from flowlab.live.watch import seen_points
 from flowlab.settings import RunSettings
@@ -111,6 +111,13 @@ def count(subject: Subject) -> int:
     return len(_steps(subject.settings.flow.model_dump_json(), subject))
 
 
+def plane_camera(settings: RunSettings, appearance: str) -> PlaneCamera:
+    """As `camera`, for points of the plane."""
+    found, _ = camera(settings, appearance)
+    assert isinstance(found, PlaneCamera)
+    return found
+
+
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _steps(key: str, _subject: Subject) -> list[Step]:
     return [describe(layer) for layer in flow_at(_subject, len(_subject.frames) - 1).layers]
@@ -123,7 +130,7 @@ def steps(subject: Subject) -> list[Step]:
 
 def window(settings: RunSettings) -> tuple[float, float, float, float]:
     """A square that shows the base distribution and the data: the same for every stage."""
-    xmin, xmax, ymin, ymax = camera(settings, theme())[0].limits
+    xmin, xmax, ymin, ymax = plane_camera(settings, theme()).limits
     reach = REACH * SIGMA[settings.flow.base]
     left, right, low, high = min(xmin, -reach), max(xmax, reach), min(ymin, -reach), max(ymax,
                                                                                        reach)
@@ -152,8 +159,8 @@ def _density(key: str, step: int, stage: int, _flow: Flow, _limits: tuple) -> np
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
-def _truth(key: str, _camera: Camera, _limits: tuple) -> np.ndarray | None:
-    if _camera.density is None:
+def _truth(key: str, _camera: PlaneCamera, _limits: tuple) -> np.ndarray | None:
+    if _camera.source.log_prob is None:
         return None
     points = torch.as_tensor(grid_points(_limits, GRID))
     return _camera.source.log_prob(points).exp().reshape(GRID, GRID).numpy()
@@ -162,9 +169,9 @@ def _truth(key: str, _camera: Camera, _limits: tuple) -> np.ndarray | None:
 @st.cache_resource(show_spinner=False, max_entries=12)
 def _picture(key: str, appearance: str, _subject: Subject
              ) -> tuple[InsidePicture, threading.Lock]:
-    picture = camera(_subject.settings, appearance)[0].picture
+    picture = plane_camera(_subject.settings, appearance).picture
     names = [step.name for step in steps(_subject)]
-    return (InsidePicture(window(_subject.settings), names, picture.density.norm.vmax,
+    return (InsidePicture(window(_subject.settings), names, picture.field.highest,
                            known=picture.truth is not None, theme=appearance), threading.Lock())
 
 
@@ -178,7 +185,7 @@ def _drawn(key: str, step: int, shown: tuple[str, ...], appearance: str, positio
         density = _density(key, step, int(position), flow, limits)
     if "error" in shown and position >= layers:
         settings = _subject.settings
-        truth = _truth(fresh_key(settings), camera(settings, appearance)[0], limits)
+        truth = _truth(fresh_key(settings), plane_camera(settings, appearance), limits)
         error = None if truth is None else density - truth
     seen = look(flow, point)
     followed: dict[str, Any] = {}

@@ -107,11 +107,11 @@ def _step(view: View) -> None:
 
 def _continue(view: View) -> None:
     origin = view.origin()
-    if origin is None:  # the button is disabled then
+    if origin is None or (weights := origin[0].weights) is None:  # the button is disabled then
         return
     frame, history = origin
     flow = build(view.page.recipe.model, view.settings)
-    flow.load_state_dict(frame.weights)
+    flow.load_state_dict(weights)
     snapshot = Snapshot.fresh(flow, view.settings.training.learning_rate, frame.numbers["epoch"])
     reverse = view.settings.training.objective == "reverse"
     before = frame.numbers.get("reverse_kl") or () if reverse else ()
