@@ -163,5 +163,5 @@ lessons: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python tools/lessons.py $(ONLY)
 
 clean:
-	rm -rf docs/build docs/source/generated build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf docs/build docs/source/generated build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
