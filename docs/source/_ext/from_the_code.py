@@ -5,6 +5,7 @@ import pkgutil
 import re
 from functools import partial
 from importlib import import_module
+from inspect import ismethod
 from typing import Literal, get_args, get_origin
 
 from docutils import nodes
@@ -168,8 +169,14 @@ def plain_stars(app: Sphinx, what: str, name: str, thing: object, options: objec
     lines[:] = [re.sub(r"(shape \([^)`]*)\*(?=\w)", r"\1\\*", line) for line in lines]
 
 
+def skip_bound(app: Sphinx, what: str, name: str, obj: object, *_: object) -> bool | None:
+    """Skip ``train = RECIPE.train`` in a module: it is described with its class."""
+    return True if what == "module" and ismethod(obj) else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Add the directives."""
+    app.connect("autodoc-skip-member", skip_bound)
     app.connect("autodoc-process-signature", short_signature)
     app.connect("autodoc-process-docstring", plain_stars)
     app.add_directive("modules", Modules)
