@@ -48,10 +48,7 @@ BUILT_IN = ("int", "float", "bool", "str", "bytes", "object", "None", "tuple", "
             "type", "ValueError", "RuntimeError", "OSError", "FileNotFoundError", "GeneratorExit")
 nitpick_ignore_regex = [("py:.*", rf"(?!(flowlab|{'|'.join(NAMES)}|models)\.)\w+\..*"),
                         ("py:.*", rf"({'|'.join(BUILT_IN)})"),
-                        ("py:.*", r"flowlab\..*\.([A-Z]|Nats|Row)"),  # type variables
-                        # Of the arguments that pydantic-settings gives to all its classes.
-                        ("py:class", "EnvPrefixTarget|DotenvType|CliSettingsSource|PathType|"
-                                     "PydanticBaseSettingsSource")]
+                        ("py:.*", r"flowlab\..*\.([A-Z]|Nats|Row)")]  # type variables
 
 default_role = "smart"
 autodoc_member_order = "bysource"

@@ -10,14 +10,19 @@ from typing import Literal, get_args, get_origin
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from numpy.typing import ArrayLike
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import nested_parse_with_titles
+from sphinx.util.typing import stringify_annotation
 
 from flowlab.commands import train
 from flowlab.settings import Settings
 from models import RECIPES
+
+ARRAY_LIKE = stringify_annotation(ArrayLike, "smart")
 
 WIDTH = 88  # columns of a command's help
 
@@ -156,10 +161,12 @@ def short_signature(app: Sphinx, what: str, name: str, thing: object, options: o
     """Signatures that can be read, and that Sphinx can parse.
 
     Settings take their fields by name: the tables tell them better. A default without a literal,
-    such as a dataclass's ``<factory>``, is shown as dots.
+    such as a dataclass's ``<factory>``, is shown as dots, and NumPy's union of all that can become
+    an array by its name.
     """
-    if isinstance(thing, type) and issubclass(thing, Settings):
+    if isinstance(thing, type) and issubclass(thing, Settings | BaseSettings):
         return "(**settings)", None
+    signature = signature and signature.replace(ARRAY_LIKE, "~numpy.typing.ArrayLike")
     return signature and re.sub(r"<[^<>]*>", "...", signature), returns
 
 
