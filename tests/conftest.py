@@ -49,6 +49,11 @@ def pytest_collection_modifyitems(config, items):
 
     Tests that train for minutes run only where they are asked for.
     """
+    for item in items:
+        if place(item.nodeid)[0] < len(FIRST):
+            item.add_marker("slow")
+        if {"server", "workers_end"} & {*item.fixturenames}:
+            item.add_marker("server")
     if "nightly" not in config.option.markexpr:
         nightly = [item for item in items if item.get_closest_marker("nightly")]
         config.hook.pytest_deselected(items=nightly)

@@ -2,7 +2,11 @@
 
 import io
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -94,6 +98,22 @@ def test_a_database_of_every_version_is_read_and_goes_on(tmp_path, path):
     assert [e.epoch for e in store.epochs(run.id)] == [1, 2, 3, 4]
     new = made.kept(store)
     assert {r.id for r in Store(tmp_path).runs()} == {run.id, new}
+
+
+#: What the exported scripts printed last in the version that exported them.
+EXPORTED = {"1-nice": 2.418589, "1-realnvp": 2.002151, "1-glow": 1.939460}
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_an_exported_script_of_every_version_repeats_its_run(tmp_path, name):
+    done = subprocess.run([sys.executable, DATA / "exported" / f"{name}.py"], text=True,
+                          capture_output=True, cwd=tmp_path,
+                          env={**os.environ, "PYTHONPATH": str(DATA.parents[1])})
+    assert done.returncode == 0, done.stderr
+    last = float(re.search(r"epoch 2: .* test ([\d.]+) nats", done.stdout)[1])
+    assert last == pytest.approx(EXPORTED[name], abs=1e-4)
+    file, = tmp_path.glob("*-weights.safetensors")
+    assert Flow.load(file).sample(3).shape == (3, 2)
 
 
 def test_weights_of_a_newer_version_are_named(tmp_path):
