@@ -17,7 +17,7 @@ from flowlab.bijections import (
     Scaling,
     Standardise,
 )
-from models import MODELS
+from models import MODELS, RECIPES
 
 #: Every layer for vectors, as a function of the number of features.
 LAYERS = {
@@ -35,6 +35,8 @@ LAYERS = {
     "affine-leaky": lambda d: AffineCoupling(d, True, (8, 4), "leaky_relu"),
 }
 
+#: The models that come with a trained flow.
+TRAINED = [name for name, recipe in RECIPES.items() if (recipe.folder / "images").exists()]
 #: The models that learn images too.
 ON_IMAGES = [name for name, model in MODELS.items() if not model.Settings.vectors_only]
 
@@ -42,6 +44,15 @@ ON_IMAGES = [name for name, model in MODELS.items() if not model.Settings.vector
 def having(model: type[Flow], **settings: object) -> dict[str, object]:
     """Those of the settings that the model has."""
     return {name: value for name, value in settings.items() if name in model.Settings.model_fields}
+
+
+def small(name: str, image: bool = False, depth: int = 2) -> dict[str, object]:
+    """Settings that make a model small, those that matter for images or for points."""
+    settings = {"couplings": depth, "steps": depth, "hidden": (8,)}
+    if image:
+        settings |= {"hidden_channels": 4, "blocks": 1}
+    idle = MODELS[name].Settings._points_only if image else ()
+    return having(MODELS[name], **{n: v for n, v in settings.items() if n not in idle})
 
 
 def further_layers() -> Iterator[tuple[str, Callable[[int], Bijection]]]:

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import torch
-from helpers import shake
+from helpers import ON_IMAGES, shake, small
 from PIL import Image
 
 from flowlab import figures
@@ -19,8 +19,7 @@ from models import RECIPES
 
 DIGITS = image_set("digits")
 THEMES = ("light", "dark")
-SMALL = {"nice": {"couplings": 2, "hidden": (16, 16)}, "realnvp": {"hidden_channels": 4},
-         "glow": {"steps": 1, "hidden_channels": 4}}
+SMALL = {name: small(name, image=True) for name in ON_IMAGES}
 
 
 def flow(name="glow", classes=10):
@@ -63,7 +62,7 @@ def test_the_nearest_to_a_training_image_is_itself():
     assert explore_images.nearest(other[None], train)[1] == pytest.approx([0.1], abs=1e-3)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ON_IMAGES)
 @pytest.mark.parametrize("classes", [0, 10])
 def test_the_way_between_two_images_begins_and_ends_with_them(name, classes):
     made, (x, labels) = flow(name, classes), some(2)
@@ -146,7 +145,7 @@ def test_the_histogram_bears_what_is_not_a_number():
     assert pixels(figures.likelihood_histogram(bits, images, 16)).shape[:2] == (960, 1600)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ON_IMAGES)
 def test_the_camera_keeps_its_latents_and_shows_the_flow_change(name):
     run = RECIPES[name].Run.from_flat({"data": "digits", "classes": 10, **SMALL[name]})
     made, taking = flow(name).float(), camera(run, "light")

@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 import runs_helpers as made
 import torch
+from helpers import small
 from PIL import Image
 from safetensors.torch import save
 
@@ -213,7 +214,7 @@ def flows() -> tuple[dict[str, bytes], ...]:
     """Good safetensors: a flow of each model, and a checkpoint."""
     found = []
     for name, recipe in RECIPES.items():
-        run = made.settings(name, hidden=(4,), **{"steps" if name == "glow" else "couplings": 2})
+        run = made.settings(name, **small(name) | {"hidden": (4,)})
         flow = recipe.model(**dict(run.flow))
         found.append((Flow.pack(run.flow, flow.state_dict()), run, flow))
     return tuple(found)

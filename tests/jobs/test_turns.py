@@ -6,6 +6,7 @@ import time
 import jobs_functions as jobs
 import pytest
 import torch
+from helpers import small
 from test_jobs import ended, until, until_state
 
 from flowlab.figures import DEFAULT_OVERLAYS
@@ -136,9 +137,8 @@ def test_somebody_without_a_name_has_turns_too(engine):
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_training_in_turns_has_the_numbers_of_one_without(name):
     recipe = RECIPES[name]
-    depth = "steps" if name == "glow" else "couplings"
-    settings = recipe.Run.from_flat({depth: 2, "hidden": (8,), "points": 500, "batch_size": 100,
-                                     "epochs": 5, "learning_rate": 1e-2})
+    settings = recipe.Run.from_flat({**small(name), "points": 500, "batch_size": 100, "epochs": 5,
+                                     "learning_rate": 1e-2})
     overlays = (*DEFAULT_OVERLAYS, "grid")
     whole, last = play(Request(recipe.train, settings, "dark", overlays))
     request, frames, turns = Request(recipe.train, settings, "dark", overlays), [], 0

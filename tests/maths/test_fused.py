@@ -2,10 +2,11 @@
 
 import copy
 import pickle
+from typing import get_args
 
 import pytest
 import torch
-from helpers import shake
+from helpers import having, shake, small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -36,16 +37,14 @@ def gradients(flow: torch.nn.Module, outputs: tuple[Tensor, Tensor], x: Tensor) 
 @st.composite
 def cases(draw):
     name = draw(st.sampled_from(list(MODELS)))
-    depth = "steps" if name == "glow" else "couplings"
-    own = {depth: draw(st.integers(1, 4)),
+    depth = draw(st.integers(1, 4))
+    own = {**having(MODELS[name], steps=depth, couplings=depth),
            "event_shape": (draw(st.integers(2, 6)),),
            "hidden": tuple(draw(st.lists(st.integers(1, 9), min_size=1, max_size=3))),
            "activation": draw(st.sampled_from(list(ACTIVATIONS))),
            "classes": draw(st.sampled_from([0, 0, 3]))}
-    if name != "nice":
-        own["normalisation"] = draw(st.sampled_from(["none", "batchnorm"]))
-    if name == "glow":
-        own["normalisation"] = draw(st.sampled_from(["none", "batchnorm", "actnorm"]))
+    if normalisation := MODELS[name].Settings.model_fields.get("normalisation"):
+        own["normalisation"] = draw(st.sampled_from(get_args(normalisation.annotation)))
     torch.manual_seed(draw(st.integers(0, 999)))
     flow = shake(MODELS[name](**own), 0.2).double()
     x = torch.randn(draw(st.integers(1, 9)), own["event_shape"][0], dtype=torch.float64)
@@ -85,8 +84,8 @@ def test_float32_agrees_to_rounding(name, inverse):
 @pytest.mark.parametrize("inverse", [True, False], ids=["inverse", "forward"])
 @pytest.mark.parametrize("name", MODELS)
 def test_first_and_second_derivatives_by_differences(name, inverse):
-    depth = "steps" if name == "glow" else "couplings"
-    flow = shake(MODELS[name](hidden=(4, 3), activation="tanh", **{depth: 3}), 0.3).double()
+    settings = small(name, depth=3) | {"hidden": (4, 3), "activation": "tanh"}
+    flow = shake(MODELS[name](**settings), 0.3).double()
     direction = flow.inverse if inverse else flow.forward
     x = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(direction, x)
@@ -94,11 +93,11 @@ def test_first_and_second_derivatives_by_differences(name, inverse):
 
 
 def test_every_default_flow_is_one_chain():
-    for name, model in MODELS.items():
-        flow = model()
+    for name, layers in {"nice": 16, "realnvp": 16, "glow": 48}.items():
+        flow = MODELS[name]()
         chains = [link for link in fused.links(reversed(flow.layers)) if len(link) > 1]
         assert len(chains) == 1, name
-        assert len(chains[0]) == {"nice": 16, "realnvp": 16, "glow": 48}[name]
+        assert len(chains[0]) == layers
 
 
 def test_a_variant_of_a_coupling_is_left_to_its_own_methods():

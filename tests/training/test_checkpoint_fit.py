@@ -4,16 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from helpers import small
 
 from flowlab.commands import train
 from flowlab.training.checkpoint import Snapshot
 from models import RECIPES
 
-SMALL = {"nice": {"couplings": 3}, "realnvp": {"couplings": 3}, "glow": {"steps": 3}}
-
 
 def run(name, **values):
-    return RECIPES[name].Run.from_flat({"epochs": 2, "points": 100, "hidden": (8,), **SMALL[name],
+    return RECIPES[name].Run.from_flat({"epochs": 2, "points": 100, **small(name, depth=3),
                                         **values})
 
 

@@ -9,6 +9,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from helpers import ON_IMAGES, small
 from PIL import Image
 from sklearn.datasets import _openml
 
@@ -21,12 +22,6 @@ from glow import Glow, train_glow
 from models import RECIPES
 from nice import train_nice
 from realnvp import train_realnvp
-
-SMALL = {
-    "nice": {"couplings": 2, "hidden": (8,)},
-    "realnvp": {"hidden_channels": 4, "blocks": 1},
-    "glow": {"steps": 1, "hidden_channels": 4},
-}
 
 
 @pytest.fixture(autouse=True)
@@ -232,14 +227,14 @@ def test_every_way_a_file_can_be_wrong_has_its_sentence(name):
 
 def run(name, **more):
     return RECIPES[name].Run.from_flat({"data": "digits", "epochs": 2, "batch_size": 500,
-                                        "averaging": 1, **SMALL[name], **more})
+                                        "averaging": 1, **small(name, image=True), **more})
 
 
 def numbers(progress):
     return progress.step, progress.train_nll, progress.test_nll, progress.inverse_error
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ON_IMAGES)
 def test_a_run_on_digits_repeats_and_resumes_with_the_same_numbers(name, tmp_path):
     classes = 0 if name == "realnvp" else 10
     settings = run(name, classes=classes)

@@ -13,11 +13,10 @@ from flowlab.training import SCHEDULES, train
 from flowlab.training.checkpoint import Snapshot
 from flowlab.training.denormals import without_denormals
 from glow import Glow, train_glow
-from models import MODELS
+from models import MODELS, RECIPES
 from nice import NICE, train_nice
 from realnvp import RealNVP, train_realnvp
 
-RECIPES = {"nice": train_nice, "realnvp": train_realnvp, "glow": train_glow}
 QUICK = {"points": 600, "batch_size": 100, "epochs": 4}
 
 

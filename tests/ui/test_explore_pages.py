@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from helpers import TRAINED, small
 from limited import limited
 from pages_helpers import page, run, state, status, until
 
@@ -15,14 +16,14 @@ from flowlab.ui.model import inside
 from models import RECIPES
 
 SMALL = {"epochs": "12", "points": "400", "hidden": "8,8", "batch_size": "32"}
-SLOTS = {"nice": "couplings", "realnvp": "couplings", "glow": "steps"}
 
 
 pytestmark = pytest.mark.usefixtures("workers_end")
 
 
 def trained(name="realnvp"):
-    app = run(page(name, **SMALL, **{SLOTS[name]: "2"}))
+    texts = RECIPES[name].Run.from_flat(small(name)).texts()
+    app = run(page(name, **texts | SMALL))
     app.button(key=f"{name}.train").click()
     run(app)
     until(app, "Finished")
@@ -70,7 +71,7 @@ def test_replay_starts_again_and_holds():
     assert not state(app, "realnvp").playback.what
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", TRAINED)
 def test_the_inside_of_a_shipped_flow_with_numbers_that_add_up(name):
     app = run(page(name))
     app.segmented_control(key=f"{name}.view").set_value("Through the flow")

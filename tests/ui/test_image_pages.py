@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from helpers import ON_IMAGES, small
 from pages_helpers import page, run, state, status, until
 from PIL import Image
 
@@ -17,9 +18,7 @@ from flowlab.ui.model import images
 from models import RECIPES
 
 TINY = {"data": "digits", "epochs": "2", "batch_size": "512", "classes": "10"}
-SMALL = {"nice": {"couplings": "2", "hidden": "8,8"},
-         "realnvp": {"hidden_channels": "4", "blocks": "0"},
-         "glow": {"hidden_channels": "4", "steps": "1"}}
+SMALL = {name: RECIPES[name].Run.from_flat(small(name, image=True)).texts() for name in ON_IMAGES}
 
 
 pytestmark = pytest.mark.usefixtures("workers_end")
@@ -42,7 +41,7 @@ def captions(app):
     return " ".join(c.value for c in app.caption)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ON_IMAGES)
 def test_trains_on_digits_and_explores_them(name):
     app = trained(name)
     values = {m.label: m.value for m in app.metric}
@@ -109,7 +108,7 @@ def test_temperature_class_and_way_change_the_picture():
     assert not app.error and not app.exception
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ON_IMAGES)
 def test_choosing_images_brings_their_settings_and_points_bring_theirs_back(name):
     app = run(page(name))
     plain, epochs = labels(app), app.number_input(key=f"{name}.epochs").value

@@ -5,6 +5,7 @@ import time
 import weakref
 
 import pytest
+from helpers import TRAINED
 from pages_helpers import SMALL, go, page, run, state, status, until
 
 from flowlab.settings import RunSettings
@@ -109,7 +110,7 @@ def test_frames_that_have_left_memory_are_held_by_no_page(monkeypatch):
     assert frame() is None
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", TRAINED)
 def test_a_flow_trained_before_is_shown_and_trained_on(name):
     app = run(page(name))
     shown = {m.label: m.value for m in app.metric}
