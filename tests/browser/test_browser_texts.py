@@ -44,7 +44,7 @@ def whole_at_all_widths(page):
 
 def test_equations_of_the_first_page_are_whole(server, page):
     page.goto(server)
-    says(page, "Three flows to play with")
+    says(page, "Flows to play with")
     expect(page.locator(".katex-display")).to_have_count(6)
     whole_at_all_widths(page)
 

@@ -335,7 +335,7 @@ def test_page():
 
 def test_commands(tmp_path, capsys):
     path = tmp_path / "sweep.toml"
-    path.write_text('model = "bend"\\n[settings]\\ndata = "digits"\\n[sweep]\\nseed = [0]\\n')
+    path.write_text('model = "bend"\\n[settings]\\ndata = "digits"\\n[sweep]\\ncouplings = [2]\\n')
     assert sweep.main([str(path)]) == 2
     error = capsys.readouterr().err
     assert "points, not images" in error and len(error.splitlines()) == 1
