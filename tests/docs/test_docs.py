@@ -325,7 +325,7 @@ def test_page():
     keys = {button.key for button in app.button}
     assert {"bend.choose.moons", "bend.train"} <= keys and "bend.choose.digits" not in keys
     file = io.BytesIO()
-    np.save(file, np.arange(640, dtype=np.uint8).reshape(10, 8, 8))
+    np.save(file, np.arange(1280).reshape(20, 8, 8).astype(np.uint8))
     app.button(key="bend.own").click()
     run(app).segmented_control(key="own.way").set_value("file")
     run(app).file_uploader(key="own.file").set_value([("a.npy", file.getvalue(), "")])
