@@ -2,28 +2,25 @@
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import Any, ClassVar, Self, cast
 
-import numpy as np
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints
 
-from flowlab import files
-from flowlab.bijections import fused, multiscale
+from flowlab import flow_files, flow_input
+from flowlab.bijections import fused, fused_images, multiscale
 from flowlab.bijections.base import LOG_PROB, SAMPLE
 from flowlab.bijections.bijection import Bijection
 from flowlab.bijections.elementwise import Standardise
 from flowlab.bijections.images import Logit
-from flowlab.settings import FlowSettings, shown
+from flowlab.bijections.multiscale import Place
+from flowlab.distribution import FlowDistribution
+from flowlab.settings import FlowSettings
 
 __all__ = ["Bijection", "Flow", "FlowDistribution"]
 
-FORMAT = "flowlab-1"
-SMALL = 10**7  # parameters up to which a flow is built before it is compared with its file
 #: Maximum number of points from which data-dependent layers are initialised.
 INITIAL_POINTS = 4096
 
@@ -79,7 +76,7 @@ class Flow(Bijection):
         self.layers = cast(Sequence[Bijection],
                            nn.ModuleList([*self.build(self.settings), units, *last]))
         self._units = -1 - len(last)
-        self._compose = fused.compose if len(shape) == 1 else multiscale.compose
+        self._fast = fused.through if len(shape) == 1 else fused_images.through
 
     def build(self, settings: Any) -> list[Bijection]:
         """The model's layers in generative order; every model implements this method."""
@@ -104,6 +101,10 @@ class Flow(Bijection):
     def _standardise(self) -> Standardise:
         return cast(Standardise, self.layers[self._units])
 
+    def _input(self, x: Any, context: Any) -> tuple[Tensor, Tensor | None]:
+        x = flow_input.points(x, self)
+        return x, flow_input.classes(context, x.shape[0], self)
+
     def forward(self, z: Tensor, context: Tensor | int | None = None) -> tuple[Tensor, Tensor]:
         """Map latent points to data.
 
@@ -126,14 +127,25 @@ class Flow(Bijection):
         ValueError
             For a wrong shape or type, or a context that does not fit.
         """
-        z = self._points(z)
-        return self._compose(self.layers, z, self._classes(context, z.shape[0]), inverse=False)
+        z, context = self._input(z, context)
+        if (found := self._fast(self.layers, z, context, inverse=False)) is not None:
+            return found
+        place, log_det = Place(z), z.new_zeros(z.shape[0])
+        for layer in self.layers:
+            place.x, layer_log_det = layer.forward(place.move(layer.depth).x, context)
+            log_det = log_det + layer_log_det
+        return place.move(0).x, log_det
 
     def inverse(self, x: Tensor, context: Tensor | int | None = None) -> tuple[Tensor, Tensor]:
         """Map data to latent points, with log abs det ∂z/∂x; otherwise as `forward`."""
-        x = self._points(x)
-        classes = self._classes(context, x.shape[0])
-        return self._compose(reversed(self.layers), x, classes, inverse=True)
+        x, context = self._input(x, context)
+        if (found := self._fast(self.layers, x, context, inverse=True)) is not None:
+            return found
+        place, log_det = Place(x), x.new_zeros(x.shape[0])
+        for layer in reversed(self.layers):
+            place.x, layer_log_det = layer.inverse(place.move(layer.depth).x, context)
+            log_det = log_det + layer_log_det
+        return place.move(0).x, log_det
 
     def log_prob(self, x: Tensor, context: Tensor | int | None = None) -> Tensor:
         """Log-density of ``x`` in nats, shape ``(batch,)``; arguments as in `inverse`.
@@ -141,7 +153,7 @@ class Flow(Bijection):
         It is minus infinity at infinity, where the layers would give infinity minus infinity, and
         NaN where a coordinate is NaN.
         """
-        x = self._points(x)
+        x = flow_input.points(x, self)
         reach = torch.linalg.vector_norm(x.detach(), math.inf, tuple(range(1, x.ndim)))
         finite = reach < math.inf  # neither infinite nor NaN
         x = torch.where(finite.view(-1, *[1] * (x.ndim - 1)), x, 0)
@@ -183,16 +195,48 @@ class Flow(Bijection):
         """
         return self.forward(temperature * self.base_sample(n, generator), context)[0]
 
-    def trace(self, z: Tensor, context: Tensor | None = None) -> list[Tensor]:
+    def steps(self, points: Tensor, context: Tensor | int | None = None, *, inverse: bool = False,
+              stage: int | None = None) -> Iterator[tuple[Bijection, Tensor, Tensor]]:
+        """Go through the layers one by one, from latent to data.
+
+        Parameters
+        ----------
+        points : Tensor, shape ``(batch, *event_shape)``
+            Points of the stage where the walk starts.
+        context : integer Tensor, shape (batch,), or int, optional
+            As for `forward`.
+        inverse : bool
+            Whether to go from data to latent.
+        stage : int, optional
+            The number of layers between latent space and the points; by default the walk goes
+            through all layers.
+
+        Yields
+        ------
+        layer : Bijection
+        points : Tensor, shape ``(batch, *event_shape)``
+            The points after it.
+        log_det : Tensor, shape (batch,)
+            The layer's log abs det in the direction of the walk, in nats.
+
+        Raises
+        ------
+        ValueError
+            For a stage that does not exist, and as in `forward`.
+        """
+        points, context = self._input(points, context)
+        count = len(self.layers)
+        if stage is not None and not 0 <= stage <= count:
+            raise ValueError(f"The stage must be from 0 to {count}; got {stage}.")
+        place = Place(points)
+        for layer in reversed(self.layers[:stage]) if inverse else self.layers[stage or 0:]:
+            apply = layer.inverse if inverse else layer.forward
+            place.x, log_det = apply(place.move(layer.depth).x, context)
+            yield layer, place.whole(), log_det
+
+    def trace(self, z: Tensor, context: Tensor | int | None = None) -> list[Tensor]:
         """The points after every layer: ``len(layers) + 1`` tensors, latent first, data last."""
-        z = self._points(z)
-        context = self._classes(context, z.shape[0])
-        if len(self.event_shape) > 1:
-            return multiscale.trace(self.layers, z, context)
-        points = [z]
-        for layer in self.layers:
-            points.append(layer.forward(points[-1], context)[0])
-        return points
+        return [flow_input.points(z, self), *(x for _, x, _ in self.steps(z, context))]
 
     def scales(self) -> Tensor:
         """The scale of every entry of a latent, an integer tensor of shape ``event_shape``.
@@ -201,11 +245,9 @@ class Flow(Bijection):
         all layers. Resampling one scale, ``torch.where(flow.scales() == 0, fresh, z)``, shows what
         it encodes. Vectors, and images without factored-out channels, only have scale 0.
         """
-        if len(self.event_shape) == 1:
-            return torch.zeros(self.event_shape, dtype=torch.long)
         return multiscale.scales(self.layers, self.event_shape)
 
-    def distribution(self, context: Tensor | int | None = None) -> "FlowDistribution":
+    def distribution(self, context: Tensor | int | None = None) -> FlowDistribution:
         """The flow as a ``torch.distributions.Distribution``, for one class where it has classes.
 
         Raises
@@ -222,16 +264,13 @@ class Flow(Bijection):
 
         Uses at most `INITIAL_POINTS` points, evenly strided.
         """
-        x = self._points(x)
-        context = self._classes(context, x.shape[0])
+        x, context = self._input(x, context)
         stride = -(-len(x) // INITIAL_POINTS)
-        x, context = x[::stride], None if context is None else context[::stride]
-        if len(self.event_shape) > 1:
-            return multiscale.initialise(reversed(self.layers), x, context)
+        place, context = Place(x[::stride]), None if context is None else context[::stride]
         dependent = [type(layer).initialise is not Bijection.initialise for layer in self.layers]
-        if any(dependent):  # layers nearer the base than the first of these need no data
-            for layer in reversed(self.layers[dependent.index(True):]):
-                x = layer.initialise(x, context)
+        # Layers nearer the base than the first of these need no data.
+        for layer in reversed(self.layers[dependent.index(True):]):
+            place.x = layer.initialise(place.move(layer.depth).x, context)
 
     def commit(self) -> None:
         """Update the batch statistics of every layer; the training calls it after each step."""
@@ -240,26 +279,11 @@ class Flow(Bijection):
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write weights, the model's name and settings as safetensors, whole or not at all."""
-        files.write(path, self.packed())
+        flow_files.save(self, path)
 
-    def packed(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """The content of the file that `save` writes."""
-        return save(self._state(), _metadata(type(self), self.settings))
-
-    def _state(self) -> dict[str, Tensor]:
-        return {name: value.detach().cpu().clone().contiguous()
-                for name, value in self.state_dict().items()}
-
-    @staticmethod
-    def pack(settings: FlowSettings, weights: dict[str, Tensor]) -> bytes:
-        """The content of the file that `save` writes, for a flow with these settings and state."""
-        return save({name: value.contiguous() for name, value in weights.items()},
-                    _metadata(Flow.model_of(settings), settings))
-
-    @staticmethod
-    def model_of(settings: FlowSettings) -> type["Flow"]:
-        """The model whose settings class this is."""
-        return next(m for m in Flow._models.values() if m.Settings is type(settings))
+        return flow_files.to_bytes(self)
 
     @classmethod
     def load(cls, path: str | PathLike[str], device: str | torch.device = "cpu") -> Self:
@@ -275,145 +299,18 @@ class Flow(Bijection):
         FileNotFoundError
             When there is no such file.
         """
-        metadata, weights = files.read(path, FORMAT)
-        model = cls._models.get(metadata.get("model", ""))
-        if model is None or not issubclass(model, cls):
-            name = shown(metadata.get("model", "flow without a name"))
-            raise ValueError(f"{path} holds a {name}, which is not an imported {cls.__name__}: "
-                             "import its package, or load another file.")
-        try:
-            settings = model.Settings.model_validate_json(metadata.get("settings", ""))
-            dtype = next(w.dtype for w in weights.values() if w.is_floating_point())
-            if _size_bound(settings) > SMALL + 4 * sum(w.numel() for w in weights.values()):
-                with torch.device("meta"):  # takes no memory, whatever the settings
-                    planned = model(**dict(settings)).state_dict()
-                if any(w.shape != planned[n].shape for n, w in weights.items()) or (
-                        len(weights) < len(planned)):
-                    raise ValueError("other weights")
-            flow = model(**dict(settings)).to(dtype)
-            flow.load_state_dict(weights)
-        except (ValueError, KeyError, RuntimeError, StopIteration) as error:
-            raise ValueError(f"{path} does not hold a complete {model.__name__}: "
-                             "save it again from the run it came from.") from error
-        return flow.to(device).eval()
+        return flow_files.load(path, cls._known(), cls.__name__, device)
 
-    def _tensor(self, x: Any) -> Tensor:
-        """``x`` as a tensor, which arrays and lists become in the flow's own type."""
-        if isinstance(x, Tensor):
-            return x
-        return _converted(x, "iuf", "points as numbers").to(self.device, self.dtype)
+    @classmethod
+    def from_bytes(cls, content: bytes, device: str | torch.device = "cpu") -> Self:
+        """Build the flow in the content of a file; otherwise as `load`."""
+        return flow_files.from_bytes(content, cls._known(), cls.__name__, device)
 
-    def _points(self, x: Any) -> Tensor:
-        """Check that ``x`` are points of this flow, and convert them to a tensor."""
-        x = self._tensor(x)
-        if torch.jit.is_tracing():  # comparisons would be traced as part of the flow
-            return x
-        if x.ndim == 0 or tuple(x.shape[1:]) != self.event_shape:
-            shape = ", ".join(map(str, self.event_shape))
-            raise ValueError(f"Expected points of shape (batch, {shape}); got {tuple(x.shape)}.")
-        if x.dtype != self.dtype:
-            raise ValueError(f"The flow is {self.dtype} and the points are {x.dtype}: "
-                             "convert one of them with .to(dtype).")
-        if x.device != self.device:
-            raise ValueError(f"The flow is on {self.device} and the points are on {x.device}: "
-                             "move one of them with .to(device).")
-        return x
+    @classmethod
+    def _known(cls) -> dict[str, type[Self]]:
+        return {name: m for name, m in Flow._models.items() if issubclass(m, cls)}
 
-    def _classes(self, context: Any, n: int) -> Tensor | None:
-        """Check ``context``, and convert it to the class of each of ``n`` points, or None."""
-        classes = self.settings.classes
-        if (context is None) != (classes == 0):
-            raise ValueError("This flow has no classes: leave context out." if classes == 0 else
-                             f"This flow has {classes} classes: give context, integers (batch,).")
-        if context is None:
-            return None
-        if not isinstance(context, Tensor):
-            context = _converted(context, "iu", "context as integers")
-        kind, shape = context.dtype, context.shape
-        if kind.is_floating_point or kind.is_complex or kind == torch.bool:
-            raise ValueError(f"Expected context as integers; got {kind}.")
-        context = context.to(self.device, torch.long)
-        if context.ndim == 0:
-            context = context.expand(n)
-        if not torch.jit.is_tracing():
-            if context.ndim != 1 or context.shape[0] != n:
-                raise ValueError(f"Expected context as integers of shape ({n},); got "
-                                 f"{kind} of shape {tuple(shape)}.")
-            _in_range(context, classes)
-        return context
-
-
-def _converted(values: Any, kinds: str, what: str) -> Tensor:
-    """Convert a list, an array or a number to a tensor; its NumPy kind must be in ``kinds``."""
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError, RuntimeError):  # such as rows of unequal length
-        array = np.asarray(None)
-    if array.size and array.dtype.kind not in kinds:
-        raise ValueError(f"Expected {what}; got {type(values).__name__}.")
-    return torch.from_numpy(array.astype(np.int64 if "f" not in kinds else np.float64))
-
-
-def _in_range(context: Tensor, classes: int) -> None:
-    """Raise ValueError for a class out of range, as soon as the tensor has values."""
-    sentence = f"Context has a class outside 0 to {classes - 1}."
-    if fused.transformed():  # by vmap: the wrapped tensor has all values
-        while torch._C._functorch.is_functorch_wrapped_tensor(context):
-            context = torch._C._functorch.get_unwrapped(context)
-    if not fused.concrete(context):
-        torch._assert_async(((context >= 0) & (context < classes)).all(), sentence)
-    elif context.numel():
-        lowest, highest = map(int, context.aminmax())
-        if lowest < 0 or highest >= classes:
-            raise ValueError(sentence)
-
-
-def _size_bound(settings: FlowSettings) -> int:
-    """An approximate upper bound of the number of parameters of a flow."""
-    values = settings.model_dump()
-    hidden = values.get("hidden", ())
-    wide = max(*settings.event_shape, 3 * values.get("hidden_channels", 0), *hidden)
-    deep = max(values.get("couplings", 1), values.get("steps", 1)) * (
-        len(hidden) + values.get("levels", 1) * (4 + values.get("blocks", 0)))
-    return deep * wide ** 2
-
-
-def _metadata(model: type[Flow], settings: FlowSettings) -> dict[str, str]:
-    return {"format": FORMAT, "model": model.__name__, "settings": settings.model_dump_json()}
-
-
-class FlowDistribution(Distribution):
-    """A flow as a ``torch.distributions.Distribution``; made by `Flow.distribution`."""
-
-    has_rsample = True
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
-
-    def __init__(self, flow: Flow, context: Tensor | int | None = None) -> None:
-        count = context.numel() if isinstance(context, Tensor) else np.size(np.asarray(context))
-        if count != 1:
-            raise ValueError("A distribution is for one class: give context as one integer.")
-        classes = flow._classes(context, 1)
-        self.flow, self.context = flow, None if classes is None else classes[0]
-        super().__init__(torch.Size(), torch.Size(flow.event_shape), validate_args=False)
-
-    @property
-    def support(self) -> constraints.Constraint:
-        """All real vectors."""
-        return constraints.independent(constraints.real, len(self.event_shape))
-
-    def rsample(self, sample_shape: torch.Size | Sequence[int] = ()) -> Tensor:
-        """Points of shape ``sample_shape + event_shape``, differentiable in the parameters."""
-        try:
-            n = torch.Size(sample_shape).numel()
-        except TypeError as error:
-            raise ValueError("Give the sample's shape as a tuple, such as (1000,).") from error
-        x, _ = self.flow.forward(self.flow.base_sample(n), self.context)
-        return x.reshape(*sample_shape, *self.event_shape)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density in nats, shape ``value.shape`` without the event's dimensions."""
-        value = self.flow._tensor(value)
-        lead = max(0, value.ndim - len(self.event_shape))
-        shape, event_shape = value.shape[:lead], value.shape[lead:]
-        x = value.reshape(shape.numel(), *event_shape)
-        return self.flow.log_prob(x, self.context).reshape(shape)
+    @staticmethod
+    def model_of(settings: FlowSettings) -> type["Flow"]:
+        """The model whose settings class this is."""
+        return next(m for m in Flow._models.values() if m.Settings is type(settings))

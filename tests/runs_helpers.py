@@ -26,7 +26,7 @@ def picture(side: int = 4) -> bytes:
 def frames(run: RunSettings, epochs: int = 4, png: bytes | None = None) -> list[Frame]:
     """One frame an epoch, as a training of ten batches an epoch would have given them."""
     flow = RECIPES[run.model].model(**dict(run.flow))  # its data may be gone
-    packed = flow.packed()
+    packed = flow.to_bytes()
     found = []
     for n in range(1, epochs + 1):
         numbers = {"epoch": n, "epochs": run.training.epochs, "step": 10 * n,

@@ -101,8 +101,7 @@ def sampling(flow: Flow, n: int, seed: int = 0) -> Journey:
     """Map ``n`` latent points to the data, layer by layer."""
     points = [flow.base_sample(n, torch.Generator().manual_seed(seed))]
     log_density = [LOG_PROB[flow.settings.base](points[0])]
-    for layer in flow.layers:
-        x, log_det = layer.forward(points[-1])
+    for _, x, log_det in flow.steps(points[0]):
         points.append(x)
         log_density.append(log_density[-1] - log_det)
     ends = torch.tensor([-GRID_REACH, GRID_REACH]).repeat(2, 1)

@@ -53,9 +53,7 @@ def lift(flow: Flow, y: Tensor, stage: int) -> Tensor:
     stage : int
         From 0 (latent) to the number of layers (data).
     """
-    for layer in flow.layers[_checked(flow, stage):]:
-        y, _ = layer.forward(y)
-    return y
+    return [y, *(x for _, x, _ in flow.steps(y, stage=stage))][-1]
 
 
 @torch.no_grad()
@@ -75,8 +73,7 @@ def pull(flow: Flow, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
         log abs det of every layer in the generative direction, in nats.
     """
     stages, log_dets = [x], []
-    for layer in reversed(flow.layers):
-        z, log_det = layer.inverse(stages[-1])
+    for _, z, log_det in flow.steps(x, inverse=True):
         stages.append(z)
         log_dets.append(-log_det)
     return (torch.stack(stages[::-1]).cpu().numpy(), torch.stack(log_dets[::-1]).cpu().numpy())
@@ -103,11 +100,11 @@ def density_at(flow: Flow, y: Tensor, stage: int) -> Tensor:
     Tensor, shape (n,)
         Densities in 1 / area.
     """
-    total = torch.zeros(len(y), dtype=y.dtype, device=y.device)
-    for layer in reversed(flow.layers[:_checked(flow, stage)]):
-        y, log_det = layer.inverse(y)
+    points, total = [y], torch.zeros(len(y), dtype=y.dtype, device=y.device)
+    for _, z, log_det in flow.steps(y, inverse=True, stage=stage):
+        points.append(z)
         total = total + log_det
-    return (LOG_PROB[flow.settings.base](y) + total).exp()
+    return (LOG_PROB[flow.settings.base](points[-1]) + total).exp()
 
 
 @dataclass(frozen=True)
@@ -139,8 +136,7 @@ class Passage:
 def passage(flow: Flow, z: Tensor, x: Tensor) -> Passage:
     """Map latent points ``z`` (n, 2) and data points ``x`` (m, 2) through the flow."""
     stages, log_dets = [z], []
-    for layer in flow.layers:
-        y, log_det = layer.forward(stages[-1])
+    for _, y, log_det in flow.steps(z):
         stages.append(y)
         log_dets.append(log_det.mean().item())
     start = LOG_PROB[flow.settings.base](z).mean().item()
@@ -231,9 +227,3 @@ def ellipse(centre: np.ndarray, jacobian: np.ndarray, radius: float, points: int
     angle = np.linspace(0, 2 * np.pi, points)
     return np.asarray(centre) + radius * np.stack([np.cos(angle), np.sin(angle)], 1) @ np.asarray(
         jacobian).T
-
-
-def _checked(flow: Flow, stage: int) -> int:
-    if not 0 <= stage <= len(flow.layers):
-        raise ValueError(f"The stage must be from 0 to {len(flow.layers)}; got {stage}.")
-    return stage

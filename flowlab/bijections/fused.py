@@ -11,11 +11,11 @@ its layers one by one (tests compare values and gradients) with a fraction of th
 - the backward pass is written by hand and keeps only what it needs;
 - points are processed in blocks that fit a processor's cache.
 
-`compose` is the only entry point; it applies layers that form no chain one by one, and all layers
-where operations are not executed immediately, see `immediate`.
+`through` serves a whole flow, where operations are executed immediately, see `immediate`. Layers
+that form no chain are applied one by one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -30,6 +30,14 @@ from flowlab.bijections.linear import Linear, solvable
 from flowlab.bijections.networks import MLP, Activation
 
 BLOCK = 2048  # points that are processed together
+
+
+def through(layers: Sequence[Bijection], x: Tensor, context: Tensor | None,
+            inverse: bool) -> tuple[Tensor, Tensor] | None:
+    """As the flow's own loop over ``layers``, in generative order; None where that must serve."""
+    if not immediate(x):
+        return None
+    return compose(reversed(layers) if inverse else layers, x, context, inverse)
 
 
 def compose(layers: Iterable[Bijection], x: Tensor, context: Tensor | None,
@@ -89,7 +97,7 @@ def links(layers: Iterable[Bijection]) -> list[list[Bijection]]:
     """
     layers = list(layers)
     at = [i for i, layer in enumerate(layers) if _known(layer)]
-    kinds = [layer.kind if isinstance(layer, Coupling) else type(layer) for layer in layers]
+    kinds = [_kind(layer) if _known(layer) else type(layer) for layer in layers]
     alone = [[layer] for layer in layers]
     if len(at) > 1:
         step, stop = at[-1] - at[-2], at[-1] + 1
@@ -110,6 +118,13 @@ def _known(layer: Bijection) -> bool:
             and type(layer.network) is MLP)
 
 
+def _kind(coupling: Coupling) -> tuple:
+    """Couplings of one kind differ only in weights and in the half that they keep."""
+    network = coupling.network
+    return (type(coupling), [m.shape for m in network.matrices()],
+            network.activation_name, coupling.classes, getattr(coupling.inner, "bound", None))
+
+
 class _Spec(NamedTuple):
     """The structure of a chain, without its tensors."""
 
@@ -125,7 +140,7 @@ def _through(chain: list[Bijection], x: Tensor, context: Tensor | None,
     couplings = [layer for layer in chain if isinstance(layer, Coupling)]
     first = couplings[0]
     cut = max(first.kept.start, first.changed.start)
-    spec = _Spec(inverse, first.network.activation, getattr(first, "bound", None),
+    spec = _Spec(inverse, first.network.activation, getattr(first.inner, "bound", None),
                  [int(c.kept.start > 0) for c in couplings], [cut, x.shape[1] - cut])
     stacks = [torch.stack(m) for m in zip(*(c.network.matrices() for c in couplings), strict=True)]
     stacks[-1] = stacks[-1] * _factors(spec, stacks[-1])

@@ -18,6 +18,7 @@ with those of the layers one by one. `flowlab.training.compiling` records the ch
 since a compiler gains nothing from convolutions.
 """
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ from flowlab.bijections import fused
 from flowlab.bijections.bijection import Bijection
 from flowlab.bijections.elementwise import ActNorm
 from flowlab.bijections.images import ChannelCoupling, Convolution1x1
+from flowlab.bijections.multiscale import Place
 from flowlab.bijections.networks import ConvNet
 
 #: Pixels of the largest map on which dense matrices are faster.
@@ -38,10 +40,32 @@ MAX_PIXELS = 16
 STEP = (ActNorm, Convolution1x1, ChannelCoupling)
 
 
-def compose(layers: list[Bijection], x: Tensor, context: Tensor | None,
-            inverse: bool) -> tuple[Tensor, Tensor]:
+def through(layers: Sequence[Bijection], x: Tensor, context: Tensor | None,
+            inverse: bool) -> tuple[Tensor, Tensor] | None:
+    """As the flow's own loop over ``layers``, in generative order; None where that must serve."""
+    if not (fused.immediate(x) or _recorded(x)):
+        return None
+    place, log_det = Place(x), x.new_zeros(x.shape[0])
+    for group in _neighbours(reversed(layers) if inverse else layers):
+        place.x, change = _compose(group, place.move(group[0].depth).x, context, inverse)
+        log_det = log_det + change
+    return place.move(0).x, log_det
+
+
+def _neighbours(layers: Iterable[Bijection]) -> list[list[Bijection]]:
+    """Group consecutive layers of the same depth."""
+    groups: list[list[Bijection]] = []
+    for layer in layers:
+        if not groups or groups[-1][0].depth != layer.depth:
+            groups.append([])
+        groups[-1].append(layer)
+    return groups
+
+
+def _compose(layers: list[Bijection], x: Tensor, context: Tensor | None,
+             inverse: bool) -> tuple[Tensor, Tensor]:
     """As `flowlab.bijections.fused.compose`, with Glow's steps at the start of an inverse fused."""
-    steps = _steps(layers, x) if inverse and (fused.immediate(x) or _recorded(x)) else 0
+    steps = _steps(layers, x) if inverse else 0
     if steps < 2:
         return fused.compose(layers, x, context, inverse)
     x, log_det = _through(layers[:len(STEP) * steps], x, context)
@@ -64,8 +88,8 @@ def _steps(layers: list[Bijection], x: Tensor) -> int:
         *maps, coupling = layers[start:start + len(STEP)]
         if (*map(type, maps), type(coupling)) != STEP or type(coupling.network) is not ConvNet:
             break
-        own = (coupling.bound, coupling.classes, coupling.network.middle.weight.shape)
-        if not coupling.flip or own != (kind or own):
+        own = (coupling.inner.bound, coupling.classes, coupling.network.middle.weight.shape)
+        if coupling.kept.start == 0 or own != (kind or own):
             break
         count, kind = count + 1, own
     return count
@@ -85,7 +109,7 @@ def _through(layers: list[Bijection], x: Tensor, context: Tensor | None
     batch, channels, height, width = x.shape
     norms, mixings, couplings = (layers[i::len(STEP)] for i in range(len(STEP)))
     networks, classes = [c.network for c in couplings], couplings[0].classes
-    spec = _Spec(channels, couplings[0].cut, height * width, couplings[0].bound)
+    spec = _Spec(channels, couplings[0].changed.stop, height * width, couplings[0].inner.bound)
     scale, offset, norm_log_det = ActNorm.affine(norms)
     weight, _, mixing_log_det = Convolution1x1.affine(mixings)
     affine = weight @ torch.cat([scale, offset], 2)

@@ -5,91 +5,42 @@ Their inputs have shape ``(batch, channels, height, width)``. Images are normali
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flowlab.bijections.bijection import Bijection
+from flowlab.bijections.coupling import Coupling, HalvesCoupling, Network
+from flowlab.bijections.inner import Affine
 from flowlab.bijections.linear import Linear
-from flowlab.bijections.networks import ZeroConv, with_class
-
-#: A function that makes a network from its numbers of input and output channels.
-Network = Callable[[int, int], nn.Module]
+from flowlab.bijections.networks import ZeroConv
 
 
-class ImageCoupling(Bijection):
-    r"""RealNVP's affine coupling on images: :math:`x_b = z_b \odot e^{s(z_a)} + t(z_a)`.
-
-    RealNVP, eqs. 7 and 8; the log-scale is bounded as in
-    `flowlab.bijections.coupling.AffineCoupling`, and the log-determinant is its sum over channels
-    and pixels. Subclasses define the halves ``a`` and ``b``.
-    """
-
-    bound: float
-    classes = 0  # their one-hot vector is part of the network's input, as channels
-
-    def scale_and_shift(self, out: Tensor) -> tuple[Tensor, Tensor]:
-        r"""Log-scale :math:`s = c \tanh(\hat s / c)` and shift, from the network's output."""
-        raw, shift = out.chunk(2, 1)
-        return self.bound * torch.tanh(raw / self.bound), shift
-
-
-class ChannelCoupling(ImageCoupling):
-    """A coupling whose halves are the first and the last channels (RealNVP, section 3.4).
+class ChannelCoupling(HalvesCoupling):
+    """RealNVP's affine coupling of the first and the last channels (RealNVP, section 3.4).
 
     Parameters
     ----------
     channels : int
         At least 2.
-    flip : bool
-        Which half changes: the second, or with ``flip`` the first.
-    network : callable
-        Makes the conditioner from its numbers of input and output channels.
+    flip, network, classes
+        As for `flowlab.bijections.coupling.HalvesCoupling`.
     bound : float
-        Bound of the log-scale, in nats.
-    classes : int
-        Number of classes whose one-hot vector is part of the network's input, as channels.
+        Bound of the log-scale in nats, see `flowlab.bijections.inner.Affine`.
     """
 
     def __init__(self, channels: int, flip: bool, network: Network, bound: float = 2.0,
                  classes: int = 0) -> None:
-        super().__init__()
-        self.flip, self.cut, self.bound, self.classes = flip, channels // 2, bound, classes
-        kept = channels - self.cut if flip else self.cut
-        self.network = network(kept + classes, 2 * (channels - kept))
-
-    def halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The half that is kept, and the half that changes."""
-        first, second = x.tensor_split([self.cut], 1)
-        return (second, first) if self.flip else (first, second)
-
-    def merge(self, kept: Tensor, changed: Tensor) -> Tensor:
-        """Both halves back in their places."""
-        return torch.cat([changed, kept] if self.flip else [kept, changed], 1)
-
-    def conditions(self, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Log-scale and shift of the half that changes."""
-        return self.scale_and_shift(self.network(with_class(kept, context, self.classes)))
-
-    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        kept, changed = self.halves(z)
-        log_scale, shift = self.conditions(kept, context)
-        return (self.merge(kept, changed * log_scale.exp() + shift),
-                log_scale.flatten(1).sum(1))
-
-    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        kept, changed = self.halves(x)
-        log_scale, shift = self.conditions(kept, context)
-        return (self.merge(kept, (changed - shift) * (-log_scale).exp()),
-                -log_scale.flatten(1).sum(1))
+        super().__init__(channels, flip, network, Affine(bound), classes)
 
 
-class CheckerboardCoupling(ImageCoupling):
-    """A coupling whose halves are the black and the white fields of a checkerboard.
+class CheckerboardCoupling(Coupling):
+    """An affine coupling whose halves are the black and the white fields of a checkerboard.
 
-    RealNVP, section 3.4 and eq. 9: ``b`` is the mask of what is kept.
+    RealNVP, section 3.4 and eq. 9: ``b`` is the mask of what is kept. There the inner map's
+    parameters are 0, so it is the identity.
 
     Parameters
     ----------
@@ -105,26 +56,20 @@ class CheckerboardCoupling(ImageCoupling):
 
     def __init__(self, shape: Sequence[int], flip: bool, network: Network, bound: float = 2.0,
                  classes: int = 0) -> None:
-        super().__init__()
         channels, height, width = shape
+        inner = Affine(bound)
+        super().__init__(network(channels + classes, inner.outputs * channels), inner, classes)
         fields = (torch.arange(height)[:, None] + torch.arange(width)) % 2
-        self.bound, self.classes = bound, classes
         self.register_buffer("mask", (fields == int(flip)).float(), persistent=False)
-        self.network = network(channels + classes, 2 * channels)
 
-    def conditions(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Log-scale and shift, both 0 on the fields that are kept."""
-        kept = with_class(x * self.mask, context, self.classes)
-        log_scale, shift = self.scale_and_shift(self.network(kept))
-        return log_scale * (1 - self.mask), shift * (1 - self.mask)
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x * self.mask, x
 
-    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        log_scale, shift = self.conditions(z, context)
-        return z * log_scale.exp() + shift, log_scale.flatten(1).sum(1)
+    def merge(self, kept: Tensor, changed: Tensor) -> Tensor:
+        return changed
 
-    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        log_scale, shift = self.conditions(x, context)
-        return (x - shift) * (-log_scale).exp(), -log_scale.flatten(1).sum(1)
+    def conditions(self, kept: Tensor, context: Tensor | None = None) -> Tensor:
+        return super().conditions(kept, context) * (1 - self.mask)
 
 
 class FactorOut(ChannelCoupling):
@@ -147,7 +92,7 @@ class FactorOut(ChannelCoupling):
         super().__init__(channels, False, ZeroConv, bound, classes)
 
 
-class TopPrior(ImageCoupling):
+class TopPrior(Bijection):
     r"""The learned prior of the deepest scale, as a bijection: :math:`z = (x - \mu_y) e^{-s_y}`.
 
     It has a mean and a log-scale for every entry, and where the flow has classes, for every class
@@ -166,22 +111,23 @@ class TopPrior(ImageCoupling):
     def __init__(self, shape: Sequence[int], classes: int = 0, bound: float = 2.0) -> None:
         super().__init__()
         channels, height, width = shape
-        self.bound = bound
-        self.table = nn.Parameter(torch.zeros(max(1, classes), 2 * channels, height, width))
+        self.inner = Affine(bound)
+        self.table = nn.Parameter(
+            torch.zeros(max(1, classes), self.inner.outputs * channels, height, width))
 
-    def entries(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Log-scale and mean of every point."""
-        rows = (self.table.expand(x.shape[0], -1, -1, -1) if context is None
-                else self.table[context.long()])
-        return self.scale_and_shift(rows)
+    def rows(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """The inner map's parameters for every point."""
+        if context is None:
+            return self.table.expand(x.shape[0], -1, -1, -1)
+        return self.table[context.long()]
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        log_scale, mean = self.entries(z, context)
-        return z * log_scale.exp() + mean, log_scale.flatten(1).sum(1)
+        x, log_slope = self.inner.forward(z, self.rows(z, context))
+        return x, log_slope.flatten(1).sum(1)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        log_scale, mean = self.entries(x, context)
-        return (x - mean) * (-log_scale).exp(), -log_scale.flatten(1).sum(1)
+        z, log_slope = self.inner.inverse(x, self.rows(x, context))
+        return z, log_slope.flatten(1).sum(1)
 
 
 class Convolution1x1(Linear):

@@ -10,7 +10,8 @@ The ``depth`` of a layer is the number of squeezes and splits between the whole 
 - `FLAT`: all pixels in one vector.
 
 Squeeze and split only permute entries, so their log-determinants are 0, and latents stay one tensor
-of the image's shape. `compose` and `trace` apply them between layers.
+of the image's shape. A flow moves its points to each layer's depth, see `Place`; vectors are all at
+depth 0.
 """
 
 from collections.abc import Iterable
@@ -19,7 +20,6 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from flowlab.bijections import fused_images
 from flowlab.bijections.bijection import Bijection
 
 FLAT = -1
@@ -51,11 +51,11 @@ def unsqueeze(x: Tensor) -> Tensor:
 
 
 class Place:
-    """A batch of images, squeezed and split to one depth.
+    """A batch of points on its way through the layers; images are squeezed and split to one depth.
 
     Parameters
     ----------
-    x : Tensor, shape ``(batch, c, h, w)``
+    x : Tensor, shape ``(batch, *event_shape)``
 
     Attributes
     ----------
@@ -94,47 +94,10 @@ class Place:
         return self
 
     def whole(self) -> Tensor:
-        """The images in their original shape."""
+        """The points in their original shape."""
         copy = Place(self.x)
         copy.depth, copy.waiting, copy.shape = self.depth, list(self.waiting), self.shape
         return copy.move(0).x
-
-
-def compose(layers: Iterable[Bijection], x: Tensor, context: Tensor | None,
-            inverse: bool) -> tuple[Tensor, Tensor]:
-    """Apply ``layers`` in order and in one direction; return ``x`` and the log-determinant."""
-    place, log_det = Place(x), x.new_zeros(x.shape[0])
-    for group in _neighbours(layers):
-        place.x, group_log_det = fused_images.compose(
-            group, place.move(group[0].depth).x, context, inverse)
-        log_det = log_det + group_log_det
-    return place.move(0).x, log_det
-
-
-def _neighbours(layers: Iterable[Bijection]) -> list[list[Bijection]]:
-    """Group consecutive layers of the same depth."""
-    groups: list[list[Bijection]] = []
-    for layer in layers:
-        if not groups or groups[-1][0].depth != layer.depth:
-            groups.append([])
-        groups[-1].append(layer)
-    return groups
-
-
-def trace(layers: Iterable[Bijection], z: Tensor, context: Tensor | None) -> list[Tensor]:
-    """``z`` and the images after every layer, in their original shape."""
-    place, points = Place(z), [z]
-    for layer in layers:
-        place.x = layer.forward(place.move(layer.depth).x, context)[0]
-        points.append(place.whole())
-    return points
-
-
-def initialise(layers: Iterable[Bijection], x: Tensor, context: Tensor | None) -> None:
-    """Initialise every layer from data, in normalising order."""
-    place = Place(x)
-    for layer in layers:
-        place.x = layer.initialise(place.move(layer.depth).x, context)
 
 
 def scales(layers: Iterable[Bijection], shape: tuple[int, ...]) -> Tensor:

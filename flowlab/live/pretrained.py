@@ -44,7 +44,8 @@ class Pretrained:
         """The last frame of the training."""
         png = camera(self.settings, theme, overlays).take(
             self.flow, list(self.history), self.numbers)
-        return Frame(self.numbers, self.history, InMemory(png, self.flow.packed()), theme, overlays)
+        picture = InMemory(png, self.flow.to_bytes())
+        return Frame(self.numbers, self.history, picture, theme, overlays)
 
 
 def make(recipe: Recipe, folder: Path) -> None:

@@ -318,7 +318,7 @@ class Film:
         png, numbers = b"", numbers_of(progress)
         if self.live or (last and picture):
             png = self._borrowed().take(progress.flow, self.history, numbers)
-        packed = progress.flow.packed() if keep or (self.live and small) else b""
+        packed = progress.flow.to_bytes() if keep or (self.live and small) else b""
         frame = Frame(numbers, tuple(self.history[self.sent:]), InMemory(png, packed),
                       seconds=tuple(self.seconds[self.sent:]),
                       snapshot=self.snapshot if save else None)

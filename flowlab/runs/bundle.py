@@ -9,10 +9,8 @@ import csv
 import io
 import json
 import re
-import tempfile
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import torch
@@ -244,20 +242,17 @@ def _weights(content: bytes | None, settings: RunSettings) -> bytes:
     """Rewrite the flow's state after checking that it fits the settings; empty without weights."""
     if content is None:
         return b""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "weights.safetensors"
-        path.write_bytes(content)
-        try:
-            flow = Flow.load(path)
-            if flow.settings == settings.flow:
-                # A training makes no other types, and not all pictures can be drawn of others.
-                if flow.dtype in (torch.float32, torch.float64) and all(
-                        weights.isfinite().all() for weights in flow.state_dict().values()):
-                    return flow.packed()
-                raise ValueError("not finite")
-        except ValueError as error:
-            raise ValueError("The weights in this file cannot be read: export the run again."
-                             ) from error
+    try:
+        flow = Flow.from_bytes(content)
+        if flow.settings == settings.flow:
+            # A training makes no other types, and not all pictures can be drawn of others.
+            if flow.dtype in (torch.float32, torch.float64) and all(
+                    weights.isfinite().all() for weights in flow.state_dict().values()):
+                return flow.to_bytes()
+            raise ValueError("not finite")
+    except ValueError as error:
+        raise ValueError("The weights in this file cannot be read: export the run again."
+                         ) from error
     raise ValueError("The weights in this file are of another flow than its run.json tells of: "
                      "export the run again.")
 

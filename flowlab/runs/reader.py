@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from flowlab import files
-from flowlab.flow import FORMAT as FLOW_FORMAT
 from flowlab.flow import Flow
+from flowlab.flow_files import FORMAT as FLOW_FORMAT
 from flowlab.live import Frame
 from flowlab.live.thinning import assign_epochs, order
 from flowlab.runs.database import Database, default_folder

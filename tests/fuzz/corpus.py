@@ -15,8 +15,7 @@ from helpers import small
 from PIL import Image
 from safetensors.torch import save
 
-from flowlab.flow import FORMAT as FLOW
-from flowlab.flow import Flow
+from flowlab.flow_files import FORMAT as FLOW
 from flowlab.training import Snapshot
 from flowlab.training.checkpoint import FORMAT as CHECKPOINT
 from models import RECIPES
@@ -216,7 +215,7 @@ def flows() -> tuple[dict[str, bytes], ...]:
     for name, recipe in RECIPES.items():
         run = made.settings(name, **small(name) | {"hidden": (4,)})
         flow = recipe.model(**dict(run.flow))
-        found.append((Flow.pack(run.flow, flow.state_dict()), run, flow))
+        found.append((flow.to_bytes(), run, flow))
     return tuple(found)
 
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as some
 
 from flowlab.data.uploads.albums import read_images
 from flowlab.data.uploads.table import UploadedTable, is_stack, read_npy, read_text
-from flowlab.flow import FORMAT, Flow
+from flowlab.flow import Flow
+from flowlab.flow_files import FORMAT
 from flowlab.runs import Store
 from flowlab.settings import RunSettings
 from flowlab.studies.sweep import SweepSettings

@@ -25,7 +25,7 @@ from flowlab.bijections import (
     fused_images,
     multiscale,
 )
-from flowlab.bijections.images import ImageCoupling
+from flowlab.bijections.coupling import Coupling
 from flowlab.bijections.networks import ConvNet, ResidualNet
 from flowlab.settings import RunSettings, describe
 from glow import Glow, train_glow
@@ -266,8 +266,8 @@ def test_the_class_reaches_every_coupling_and_every_scale(model):
     z, other = (flow.inverse(x, torch.full((2,), k))[0] for k in (0, 1))
     for scale in range(int(flow.scales().max()) + 1):
         assert (z - other).abs()[:, flow.scales() == scale].max() > 1e-3
-    layers = [layer for layer in flow.layers if isinstance(layer, ImageCoupling)]
-    assert all(layer.classes == 3 for layer in layers if not isinstance(layer, TopPrior))
+    layers = [layer for layer in flow.layers if isinstance(layer, Coupling)]
+    assert all(layer.classes == 3 for layer in layers)
 
 
 @pytest.mark.parametrize("model", [Glow, RealNVP])

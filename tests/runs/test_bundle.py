@@ -149,7 +149,7 @@ def without(name):
 
 def of_type(dtype):
     return lambda parts: parts | {
-        "weights.safetensors": NICE(**dict(made.settings().flow)).to(dtype).packed()}
+        "weights.safetensors": NICE(**dict(made.settings().flow)).to(dtype).to_bytes()}
 
 
 @pytest.mark.parametrize(("change", "words"), [

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 #: The order of the floors, the lowest first; no room imports from a floor above its own.
 FLOORS = (
     "settings files former",
-    "flow bijections flowlab",
+    "flow flow_files flow_input distribution bijections flowlab",
     "data",
     "training",
     "analysis figures",

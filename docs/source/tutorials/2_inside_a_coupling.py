@@ -65,7 +65,7 @@ print("kept half unchanged:", torch.equal(before[:, layer.kept], after[:, layer.
 
 kept = torch.linspace(-3, 3, 300)[:, None]
 with torch.no_grad():
-    log_scale, shift = layer.scale_and_shift(kept, None)
+    log_scale, shift = layer.inner.scale_and_shift(layer.conditions(kept))
 figure = Figure(figsize=(10, 3.6), layout="constrained")
 left, right = figure.subplots(1, 2)
 left.plot(kept, log_scale, color=theme.model)
