@@ -32,8 +32,14 @@ ACTIVATIONS = {"relu": kernels.RELU, "leaky_relu": kernels.LEAKY_RELU, "elu": ke
 BASES = {"normal": kernels.NORMAL, "logistic": kernels.LOGISTIC}
 #: The most chunks of a batch, each with a sum of gradients of its own: threads share chunks.
 CHUNKS = 16
-GIVEN = -1  # in place of a base distribution: gradients are given
 NO_CLASSES = np.empty(0, np.int64)
+
+try:
+    from numba.np.ufunc import omppool  # noqa: F401
+
+    THREADS = numba.config.NUMBA_NUM_THREADS
+except ImportError:  # what numba has instead ends the process where two calls share work at once
+    THREADS = 1
 
 for library in ThreadpoolController().lib_controllers:
     if "scipy" in library.filepath:  # no more threads within the products
@@ -53,7 +59,7 @@ class Plan(NamedTuple):
     def memory(self, points: int, keep: bool, dtype: torch.dtype) -> np.ndarray:
         """What every chunk works with; with ``keep`` also on the way back."""
         states = len(self.tables[0]) + 1 if keep else 2
-        rows = (states + 1) * self.features + self.rows[keep] + 2
+        rows = (states + 1) * self.features + self.rows[keep] + 1
         size = rows * min(points, kernels.BLOCK) + self.spare * keep
         return torch.empty(chunks(points), size, dtype=dtype).numpy()
 
@@ -123,19 +129,21 @@ def constants(layer: Bijection) -> list[Tensor]:
     return [buffer for buffer in layer._buffers.values() if buffer.is_floating_point()]
 
 
-def _share_threads() -> None:
-    """Let the loops have as many threads as PyTorch."""
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+def _array(x: Tensor) -> np.ndarray:
+    """A tensor as one piece of memory."""
+    return x.detach().contiguous().numpy()
 
 
-def _functions(x: Tensor) -> np.ndarray:
-    """The compiled functions for points of this type."""
-    return kernels.addresses("f8" if x.dtype == torch.float64 else "f4")
-
-
-def _array(x: Tensor | None) -> np.ndarray:
-    """One piece of memory for the loops; an empty one where there are no classes."""
-    return NO_CLASSES if x is None else x.detach().contiguous().numpy()
+def _run(plan: Plan, inverse: bool, task: int, numbers: Tensor, x: Tensor, context: Tensor | None,
+         y: Tensor, log_det: Tensor, grads: np.ndarray, memory: np.ndarray) -> float:
+    """Points through the loops, see `kernels.chunk`, on as many threads as PyTorch has."""
+    x = _array(x)
+    threads = min(torch.get_num_threads(), len(memory), THREADS)
+    numba.set_num_threads(threads)
+    return (kernels.run if threads == 1 else kernels.run_on_threads)(
+        grads, memory, kernels.addresses(x.dtype), plan.tables[inverse], numbers.numpy(), x,
+        NO_CLASSES if context is None else _array(context), inverse, task, y.numpy(),
+        log_det.numpy(), plan.rows[task != kernels.NOTHING])
 
 
 # The autograd node
@@ -185,10 +193,9 @@ def _values(plan: Plan, inverse: bool, numbers: Tensor, x: Tensor,
             context: Tensor | None) -> tuple[Tensor, Tensor]:
     """Points through the loops, which keep nothing."""
     y, log_det = x.new_empty(x.shape), x.new_empty(len(x))
-    _share_threads()
-    kernels.map_points(
-        _functions(x), plan.tables[inverse], numbers.numpy(), _array(x), _array(context), inverse, y.numpy(),
-        log_det.numpy(), plan.rows[False], plan.memory(len(x), False, x.dtype))
+    memory = plan.memory(len(x), False, x.dtype)
+    _run(plan, inverse, kernels.NOTHING, numbers, x, context, y, log_det, memory[:, :0].copy(),
+         memory)
     return y, log_det
 
 
@@ -221,19 +228,18 @@ class _Node(torch.autograd.Function):
             found = iter(torch.autograd.grad(
                 outputs, [t for t, want in zip(inputs, wanted, strict=True) if want], given,
                 create_graph=twice, allow_unused=True))
-            g_x, *found = (next(found) if want else None for want in wanted)
-            return None, None, None, None, g_x, None, *found
-        g_x = x.new_empty(x.shape if wanted[0] else (0, x.shape[1]))
-        memory = plan.memory(len(x), True, x.dtype)
-        grads = x.new_empty(len(memory), len(numbers))
-        _share_threads()
-        kernels.gradients(
-            _functions(x), plan.tables[inverse], numbers.numpy(), _array(x), _array(context), inverse, GIVEN,
-            _array(g_y), _array(g_log_det), grads.numpy(), g_x.numpy(), plan.rows[True], memory)
-        sizes = [p.numel() for p in learned]
-        found = zip(grads[0, :sum(sizes)].split(sizes), learned, wanted[1:], strict=True)
-        return (None, None, None, None, g_x if wanted[0] else None, None,
-                *(g.view(p.shape) if want else None for g, p, want in found))
+        else:
+            g_x = g_y.clone(memory_format=torch.contiguous_format)
+            memory = plan.memory(len(x), True, x.dtype)
+            grads = x.new_empty(len(memory), len(numbers))
+            _run(plan, inverse, kernels.GIVEN, numbers, x, context, g_x, g_log_det.contiguous(),
+                 grads.numpy(), memory)
+            sizes = [p.numel() for p in learned]
+            parts = grads[0, :sum(sizes)].split(sizes)
+            found = [g_x, *(g.view(p.shape) for g, p in zip(parts, learned, strict=True))]
+            found = (g for g, want in zip(found, wanted, strict=True) if want)
+        g_x, *found = (next(found) if want else None for want in wanted)
+        return None, None, None, None, g_x, None, *found
 
 
 # The step of a training
@@ -258,6 +264,12 @@ class Step:
         Adam's moments of the gradient, as many as there are parameters.
     """
 
+    @staticmethod
+    def serves(layers: Sequence[Bijection], x: Tensor) -> bool:
+        """Whether steps on such points can be taken here: all layers known, none frozen."""
+        return (plan(layers, x.shape[1]) is not None and serves(layers, x, inverse=False)
+                and all(p.requires_grad for layer in layers for p in parameters(layer)))
+
     def __init__(self, layers: Sequence[Bijection], features: int, base: str) -> None:
         self.plan, self.base = plan(layers, features), BASES[base]
         learned, self.numbers = numbers_of(layers)
@@ -266,7 +278,7 @@ class Step:
         self.averages = self.numbers.clone()
         size = sum(p.numel() for p in learned)
         self.first, self.second = self.numbers.new_zeros(2, size)
-        self._room = self._grads = self.numbers.new_empty(0, 0).numpy()
+        self._memory = self._grads = self.numbers.new_empty(0, 0).numpy()
 
     def __call__(self, x: Tensor, context: Tensor | None, *, clip: float, rate: float,
                  decay: float, count: int, share: float) -> float | None:
@@ -286,23 +298,22 @@ class Step:
             Of the new numbers in their averages.
         """
         loss, gradient = self.gradient(x, context)
-        arrays = (a.numpy() for a in (self.numbers, gradient, self.first, self.second, self.averages))
-        return loss if math.isfinite(loss) and kernels.take(
-            self.plan.tables[True], x.shape[1], len(x), *arrays, clip, rate, decay, count, share
-            ) else None
+        arrays = (self.numbers, gradient, self.first, self.second, self.averages)
+        taken = math.isfinite(loss) and kernels.take(
+            self.plan.tables[True], x.shape[1], len(x), *(a.numpy() for a in arrays), clip, rate,
+            decay, count, share)
+        return loss if taken else None
 
     def gradient(self, x: Tensor, context: Tensor | None) -> tuple[float, Tensor]:
-        """The mean NLL of a batch, and its gradient with the statistics for `take`.
+        """The mean NLL of a batch, and its gradient, which the next call overwrites.
 
-        The next call overwrites it.
+        In place of a gradient the constants of batch normalisation have their batch's statistics.
         """
         count = chunks(len(x))
-        if len(self._room) < count:
-            self._room = self.plan.memory(count * kernels.BLOCK, True, x.dtype)
+        if len(self._memory) < count:
+            self._memory = self.plan.memory(count * kernels.BLOCK, True, x.dtype)
             self._grads = self.numbers.new_empty(count, len(self.numbers)).numpy()
-        nothing = x.new_empty(0, x.shape[1]).numpy()
-        _share_threads()
-        loss = kernels.gradients(
-            _functions(x), self.plan.tables[True], self.numbers.numpy(), _array(x), _array(context), True,
-            self.base, nothing, nothing.reshape(-1), self._grads[:count], nothing, self.plan.rows[True], self._room[:count])
+        nothing = x.new_empty(0, x.shape[1])
+        loss = _run(self.plan, True, self.base, self.numbers, x, context, nothing, nothing.view(-1),
+                    self._grads[:count], self._memory[:count])
         return loss, torch.from_numpy(self._grads[0])

@@ -1,21 +1,24 @@
 r"""The layers of a flow on vectors as compiled loops, with their derivatives.
 
-Points go through in blocks of at most ``BLOCK``, features along rows, so that every loop runs along
-contiguous numbers and what a block needs stays in a processor's cache. Every layer has a function
-that maps a block, and one that takes the gradient back through it, with these arguments:
+Points go through in blocks of up to ``BLOCK``, features along rows, so that loops run along
+contiguous numbers and what a block needs stays in a processor's cache. A layer is two functions,
+one that maps a block, and one that takes the gradient back, with these arguments:
 
-==============  ====================================================================================
-``layer``       a row of the table of layers, see ``LAYER``
-``numbers``     all parameters and constants of the flow, one after the other
-``x``, ``y``    points before and after the layer, (features, n)
-``log_det``     log-determinants, (n,): a layer adds its own
-``tape``        what the layer keeps for its derivative, (rows, n)
-``g``, ``l``    gradients of ``y``, which becomes that of ``x``, and of ``log_det``
-``grads``       gradients of ``numbers``: a layer adds its own
-``inverse``     the direction: data to latent, or latent to data
-==============  ====================================================================================
+===================  ===============================================================================
+``layer``            its row of the table of layers, see ``LAYER``
+``numbers``          all parameters and constants of the flow, one after the other
+``grads``            their gradients, to which a layer adds
+``x``, ``y``         the points before and after the layer, (features, n)
+``classes``          of the points, (n,), or empty
+``log_det``          of the points, (n,), to which a layer adds
+``tape``             the layer's own memory between the two functions, (rows, n)
+``g``, ``g_ld``      the gradients of ``y``, which becomes that of ``x``, and of ``log_det``
+``inverse``          the direction: data to latent, or latent to data
+``spare``            memory
+===================  ===============================================================================
 
-All of it is in one file, since numba's cache notices changes within a file only.
+Numbers are all of one type, also constants: others would make loops slow. All this is one file,
+since numba's cache on disk looks for changes in a function's own file only.
 """
 
 import math
@@ -28,95 +31,97 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 BLOCK = 128  # points
-LONGEST = 8  # widths of a network, with input and output
+LONGEST = 8  # widths of a network, from its input to its output
 SCALING, ACTNORM, STANDARDISE, BATCHNORM, LINEAR, ADDITIVE, AFFINE = range(7)
 RELU, LEAKY_RELU, ELU, TANH = range(4)
-NORMAL, LOGISTIC = range(2)
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
+NORMAL, LOGISTIC, GIVEN, NOTHING = range(4)  # what is differentiated: see `chunk`
 
 #: A row of the table of layers.
 LAYER = np.dtype([
     ("kind", np.int64),
-    ("parameters", np.int64),  # where its parameters begin among the numbers
-    ("constants", np.int64),  # and its buffers
-    ("tape", np.int64),  # and its rows of a block's tape
-    ("momentum", np.float64),  # of batch normalisation,
-    ("epsilon", np.float64),
+    ("parameters", np.int64), ("constants", np.int64),  # where they begin among the numbers,
+    ("tape", np.int64),  # and the layer's rows in a block's memory
+    ("momentum", np.float64), ("epsilon", np.float64),  # of batch normalisation
     ("bound", np.float64),  # of a coupling's log-scale
-    ("kept", np.int64), ("keeps", np.int64),  # a coupling's halves: first row, number of rows
+    ("kept", np.int64), ("keeps", np.int64),  # its halves: first row, number of rows
     ("changed", np.int64), ("changes", np.int64),
-    ("activation", np.int64),
-    ("products", np.int64),  # matrices of its network,
-    ("widths", np.int64, LONGEST),  # between layers of these widths
+    ("activation", np.int64), ("products", np.int64), ("widths", np.int64, LONGEST),  # its network
 ])
 
-# Sums may be taken in any order and products fused with them, but NaN and infinity count.
-OPTIONS = dict(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+# Sums may be taken in any order, but NaN and infinity count.
+OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy",
+           "fastmath": {"reassoc", "contract", "nsz"}}
 compiled = njit(**OPTIONS)
 
 
-# Functions of one number
-
 def tanh(x):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent in compiled code; in float32 a ratio that becomes vector code."""
 
 
-NUMERATOR = tuple(map(np.float32, (
-    -2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08,
-    1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03)))
-DENOMINATOR = tuple(map(np.float32, (
-    1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)))
+ODD = tuple(map(np.float32, (
+    4.89352455891786e-03, 6.37261928875436e-04, 1.48572235717979e-05, 5.12229709037114e-08,
+    -8.60467152213735e-11, 2.00018790482477e-13, -2.76076847742355e-16)))
+EVEN = tuple(map(np.float32, (
+    4.89352518554385e-03, 2.26843463243900e-03, 1.18534705686654e-04, 1.19825839466702e-06)))
 SATURATED = np.float32(7.905)
 
 
-@overload(tanh, inline="always")
+@overload(tanh)
 def _tanh(x):
-    """A ratio of polynomials in float32, which the compiler vectorises; off by up to 2e-7."""
     if x != types.float32:
         return lambda x: math.tanh(x)
 
-    def rational(x):
+    def ratio(x):
         x = SATURATED if x > SATURATED else (-SATURATED if x < -SATURATED else x)
         s = x * x
-        a, b = NUMERATOR, DENOMINATOR
-        p = x * ((((((a[0] * s + a[1]) * s + a[2]) * s + a[3]) * s + a[4]) * s + a[5]) * s + a[6])
-        return p / (((b[0] * s + b[1]) * s + b[2]) * s + b[3])
+        return (x * (ODD[0] + s * (ODD[1] + s * (ODD[2] + s * (ODD[3] + s * (
+            ODD[4] + s * (ODD[5] + s * ODD[6]))))))
+            / (EVEN[0] + s * (EVEN[1] + s * (EVEN[2] + s * EVEN[3]))))
 
-    return rational
-
-
-def expm1_of_negative(x):
-    """exp(x) - 1 for x below 0."""
+    return ratio
 
 
-@overload(expm1_of_negative, inline="always")
-def _expm1_of_negative(x):
-    if x != types.float32:
-        return lambda x: math.expm1(x)
-    half, one, two = np.float32(0.5), np.float32(1), np.float32(2)
+# Rows
 
-    def by_tanh(x):
-        t = tanh(half * x)
-        return two * t / (one - t)
-
-    return by_tanh
+@compiled
+def add(y, factor, x):
+    """``y += factor * x``, of one row or of all numbers."""
+    for j in range(x.size):
+        y[j] += factor * x[j]
 
 
-# Activations
+@compiled
+def put(y, factor, x):
+    """``y = factor * x``, likewise."""
+    for j in range(x.size):
+        y[j] = factor * x[j]
+
+
+@compiled
+def copy(x, y):
+    """``y = x``, of rows or columns."""
+    for i in range(len(x)):
+        for j in range(x.shape[1]):
+            y[i, j] = x[i, j]
+
+
+# Networks
 
 @compiled
 def activate(kind, h):
-    """The activation of a layer's rows, in place."""
+    """The activation, in place."""
     h, zero, slope = h.reshape(-1), h.dtype.type(0), h.dtype.type(0.01)
+    half, one = h.dtype.type(0.5), h.dtype.type(1)
     if kind == RELU:
         for i in range(h.size):
             h[i] = zero if h[i] < zero else h[i]
     elif kind == LEAKY_RELU:
         for i in range(h.size):
             h[i] = slope * h[i] if h[i] < zero else h[i]
-    elif kind == ELU:
+    elif kind == ELU:  # exp(h) - 1 = 2 t / (1 - t) with t = tanh(h / 2)
         for i in range(h.size):
-            h[i] = expm1_of_negative(h[i]) if h[i] < zero else h[i]
+            t = tanh(half * h[i])
+            h[i] = (t + t) / (one - t) if h[i] < zero else h[i]
     else:
         for i in range(h.size):
             h[i] = tanh(h[i])
@@ -124,12 +129,9 @@ def activate(kind, h):
 
 @compiled
 def activate_back(kind, g, h):
-    """Turn an activation's output ``h`` into the gradient of its input, from that of its output.
-
-    All activations are monotone, so the derivative can be read off the output.
-    """
-    g, h = g.reshape(-1), h.reshape(-1)
-    zero, slope, one = h.dtype.type(0), h.dtype.type(0.01), h.dtype.type(1)
+    """The gradient of the input, over the output ``h``, from which the slopes can be read."""
+    g, h, zero, slope = g.reshape(-1), h.reshape(-1), h.dtype.type(0), h.dtype.type(0.01)
+    one = h.dtype.type(1)
     if kind == RELU:
         for i in range(h.size):
             h[i] = g[i] if h[i] > zero else zero
@@ -138,187 +140,124 @@ def activate_back(kind, g, h):
             h[i] = g[i] if h[i] > zero else slope * g[i]
     elif kind == ELU:
         for i in range(h.size):
-            h[i] = g[i] if h[i] > zero else g[i] * (h[i] + one)
+            h[i] = g[i] if h[i] > zero else (h[i] + one) * g[i]
     else:
         for i in range(h.size):
-            h[i] = g[i] * (one - h[i] * h[i])
-
-
-# Rows
-
-@compiled
-def add(y, factor, x):
-    """``y += factor * x``."""
-    for j in range(x.size):
-        y[j] += factor * x[j]
+            h[i] = (one - h[i] * h[i]) * g[i]
 
 
 @compiled
-def scaled(y, factor, x):
-    """``y = factor * x``."""
-    for j in range(x.size):
-        y[j] = factor * x[j]
+def network(layer, numbers, tape):
+    """The multilayer perceptron, from its input in the first rows; returns where its output is.
 
-
-@compiled
-def fill(x, value):
-    """``x[:] = value``, with which numba compiles much less."""
-    for j in range(x.size):
-        x[j] = value
-
-
-@compiled
-def copy(x, y):
-    """``y[:] = x``, of rows."""
-    for i in range(len(x)):
-        for j in range(x.shape[1]):
-            y[i, j] = x[i, j]
-
-
-@compiled
-def shift_by(x, value):
-    """``x += value``."""
-    for j in range(x.size):
-        x[j] += value
-
-
-@compiled
-def dot(x, y):
-    """The sum of products."""
-    total = x.dtype.type(0)
-    for j in range(x.size):
-        total += x[j] * y[j]
-    return total
-
-
-@compiled
-def total(x):
-    """The sum."""
-    result = x.dtype.type(0)
-    for j in range(x.size):
-        result += x[j]
-    return result
-
-
-# Inner maps: what a coupling does to the changed half, given its network's output
-
-@compiled
-def inner_map(layer, x, out, y, log_det, inverse):
-    r"""Additive :math:`y = x + t`; affine :math:`y = x \odot e^s + t`, :math:`s = c\tanh(\hat s/c)`.
-
-    Their inverses are :math:`x - t` and :math:`(x - t) \odot e^{-s}`. ``out`` holds ŝ and t, and is
-    left with what the gradient needs: s and the factor.
+    Below the rows of each layer stands one of ones, so that a product with (W b) is W h + b.
     """
-    m, n = x.shape
-    if layer.kind == ADDITIVE:
-        sign = x.dtype.type(-1 if inverse else 1)
-        for i in range(m):
-            for j in range(n):
-                y[i, j] = x[i, j] + sign * out[i, j]
-        return
-    bound = x.dtype.type(layer.bound)
-    for i in range(m):
-        s, t = out[i], out[m + i]
-        for j in range(n):
-            s[j] = bound * tanh(s[j] / bound)
-        if inverse:
-            for j in range(n):
-                factor = math.exp(-s[j])
-                y[i, j] = (x[i, j] - t[j]) * factor
-                t[j] = factor
-                log_det[j] -= s[j]
-        else:
-            for j in range(n):
-                factor = math.exp(s[j])
-                y[i, j] = x[i, j] * factor + t[j]
-                t[j] = factor
-                log_det[j] += s[j]
-
-
-@compiled
-def inner_map_back(layer, x, out, y, g, l, inverse):
-    """The gradient of the network's output, over ``out``, and of the changed half, over ``g``."""
-    m, n = x.shape
-    if layer.kind == ADDITIVE:
-        sign = x.dtype.type(-1 if inverse else 1)
-        for i in range(m):
-            for j in range(n):
-                out[i, j] = sign * g[i, j]
-        return
-    bound, one = x.dtype.type(layer.bound), x.dtype.type(1)
-    for i in range(m):
-        s, factor = out[i], out[m + i]
-        for j in range(n):
-            moved = g[i, j] * factor[j]
-            slope = one - (s[j] / bound) * (s[j] / bound)
-            if inverse:
-                s[j] = -(g[i, j] * y[i, j] + l[j]) * slope
-                factor[j] = -moved
-            else:
-                s[j] = (moved * x[i, j] + l[j]) * slope
-                factor[j] = g[i, j]
-            g[i, j] = moved
-
-
-# Couplings
-
-def coupling(layer, numbers, x, classes, tape, y, log_det, inverse):
-    """The kept half passes; with the class it goes through the network, which moves the other.
-
-    Below the rows of every layer of the network stands a row of ones, so that one product with
-    the matrix (W b) gives W h + b.
-    """
-    zero, one = x.dtype.type(0), x.dtype.type(1)
-    kept = x[layer.kept:layer.kept + layer.keeps]
-    h = tape[:layer.widths[0] + 1]
-    copy(kept, h)
-    if classes.size:
-        fill(h[layer.keeps:].reshape(-1), zero)
-        for j in range(classes.size):
-            h[layer.keeps + classes[j], j] = one
     row, at = 0, layer.parameters
     for k in range(layer.products):
         a, b = layer.widths[k] + 1, layer.widths[k + 1]
         h, out = tape[row:row + a], tape[row + a:row + a + b]
-        fill(h[a - 1], one)
+        h[a - 1] = h.dtype.type(1)
         np.dot(numbers[at:at + b * a].reshape(b, a), h, out)
         if k < layer.products - 1:
             activate(layer.activation, out)
         row, at = row + a, at + b * a
-    copy(kept, y[layer.kept:layer.kept + layer.keeps])
-    changed = slice(layer.changed, layer.changed + layer.changes)
-    inner_map(layer, x[changed], tape[row:row + b], y[changed], log_det, inverse)
+    return row
 
 
-def coupling_back(layer, numbers, grads, x, tape, y, g, l, inverse, spare):
-    changed = slice(layer.changed, layer.changed + layer.changes)
-    row, at = 0, layer.parameters
+@compiled
+def network_back(layer, numbers, grads, tape, row, spare):
+    """From the gradient of the output in place of it; returns that of the input."""
+    out, at = tape[row:row + layer.widths[layer.products]], layer.parameters
     for k in range(layer.products):
-        a, b = layer.widths[k] + 1, layer.widths[k + 1]
-        row, at = row + a, at + b * a
-    out = tape[row:row + b]
-    inner_map_back(layer, x[changed], out, y[changed], g[changed], l, inverse)
+        at += (layer.widths[k] + 1) * layer.widths[k + 1]
     for k in range(layer.products - 1, -1, -1):
         a, b = layer.widths[k] + 1, layer.widths[k + 1]
         row, at = row - a, at - b * a
-        h = tape[row:row + a]
-        product = spare[:b * a].reshape(b, a)
-        np.dot(out, h.T, product)
-        add(grads[at:at + b * a], h.dtype.type(1), product.reshape(-1))
+        h, product = tape[row:row + a], spare[:b * a]
+        np.dot(out, h.T, product.reshape(b, a))
+        add(grads[at:at + b * a], h.dtype.type(1), product)
         below = spare[:h.size].reshape(h.shape)
         np.dot(numbers[at:at + b * a].reshape(b, a).T, out, below)
+        out = h[:a - 1]
         if k > 0:
-            out = h[:-1]
-            activate_back(layer.activation, below[:-1], out)
+            activate_back(layer.activation, below[:a - 1], out)
+    return below
+
+
+# Inner maps: what a coupling does to the changed half, with the output of its network
+
+@compiled
+def inner_map(layer, x, out, y, log_det, inverse):
+    r"""Additive, :math:`y = x + t`; or affine, :math:`y = x \odot e^s + t`; or their inverses.
+
+    These are :math:`x - t` and :math:`(x - t) \odot e^{-s}`. Of an affine map the network gives ŝ
+    and t, where :math:`s = c \tanh(\hat s / c)`; what it leaves in their place is s and the factor.
+    """
+    bound, sign = x.dtype.type(layer.bound), x.dtype.type(-1 if inverse else 1)
+    for i in range(len(x)):
+        if layer.kind == ADDITIVE:
+            put(y[i], x.dtype.type(1), x[i])
+            add(y[i], sign, out[i])
+            continue
+        s, t = out[i], out[len(x) + i]
+        for j in range(s.size):
+            s[j] = bound * tanh(s[j] / bound)
+        for j in range(s.size):
+            factor = math.exp(sign * s[j])
+            y[i, j] = (x[i, j] - t[j]) * factor if inverse else x[i, j] * factor + t[j]
+            t[j] = factor
+            log_det[j] += sign * s[j]
+
+
+@compiled
+def inner_map_back(layer, x, out, y, g, g_ld, inverse):
+    """The gradient of the network's output over that, and of the changed half over ``g``."""
+    bound, sign = x.dtype.type(layer.bound), x.dtype.type(-1 if inverse else 1)
+    one = x.dtype.type(1)
+    for i in range(len(x)):
+        if layer.kind == ADDITIVE:
+            put(out[i], sign, g[i])
+            continue
+        s, factor = out[i], out[len(x) + i]
+        for j in range(s.size):
+            t, scaled = s[j] / bound, g[i, j] * factor[j]
+            by_s = g[i, j] * y[i, j] if inverse else scaled * x[i, j]
+            s[j] = sign * (by_s + g_ld[j]) * (one - t * t)
+            factor[j] = -scaled if inverse else g[i, j]
+            g[i, j] = scaled
+
+
+# Layers
+
+def coupling(layer, numbers, x, classes, tape, y, log_det, inverse):
+    """The kept half passes; with the one-hot class it goes through the network."""
+    kept = x[layer.kept:layer.kept + layer.keeps]
+    copy(kept, tape)
+    copy(kept, y[layer.kept:layer.kept + layer.keeps])
+    if classes.size:
+        tape[layer.keeps:layer.widths[0]] = x.dtype.type(0)
+        for j in range(classes.size):
+            tape[layer.keeps + classes[j], j] = x.dtype.type(1)
+    out = tape[network(layer, numbers, tape):]
+    changed = slice(layer.changed, layer.changed + layer.changes)
+    inner_map(layer, x[changed], out, y[changed], log_det, inverse)
+
+
+def coupling_back(layer, numbers, grads, x, tape, y, g, g_ld, inverse, spare):
+    """Through the inner map into its network, and from there into the kept half."""
+    row = layer.products
+    for k in range(layer.products):
+        row += layer.widths[k]
+    changed = slice(layer.changed, layer.changed + layer.changes)
+    inner_map_back(layer, x[changed], tape[row:], y[changed], g[changed], g_ld, inverse)
+    g_kept = network_back(layer, numbers, grads, tape, row, spare)
     for i in range(layer.keeps):
-        add(g[layer.kept + i], g.dtype.type(1), below[i])
+        add(g[layer.kept + i], g.dtype.type(1), g_kept[i])
 
-
-# Elementwise maps, x = shift + scale ⊙ z
 
 @compiled
 def shift_and_scale(layer, numbers, features, i):
-    """Of feature ``i``."""
+    """Of feature ``i``, where x = shift + scale ⊙ z."""
     a, b = layer.parameters + i, layer.constants + i
     if layer.kind == SCALING:
         return numbers.dtype.type(0), math.exp(-numbers[a])
@@ -330,153 +269,112 @@ def shift_and_scale(layer, numbers, features, i):
 
 
 def elementwise(layer, numbers, x, classes, tape, y, log_det, inverse):
-    log_scale = x.dtype.type(0)
+    """A scaling, activation, batch or fixed normalisation."""
     for i in range(len(x)):
         shift, scale = shift_and_scale(layer, numbers, len(x), i)
-        log_scale += math.log(scale)
-        if inverse:
-            for j in range(x.shape[1]):
-                y[i, j] = (x[i, j] - shift) / scale
-        else:
-            for j in range(x.shape[1]):
-                y[i, j] = shift + scale * x[i, j]
-    shift_by(log_det, -log_scale if inverse else log_scale)
+        log_scale = -math.log(scale) if inverse else math.log(scale)
+        for j in range(x.shape[1]):
+            y[i, j] = (x[i, j] - shift) / scale if inverse else shift + scale * x[i, j]
+            log_det[j] += log_scale
 
 
-def elementwise_back(layer, numbers, grads, x, tape, y, g, l, inverse, spare):
-    """Batch normalisation has statistics in place of gradients: what `commit` takes over."""
+def elementwise_back(layer, numbers, grads, x, tape, y, g, g_ld, inverse, spare):
+    """In place of gradients, batch normalisation has the sums that `commit` takes over."""
     d = len(x)
     for i in range(d):
         shift, scale = shift_and_scale(layer, numbers, d, i)
-        if inverse:
-            scale = x.dtype.type(1) / scale
-            by_shift, by_log_scale = -scale * total(g[i]), -dot(g[i], y[i]) - total(l)
-        else:
-            by_shift, by_log_scale = total(g[i]), scale * dot(g[i], x[i]) + total(l)
-        if layer.kind == SCALING:
-            grads[layer.parameters + i] -= by_log_scale
-        elif layer.kind == ACTNORM:
-            grads[layer.parameters + i] -= by_shift
-            grads[layer.parameters + d + i] -= by_log_scale
+        scale = x.dtype.type(1) / scale if inverse else scale
+        if layer.kind == SCALING or layer.kind == ACTNORM:
+            at = layer.parameters + i
+            if layer.kind == ACTNORM:
+                grads[at] += scale * g[i].sum() if inverse else -g[i].sum()
+                at += d
+            grads[at] += (np.dot(g[i], y[i]) + g_ld.sum() if inverse else
+                          -scale * np.dot(g[i], x[i]) - g_ld.sum())
         elif layer.kind == BATCHNORM:
-            grads[layer.constants + i] += total(x[i])
             for j in range(x.shape[1]):
+                grads[layer.constants + i] += x[i, j]
                 grads[layer.constants + d + i] += (x[i, j] - shift) * (x[i, j] - shift)
-        for j in range(x.shape[1]):
-            g[i, j] *= scale
+        put(g[i], scale, g[i])
 
-
-# The linear map, z = P L (U + diag(s)) x
 
 @compiled
 def factors(layer, numbers, d):
-    """The signs and logarithms of s, and the matrices L, U (of which half is read) and P."""
+    """Of W = P L (U + diag(s)): sign and logarithm of s; L and U, of which half is read; P."""
     a, b, square = layer.parameters, layer.constants, d * d
-    lower = numbers[a + d:a + d + square].reshape(d, d)
-    upper = numbers[a + d + square:a + d + 2 * square].reshape(d, d)
-    permutation = numbers[b:b + square].reshape(d, d)
-    return numbers[b + square:b + square + d], numbers[a:a + d], lower, upper, permutation
+    lower, upper = numbers[a + d:a + d + square], numbers[a + d + square:a + d + 2 * square]
+    return (numbers[b + square:b + square + d], numbers[a:a + d], lower.reshape(d, d),
+            upper.reshape(d, d), numbers[b:b + square].reshape(d, d))
 
 
 def linear(layer, numbers, x, classes, tape, y, log_det, inverse):
-    d = len(x)
+    """W x in the inverse direction, by u = (U + diag(s)) x and v = L u; else two solutions."""
+    d, one = len(x), x.dtype.type(1)
     sign, log_s, lower, upper, permutation = factors(layer, numbers, d)
-    u, v, one = tape[:d], tape[d:2 * d], x.dtype.type(1)
+    u, v = tape[:d], tape[d:2 * d]
     if inverse:
         for i in range(d):
-            scaled(u[i], sign[i] * math.exp(log_s[i]), x[i])
+            put(u[i], sign[i] * math.exp(log_s[i]), x[i])
             for k in range(i + 1, d):
                 add(u[i], upper[i, k], x[k])
         for i in range(d):
-            scaled(v[i], one, u[i])
+            put(v[i], one, u[i])
             for k in range(i):
                 add(v[i], lower[i, k], u[k])
         np.dot(permutation, v, y)
-        shift_by(log_det, total(log_s))
+        log_det += log_s.sum()
     else:
         np.dot(permutation.T, x, v)
         for i in range(d):
-            scaled(u[i], one, v[i])
+            put(u[i], one, v[i])
             for k in range(i):
                 add(u[i], -lower[i, k], u[k])
         for i in range(d - 1, -1, -1):
-            scaled(v[i], one, u[i])
+            put(v[i], one, u[i])
             for k in range(i + 1, d):
                 add(v[i], -upper[i, k], y[k])
-            scaled(y[i], sign[i] * math.exp(-log_s[i]), v[i])
-        shift_by(log_det, -total(log_s))
+            put(y[i], sign[i] * math.exp(-log_s[i]), v[i])
+        log_det -= log_s.sum()
 
 
-def linear_back(layer, numbers, grads, x, tape, y, g, l, inverse, spare):
-    """With u = (U + diag(s)) x and z = P L u, gradients of v = L u over ``v``, and of u over it."""
+def linear_back(layer, numbers, grads, x, tape, y, g, g_ld, inverse, spare):
+    """The gradients of v, and then of u, are computed over ``v``."""
     d = len(x)
     sign, log_s, lower, upper, permutation = factors(layer, numbers, d)
     _, by_log_s, by_lower, by_upper, _ = factors(layer, grads, d)
-    u, v, one = tape[:d], tape[d:2 * d], x.dtype.type(1)
+    u, v = tape[:d], tape[d:2 * d]
     if inverse:
         np.dot(permutation.T, g, v)
-        for i in range(d):
-            for k in range(i):
-                by_lower[i, k] += dot(v[i], u[k])
         for k in range(d):
             for i in range(k + 1, d):
+                by_lower[i, k] += np.dot(v[i], u[k])
                 add(v[k], lower[i, k], v[i])
         for i in range(d):
             s = sign[i] * math.exp(log_s[i])
-            by_log_s[i] += s * dot(v[i], x[i]) + total(l)
-            for k in range(i + 1, d):
-                by_upper[i, k] += dot(v[i], x[k])
-            scaled(g[i], s, v[i])
+            by_log_s[i] += s * np.dot(v[i], x[i]) + g_ld.sum()
+            put(g[i], s, v[i])
             for k in range(i):
                 add(g[i], upper[k, i], v[k])
+                by_upper[k, i] += np.dot(v[k], x[i])
     else:
         for k in range(d):
-            scaled(v[k], one, g[k])
             for i in range(k):
-                add(v[k], -upper[i, k], v[i])
-            scaled(g[k], one, v[k])
-            scaled(v[k], sign[k] * math.exp(-log_s[k]), g[k])
-        for i in range(d):
-            by_log_s[i] -= sign[i] * math.exp(log_s[i]) * dot(v[i], y[i]) + total(l)
-            for k in range(i + 1, d):
-                by_upper[i, k] -= dot(v[i], y[k])
+                add(g[k], -upper[i, k], v[i])
+                by_upper[i, k] -= np.dot(v[i], y[k])
+            by_log_s[k] -= np.dot(g[k], y[k]) + g_ld.sum()
+            put(v[k], sign[k] * math.exp(-log_s[k]), g[k])
         for k in range(d - 1, -1, -1):
             for i in range(k + 1, d):
                 add(v[k], -lower[i, k], v[i])
-        for i in range(d):
-            for k in range(i):
-                by_lower[i, k] -= dot(v[i], u[k])
+                by_lower[i, k] -= np.dot(v[i], u[k])
         np.dot(permutation, v, g)
-
-
-# Base distributions
-
-@compiled
-def base_nll(base, z, g):
-    """The sum of the negative log-densities of all points, and over ``g`` its gradient."""
-    result, half = 0.0, z.dtype.type(0.5)
-    if base == NORMAL:
-        constant = z.dtype.type(0.5 * math.log(2 * math.pi))
-        for i in range(len(z)):
-            for j in range(z.shape[1]):
-                result += half * z[i, j] * z[i, j] + constant
-                g[i, j] = z[i, j]
-    else:
-        for i in range(len(z)):
-            for j in range(z.shape[1]):
-                size = abs(z[i, j])
-                result += size + 2 * math.log1p(math.exp(-size))
-                g[i, j] = tanh(half * z[i, j])
-    return result
 
 
 # All layers
 
-#: What maps a block through a layer of a kind, and what takes the gradient back.
-MAPS = {SCALING: (elementwise, elementwise_back), ACTNORM: (elementwise, elementwise_back),
-        STANDARDISE: (elementwise, elementwise_back), BATCHNORM: (elementwise, elementwise_back),
-        LINEAR: (linear, linear_back),
-        ADDITIVE: (coupling, coupling_back), AFFINE: (coupling, coupling_back)}
+#: What maps a block, and what takes the gradient back, in the order of the kinds.
+MAPS = ((elementwise, elementwise_back),) * 4 + ((linear, linear_back),) + (
+    (coupling, coupling_back),) * 2
 
 
 def signatures(number):
@@ -487,210 +385,182 @@ def signatures(number):
             (row, vector, vector, block, block, block, block, vector, flag, vector))
 
 
+in_use = []  # what stays compiled, since nothing else holds what is called by address
+
+
 @lru_cache
 def addresses(dtype):
-    """Where the compiled functions are, (kinds, 2).
+    """Where the compiled maps are, (kinds, 2).
 
-    They are called by address, since numba would compile anew all that it calls by name.
+    They are called by address, since numba compiles anew whatever it calls by name.
     """
-    made = {f: cfunc(types.void(*arguments), **OPTIONS)(f).address
-            for pair in set(MAPS.values())
-            for f, arguments in zip(pair, signatures(from_dtype(np.dtype(dtype))), strict=True)}
-    return np.array([[made[f] for f in MAPS[kind]] for kind in sorted(MAPS)])
+    both = signatures(from_dtype(np.dtype(dtype)))
+    made = {function: cfunc(types.void(*arguments), **OPTIONS)(function)
+            for pair in set(MAPS) for function, arguments in zip(pair, both, strict=True)}
+    in_use.append(made)
+    return np.array([[made[function].address for function in pair] for pair in MAPS])
 
 
 @intrinsic
 def call(typing, address, arguments):
-    """Call the function at an address with a tuple of arguments."""
-    number = next(kind.dtype for kind in arguments if isinstance(kind, types.Array))
-    if tuple(arguments) not in signatures(number):
+    """Call the map at an address with a tuple of arguments."""
+    if tuple(arguments) not in signatures(arguments[1].dtype):
         raise TypeError(f"No map of a layer takes {arguments}.")
 
     def lower(context, builder, signature, values):
         kinds = [context.get_value_type(kind) for kind in arguments]
         function = ir.FunctionType(context.get_value_type(types.none), kinds)
-        pointer = builder.inttoptr(values[0], function.as_pointer())
-        builder.call(pointer, cgutils.unpack_tuple(builder, values[1]))
+        builder.call(builder.inttoptr(values[0], function.as_pointer()),
+                     cgutils.unpack_tuple(builder, values[1]))
         return context.get_dummy_value()
 
     return types.void(address, arguments), lower
 
 
 @compiled
-def through(maps, layers, numbers, points, classes, states, tape, log_det, inverse, keep):
-    """A block through all layers, which are in the order of the direction.
+def base_nll(base, z, g):
+    """The sum of the base's negative log-densities, and over ``g`` its gradient."""
+    result, half = 0.0, z.dtype.type(0.5)
+    constant = z.dtype.type(0.5 * math.log(2 * math.pi))
+    for i in range(len(z)):
+        for j in range(z.shape[1]):
+            if base == NORMAL:
+                result += half * z[i, j] * z[i, j] + constant
+                g[i, j] = z[i, j]
+            else:
+                size = abs(z[i, j])
+                result += size + 2 * math.log1p(math.exp(-size))
+                g[i, j] = tanh(half * z[i, j])
+    return result
+
+
+@compiled
+def chunk(grads, memory, first, stride, maps, layers, numbers, x, classes, inverse, task, y, log_det,
+          rows):
+    """One block of points in ``stride`` through all layers, from the block ``first`` on.
 
     Parameters
     ----------
-    maps : array (kinds, 2)
-        See `addresses`.
-    points : array (n, features)
-    states : array (2 or layers + 1, features, n)
-        The points before and after each layer; with ``keep`` all of them.
-    tape : array (rows, n)
-        Shared by all layers, unless ``keep``.
-
-    Returns
-    -------
-    int
-        Which of the states is the result.
+    grads : array
+        Becomes the gradient of the numbers.
+    memory : array
+        For states, tape, gradient and what else a block needs.
+    maps, layers, numbers : array
+        The addresses of `MAPS`, the table in the order of the direction, and its numbers.
+    x, classes : array (n, features), (n,)
+    task : int
+        NOTHING: points and log-determinants are put into ``y`` and ``log_det``.
+        GIVEN: the gradients of these two are there, and become those of ``x`` and ``grads``.
+        A base: the gradient is that of the mean negative log-likelihood, which is returned.
+    rows : int
+        Of a tape.
     """
-    copy(points.T, states[0])
-    fill(log_det, log_det.dtype.type(0))
-    for k in range(len(layers)):
-        layer = layers[k]
-        x, y = (states[k], states[k + 1]) if keep else (states[k % 2], states[(k + 1) % 2])
-        rows = tape[layer.tape:] if keep else tape
-        call(maps[layer.kind, 0], (layer, numbers, x, classes, rows, y, log_det, inverse))
-    return len(layers) if keep else len(layers) % 2
-
-
-@compiled
-def back(maps, layers, numbers, grads, states, tape, g, l, inverse, spare):
-    """The gradient of a block's points over ``g``; arguments are as in `through` with ``keep``."""
-    for k in range(len(layers) - 1, -1, -1):
-        layer = layers[k]
-        call(maps[layer.kind, 1], (layer, numbers, grads, states[k], tape[layer.tape:],
-                                   states[k + 1], g, l, inverse, spare))
-
-
-@compiled
-def carve(memory, count, d, rows, n):
-    """Of a chunk's memory: states, tape, a gradient, two rows, and what is left."""
-    a = count * d * n
-    b = a + rows * n
-    c = b + d * n
-    return (memory[:a].reshape(count, d, n), memory[a:b].reshape(rows, n),
-            memory[b:c].reshape(d, n), memory[c:c + n], memory[c + n:c + 2 * n],
-            memory[c + 2 * n:])
-
-
-# Chunks: blocks that share memory and a sum of gradients. How many there are depends on the number
-# of points alone, so the numbers are the same for any number of threads.
-
-@compiled
-def map_chunk(maps, layers, numbers, x, classes, inverse, y, log_det, rows, memory, chunk, chunks):
-    blocks = -(-len(x) // BLOCK)
-    for b in range(chunk, blocks, chunks):
-        part = slice(b * len(x) // blocks, (b + 1) * len(x) // blocks)
-        points = x[part]
-        states, tape, _, sums, _, _ = carve(memory, 2, x.shape[1], rows, len(points))
-        last = through(maps, layers, numbers, points, classes[part], states, tape, sums, inverse, False)
-        copy(states[last].T, y[part])
-        for j in range(len(sums)):
-            log_det[part.start + j] = sums[j]
-
-
-@compiled
-def gradient_chunk(maps, layers, numbers, x, classes, inverse, base, g_y, g_log_det, grads, g_x, rows,
-                   memory, chunk, chunks):
-    """With ``base`` that of the mean NLL, whose share is returned; else from given gradients."""
-    result, blocks, count = 0.0, -(-len(x) // BLOCK), len(layers) + 1
-    fill(grads, grads.dtype.type(0))
-    for b in range(chunk, blocks, chunks):
-        part = slice(b * len(x) // blocks, (b + 1) * len(x) // blocks)
-        points = x[part]
-        states, tape, g, sums, l, spare = carve(memory, count, x.shape[1], rows, len(points))
-        through(maps, layers, numbers, points, classes[part], states, tape, sums, inverse, True)
-        if base >= 0:
-            result += base_nll(base, states[-1], g)
-            share = g.dtype.type(1 / len(x))
-            for i in range(len(g)):
-                for j in range(len(l)):
-                    g[i, j] *= share
-            for j in range(len(l)):
-                result -= sums[j]
-                l[j] = -share
+    (n, d), keep, nll = x.shape, task != NOTHING, 0.0
+    count = len(layers) + 1 if keep else 2
+    grads[:] = numbers.dtype.type(0)
+    blocks = -(-n // BLOCK)
+    for b in range(first, blocks, stride):
+        start, stop = b * n // blocks, (b + 1) * n // blocks
+        size = stop - start
+        end = (count * d + rows) * size
+        states = memory[:count * d * size].reshape(count, d, size)
+        tape = memory[count * d * size:end].reshape(rows, size)
+        g = memory[end:end + d * size].reshape(d, size)
+        total = memory[end + d * size:end + (d + 1) * size]
+        spare = memory[end + (d + 1) * size:]
+        copy(x[start:stop].T, states[0])
+        total[:] = numbers.dtype.type(0)
+        for k in range(len(layers)):
+            before, after = (k, k + 1) if keep else (k % 2, (k + 1) % 2)
+            call(maps[layers[k].kind, 0], (
+                layers[k], numbers, states[before], classes[start:stop],
+                tape[layers[k].tape * keep:], states[after], total, inverse))
+        if task == NOTHING:
+            copy(states[len(layers) % 2].T, y[start:stop])
+            put(log_det[start:stop], numbers.dtype.type(1), total)
+            continue
+        if task == GIVEN:
+            copy(y[start:stop].T, g)
+            put(total, numbers.dtype.type(1), log_det[start:stop])
         else:
-            copy(g_y[part].T, g)
-            for j in range(len(l)):
-                l[j] = g_log_det[part.start + j]
-        back(maps, layers, numbers, grads, states, tape, g, l, inverse, spare)
-        if g_x.size:
-            copy(g.T, g_x[part])
-    return result / len(x)
+            nll += base_nll(task, states[len(layers)], g) - total.sum()
+            put(g.reshape(-1), numbers.dtype.type(1 / n), g.reshape(-1))
+            total[:] = numbers.dtype.type(-1 / n)
+        for k in range(len(layers) - 1, -1, -1):
+            call(maps[layers[k].kind, 1], (
+                layers[k], numbers, grads, states[k], tape[layers[k].tape:], states[k + 1], g,
+                total, inverse, spare))
+        if task == GIVEN:
+            copy(g.T, y[start:stop])
+    return nll / n
+
+
+# How many chunks there are depends on the number of points only, and gradients are summed in the
+# order of the chunks, so numbers are the same for any number of threads.
+
+@compiled
+def run(grads, memory, *arguments):
+    """All chunks, one after the other; the gradient is summed in ``grads[0]``."""
+    parts = np.empty(len(memory))
+    for c in range(len(memory)):
+        parts[c] = chunk(grads[c], memory[c], c, len(memory), *arguments)
+    return sum_up(parts, grads)
 
 
 @njit(parallel=True, **OPTIONS)
-def map_points(maps, layers, numbers, x, classes, inverse, y, log_det, rows, memory):
-    """Points through all layers: ``y`` (n, features) and ``log_det`` (n,)."""
-    for chunk in prange(len(memory)):
-        map_chunk(maps, layers, numbers, x, classes, inverse, y, log_det, rows, memory[chunk], chunk,
-                  len(memory))
-
-
-@njit(parallel=True, **OPTIONS)
-def gradients(maps, layers, numbers, x, classes, inverse, base, g_y, g_log_det, grads, g_x, rows, memory):
-    """The gradient over ``grads[0]``; see `gradient_chunk`."""
-    results = np.empty(len(memory))
-    for chunk in prange(len(memory)):
-        results[chunk] = gradient_chunk(maps, layers, numbers, x, classes, inverse, base, g_y, g_log_det,
-                                        grads[chunk], g_x, rows, memory[chunk], chunk, len(memory))
-    return add_up(grads, results)
+def run_on_threads(grads, memory, *arguments):
+    """As `run`, with chunks shared among threads."""
+    parts = np.empty(len(memory))
+    for c in prange(len(memory)):
+        parts[c] = chunk(grads[c], memory[c], c, len(memory), *arguments)
+    return sum_up(parts, grads)
 
 
 @compiled
-def add_up(grads, results):
-    for chunk in range(1, len(grads)):
-        add(grads[0], grads.dtype.type(1), grads[chunk])
-    result = 0.0
-    for chunk in range(len(results)):
-        result += results[chunk]
-    return result
+def sum_up(parts, grads):
+    """The sum of the parts; gradients are summed in the first."""
+    for c in range(1, len(grads)):
+        add(grads[0], grads.dtype.type(1), grads[c])
+    return parts.sum()
 
 
 # The step of a training
 
 @compiled
-def norm(gradient):
-    result = 0.0
-    for i in range(gradient.size):
-        result += gradient[i] * gradient[i]
-    return math.sqrt(result)
-
-
-@compiled
-def adam(weights, gradient, first, second, rate, decay, count):
-    """Adam (arXiv 1412.6980, algorithm 1) for the ``count``-th time, with decoupled decay."""
-    kind = weights.dtype.type
-    beta1, beta2, epsilon, zero, one = kind(BETA1), kind(BETA2), kind(EPSILON), kind(0), kind(1)
-    tiny = kind(1e-37)  # with smaller numbers a processor is far slower
-    keep = kind(1 - rate * decay)
-    step = kind(rate / (1 - BETA1 ** count))
-    scale = kind(1 / math.sqrt(1 - BETA2 ** count))
-    for i in range(weights.size):
-        m = beta1 * first[i] + (one - beta1) * gradient[i]
-        m = m if abs(m) > tiny else zero
-        v = beta2 * second[i] + (one - beta2) * gradient[i] * gradient[i]
-        v = v if v > tiny else zero
-        first[i], second[i] = m, v
-        weights[i] = keep * weights[i] - step * m / (scale * math.sqrt(v) + epsilon)
-
-
-@compiled
-def commit(layers, numbers, grads, features, points):
-    """Take over the statistics of batch normalisation, see `elementwise_back`."""
-    for k in range(len(layers)):
-        if layers[k].kind == BATCHNORM:
-            at, momentum = layers[k].constants, numbers.dtype.type(layers[k].momentum)
-            for i in range(at, at + 2 * features):
-                numbers[i] += momentum * (grads[i] / points - numbers[i])
-
-
-@compiled
 def take(layers, features, points, numbers, gradient, first, second, averages, clip, rate, decay,
          count, share):
-    """Clip the gradient, then Adam and averages; False without a step where it is not finite."""
-    weights, slopes = numbers[:first.size], gradient[:first.size]
-    length = norm(slopes)
+    """Clip, Adam (arXiv 1412.6980, algorithm 1) and averages; False without a step at infinity.
+
+    Parameters
+    ----------
+    numbers, gradient, averages : array
+        Of parameters and constants; where those of batch normalisation have gradients there are
+        sums over the points, which are taken over.
+    first, second : array
+        Adam's moments, moved for the ``count``-th time; ``decay`` is decoupled, as in AdamW.
+    """
+    kind, length = numbers.dtype.type, 0.0
+    for i in range(first.size):
+        length += gradient[i] * gradient[i]
+    length = math.sqrt(length)
     if not math.isfinite(length):
         return False
-    if 0 < clip < length:
-        factor = numbers.dtype.type(clip / length)
-        for i in range(slopes.size):
-            slopes[i] *= factor
-    adam(weights, slopes, first, second, rate, decay, count)
-    commit(layers, numbers, gradient, features, points)
+    factor = kind(clip / length if 0 < clip < length else 1)
+    keep, one, zero, tiny = kind(1 - rate * decay), kind(1), kind(0), kind(1e-37)
+    beta1, beta2, epsilon = kind(0.9), kind(0.999), kind(1e-8)
+    step, scale = kind(rate / (1 - 0.9 ** count)), kind(1 / math.sqrt(1 - 0.999 ** count))
+    for i in range(first.size):
+        slope = factor * gradient[i]
+        m = beta1 * first[i] + (one - beta1) * slope
+        v = beta2 * second[i] + (one - beta2) * slope * slope
+        first[i] = m if abs(m) > tiny else zero  # smaller numbers are slow
+        second[i] = v if v > tiny else zero
+        numbers[i] = keep * numbers[i] - step * m / (scale * math.sqrt(v) + epsilon)
+    for k in range(len(layers)):
+        if layers[k].kind == BATCHNORM:
+            at, momentum = layers[k].constants, kind(layers[k].momentum)
+            for i in range(at, at + 2 * features):
+                numbers[i] += momentum * (gradient[i] / kind(points) - numbers[i])
     for i in range(numbers.size):
-        averages[i] += numbers.dtype.type(share) * (numbers[i] - averages[i])
+        averages[i] += kind(share) * (numbers[i] - averages[i])
     return True
