@@ -1,5 +1,4 @@
-"""The fast path equals the layers one by one: values, gradients, training steps, and what it leaves
-to them."""
+"""The fast path equals the layers one by one, in values, gradients and training steps."""
 
 import math
 
@@ -202,6 +201,7 @@ def test_numbers_do_not_depend_on_threads(count, double):
             for i, threads in enumerate(plan):
                 torch.set_num_threads(threads)
                 losses.append(step(x, None, clip=5.0, rate=0.01, decay=0.0, count=i + 1, share=0.1))
+                assert torch.get_num_threads() == threads
             y, log_det = chain.through(flow.layers, x, None, False)
             gradient = torch.autograd.grad(y.sin().sum() + log_det.sum(), list(flow.parameters()))
             ends.append([torch.tensor(losses), step.numbers, step.averages, step.second, y,

@@ -1,9 +1,8 @@
 """The compiled loops as PyTorch calls them: as an autograd node, and as the step of a training."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import NamedTuple
 
 import numba
@@ -56,77 +55,104 @@ class Plan(NamedTuple):
     spare: int  # numbers that the way back needs besides
     features: int
 
-    def memory(self, points: int, keep: bool, dtype: torch.dtype) -> np.ndarray:
-        """What every chunk works with; with ``keep`` also on the way back."""
+    def run(self, numbers: Tensor, inverse: bool, task: int, x: Tensor, context: Tensor | None,
+            y: Tensor, log_det: Tensor, space: "Space") -> float:
+        """Points through the loops, see `kernels.chunk`; a gradient is left in ``space``."""
+        keep = task != kernels.NOTHING
+        chunks = min(-(-len(x) // kernels.BLOCK), CHUNKS)
+        threads, loops = _loops(chunks)
         states = len(self.tables[0]) + 1 if keep else 2
         rows = (states + 1) * self.features + self.rows[keep] + 1
-        size = rows * min(points, kernels.BLOCK) + self.spare * keep
-        return torch.empty(chunks(points), size, dtype=dtype).numpy()
+        memory = space.take("memory", threads, rows * kernels.BLOCK + self.spare * keep)
+        grads = space.take("grads", min(chunks, 2) if threads == 1 else chunks, len(numbers) * keep)
+        x = _array(x)
+        return loops(
+            chunks, grads, memory, kernels.addresses(x.dtype), self.tables[inverse],
+            numbers.numpy(), x, NO_CLASSES if context is None else _array(context), inverse, task,
+            y.numpy(), log_det.numpy(), self.rows[keep])
 
 
-def chunks(points: int) -> int:
-    """How many chunks so many points make."""
-    return min(-(-points // kernels.BLOCK), CHUNKS)
+class Space:
+    """Memory that the loops work with, and may be given again."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype, self.held = dtype, {}
+
+    def take(self, name: str, count: int, size: int) -> np.ndarray:
+        """An array of so many rows of this size, whatever is in it."""
+        held = self.held.get(name)
+        if held is None or held.shape[0] < count or held.shape[1] != size:
+            held = self.held[name] = torch.empty(count, size, dtype=self.dtype).numpy()
+        return held[:count]
+
+    def gradient(self) -> Tensor:
+        """Of all numbers, until the space is used again."""
+        return torch.from_numpy(self.held["grads"][0])
 
 
-def plan(layers: Iterable[Bijection], features: int) -> Plan | None:
-    """The plan of layers on vectors; None where there is one that the loops do not know."""
-    rows = tuple(map(_row, layers))
-    return None if None in rows else _plan(rows, features)
+class Chain(NamedTuple):
+    """Layers that the loops know, in generative order."""
+
+    layers: Sequence[Bijection]
+    plan: Plan
+    learned: list[Tensor]  # parameters, in the order of ``parameters()``
+    constants: list[Tensor]  # buffers
+
+    def numbers(self) -> Tensor:
+        """All of these, one after the other."""
+        with torch.no_grad():
+            return torch.cat([t.reshape(-1) for t in (*self.learned, *self.constants)])
 
 
-def _row(layer: Bijection) -> tuple | None:
-    """A layer's row of the table, after its numbers of parameters and of constants."""
-    kind = KINDS.get(type(layer))
-    if kind is None:
-        return None
-    row = {"kind": kind}
-    if kind == kernels.BATCHNORM:
-        row |= {"momentum": layer.momentum, "epsilon": layer.epsilon}
-    elif kind >= kernels.ADDITIVE:
-        network, kept, changed = layer.network, layer.kept, layer.changed
-        if type(network) is not MLP or any(type(dense) is not Dense for dense in network.layers):
+def known(layers: Sequence[Bijection], features: int) -> Chain | None:
+    """Layers on vectors of so many features; None where there is one that the loops do not know."""
+    facts, learned, constants = [], [], []
+    for layer in layers:
+        kind, own = KINDS.get(type(layer)), layer._parameters.values()
+        if kind is None:
             return None
-        shapes = [matrix.shape for matrix in network.matrices()]
-        widths = (shapes[0][1] - 1, *(out for out, _ in shapes))
-        if len(widths) > kernels.LONGEST:
-            return None
-        row |= {"kept": kept.start, "keeps": kept.stop - kept.start,
-                "changed": changed.start, "changes": changed.stop - changed.start,
-                "bound": getattr(layer, "bound", 0), "products": len(shapes),
-                "activation": ACTIVATIONS[network.activation_name],
-                "widths": widths + (0,) * (kernels.LONGEST - len(widths))}
-    counts = [sum(t.numel() for t in tensors) for tensors in (parameters(layer), constants(layer))]
-    return (*counts, *row.items())
+        fact = ()
+        if kind == kernels.BATCHNORM:
+            fact = layer.momentum, layer.epsilon
+        elif kind >= kernels.ADDITIVE:
+            network = layer._modules["network"]
+            products = network._modules["layers"]._modules.values()
+            if type(network) is not MLP or len(products) >= kernels.LONGEST or any(
+                    type(dense) is not Dense for dense in products):
+                return None
+            own = [dense._parameters["matrix"] for dense in products]
+            fact = (layer.kept.start, layer.changed.start, ACTIVATIONS[network.activation_name],
+                    getattr(layer, "bound", 0), *(matrix.shape for matrix in own))
+        fixed = [buffer for buffer in layer._buffers.values() if buffer.is_floating_point()]
+        facts.append((kind, sum(p.numel() for p in own), sum(c.numel() for c in fixed), fact))
+        learned += own
+        constants += fixed
+    return Chain(layers, _plan(tuple(facts), features), learned, constants)
 
 
 @lru_cache(64)
-def _plan(rows: tuple[tuple, ...], features: int) -> Plan:
-    table = np.zeros(len(rows), kernels.LAYER)
-    at, constants_at, kept = 0, sum(row[0] for row in rows), 0
+def _plan(facts: tuple[tuple, ...], features: int) -> Plan:
+    table = np.zeros(len(facts), kernels.LAYER)
+    at, constants_at, kept = 0, sum(parameters for _, parameters, _, _ in facts), 0
     longest = spare = 0
-    for layer, (own_parameters, own_constants, *facts) in zip(table, rows, strict=True):
-        layer["parameters"], layer["constants"], layer["tape"] = at, constants_at, kept
-        for name, value in facts:
-            layer[name] = value
-        at, constants_at = at + own_parameters, constants_at + own_constants
-        length = 2 * features if layer["kind"] == kernels.LINEAR else 0
-        if layer["products"]:
-            widths = layer["widths"][:layer["products"] + 1]
-            length = widths.sum() + layer["products"]
-            spare = max(spare, *((a + 1) * max(b, kernels.BLOCK) for a, b in pairwise(widths)))
-        longest, kept = max(longest, length), kept + length
-    return Plan((table, table[::-1].copy()), (int(longest), int(kept)), int(spare), features)
-
-
-def parameters(layer: Bijection) -> Iterable[Tensor]:
-    """What a layer learns, in the order in which the loops expect it."""
-    return layer.network.matrices() if hasattr(layer, "network") else layer._parameters.values()
-
-
-def constants(layer: Bijection) -> list[Tensor]:
-    """What else a layer computes with, in the order in which the loops expect it."""
-    return [buffer for buffer in layer._buffers.values() if buffer.is_floating_point()]
+    for layer, (kind, parameters, constants, fact) in zip(table, facts, strict=True):
+        layer["kind"], layer["tape"] = kind, kept
+        layer["parameters"], layer["constants"] = at, constants_at
+        length = 2 * features if kind == kernels.LINEAR else 0
+        if kind == kernels.BATCHNORM:
+            layer["momentum"], layer["epsilon"] = fact
+        elif kind >= kernels.ADDITIVE:
+            layer["kept"], layer["changed"], layer["activation"], layer["bound"], *shapes = fact
+            cut = max(fact[:2])
+            layer["keeps"], layer["changes"] = (
+                (cut, features - cut) if layer["changed"] else (features - cut, cut))
+            widths = shapes[0][1] - 1, *(out for out, _ in shapes)
+            layer["products"], layer["widths"][:len(widths)] = len(shapes), widths
+            length = sum(widths) + len(shapes)
+            spare = max(spare, *(a * max(b, kernels.BLOCK) for b, a in shapes))
+        at, constants_at, kept = at + parameters, constants_at + constants, kept + length
+        longest = max(longest, length)
+    return Plan((table, table[::-1].copy()), (longest, kept), spare, features)
 
 
 def _array(x: Tensor) -> np.ndarray:
@@ -134,16 +160,16 @@ def _array(x: Tensor) -> np.ndarray:
     return x.detach().contiguous().numpy()
 
 
-def _run(plan: Plan, inverse: bool, task: int, numbers: Tensor, x: Tensor, context: Tensor | None,
-         y: Tensor, log_det: Tensor, grads: np.ndarray, memory: np.ndarray) -> float:
-    """Points through the loops, see `kernels.chunk`, on as many threads as PyTorch has."""
-    x = _array(x)
-    threads = min(torch.get_num_threads(), len(memory), THREADS)
+def _loops(chunks: int) -> tuple[int, Callable[..., float]]:
+    """How many threads run through so many chunks, of those that PyTorch has, and what they run."""
+    wanted = torch.get_num_threads()
+    threads = min(wanted, chunks, THREADS)
+    if threads == 1:
+        return 1, kernels.run
     numba.set_num_threads(threads)
-    return (kernels.run if threads == 1 else kernels.run_on_threads)(
-        grads, memory, kernels.addresses(x.dtype), plan.tables[inverse], numbers.numpy(), x,
-        NO_CLASSES if context is None else _array(context), inverse, task, y.numpy(),
-        log_det.numpy(), plan.rows[task != kernels.NOTHING])
+    if torch.get_num_threads() != wanted:  # the first time, if both have the same OpenMP
+        torch.set_num_threads(wanted)
+    return threads, kernels.run_on_threads
 
 
 # The autograd node
@@ -163,13 +189,12 @@ def serves(layers: Sequence[Bijection], x: Tensor, inverse: bool) -> bool:
 def through(layers: Sequence[Bijection], x: Tensor, context: Tensor | None,
             inverse: bool) -> tuple[Tensor, Tensor]:
     """Points through layers, given in generative order, in one direction; the log-determinant."""
-    known = plan(layers, x.shape[1]) if serves(layers, x, inverse) else None
-    if known is None:
+    found = known(layers, x.shape[1]) if serves(layers, x, inverse) else None
+    if found is None:
         return one_by_one(layers, x, context, inverse)
-    learned, numbers = numbers_of(layers)
     if torch.is_grad_enabled():
-        return _Node.apply(known, layers, inverse, numbers, x, context, *learned)
-    return _values(known, inverse, numbers, x, context)
+        return _Node.apply(found, found.numbers(), inverse, x, context, *found.learned)
+    return _values(found.plan, found.numbers(), inverse, x, context)
 
 
 def one_by_one(layers: Sequence[Bijection], x: Tensor, context: Tensor | None,
@@ -182,20 +207,11 @@ def one_by_one(layers: Sequence[Bijection], x: Tensor, context: Tensor | None,
     return x, log_det
 
 
-def numbers_of(layers: Sequence[Bijection]) -> tuple[list[Tensor], Tensor]:
-    """The parameters of all layers; and, one after the other, their numbers and the constants."""
-    learned = [p for layer in layers for p in parameters(layer)]
-    fixed = (c for layer in layers for c in constants(layer))
-    return learned, torch.cat([t.detach().reshape(-1) for t in (*learned, *fixed)])
-
-
-def _values(plan: Plan, inverse: bool, numbers: Tensor, x: Tensor,
+def _values(plan: Plan, numbers: Tensor, inverse: bool, x: Tensor,
             context: Tensor | None) -> tuple[Tensor, Tensor]:
     """Points through the loops, which keep nothing."""
     y, log_det = x.new_empty(x.shape), x.new_empty(len(x))
-    memory = plan.memory(len(x), False, x.dtype)
-    _run(plan, inverse, kernels.NOTHING, numbers, x, context, y, log_det, memory[:, :0].copy(),
-         memory)
+    plan.run(numbers, inverse, kernels.NOTHING, x, context, y, log_det, Space(x.dtype))
     return y, log_det
 
 
@@ -206,19 +222,18 @@ class _Node(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, plan: Plan, layers: Sequence[Bijection], inverse: bool,
-                numbers: Tensor, x: Tensor, context: Tensor | None, *learned: Tensor
-                ) -> tuple[Tensor, Tensor]:
-        ctx.given = plan, layers, inverse, numbers
+    def forward(ctx: FunctionCtx, chain: Chain, numbers: Tensor, inverse: bool, x: Tensor,
+                context: Tensor | None, *learned: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.given = chain.layers, chain.plan, numbers, inverse
         ctx.save_for_backward(context, x, *learned)
-        return _values(plan, inverse, numbers, x, context)
+        return _values(chain.plan, numbers, inverse, x, context)
 
     @staticmethod
     def backward(ctx: FunctionCtx, g_y: Tensor, g_log_det: Tensor) -> tuple[Tensor | None, ...]:
-        plan, layers, inverse, numbers = ctx.given
+        layers, plan, numbers, inverse = ctx.given
         context, *inputs = ctx.saved_tensors
         x, *learned = inputs
-        wanted = ctx.needs_input_grad[4], *ctx.needs_input_grad[6:]
+        wanted = ctx.needs_input_grad[3], *ctx.needs_input_grad[5:]
         twice = torch.is_grad_enabled()  # a second derivative is wanted
         if twice or not (immediate(g_y) and immediate(g_log_det)):  # leave it to the layers
             with torch.enable_grad():
@@ -230,16 +245,14 @@ class _Node(torch.autograd.Function):
                 create_graph=twice, allow_unused=True))
         else:
             g_x = g_y.clone(memory_format=torch.contiguous_format)
-            memory = plan.memory(len(x), True, x.dtype)
-            grads = x.new_empty(len(memory), len(numbers))
-            _run(plan, inverse, kernels.GIVEN, numbers, x, context, g_x, g_log_det.contiguous(),
-                 grads.numpy(), memory)
+            g_log_det, space = g_log_det.contiguous(), Space(x.dtype)
+            plan.run(numbers, inverse, kernels.GIVEN, x, context, g_x, g_log_det, space)
             sizes = [p.numel() for p in learned]
-            parts = grads[0, :sum(sizes)].split(sizes)
+            parts = space.gradient()[:sum(sizes)].split(sizes)
             found = [g_x, *(g.view(p.shape) for g, p in zip(parts, learned, strict=True))]
             found = (g for g, want in zip(found, wanted, strict=True) if want)
         g_x, *found = (next(found) if want else None for want in wanted)
-        return None, None, None, None, g_x, None, *found
+        return None, None, None, g_x, None, *found
 
 
 # The step of a training
@@ -267,18 +280,17 @@ class Step:
     @staticmethod
     def serves(layers: Sequence[Bijection], x: Tensor) -> bool:
         """Whether steps on such points can be taken here: all layers known, none frozen."""
-        return (plan(layers, x.shape[1]) is not None and serves(layers, x, inverse=False)
-                and all(p.requires_grad for layer in layers for p in parameters(layer)))
+        found = known(layers, x.shape[1]) if serves(layers, x, inverse=False) else None
+        return found is not None and all(p.requires_grad for p in found.learned)
 
     def __init__(self, layers: Sequence[Bijection], features: int, base: str) -> None:
-        self.plan, self.base = plan(layers, features), BASES[base]
-        learned, self.numbers = numbers_of(layers)
-        fixed = (c for layer in layers for c in constants(layer))
-        vector_to_parameters(self.numbers, [*learned, *fixed])
+        found = known(layers, features)
+        self.plan, self.base, self.numbers = found.plan, BASES[base], found.numbers()
+        vector_to_parameters(self.numbers, [*found.learned, *found.constants])
         self.averages = self.numbers.clone()
-        size = sum(p.numel() for p in learned)
+        size = sum(p.numel() for p in found.learned)
         self.first, self.second = self.numbers.new_zeros(2, size)
-        self._memory = self._grads = self.numbers.new_empty(0, 0).numpy()
+        self._space = Space(self.numbers.dtype)
 
     def __call__(self, x: Tensor, context: Tensor | None, *, clip: float, rate: float,
                  decay: float, count: int, share: float) -> float | None:
@@ -309,11 +321,7 @@ class Step:
 
         In place of a gradient the constants of batch normalisation have their batch's statistics.
         """
-        count = chunks(len(x))
-        if len(self._memory) < count:
-            self._memory = self.plan.memory(count * kernels.BLOCK, True, x.dtype)
-            self._grads = self.numbers.new_empty(count, len(self.numbers)).numpy()
         nothing = x.new_empty(0, x.shape[1])
-        loss = _run(self.plan, True, self.base, self.numbers, x, context, nothing, nothing.view(-1),
-                    self._grads[:count], self._memory[:count])
-        return loss, torch.from_numpy(self._grads[0])
+        loss = self.plan.run(self.numbers, True, self.base, x, context, nothing, nothing.view(-1),
+                             self._space)
+        return loss, self._space.gradient()

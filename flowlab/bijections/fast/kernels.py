@@ -26,7 +26,7 @@ from functools import lru_cache
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, from_dtype, njit, prange, types
+from numba import cfunc, from_dtype, get_thread_id, njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
@@ -435,8 +435,8 @@ def base_nll(base, z, g):
 
 
 @compiled
-def chunk(grads, memory, first, stride, maps, layers, numbers, x, classes, inverse, task, y, log_det,
-          rows):
+def chunk(grads, memory, first, stride, maps, layers, numbers, x, classes, inverse, task, y,
+          log_det, rows):
     """One block of points in ``stride`` through all layers, from the block ``first`` on.
 
     Parameters
@@ -499,29 +499,33 @@ def chunk(grads, memory, first, stride, maps, layers, numbers, x, classes, inver
 # order of the chunks, so numbers are the same for any number of threads.
 
 @compiled
-def run(grads, memory, *arguments):
+def run(chunks, grads, memory, *arguments):
     """All chunks, one after the other; the gradient is summed in ``grads[0]``."""
-    parts = np.empty(len(memory))
-    for c in range(len(memory)):
-        parts[c] = chunk(grads[c], memory[c], c, len(memory), *arguments)
-    return sum_up(parts, grads)
+    result = 0.0
+    for c in range(chunks):
+        result += chunk(grads[min(c, 1)], memory[0], c, chunks, *arguments)
+        if c > 0:
+            add(grads[0], grads.dtype.type(1), grads[1])
+    return result
 
 
 @njit(parallel=True, **OPTIONS)
-def run_on_threads(grads, memory, *arguments):
-    """As `run`, with chunks shared among threads."""
-    parts = np.empty(len(memory))
-    for c in prange(len(memory)):
-        parts[c] = chunk(grads[c], memory[c], c, len(memory), *arguments)
+def run_on_threads(chunks, grads, memory, *arguments):
+    """As `run`, but threads share the chunks; each has its memory, and each chunk its gradient."""
+    parts = np.empty(chunks)
+    for c in prange(chunks):
+        parts[c] = chunk(grads[c], memory[get_thread_id()], c, chunks, *arguments)
     return sum_up(parts, grads)
 
 
 @compiled
 def sum_up(parts, grads):
-    """The sum of the parts; gradients are summed in the first."""
-    for c in range(1, len(grads)):
+    """The sum of the parts, and over the first that of the gradients."""
+    result = parts[0]
+    for c in range(1, len(parts)):
+        result += parts[c]
         add(grads[0], grads.dtype.type(1), grads[c])
-    return parts.sum()
+    return result
 
 
 # The step of a training
