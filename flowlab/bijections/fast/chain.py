@@ -66,10 +66,11 @@ class Plan(NamedTuple):
         memory = space.take("memory", threads, rows * kernels.BLOCK + self.spare * keep)
         grads = space.take("grads", min(chunks, 2) if threads == 1 else chunks, len(numbers) * keep)
         x = _array(x)
+        classes = NO_CLASSES if context is None else _array(context.long())
         return loops(
             chunks, grads, memory, kernels.addresses(x.dtype), self.tables[inverse],
-            numbers.numpy(), x, NO_CLASSES if context is None else _array(context), inverse, task,
-            y.numpy(), log_det.numpy(), self.rows[keep])
+            numbers.numpy(), x, classes, inverse, task, y.numpy(), log_det.numpy(),
+            self.rows[keep])
 
 
 class Space:
