@@ -22,6 +22,7 @@ from flowlab.training import TrainingSettings, train
 from realnvp import RealNVP
 
 SECONDS = 12.0  # for each comparison
+STEPS = 10  # of a turn, so that threads are at work when the clock stops
 CASES = {
     "8 couplings, 64×64, relu": {"couplings": 8, "hidden": (64, 64), "activation": "relu"},
     "16 couplings, 64×64, tanh": {"couplings": 16, "hidden": (64, 64), "activation": "tanh"},
@@ -55,7 +56,7 @@ def step(settings: dict, batch: int, threads: int = 1) -> Callable[[], object]:
 
 
 def compare(ways: dict[str, Callable[[], object]]) -> None:
-    """Steps per second of each way, in turns of one step."""
+    """Steps per second of each way, in turns."""
     for way in ways.values():
         for _ in range(5):
             way()
@@ -63,8 +64,9 @@ def compare(ways: dict[str, Callable[[], object]]) -> None:
     while time.monotonic() < end:
         for name, way in ways.items():
             start = time.perf_counter()
-            way()
-            times[name].append(time.perf_counter() - start)
+            for _ in range(STEPS):
+                way()
+            times[name].append((time.perf_counter() - start) / STEPS)
     first = min(times[next(iter(ways))])
     for name, found in times.items():
         low = statistics.quantiles(found, n=20)[0]
