@@ -279,10 +279,10 @@ class TrainingSettings(Settings):
         "cpu", "Device", "Where the training runs: on the processor or on a GPU.",
         group="Training")
     compiled: bool = setting(
-        False, "Compiled", "Compile the training step with a C++ compiler, for up to four times "
-        "the speed. This takes a minute or two, while the training already runs; the compiled "
-        "step is used as soon as it is ready, and again by later trainings. Numbers may differ "
-        "in their last digits from run to run.", group="Training")
+        False, "Compiled", "Compile the training step of a flow on images with a C++ compiler. "
+        "This takes a minute or two, while the training already runs; the compiled step is used "
+        "as soon as it is ready, and again by later trainings. Numbers may differ in their last "
+        "digits from run to run.", group="Training")
 
     _points_only: ClassVar[tuple[str, ...]] = ("objective", "points", "test_fraction")
 

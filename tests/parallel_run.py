@@ -21,8 +21,8 @@ gradients = []
 average = distributed.average
 
 
-def watched(value, own, whole):
-    value = average(value, own, whole)
+def watched(value, batch):
+    value = average(value, batch)
     gradients.append(value.detach().clone())
     return value
 
@@ -31,4 +31,4 @@ settings = TrainingSettings(epochs=2, batch_size=7, test_fraction=0.2)
 with distributed.group("cpu") as rank, mock.patch("flowlab.training.distributed.average", watched):
     last = list(train(flow, points, settings))[-1]
 if rank == 0:
-    save_file({**last.snapshot.weights, "gradient": gradients[0]}, sys.argv[1])
+    save_file({**last.snapshot.weights, "gradient": gradients[1]}, sys.argv[1])

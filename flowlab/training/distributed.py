@@ -64,7 +64,7 @@ def share(batch: Tensor) -> Tensor:
     ValueError
         When there are fewer points than processes.
     """
-    if not _several():
+    if not several():
         return batch
     if len(batch) < distributed.get_world_size():
         raise ValueError(f"A batch of {len(batch)} cannot be shared by "
@@ -72,21 +72,17 @@ def share(batch: Tensor) -> Tensor:
     return batch.tensor_split(distributed.get_world_size())[distributed.get_rank()]
 
 
-def average(value: Tensor, own: int, whole: int) -> Tensor:
+def average(value: Tensor, batch: Tensor) -> Tensor:
     """The mean over the whole batch, from the means over the processes' shares of it.
 
-    Parameters
-    ----------
-    value : Tensor
-        A mean over this process's share, of the loss or its gradient; it is overwritten.
-    own, whole : int
-        Number of points in the share and in the batch.
+    ``value`` is a mean over this process's share, of the loss or its gradient; it is overwritten.
     """
-    if _several():
-        value *= own / whole
+    if several():
+        value *= len(share(batch)) / len(batch)
         distributed.all_reduce(value)
     return value
 
 
-def _several() -> bool:
+def several() -> bool:
+    """Whether this training runs in several processes."""
     return distributed.is_available() and distributed.is_initialized()

@@ -12,29 +12,24 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.utils import vector_to_parameters
 
-from flowlab.bijections import BatchNorm
-from flowlab.bijections.base import LOG_PROB
 from flowlab.flow import Flow
 from flowlab.settings import TrainingSettings
 from flowlab.training import distributed
 from flowlab.training.checkpoint import Snapshot, about
-from flowlab.training.compiling import Compiler, joined
 from flowlab.training.denormals import without_denormals
 from flowlab.training.metrics import inverse_error, nll, relative_inverse_error
+from flowlab.training.objective import Objective
+from flowlab.training.optimiser import SCHEDULES, WARM_UP, Optimiser
 from flowlab.training.progress import Outcome, Progress, RecentSnapshots
-from flowlab.training.split import MAX_MEASURED, REVERSE_NOISE, DataSplit, generator
+from flowlab.training.split import DataSplit, generator
 
 __all__ = ["SCHEDULES", "Progress", "Snapshot", "TrainingSettings", "train", "untrained"]
 
 #: Points on which the inverse error is measured after every epoch.
 INVERSE_POINTS = 256
-BETAS = 0.9, 0.999  # of Adam
 #: Batches on which Adam's moments are estimated where a training continues from weights alone.
 MOMENTS = 50
-#: The warm-up's share of a one-cycle schedule.
-WARM_UP = 0.1
 
 
 def train(flow: Flow, source: Any, settings: TrainingSettings, *,
@@ -114,11 +109,11 @@ class _Trainer:
                  resume: Snapshot | None) -> None:
         self.flow, self.settings = flow, settings
         distributed.check_device(settings.device)
-        self.parameters = [p for p in flow.parameters() if p.requires_grad]
-        if not self.parameters:
+        parameters = [p for p in flow.parameters() if p.requires_grad]
+        if not parameters:
             raise ValueError("All layers of the flow are frozen: set requires_grad_(True) on those "
                              "to train.")
-        if any(p.is_inference() for p in self.parameters):
+        if any(p.is_inference() for p in parameters):
             raise ValueError("The flow was made under torch.inference_mode, which allows no "
                              "gradients: make it outside.")
         if settings.device == "cuda":
@@ -126,26 +121,19 @@ class _Trainer:
         if settings.precision == "float64":
             flow.double()
         self.data = DataSplit(flow, source, settings)
-        #: The target's log-density, where it is known.
-        self.log_prob = self.data.source.log_prob
         #: Mean NLL of the test points under their true density, None where it is unknown.
         self.best_nll = None
-        if self.log_prob is not None:
-            self.best_nll = -self.log_prob(self.data.test_x).double().mean().item()
+        if self.data.source.log_prob is not None:
+            self.best_nll = -self.data.source.log_prob(self.data.test_x).double().mean().item()
         if resume is None:
             flow.initialise(*self.data.training_sample())
         else:
             resume.check(flow)
             flow.load_state_dict(resume.weights)
-        self.statistics = [value for layer in flow.modules() if isinstance(layer, BatchNorm)
-                           for value in (layer.mean, layer.variance)]
-        self.weights = _flatten(self.parameters)
-        #: Adam's first and second moments of the gradient.
-        self.first, self.second = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
-        #: The weights and batch-normalisation statistics in the flow: raw ones within an epoch,
-        #: averaged ones between epochs. The others are in ``swapped_out``.
-        self.current = [self.weights, *self.statistics]
-        self.swapped_out = [value.clone() for value in self.current]
+        self.batches = math.ceil(len(self.data.train_x) / settings.batch_size)
+        #: Within an epoch the flow has the raw weights, between epochs the averaged ones.
+        self.optimiser = Optimiser(flow, settings.clip, settings.weight_decay)
+        self.objective = Objective(flow, self.data, settings, self.optimiser.current, self.batches)
         self.learning_rate = self.rate = settings.learning_rate
         self.epoch = self.step = self.begun = self.best_epoch = 0
         self.epochs_without_improvement = 0
@@ -153,14 +141,9 @@ class _Trainer:
         self.seconds, self.best = 0.0, math.inf
         self.best_weights: dict[str, Tensor] | None = None
         self.reverse_kl: dict[int, float] = {}  # by epoch, for the reverse objective
-        self.batches = math.ceil(len(self.data.train_x) / settings.batch_size)
         self.recent = RecentSnapshots()
         if resume is not None:
             self._restore(resume)
-        self.compiler = None
-        if settings.compiled:
-            largest = math.ceil(len(self.data.train_x) / self.batches)
-            self.compiler = Compiler(flow, largest, settings.objective)
         self._measure()
         self.start = getattr(resume, "start", None) or (self.epoch, self.train_nll, self.test_nll)
         if resume is not None and settings.patience and self.best_weights is None:
@@ -178,7 +161,7 @@ class _Trainer:
                 self._estimate_moments()
             while self._outcome() == "running":
                 losses: list[float] = []
-                self._swap()
+                self.optimiser.swap()
                 order = torch.randperm(len(self.data.train_x), generator=generator(
                     settings.seed, self.epoch)).to(self.flow.device)
                 try:
@@ -195,7 +178,7 @@ class _Trainer:
                         if len(losses) < self.batches:
                             yield self._progress(loss, self.batches - len(losses))
                 finally:
-                    self._swap()  # the averaged weights, also where it is stopped within an epoch
+                    self.optimiser.swap()  # to the averaged weights, also where it is stopped
                 if loss is None:
                     yield self._diverged(math.nan, "The loss or its gradient became infinite or "
                                          "not a number")
@@ -220,14 +203,10 @@ class _Trainer:
         self.flow.train()
         order = torch.arange(len(self.data.train_x), device=self.flow.device)
         for batch in order.tensor_split(self.batches)[:min(MOMENTS, self.step)]:
-            gradient = self._loss_and_gradient(batch)[1]
-            norm = math.sqrt(torch.dot(gradient, gradient).item())
-            if not math.isfinite(norm):
+            gradient = self.objective.loss_and_gradient(batch, self.step)[1]
+            if not self.optimiser.clipped(gradient):
                 return
-            if 0 < self.settings.clip < norm:
-                gradient *= self.settings.clip / norm
-            self.first.lerp_(gradient, 1 - BETAS[0])
-            self.second.lerp_(gradient.square(), 1 - BETAS[1])
+            self.optimiser.note(gradient)
             self.begun -= 1
 
     def _step(self, batch: Tensor, index: int) -> float | None:
@@ -235,79 +214,18 @@ class _Trainer:
 
         Return the loss; or None, without a step, where the loss or gradient is not finite.
         """
-        if self.compiler is not None and self.compiler.ready():
-            loss, gradient = self.compiler.loss_and_gradient(self.weights, *self._points(batch))
-        else:
-            loss, gradient = self._loss_and_gradient(batch)
-        norm = math.sqrt(torch.dot(gradient, gradient).item())
-        value = loss.item()
-        if not (math.isfinite(value) and math.isfinite(norm)):
+        loss, gradient = self.objective.loss_and_gradient(batch, self.step)
+        if not (self.optimiser.clipped(gradient) and math.isfinite(loss)):
             return None
-        if 0 < self.settings.clip < norm:
-            gradient *= self.settings.clip / norm
-        self._adam(gradient, (self.epoch * self.batches + index)
-                   / (self.batches * self.settings.epochs))
-        self.flow.commit()
-        for moving in self.statistics:  # their average over processes is that of the whole batch
-            distributed.average(moving, len(distributed.share(batch)), len(batch))
-        self.step += 1
-        # At first the average covers about the last tenth of the steps, not its full length.
-        share = max(1 / self.settings.averaging, 1 / (1 + 0.1 * self.step))
-        for average, own in zip(self.swapped_out, self.current, strict=True):
-            average.lerp_(own, share)
-        return value
-
-    def _adam(self, gradient: Tensor, done: float) -> None:
-        """Adam (arXiv 1412.6980, algorithm 1) in one operation, with decoupled weight decay.
-
-        ``done`` is the completed share of the training.
-        """
+        done = (self.epoch * self.batches + index) / (self.batches * self.settings.epochs)
         if self.decays and self.settings.schedule == "one_cycle":
             done = max(done, WARM_UP)
         self.rate = self.learning_rate * SCHEDULES[self.settings.schedule](done)
-        count = torch.tensor(self.step - self.begun + 1.0, device=self.weights.device)
-        torch._fused_adamw_(
-            [self.weights], [gradient], [self.first], [self.second], [], [count],
-            lr=self.rate, beta1=BETAS[0], beta2=BETAS[1], weight_decay=self.settings.weight_decay,
-            eps=1e-8, amsgrad=False, maximize=False)
-
-    @torch.no_grad()
-    def _swap(self) -> None:
-        """Exchange the averaged and the raw values."""
-        for current, other in zip(self.current, self.swapped_out, strict=True):
-            value = current.clone()
-            current.copy_(other)
-            other.copy_(value)
-
-    def _loss_and_gradient(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """The objective and its gradient on the whole batch."""
-        loss = self._loss(batch)
-        gradient = joined(torch.autograd.grad(loss, self.parameters))
-        own, whole = len(distributed.share(batch)), len(batch)
-        return (distributed.average(loss.detach(), own, whole),
-                distributed.average(gradient, own, whole))
-
-    def _loss(self, batch: Tensor) -> Tensor:
-        """The objective on this process's share of a batch; noise is drawn for the whole batch."""
-        if self.settings.objective == "forward":
-            return -self.flow.log_prob(*self._points(batch)).mean()
-        return self._reverse_kl(distributed.share(self.flow.base_sample(len(batch), self._noise())))
-
-    def _reverse_kl(self, z: Tensor) -> Tensor:
-        """The KL from the flow to the target, estimated at the latents ``z``."""
-        x, log_det = self.flow.forward(z)
-        log_q = LOG_PROB[self.flow.settings.base](z) - log_det
-        assert self.log_prob is not None
-        return (log_q - self.log_prob(x)).mean()
-
-    def _points(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The process's share of a batch: points, or images with noise; and classes."""
-        x = self.data.batch(batch, self._noise() if self.data.pixels else None)
-        context = self.data.train_context
-        return distributed.share(x), None if context is None else context[distributed.share(batch)]
-
-    def _noise(self) -> torch.Generator:
-        return generator(self.settings.seed, -2 - self.step, self.flow.device)
+        self.step += 1
+        # At first the average covers about the last tenth of the steps, not its full length.
+        share = max(1 / self.settings.averaging, 1 / (1 + 0.1 * self.step))
+        self.optimiser.step(gradient, batch, self.rate, self.step - self.begun, share)
+        return loss
 
     def _measure(self) -> None:
         """Measure the averaged flow: NLL on both sets, KL and inverse error."""
@@ -320,10 +238,7 @@ class _Trainer:
         points = self.flow, test_x[:INVERSE_POINTS], context
         self.inverse_error = inverse_error(*points)
         if self.settings.objective == "reverse" and self.epoch not in self.reverse_kl:
-            z = self.flow.base_sample(MAX_MEASURED, generator(self.settings.seed, REVERSE_NOISE,
-                                                      self.flow.device))
-            with torch.no_grad():
-                value = self._reverse_kl(z).item()
+            value = self.objective.measured_reverse_kl()
             if math.isfinite(value):
                 self.reverse_kl[self.epoch] = value
         self.off = relative_inverse_error(*points)
@@ -340,7 +255,7 @@ class _Trainer:
             yield self._with_the_best(loss)
             return
         if outcome == "finished":
-            reason = reason or (self.compiler.trouble if self.compiler else "")
+            reason = reason or self.objective.trouble
         yield self._progress(loss, 0, outcome, reason, self.last_good)
 
     def _outcome(self) -> Outcome:
@@ -401,37 +316,28 @@ class _Trainer:
             self.seconds, self.rate, self.train_nll, self.test_nll, loss,
             self.kl, self.best_nll, self.inverse_error, outcome, reason, self.flow,
             None if snapshot is None else self.recent.add(snapshot),
-            self.compiler is not None and self.compiler.working, *start,
+            self.objective.compiled, *start,
             reverse_kl=tuple(self.reverse_kl.items()))
 
     def _state(self) -> dict[str, Tensor]:
         return {k: v.detach().cpu().clone() for k, v in self.flow.state_dict().items()}
 
     def _snapshot(self) -> Snapshot:
-        weights, *statistics = self.swapped_out
+        rows, statistics = self.optimiser.state
         best = self.best_weights if self.epochs_without_improvement == 0 else None
         return Snapshot(
             weights=self._state() if best is None else best,
-            optimiser=torch.stack([weights, self.first, self.second]).cpu(),
-            epoch=self.epoch, step=self.step,
+            optimiser=rows, epoch=self.epoch, step=self.step,
             epochs_without_improvement=self.epochs_without_improvement, best=self.best,
             seconds=self.seconds, learning_rate=self.learning_rate, best_epoch=self.best_epoch,
             begun=self.begun, decays=self.decays, set_rate=self.settings.learning_rate,
-            start=self.start, statistics=joined(statistics).cpu() if statistics else None,
+            start=self.start, statistics=statistics,
             best_weights=self.best_weights, flow=about(self.flow),
             reverse_kl=tuple(self.reverse_kl.items()))
 
     def _restore(self, snapshot: Snapshot) -> None:
         self.flow.load_state_dict(snapshot.weights)
-        weights, *statistics = self.swapped_out
-        if snapshot.optimiser.shape[1] != len(weights):
-            raise ValueError("The checkpoint is of a training with other layers frozen: freeze the "
-                             "same ones, or train again from the start.")
-        for own, kept in zip((weights, self.first, self.second), snapshot.optimiser, strict=True):
-            own.copy_(kept)
-        if statistics and snapshot.statistics is not None:
-            vector = snapshot.statistics.to(weights)
-            vector_to_parameters(vector, statistics)
+        self.optimiser.restore(snapshot.optimiser, snapshot.statistics)
         self.epoch, self.step = snapshot.epoch, snapshot.step
         self.epochs_without_improvement = snapshot.epochs_without_improvement
         self.begun, self.decays = snapshot.begun, snapshot.decays
@@ -443,19 +349,3 @@ class _Trainer:
         self.seconds = max(self.seconds, snapshot.seconds)
         if snapshot.set_rate is None or snapshot.set_rate == self.settings.learning_rate:
             self.learning_rate = snapshot.learning_rate
-
-
-#: Learning rate relative to its peak, as a function of the completed share ``t`` of the training.
-SCHEDULES = {
-    "constant": lambda t: 1.0,
-    "cosine": lambda t: 0.5 * (1 + math.cos(math.pi * t)),
-    "one_cycle": lambda t: (0.1 + 0.9 * t / WARM_UP if t < WARM_UP else
-                            0.5 * (1 + math.cos(math.pi * (t - WARM_UP) / (1 - WARM_UP)))),
-}
-
-
-def _flatten(parameters: list[torch.nn.Parameter]) -> Tensor:
-    """Make the parameters slices of one flat tensor, so that Adam is one operation."""
-    flat = joined(parameters)
-    vector_to_parameters(flat, parameters)
-    return flat

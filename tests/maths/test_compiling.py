@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from flowlab.data import target
 from flowlab.training import TrainingSettings, compiling, train
 from flowlab.training.compiling import Compiler, joined, mean_nll
 from glow import Glow
@@ -16,6 +15,7 @@ from nice import NICE
 from realnvp import RealNVP
 
 SMALL = {"couplings": 2, "hidden": (4,)}
+IMAGE = (1, 2, 2)  # NICE on it is quick to compile
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +26,10 @@ def kept(tmp_path, monkeypatch):
         process = compiling.compilers.pop()
         process.kill()
         process.wait()
+
+
+def images(count):
+    return torch.randn(count, *IMAGE, generator=torch.Generator().manual_seed(3))
 
 
 def repr_of(flow):
@@ -66,8 +70,8 @@ def test_a_training_takes_the_compiled_step_over(kept, monkeypatch):
     monkeypatch.setattr(compiling, "CHECK_EVERY", 0)
     settings = TrainingSettings(epochs=10_000, points=200, batch_size=63, compiled=True,
                                 schedule="constant")
-    flow = RealNVP((2,), **SMALL)
-    progresses = train(flow, target("moons"), settings, every="batch")
+    flow = NICE(IMAGE, **SMALL)
+    progresses = train(flow, images(200), settings, every="batch")
     assert not next(progresses).compiled  # nobody waits for the compiler
     compiler = Compiler(flow, 54, "forward")  # 160 training points make batches of 54 and 53
     assert not compiler.ready()  # that of the training has the lock
@@ -78,12 +82,12 @@ def test_a_training_takes_the_compiled_step_over(kept, monkeypatch):
     assert compiler.ready()
     flow.train()
     for count in (54, 53, 1):
-        x = target("moons").sample(count, seed=3)
+        x = images(count)
         loss, gradient = compiler.loss_and_gradient(joined(flow.parameters()), x, None)
         true_loss, true_gradient = reference(flow, x)
         torch.testing.assert_close(loss, true_loss.detach(), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(gradient, true_gradient, rtol=1e-3, atol=1e-5)
-    at_once = next(train(RealNVP((2,), **SMALL), target("moons"), settings, every="batch"))
+    at_once = next(train(NICE(IMAGE, **SMALL), images(200), settings, every="batch"))
     assert at_once.compiled  # the next training finds the step on disk
 
 
@@ -102,7 +106,7 @@ def test_what_is_not_compiled_is_said(flow, objective, words, monkeypatch):
 def numbers(**settings):
     settings = TrainingSettings(epochs=2, points=100, batch_size=40, **settings)
     torch.manual_seed(0)
-    return list(train(RealNVP((2,), **SMALL), target("moons"), settings))
+    return list(train(NICE(IMAGE, **SMALL), images(100), settings))
 
 
 def test_without_a_compiler_a_training_is_as_it_was(monkeypatch):
@@ -110,6 +114,12 @@ def test_without_a_compiler_a_training_is_as_it_was(monkeypatch):
     plain, asked = numbers(), numbers(compiled=True)
     assert [p.test_nll for p in asked] == [p.test_nll for p in plain]
     assert "no C++ compiler" in asked[-1].reason and not plain[-1].reason
+
+
+def test_for_vectors_the_setting_has_no_effect():
+    settings = TrainingSettings(epochs=1, points=100, compiled=True)
+    last, = train(RealNVP((2,), **SMALL), torch.randn(100, 2), settings)
+    assert not (last.compiled or last.reason or compiling.compilers)
 
 
 def test_a_compiler_that_fails_or_a_damaged_step_costs_nothing(kept, monkeypatch):
@@ -122,7 +132,7 @@ def test_a_compiler_that_fails_or_a_damaged_step_costs_nothing(kept, monkeypatch
     assert [p.test_nll for p in asked] == [p.test_nll for p in plain]
     assert "could not be compiled" in asked[-1].reason
 
-    flow = RealNVP((2,), **SMALL)
+    flow = NICE(IMAGE, **SMALL)
     compiler = Compiler(flow, 40, "forward")
     compiler.path.write_bytes(b"no package")
     assert not compiler.ready() and "could not be compiled" in compiler.trouble

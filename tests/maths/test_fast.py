@@ -1,6 +1,10 @@
 """The fast path equals the layers one by one, in values, gradients and training steps."""
 
+import copy
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -11,14 +15,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from flowlab.bijections import AffineCoupling
+from flowlab.bijections import AffineCoupling, fast
 from flowlab.bijections.base import LOG_PROB
 from flowlab.bijections.fast import chain, kernels
 from flowlab.bijections.networks import ACTIVATIONS
+from flowlab.data import target
+from flowlab.training import Progress, TrainingSettings, train
+from flowlab.training.compiling import joined
+from flowlab.training.optimiser import Optimiser
 from models import MODELS
+from realnvp import RealNVP
 
 BOTH = pytest.mark.parametrize("inverse", [True, False], ids=["inverse", "forward"])
 EVERY = pytest.mark.parametrize("name", FLOWS)
+
+
+def how(*points: object) -> tuple[Tensor, Tensor]:
+    """As a flow does it: the loops where they serve, and else the layers."""
+    return fast.through(*points) or chain.one_by_one(*points)
 
 
 def results(flow: nn.Module, outputs: tuple[Tensor, Tensor], x: Tensor) -> list[Tensor]:
@@ -58,13 +72,13 @@ def test_values_and_gradients_are_those_of_the_layers(case, inverse):
     flow, x, context = case
     flow.eval()
     x.requires_grad_()
-    for fast, plain in zip(results(flow, chain.through(flow.layers, x, context, inverse), x),
+    for found, plain in zip(results(flow, how(flow.layers, x, context, inverse), x),
                            results(flow, chain.one_by_one(flow.layers, x, context, inverse), x),
                            strict=True):
-        torch.testing.assert_close(fast, plain, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(found, plain, rtol=1e-10, atol=1e-10)
     with torch.no_grad():
-        again = chain.through(flow.layers, x, context, inverse)[0]
-        assert torch.equal(again, chain.through(flow.layers, x, context, inverse)[0])
+        again = how(flow.layers, x, context, inverse)[0]
+        assert torch.equal(again, how(flow.layers, x, context, inverse)[0])
 
 
 @BOTH
@@ -73,12 +87,12 @@ def test_float32_agrees_to_rounding(name, inverse):
     torch.manual_seed(0)
     flow = shake(make_flow(name, 3)).eval()
     x = torch.randn(200, 3, requires_grad=True)
-    fast, single = (results(flow, how(flow.layers, x, None, inverse), x)
-                    for how in (chain.through, chain.one_by_one))
+    quick, single = (results(flow, way(flow.layers, x, None, inverse), x)
+                    for way in (how, chain.one_by_one))
     flow.double()
     exact = x.detach().double().requires_grad_()
     double = results(flow, chain.one_by_one(flow.layers, exact, None, inverse), exact)
-    for found, usual, expected in zip(fast, single, double, strict=True):
+    for found, usual, expected in zip(quick, single, double, strict=True):
         rounding = (usual - expected).norm() + 1e-6 * expected.norm()
         assert (found - expected).norm() <= 12 * rounding  # tanh is off by 4 to 8 times a rounding
 
@@ -94,94 +108,88 @@ def test_first_and_second_derivatives_by_differences(name, inverse):
     context, parameters = torch.tensor([0, 1, 1]), list(flow.parameters())[:4]
 
     def outputs(x: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
-        return chain.through(flow.layers, x, context, inverse)
+        return how(flow.layers, x, context, inverse)
 
     assert type(outputs(x)[0].grad_fn).__name__ == "_NodeBackward"
     assert torch.autograd.gradcheck(outputs, (x, *parameters))
     assert torch.autograd.gradgradcheck(outputs, (x, *parameters))
 
 
-# The step of a training
+# The likelihood, and the training that uses it
 
-class Plain:
-    """What `Step` does, with the layers, autograd and PyTorch's Adam."""
-
-    def __init__(self, flow: nn.Module) -> None:
-        self.flow, self.parameters = flow, list(flow.parameters())
-        statistics = [s for layer in flow.layers if hasattr(layer, "variance")
-                      for s in (layer.mean, layer.variance)]
-        self.values = [*self.parameters, *statistics]
-        self.averages = [value.detach().clone() for value in self.values]
-        self.first = [torch.zeros_like(p) for p in self.parameters]
-        self.second = [torch.zeros_like(p) for p in self.parameters]
-
-    def __call__(self, x: Tensor, context: Tensor | None, *, clip: float, rate: float,
-                 decay: float, count: int, share: float) -> float:
-        z, log_det = chain.one_by_one(self.flow.layers, x, context, True)
-        loss = -(LOG_PROB[self.flow.settings.base](z) + log_det).mean()
-        gradient = torch.autograd.grad(loss, self.parameters)
-        norm = math.sqrt(sum(g.square().sum().item() for g in gradient))
-        if 0 < clip < norm:
-            gradient = [g * (clip / norm) for g in gradient]
-        steps = [torch.tensor(float(count)) for _ in gradient]
-        with torch.no_grad():
-            torch._fused_adamw_(
-                self.parameters, list(gradient), self.first, self.second, [], steps, lr=rate,
-                beta1=0.9, beta2=0.999, weight_decay=decay, eps=1e-8, amsgrad=False, maximize=False)
-            self.flow.commit()
-            for average, value in zip(self.averages, self.values, strict=True):
-                average.lerp_(value, share)
-        return loss.item()
+def numbers_of(flow: nn.Module) -> Tensor:
+    return joined([*flow.parameters(), *(b for b in flow.buffers() if b.is_floating_point())])
 
 
 @settings(max_examples=60, deadline=None)
-@given(case=cases(), clip=st.sampled_from([0.0, 0.5, 1e3]), decay=st.sampled_from([0.0, 0.1]))
-def test_steps_are_those_of_the_layers_and_adam(case, clip, decay):
+@given(case=cases())
+def test_the_likelihood_and_its_gradient_are_those_of_the_layers(case):
     flow, x, context = case
     flow.train()
-    state = {name: value.clone() for name, value in flow.state_dict().items()}
-    ends = []
-    for make in (lambda: chain.Step(flow.layers, x.shape[1], flow.settings.base),
-                 lambda: Plain(flow)):
-        flow.load_state_dict(state)
-        step = make()
-        losses = [step(x, context, clip=clip, rate=1e-3, decay=decay, count=i + 1, share=0.3)
-                  for i in range(4)]
-        ends.append((torch.tensor(losses, dtype=torch.float64), flow.state_dict(),
-                     [p.detach().clone() for p in flow.parameters()], step))
-        ends[-1][1].update({name: value.clone() for name, value in ends[-1][1].items()})
-    (losses, weights, learned, fast), (expected, plain_weights, _, plain) = ends
-    torch.testing.assert_close(losses, expected, rtol=1e-10, atol=1e-10)
-    # Adam divides by the size of a gradient, and makes much of the last digits of the smallest.
-    torch.testing.assert_close(weights, plain_weights, rtol=1e-6, atol=1e-6)
-    assert len(learned)
-    averages = torch.cat([a.reshape(-1) for a in plain.averages[:len(plain.parameters)]])
-    torch.testing.assert_close(fast.averages[:len(averages)], averages, rtol=1e-6, atol=1e-6)
+    reference = copy.deepcopy(flow)
+    loss, gradient = fast.likelihood(flow.layers, flow.settings.base, x)(
+        numbers_of(flow), x, context)
+    z, log_det = chain.one_by_one(reference.layers, x, context, True)
+    expected = -(LOG_PROB[flow.settings.base](z) + log_det).mean()
+    torch.testing.assert_close(loss, expected.item(), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(gradient, joined(torch.autograd.grad(
+        expected, list(reference.parameters()))), rtol=1e-10, atol=1e-10)
+    flow.commit()  # batch normalisation has taken note of the batch
+    reference.commit()
+    torch.testing.assert_close(flow.state_dict(), reference.state_dict(), rtol=1e-10, atol=1e-10)
 
 
-def test_a_step_moves_the_flow_in_place():
-    flow = shake(make_flow("glow"))
-    step = chain.Step(flow.layers, 2, "normal")
-    before = [p.detach().clone() for p in flow.parameters()]
-    pointers = [p.data_ptr() for p in flow.parameters()]
-    assert step(torch.randn(50, 2), None, clip=5.0, rate=0.1, decay=0.0, count=1,
-                share=0.1) is not None
-    assert not any(map(torch.equal, before[:3], flow.parameters()))
-    assert pointers == [p.data_ptr() for p in flow.parameters()]
-    flow.load_state_dict(make_flow("glow").state_dict())  # fills the same memory
-    assert torch.equal(step.numbers[:3].view(-1), next(flow.parameters()).detach().view(-1)[:3])
+def trained(name: str, **settings: object) -> list[Progress]:
+    torch.manual_seed(0)
+    data = target("moons").sample(120, seed=0)
+    source = (data, torch.arange(120) % 2) if settings.pop("classes", 0) else data
+    classes = {"classes": 2} if isinstance(source, tuple) else {}
+    return list(train(make_flow(name, hidden=(8,), **classes), source, TrainingSettings(
+        epochs=2, batch_size=40, precision="float64", clip=1.0, weight_decay=0.1, **settings)))
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+@EVERY
+def test_a_training_is_that_with_the_layers(name, classes, monkeypatch):
+    steps = []
+    likelihood = chain.Likelihood.__call__
+    monkeypatch.setattr(chain.Likelihood, "__call__",
+                        lambda *args: steps.append(1) or likelihood(*args))
+    quick = trained(name, classes=classes)
+    served = bool(steps)
+    assert served == (fast.likelihood(quick[0].flow.layers, "normal", torch.zeros(1, 2).double())
+                      is not None)
+    monkeypatch.setattr(fast, "likelihood", lambda *_: None)
+    for one, other in zip(quick, trained(name, classes=classes), strict=True):
+        assert one.loss == pytest.approx(other.loss, abs=1e-8)
+        assert one.test_nll == pytest.approx(other.test_nll, abs=1e-8)
+    torch.testing.assert_close(one.flow.state_dict(), other.flow.state_dict(), rtol=1e-7, atol=1e-7)
+
+
+def test_what_has_a_density_of_its_own_or_frozen_layers_is_trained_by_the_layers(monkeypatch):
+    class Own(RealNVP):
+        """A flow whose density is another."""
+
+        def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+            return super().log_prob(x, context) - 1
+
+    monkeypatch.setattr(chain.Likelihood, "__call__", None)  # fails where it is called
+    settings = TrainingSettings(epochs=1, points=50)
+    last, = train(Own((2,), couplings=2, hidden=(4,)), target("moons"), settings)
+    assert last.loss == pytest.approx(1 - last.flow.log_prob(target("moons").sample(
+        50, seed=0)).mean().item() - 1, abs=2)
+    frozen = make_flow("realnvp", couplings=2)
+    next(frozen.parameters()).requires_grad_(False)
+    assert len(list(train(frozen, target("moons"), settings))) == 1
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_no_step_where_anything_is_not_finite(bad):
-    flow = make_flow("realnvp-batchnorm")
-    step = chain.Step(flow.layers, 2, "normal")
+def test_what_is_not_finite_is_noticed(bad):
+    flow = make_flow("realnvp")
     x = torch.randn(300, 2)
-    assert step(x, None, clip=5.0, rate=0.1, decay=0.0, count=1, share=0.1) is not None
-    held = [t.clone() for t in (step.numbers, step.averages, step.first, step.second)]
     x[131, 1] = bad
-    assert step(x, None, clip=5.0, rate=0.1, decay=0.0, count=2, share=0.1) is None
-    assert all(map(torch.equal, held, (step.numbers, step.averages, step.first, step.second)))
+    loss, gradient = fast.likelihood(flow.layers, "normal", x)(numbers_of(flow), x, None)
+    assert not (math.isfinite(loss) and gradient.isfinite().all())
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one processor")
@@ -196,16 +204,19 @@ def test_numbers_do_not_depend_on_threads(count, double):
             flow = make_flow("glow", 3)
             flow = flow.double() if double else flow
             x = torch.randn(count, 3, dtype=flow.dtype)
-            step = chain.Step(flow.layers, 3, "normal")
-            losses = []
+            likelihood, losses = fast.likelihood(flow.layers, "normal", x), []
+            optimiser = Optimiser(flow, 1.0, 0.0)
             for i, threads in enumerate(plan):
                 torch.set_num_threads(threads)
-                losses.append(step(x, None, clip=5.0, rate=0.01, decay=0.0, count=i + 1, share=0.1))
+                loss, gradient = likelihood(optimiser.current, x, None)
+                assert optimiser.clipped(gradient)
+                optimiser.step(gradient, x, 0.01, i + 1, 0.1)
+                losses.append(loss)
                 assert torch.get_num_threads() == threads
-            y, log_det = chain.through(flow.layers, x, None, False)
+            y, log_det = how(flow.layers, x, None, False)
             gradient = torch.autograd.grad(y.sin().sum() + log_det.sum(), list(flow.parameters()))
-            ends.append([torch.tensor(losses), step.numbers, step.averages, step.second, y,
-                         *gradient])
+            ends.append([torch.tensor(losses), optimiser.current, optimiser.swapped_out,
+                         optimiser.second, y, *gradient])
     finally:
         torch.set_num_threads(before)
     for other in ends[1:]:
@@ -221,8 +232,8 @@ def test_transforms_of_torch_func_agree(name):
     flow = shake(make_flow(name, 3, activation="tanh")).double().eval()
     x = torch.randn(4, 3, dtype=torch.float64)
 
-    def total(x: Tensor, how=chain.through) -> Tensor:
-        y, log_det = how(flow.layers, x[None], None, True)
+    def total(x: Tensor, way=how) -> Tensor:
+        y, log_det = way(flow.layers, x[None], None, True)
         return y.square().sum() + log_det.sum()
 
     def plain(x: Tensor) -> Tensor:
@@ -242,7 +253,7 @@ def test_what_the_loops_do_not_know_is_left_to_the_layers():
 
     x = torch.randn(5, 2)
     layers = [AffineCoupling(2, False), Own(2, True)]
-    y, log_det = chain.through(layers, x, None, False)
+    y, log_det = how(layers, x, None, False)
     assert torch.equal(log_det, torch.ones(5))
     torch.testing.assert_close(y[:, 0], x[:, 0] * math.e + y[:, 1])
     flow = make_flow("realnvp")
@@ -250,15 +261,15 @@ def test_what_the_loops_do_not_know_is_left_to_the_layers():
     assert not chain.serves(flow.layers, x[:0], True)
     assert not chain.serves(flow.layers, x.to("meta"), True)
     assert not chain.serves(flow.layers, x.half(), True)
-    assert chain.through(flow.layers, x[:0], None, True)[0].shape == (0, 2)
+    assert how(flow.layers, x[:0], None, True)[0].shape == (0, 2)
     half = flow.bfloat16()
-    assert chain.through(half.layers, x.bfloat16(), None, True)[0].dtype == torch.bfloat16
+    assert how(half.layers, x.bfloat16(), None, True)[0].dtype == torch.bfloat16
 
 
 def test_batch_normalisation_in_training_takes_note_of_a_batch():
     flow = make_flow("realnvp-batchnorm").train()
     mean = flow.layers[0].mean.clone()
-    chain.through(flow.layers, torch.randn(9, 2) + 1, None, True)
+    how(flow.layers, torch.randn(9, 2) + 1, None, True)
     flow.commit()
     assert not torch.equal(mean, flow.layers[0].mean)
 
@@ -268,18 +279,18 @@ def test_frozen_layers_and_points_without_gradient():
     first, *others = flow.parameters()
     first.requires_grad_(False)
     x = torch.randn(2, 9).T  # not contiguous
-    y, log_det = chain.through(flow.layers, x, None, True)
+    y, log_det = how(flow.layers, x, None, True)
     (y.sum() + log_det.sum()).backward()
     assert first.grad is None and all(p.grad is not None for p in others)
     for p in others:
         p.requires_grad_(False)
-    assert not chain.through(flow.layers, x, None, True)[0].requires_grad
+    assert not how(flow.layers, x, None, True)[0].requires_grad
 
 
 def test_two_passes_before_one_backward_and_a_change_between():
     flow = shake(make_flow("realnvp"))
     x = torch.randn(6, 2)
-    loss = sum(chain.through(flow.layers, x + i, None, True)[1].sum() for i in range(2))
+    loss = sum(how(flow.layers, x + i, None, True)[1].sum() for i in range(2))
     fast = torch.autograd.grad(loss, list(flow.parameters()), retain_graph=True)
     plain = sum(chain.one_by_one(flow.layers, x + i, None, True)[1].sum() for i in range(2))
     for a, b in zip(fast, torch.autograd.grad(plain, list(flow.parameters())), strict=True):
@@ -295,7 +306,7 @@ def test_not_a_number_stays_in_its_own_point():
     x = torch.randn(300, 3)
     x[7, 1] = math.nan
     with torch.no_grad():
-        y, log_det = chain.through(flow.layers, x, torch.ones(300, dtype=torch.int32).long(), True)
+        y, log_det = how(flow.layers, x, torch.ones(300, dtype=torch.int32).long(), True)
     assert y[7].isnan().any() and log_det[7].isnan()
     others = torch.arange(300) != 7
     assert y[others].isfinite().all() and log_det[others].isfinite().all()
@@ -307,3 +318,26 @@ def test_the_tanh_of_float32():
     y = x.copy()
     kernels.activate(kernels.TANH, y)
     assert np.abs(y - np.tanh(x.astype(np.float64))).max() < 4e-7
+
+
+def test_without_numba_the_layers_serve():
+    script = """
+import sys
+sys.modules["numba"] = None  # importing it fails
+import torch
+from flowlab.data import target
+from flowlab.training import TrainingSettings, train
+from realnvp import RealNVP
+torch.manual_seed(0)
+flow = RealNVP(couplings=2, hidden=(4,))
+*_, last = train(flow, target("moons"), TrainingSettings(epochs=2, points=100))
+assert flow.sample(3).shape == (3, 2)
+print(last.test_nll)
+"""
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                           cwd=Path(__file__).parents[2], timeout=120)
+            for code in (script, script.replace("sys.modules", "{}", 1))]
+    assert all(run.returncode == 0 for run in runs), runs[0].stderr
+    plain, quick = runs
+    assert "numba" in plain.stderr and len(plain.stderr.splitlines()) == 1 and not quick.stderr
+    assert float(plain.stdout) == pytest.approx(float(quick.stdout), abs=1e-4)

@@ -1,5 +1,20 @@
-"""The fast path of flows on vectors: their layers as compiled loops."""
+"""The fast path of flows on vectors: their layers as compiled loops, by numba.
 
-from flowlab.bijections.fast.chain import Step, through
+Where it cannot be had, the layers themselves compute, more slowly.
+"""
 
-__all__ = ["Step", "through"]
+import logging
+
+try:
+    from flowlab.bijections.fast.chain import likelihood, through
+except (ImportError, RuntimeError) as error:  # no numba, or no folder for what it compiles
+    logging.getLogger(__name__).warning(
+        "Flows train and evaluate at a third of the speed, as numba is not at work: %s", error)
+
+    def likelihood(*_: object) -> None:
+        """None: there are no compiled loops."""
+
+    def through(*_: object) -> None:
+        """None: there are no compiled loops."""
+
+__all__ = ["likelihood", "through"]

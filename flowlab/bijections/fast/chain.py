@@ -1,6 +1,5 @@
 """The compiled loops as PyTorch calls them: as an autograd node, and as the step of a training."""
 
-import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -12,7 +11,6 @@ from scipy.linalg import cython_blas  # noqa: F401  # the products of the loops
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
-from torch.nn.utils import vector_to_parameters
 
 from flowlab.bijections.batchnorm import BatchNorm
 from flowlab.bijections.bijection import Bijection
@@ -181,18 +179,21 @@ def serves(layers: Sequence[Bijection], x: Tensor, inverse: bool) -> bool:
     Layers do it one by one on other devices and for other types, where anything but plain execution
     is at work, and where batch normalisation takes note of a batch.
     """
-    return (x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+    return (x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and x.ndim == 2
             and len(x) > 0 and immediate(x)
             and not (inverse and torch.is_grad_enabled()
                      and any(type(layer) is BatchNorm and layer.training for layer in layers)))
 
 
 def through(layers: Sequence[Bijection], x: Tensor, context: Tensor | None,
-            inverse: bool) -> tuple[Tensor, Tensor]:
-    """Points through layers, given in generative order, in one direction; the log-determinant."""
+            inverse: bool) -> tuple[Tensor, Tensor] | None:
+    """Points through layers, given in generative order, in one direction; the log-determinant.
+
+    None where the layers must do it themselves.
+    """
     found = known(layers, x.shape[1]) if serves(layers, x, inverse) else None
     if found is None:
-        return one_by_one(layers, x, context, inverse)
+        return None
     if torch.is_grad_enabled():
         return _Node.apply(found, found.numbers(), inverse, x, context, *found.learned)
     return _values(found.plan, found.numbers(), inverse, x, context)
@@ -200,7 +201,7 @@ def through(layers: Sequence[Bijection], x: Tensor, context: Tensor | None,
 
 def one_by_one(layers: Sequence[Bijection], x: Tensor, context: Tensor | None,
                inverse: bool) -> tuple[Tensor, Tensor]:
-    """What `through` computes, written as the layers' own maps."""
+    """What `through` computes, by the layers' own maps."""
     log_det = x.new_zeros(len(x))
     for layer in reversed(layers) if inverse else layers:
         x, own = (layer.inverse if inverse else layer.forward)(x, context)
@@ -256,73 +257,49 @@ class _Node(torch.autograd.Function):
         return None, None, None, g_x, None, *found
 
 
-# The step of a training
+# The likelihood, for the steps of a training
 
-class Step:
-    """Steps of maximum likelihood with Adam, on the numbers of a flow.
+class Likelihood:
+    """The mean negative log-likelihood of points, and its gradient.
 
     Parameters
     ----------
-    layers : sequence of Bijection
-        In generative order; their parameters and constants become slices of ``numbers``.
-    features : int
+    chain : Chain
     base : "normal" or "logistic"
-
-    Attributes
-    ----------
-    numbers : Tensor
-        All parameters, in the order of ``flow.parameters()``, then the constants.
-    averages : Tensor
-        Their moving averages.
-    first, second : Tensor
-        Adam's moments of the gradient, as many as there are parameters.
     """
 
-    @staticmethod
-    def serves(layers: Sequence[Bijection], x: Tensor) -> bool:
-        """Whether steps on such points can be taken here: all layers known, none frozen."""
-        found = known(layers, x.shape[1]) if serves(layers, x, inverse=False) else None
-        return found is not None and all(p.requires_grad for p in found.learned)
+    def __init__(self, chain: Chain, base: str) -> None:
+        self.chain, self.base = chain, BASES[base]
+        self._size = sum(p.numel() for p in chain.learned)
+        self._space = Space(chain.learned[0].dtype)
 
-    def __init__(self, layers: Sequence[Bijection], features: int, base: str) -> None:
-        found = known(layers, features)
-        self.plan, self.base, self.numbers = found.plan, BASES[base], found.numbers()
-        vector_to_parameters(self.numbers, [*found.learned, *found.constants])
-        self.averages = self.numbers.clone()
-        size = sum(p.numel() for p in found.learned)
-        self.first, self.second = self.numbers.new_zeros(2, size)
-        self._space = Space(self.numbers.dtype)
-
-    def __call__(self, x: Tensor, context: Tensor | None, *, clip: float, rate: float,
-                 decay: float, count: int, share: float) -> float | None:
-        """Take a step; return the mean NLL, or None without a step where anything is not finite.
+    def __call__(self, numbers: Tensor, x: Tensor, context: Tensor | None
+                 ) -> tuple[float, Tensor]:
+        """The value, and the gradient in all parameters, which the next call overwrites.
 
         Parameters
         ----------
+        numbers : Tensor
+            All parameters, in the order of ``flow.parameters()``, then all floating-point buffers.
         x, context : Tensor
-            Points, and their classes where there are classes.
-        clip : float
-            The longest gradient that is used as it is; 0 for none.
-        rate, decay : float
-            Adam's learning rate and decoupled weight decay.
-        count : int
-            How many times Adam's moments are moved by then.
-        share : float
-            Of the new numbers in their averages.
-        """
-        loss, gradient = self.gradient(x, context)
-        arrays = (self.numbers, gradient, self.first, self.second, self.averages)
-        taken = math.isfinite(loss) and kernels.take(
-            self.plan.tables[True], x.shape[1], len(x), *(a.numpy() for a in arrays), clip, rate,
-            decay, count, share)
-        return loss if taken else None
-
-    def gradient(self, x: Tensor, context: Tensor | None) -> tuple[float, Tensor]:
-        """The mean NLL of a batch, and its gradient, which the next call overwrites.
-
-        In place of a gradient the constants of batch normalisation have their batch's statistics.
+            A batch, and its classes where there are classes.
         """
         nothing = x.new_empty(0, x.shape[1])
-        loss = self.plan.run(self.numbers, True, self.base, x, context, nothing, nothing.view(-1),
-                             self._space)
-        return loss, self._space.gradient()
+        loss = self.chain.plan.run(numbers, True, self.base, x, context, nothing, nothing.view(-1),
+                                   self._space)
+        gradient = self._space.gradient()
+        # In place of gradients, the statistics of batch normalisation have sums over the points.
+        for layer, row in zip(self.chain.layers, self.chain.plan.tables[0], strict=True):
+            if row["kind"] == kernels.BATCHNORM:
+                at, features = row["constants"], x.shape[1]
+                sums = gradient[at:at + 2 * features] / len(x)
+                layer._seen = sums[:features], sums[features:]
+        return loss, gradient[:self._size]
+
+
+def likelihood(layers: Sequence[Bijection], base: str, x: Tensor) -> Likelihood | None:
+    """The likelihood of such points; None where a layer is unknown or frozen."""
+    chain = known(layers, x.shape[1]) if serves(layers, x, inverse=False) else None
+    if chain is None or not all(p.requires_grad for p in chain.learned):
+        return None
+    return Likelihood(chain, base)

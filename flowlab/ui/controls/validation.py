@@ -13,7 +13,9 @@ LONGEST = 1000  # characters of a setting in a URL
 NEVER = ("event_shape", "device", "precision", "grey_levels", "image_side")
 #: Settings without a control where the data are points.
 HIDDEN = (*NEVER, "classes", "conditioning", "levels", "hidden_channels", "blocks",
-          "image_normalisation", "logit")
+          "image_normalisation", "logit", "compiled")
+#: The one of these that links of earlier versions have with points; it has no effect there.
+FORMER = "compiled"
 
 
 def _without_control(run: type[RunSettings], data: str) -> tuple[str, ...]:
@@ -53,7 +55,7 @@ def read(run: type[RunSettings], texts: dict[str, str]) -> tuple[RunSettings, li
     """Settings from a URL's texts, and a sentence for each that had to be left out."""
     texts, complaints = known(texts, set(run.fields()))
     for name in _without_control(run, texts.get("data", "")):
-        if texts.pop(name, None) is not None:
+        if texts.pop(name, None) is not None and name != FORMER:
             complaints.append(f"{name} cannot be set on this page: use the command line.")
     while True:
         try:
