@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowlab.bijections.fused import concrete, transformed
+from flowlab.bijections.immediate import concrete, transformed
 
 
 def tensor(x: Any, flow: Any) -> Tensor:

@@ -4,6 +4,8 @@
 latent.
 """
 
+from collections.abc import Iterable
+
 from torch import Tensor, nn
 
 from flowlab.bijections.equations import Step
@@ -48,3 +50,13 @@ class Bijection(nn.Module):
 
     def commit(self) -> None:
         """Update moving averages, if any, with the last batch seen in train mode."""
+
+
+def compose(layers: Iterable[Bijection], x: Tensor, context: Tensor | None,
+            inverse: bool) -> tuple[Tensor, Tensor]:
+    """Apply ``layers`` in order and in one direction; return ``x`` and the log-determinant."""
+    log_det = x.new_zeros(x.shape[0])
+    for layer in layers:
+        x, layer_log_det = (layer.inverse if inverse else layer.forward)(x, context)
+        log_det = log_det + layer_log_det
+    return x, log_det

@@ -9,7 +9,7 @@ more than half of the inputs anyway. The steps of one level
   1×1 convolution, without a copy;
 - have ActNorm and 1×1 convolution as one affine map;
 - carry biases by a row of ones, overwrite activations in place, and have their backward pass
-  written by hand, as in `flowlab.bijections.fused`;
+  written by hand;
 - take the class by the bias of the first convolution, one for each class: the one-hot rows of the
   classes replace the row of ones.
 
@@ -28,10 +28,11 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
-from flowlab.bijections import fused
-from flowlab.bijections.bijection import Bijection
+from flowlab.bijections import fast
+from flowlab.bijections.bijection import Bijection, compose
 from flowlab.bijections.elementwise import ActNorm
 from flowlab.bijections.images import ChannelCoupling, Convolution1x1
+from flowlab.bijections.immediate import immediate
 from flowlab.bijections.multiscale import Place
 from flowlab.bijections.networks import ConvNet
 
@@ -43,7 +44,7 @@ STEP = (ActNorm, Convolution1x1, ChannelCoupling)
 def through(layers: Sequence[Bijection], x: Tensor, context: Tensor | None,
             inverse: bool) -> tuple[Tensor, Tensor] | None:
     """As the flow's own loop over ``layers``, in generative order; None where that must serve."""
-    if not (fused.immediate(x) or _recorded(x)):
+    if not (immediate(x) or _recorded(x)):
         return None
     place, log_det = Place(x), x.new_zeros(x.shape[0])
     for group in _neighbours(reversed(layers) if inverse else layers):
@@ -64,18 +65,21 @@ def _neighbours(layers: Iterable[Bijection]) -> list[list[Bijection]]:
 
 def _compose(layers: list[Bijection], x: Tensor, context: Tensor | None,
              inverse: bool) -> tuple[Tensor, Tensor]:
-    """As `flowlab.bijections.fused.compose`, with Glow's steps at the start of an inverse fused."""
+    """Apply ``layers`` in order, Glow's steps at the start of an inverse as one node."""
+    found = fast.through(layers[::-1] if inverse else layers, x, context, inverse)
+    if found is not None:  # on all pixels as one vector
+        return found
     steps = _steps(layers, x) if inverse else 0
     if steps < 2:
-        return fused.compose(layers, x, context, inverse)
+        return compose(layers, x, context, inverse)
     x, log_det = _through(layers[:len(STEP) * steps], x, context)
-    x, rest = fused.compose(layers[len(STEP) * steps:], x, context, inverse)
+    x, rest = compose(layers[len(STEP) * steps:], x, context, inverse)
     return x, log_det + rest
 
 
 def _recorded(x: Tensor) -> bool:
     """Whether the operations are recorded one by one under autograd, which is supported."""
-    return (fused.immediate(x, modes=1) and torch.is_grad_enabled()
+    return (immediate(x, modes=1) and torch.is_grad_enabled()
             and get_proxy_mode() is not None)
 
 
@@ -232,7 +236,7 @@ class _Chain(torch.autograd.Function):
     def backward(ctx: FunctionCtx, grad: Tensor, grad_log_det: Tensor) -> tuple:
         below, x, *stacks = ctx.saved_tensors
         twice = torch.is_grad_enabled()  # for a second derivative
-        if twice or not all(map(fused.immediate, (grad, grad_log_det))):  # autograd computes it
+        if twice or not all(map(immediate, (grad, grad_log_det))):  # autograd computes it
             inputs = [t for t in (x, *stacks) if t.requires_grad]
             with torch.enable_grad():
                 outputs = _push(ctx.spec, below, x, *stacks)

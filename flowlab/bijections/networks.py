@@ -2,23 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-
-class Activation(NamedTuple):
-    """An activation: function, in-place version, and gradient computed from its output.
-
-    ``backward`` takes the gradient and the output. All activations are monotone, so the output
-    determines the derivative, and only the output is kept.
-    """
-
-    function: Callable[[Tensor], Tensor]
-    in_place: Callable[[Tensor], Tensor]
-    backward: Callable[[Tensor, Tensor], Tensor]
 
 
 def _tanh(h: Tensor) -> Tensor:
@@ -26,17 +14,8 @@ def _tanh(h: Tensor) -> Tensor:
     return torch.sigmoid(2 * h) * 2 - 1
 
 
-_aten = torch.ops.aten
-ACTIVATIONS = {
-    "relu": Activation(torch.relu, torch.relu_,
-                       lambda g, h: _aten.threshold_backward.default(g, h, 0)),
-    "leaky_relu": Activation(F.leaky_relu, lambda h: F.leaky_relu(h, inplace=True),
-                             lambda g, h: _aten.leaky_relu_backward.default(g, h, 0.01, True)),
-    "elu": Activation(F.elu, lambda h: F.elu(h, inplace=True),
-                      lambda g, h: _aten.elu_backward.default(g, 1.0, 1.0, 1.0, True, h)),
-    "tanh": Activation(_tanh, lambda h: h.mul_(2).sigmoid_().mul_(2).sub_(1),
-                       _aten.tanh_backward.default),
-}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu, "leaky_relu": F.leaky_relu, "elu": F.elu, "tanh": _tanh}
 
 #: Maximum initial distance from the origin to the hyperplanes :math:`w \cdot h + b = 0` of the
 #: units, in the first layer and in the others. The data have a standard deviation of about 1.
@@ -94,23 +73,14 @@ class MLP(nn.Module):
         reaches = [DATA_REACH, *(HIDDEN_REACH for _ in hidden[1:]), None]
         self.layers = cast(Sequence[Dense], nn.ModuleList(
             Dense(a, b, reach) for a, b, reach in zip(widths, widths[1:], reaches, strict=False)))
-        self.activation_name = activation
-
-    @property
-    def activation(self) -> Activation:
-        """The non-linearity between two layers."""
-        return ACTIVATIONS[self.activation_name]
+        self.activation = activation
 
     def forward(self, h: Tensor) -> Tensor:
         """``(batch, in_features)`` to ``(batch, out_features)``."""
         *hidden, last = self.layers
         for layer in hidden:
-            h = self.activation.function(layer(h))
+            h = ACTIVATIONS[self.activation](layer(h))
         return last(h)
-
-    def matrices(self) -> list[Tensor]:
-        """The layers' matrices ``(W b)``."""
-        return [layer.matrix for layer in self.layers]
 
 
 def with_class(h: Tensor, context: Tensor | None, classes: int) -> Tensor:

@@ -4,6 +4,7 @@ import copy
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numba
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from flowlab.bijections import AffineCoupling, fast
 from flowlab.bijections.base import LOG_PROB
+from flowlab.bijections.bijection import compose
 from flowlab.bijections.fast import chain, kernels
 from flowlab.bijections.networks import ACTIVATIONS
 from flowlab.data import target
@@ -32,7 +34,13 @@ EVERY = pytest.mark.parametrize("name", FLOWS)
 
 def how(*points: object) -> tuple[Tensor, Tensor]:
     """As a flow does it: the loops where they serve, and else the layers."""
-    return fast.through(*points) or chain.one_by_one(*points)
+    return fast.through(*points) or one_by_one(*points)
+
+
+def one_by_one(layers: Sequence[nn.Module], x: Tensor, context: Tensor | None,
+               inverse: bool) -> tuple[Tensor, Tensor]:
+    """By the layers' own methods."""
+    return compose(reversed(layers) if inverse else layers, x, context, inverse)
 
 
 def results(flow: nn.Module, outputs: tuple[Tensor, Tensor], x: Tensor) -> list[Tensor]:
@@ -73,7 +81,7 @@ def test_values_and_gradients_are_those_of_the_layers(case, inverse):
     flow.eval()
     x.requires_grad_()
     for found, plain in zip(results(flow, how(flow.layers, x, context, inverse), x),
-                           results(flow, chain.one_by_one(flow.layers, x, context, inverse), x),
+                           results(flow, one_by_one(flow.layers, x, context, inverse), x),
                            strict=True):
         torch.testing.assert_close(found, plain, rtol=1e-10, atol=1e-10)
     with torch.no_grad():
@@ -88,10 +96,10 @@ def test_float32_agrees_to_rounding(name, inverse):
     flow = shake(make_flow(name, 3)).eval()
     x = torch.randn(200, 3, requires_grad=True)
     quick, single = (results(flow, way(flow.layers, x, None, inverse), x)
-                    for way in (how, chain.one_by_one))
+                    for way in (how, one_by_one))
     flow.double()
     exact = x.detach().double().requires_grad_()
-    double = results(flow, chain.one_by_one(flow.layers, exact, None, inverse), exact)
+    double = results(flow, one_by_one(flow.layers, exact, None, inverse), exact)
     for found, usual, expected in zip(quick, single, double, strict=True):
         rounding = (usual - expected).norm() + 1e-6 * expected.norm()
         assert (found - expected).norm() <= 12 * rounding  # tanh is off by 4 to 8 times a rounding
@@ -129,7 +137,7 @@ def test_the_likelihood_and_its_gradient_are_those_of_the_layers(case):
     reference = copy.deepcopy(flow)
     loss, gradient = fast.likelihood(flow.layers, flow.settings.base, x)(
         numbers_of(flow), x, context)
-    z, log_det = chain.one_by_one(reference.layers, x, context, True)
+    z, log_det = one_by_one(reference.layers, x, context, True)
     expected = -(LOG_PROB[flow.settings.base](z) + log_det).mean()
     torch.testing.assert_close(loss, expected.item(), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(gradient, joined(torch.autograd.grad(
@@ -237,7 +245,7 @@ def test_transforms_of_torch_func_agree(name):
         return y.square().sum() + log_det.sum()
 
     def plain(x: Tensor) -> Tensor:
-        return total(x, chain.one_by_one)
+        return total(x, one_by_one)
 
     for transform in (torch.func.grad, torch.func.hessian, torch.func.jacfwd):
         fast = torch.func.vmap(transform(total))(x)
@@ -248,8 +256,9 @@ def test_what_the_loops_do_not_know_is_left_to_the_layers():
     class Own(AffineCoupling):
         """A variant of a coupling."""
 
-        def scale_and_shift(self, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-            return torch.ones_like(kept), kept
+        def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+            kept, changed = self.split(z)
+            return self.merge(kept, changed * math.e + kept), torch.ones(len(z))
 
     x = torch.randn(5, 2)
     layers = [AffineCoupling(2, False), Own(2, True)]
@@ -292,7 +301,7 @@ def test_two_passes_before_one_backward_and_a_change_between():
     x = torch.randn(6, 2)
     loss = sum(how(flow.layers, x + i, None, True)[1].sum() for i in range(2))
     fast = torch.autograd.grad(loss, list(flow.parameters()), retain_graph=True)
-    plain = sum(chain.one_by_one(flow.layers, x + i, None, True)[1].sum() for i in range(2))
+    plain = sum(one_by_one(flow.layers, x + i, None, True)[1].sum() for i in range(2))
     for a, b in zip(fast, torch.autograd.grad(plain, list(flow.parameters())), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
     with torch.no_grad():

@@ -20,7 +20,7 @@ def block(coupling: torch.nn.Module, affine: bool) -> torch.nn.Module:
     """normflows' coupling with our weights: shift and log-scale take turns in its output."""
     network = nf.nets.MLP([D // 2, 16, 16, (1 + affine) * (D // 2)]).double()
     linears = [m for m in network.modules() if isinstance(m, torch.nn.Linear)]
-    matrices = [m.detach() for m in coupling.network.matrices()]
+    matrices = [layer.matrix.detach() for layer in coupling.network.layers]
     if affine:
         log_scale, shift = matrices[-1].chunk(2)
         matrices[-1] = torch.stack([shift, log_scale], 1).flatten(0, 1)

@@ -13,17 +13,19 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from flowlab.bijections.batchnorm import BatchNorm
-from flowlab.bijections.bijection import Bijection
+from flowlab.bijections.bijection import Bijection, compose
 from flowlab.bijections.coupling import AdditiveCoupling, AffineCoupling
 from flowlab.bijections.elementwise import ActNorm, Scaling, Standardise
 from flowlab.bijections.fast import kernels
-from flowlab.bijections.fused import immediate
+from flowlab.bijections.immediate import immediate
+from flowlab.bijections.inner import Affine, Shift
 from flowlab.bijections.linear import Linear
 from flowlab.bijections.networks import MLP, Dense
 
 KINDS = {Scaling: kernels.SCALING, ActNorm: kernels.ACTNORM, Standardise: kernels.STANDARDISE,
          BatchNorm: kernels.BATCHNORM, Linear: kernels.LINEAR,
          AdditiveCoupling: kernels.ADDITIVE, AffineCoupling: kernels.AFFINE}
+INNER = {kernels.ADDITIVE: Shift, kernels.AFFINE: Affine}
 ACTIVATIONS = {"relu": kernels.RELU, "leaky_relu": kernels.LEAKY_RELU, "elu": kernels.ELU,
                "tanh": kernels.TANH}
 BASES = {"normal": kernels.NORMAL, "logistic": kernels.LOGISTIC}
@@ -114,14 +116,15 @@ def known(layers: Sequence[Bijection], features: int) -> Chain | None:
         if kind == kernels.BATCHNORM:
             fact = layer.momentum, layer.epsilon
         elif kind >= kernels.ADDITIVE:
-            network = layer._modules["network"]
+            network, inner = layer._modules["network"], layer.inner
             products = network._modules["layers"]._modules.values()
-            if type(network) is not MLP or len(products) >= kernels.LONGEST or any(
-                    type(dense) is not Dense for dense in products):
+            if (type(network) is not MLP or type(inner) is not INNER[kind]
+                    or len(products) >= kernels.LONGEST
+                    or any(type(dense) is not Dense for dense in products)):
                 return None
             own = [dense._parameters["matrix"] for dense in products]
-            fact = (layer.kept.start, layer.changed.start, ACTIVATIONS[network.activation_name],
-                    getattr(layer, "bound", 0), *(matrix.shape for matrix in own))
+            fact = (layer.kept.start, layer.changed.start, ACTIVATIONS[network.activation],
+                    getattr(inner, "bound", 0), *(matrix.shape for matrix in own))
         fixed = [buffer for buffer in layer._buffers.values() if buffer.is_floating_point()]
         facts.append((kind, sum(p.numel() for p in own), sum(c.numel() for c in fixed), fact))
         learned += own
@@ -179,8 +182,8 @@ def serves(layers: Sequence[Bijection], x: Tensor, inverse: bool) -> bool:
     Layers do it one by one on other devices and for other types, where anything but plain execution
     is at work, and where batch normalisation takes note of a batch.
     """
-    return (x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and x.ndim == 2
-            and len(x) > 0 and immediate(x)
+    return (immediate(x) and x.device.type == "cpu" and x.ndim == 2 and len(x) > 0
+            and x.dtype in (torch.float32, torch.float64)
             and not (inverse and torch.is_grad_enabled()
                      and any(type(layer) is BatchNorm and layer.training for layer in layers)))
 
@@ -197,16 +200,6 @@ def through(layers: Sequence[Bijection], x: Tensor, context: Tensor | None,
     if torch.is_grad_enabled():
         return _Node.apply(found, found.numbers(), inverse, x, context, *found.learned)
     return _values(found.plan, found.numbers(), inverse, x, context)
-
-
-def one_by_one(layers: Sequence[Bijection], x: Tensor, context: Tensor | None,
-               inverse: bool) -> tuple[Tensor, Tensor]:
-    """What `through` computes, by the layers' own maps."""
-    log_det = x.new_zeros(len(x))
-    for layer in reversed(layers) if inverse else layers:
-        x, own = (layer.inverse if inverse else layer.forward)(x, context)
-        log_det = log_det + own
-    return x, log_det
 
 
 def _values(plan: Plan, numbers: Tensor, inverse: bool, x: Tensor,
@@ -239,7 +232,8 @@ class _Node(torch.autograd.Function):
         twice = torch.is_grad_enabled()  # a second derivative is wanted
         if twice or not (immediate(g_y) and immediate(g_log_det)):  # leave it to the layers
             with torch.enable_grad():
-                outputs = one_by_one(layers, x, context, inverse)
+                order = reversed(layers) if inverse else layers
+                outputs = compose(order, x, context, inverse)
             outputs, given = zip(*((y, g) for y, g in zip(outputs, (g_y, g_log_det), strict=True)
                                    if y.requires_grad), strict=True)
             found = iter(torch.autograd.grad(
