@@ -5,7 +5,8 @@ FROM python:3.12-slim
 
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 \
     MALLOC_MMAP_THRESHOLD_=65536 MALLOC_ARENA_MAX=2 \
-    FLOWLAB_RUNS=/data/runs FLOWLAB_OWN_DATA=/data/own FLOWLAB_IMAGES=/data/images FLOWLAB_LOG=-
+    FLOWLAB_RUNS=/data/runs FLOWLAB_OWN_DATA=/data/own FLOWLAB_IMAGES=/data/images FLOWLAB_LOG=- \
+    NUMBA_CACHE_DIR=/data/compiled
 
 RUN useradd --system --create-home --uid 10001 lab && install -d -o 10001 /data
 WORKDIR /lab

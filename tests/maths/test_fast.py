@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -329,10 +330,11 @@ def test_the_tanh_of_float32():
     assert np.abs(y - np.tanh(x.astype(np.float64))).max() < 4e-7
 
 
-def test_without_numba_the_layers_serve():
+@pytest.mark.parametrize(("change", "variables"), [
+    ('sys.modules["numba"] = None', {}), ("", {"NUMBA_CACHE_LOCATOR_CLASSES": "ZipCacheLocator"})],
+    ids=["no numba", "no folder for what is compiled"])
+def test_without_numba_the_layers_serve(change, variables):
     script = """
-import sys
-sys.modules["numba"] = None  # importing it fails
 import torch
 from flowlab.data import target
 from flowlab.training import TrainingSettings, train
@@ -343,9 +345,10 @@ flow = RealNVP(couplings=2, hidden=(4,))
 assert flow.sample(3).shape == (3, 2)
 print(last.test_nll)
 """
-    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                           cwd=Path(__file__).parents[2], timeout=120)
-            for code in (script, script.replace("sys.modules", "{}", 1))]
+    runs = [subprocess.run([sys.executable, "-c", f"import sys; {first}{script}"],
+                           capture_output=True, text=True, cwd=Path(__file__).parents[2],
+                           timeout=120, env=os.environ | more)
+            for first, more in ((change, variables), ("", {}))]
     assert all(run.returncode == 0 for run in runs), runs[0].stderr
     plain, quick = runs
     assert "numba" in plain.stderr and len(plain.stderr.splitlines()) == 1 and not quick.stderr

@@ -514,7 +514,7 @@ def run_on_threads(chunks, grads, memory, *arguments):
     """As `run`, but threads share the chunks; each has its memory, and each chunk its gradient."""
     parts = np.empty(chunks)
     for c in prange(chunks):
-        parts[c] = chunk(grads[c], memory[get_thread_id()], c, chunks, *arguments)
+        parts[c] = chunk(grads[c], memory[get_thread_id()], np.int64(c), chunks, *arguments)
     return sum_up(parts, grads)
 
 

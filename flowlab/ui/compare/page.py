@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from flowlab.figures.comparison import VIEWS
+from flowlab.jobs.waiting import STARTING
 from flowlab.server.admission import FOREIGN, NotYours, owns
 from flowlab.studies.comparison import Comparison, Contest, plan, table
 from flowlab.studies.comparison.contest import MISSING
@@ -183,7 +184,7 @@ def _progress(contest: Contest) -> None:
     if contest.active:
         text = f"**{contest.done}** of {total} {what} done, {running} under way."
         if not lab().engine.ready:
-            text = "The lab's workers are still starting: a moment."
+            text = STARTING
         st.markdown(f":blue-badge[Comparing] {text}")
     elif len(contest.results()) == total:
         st.markdown(f":green-badge[Finished] All **{total}** {what} are done.")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from flowlab.jobs import Status
-from flowlab.jobs.waiting import sentence
+from flowlab.jobs.waiting import STARTING, sentence
 from flowlab.live import Frame
 from flowlab.server.admission import FOREIGN
 from flowlab.training.progress import counts
@@ -32,7 +32,7 @@ def draw_status(status: Status, frame: Frame | None, foreign: bool, stale: str =
     elif status.state == "queued":
         asker = "" if foreign else owner()
         text = (sentence(status.position, lab().expected_wait(status.position, asker))
-                if lab().engine.ready else "The lab's workers are still starting: a moment.")
+                if lab().engine.ready else STARTING)
         if numbers:
             text += f" Then it goes on after epoch {numbers['epoch']}: others have their turn now."
     elif numbers and status.state == "ready":
