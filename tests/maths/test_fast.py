@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 import torch
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from flowlab.bijections import AffineCoupling, fast
 from flowlab.bijections.base import LOG_PROB
 from flowlab.bijections.bijection import compose
-from flowlab.bijections.fast import chain, kernels
+from flowlab.bijections.fast import chain, kernels, threads
 from flowlab.bijections.networks import ACTIVATIONS
 from flowlab.data import target
 from flowlab.training import Progress, TrainingSettings, train
@@ -201,7 +200,7 @@ def test_what_is_not_finite_is_noticed(bad):
     assert not (math.isfinite(loss) and gradient.isfinite().all())
 
 
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one processor")
+@pytest.mark.skipif(threads.MOST < 2, reason="one processor")
 @pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
 @pytest.mark.parametrize("count", [200, 300, 5000])
 def test_numbers_do_not_depend_on_threads(count, double):
@@ -215,13 +214,14 @@ def test_numbers_do_not_depend_on_threads(count, double):
             x = torch.randn(count, 3, dtype=flow.dtype)
             likelihood, losses = fast.likelihood(flow.layers, "normal", x), []
             optimiser = Optimiser(flow, 1.0, 0.0)
-            for i, threads in enumerate(plan):
-                torch.set_num_threads(threads)
+            for i, taken in enumerate(plan):
+                torch.set_num_threads(taken)
+                likelihood.cores.threads = taken
                 loss, gradient = likelihood(optimiser.current, x, None)
                 assert optimiser.clipped(gradient)
                 optimiser.step(gradient, x, 0.01, i + 1, 0.1)
                 losses.append(loss)
-                assert torch.get_num_threads() == threads
+                assert torch.get_num_threads() == taken
             y, log_det = how(flow.layers, x, None, False)
             gradient = torch.autograd.grad(y.sin().sum() + log_det.sum(), list(flow.parameters()))
             ends.append([torch.tensor(losses), optimiser.current, optimiser.swapped_out,
@@ -230,6 +230,32 @@ def test_numbers_do_not_depend_on_threads(count, double):
         torch.set_num_threads(before)
     for other in ends[1:]:
         assert all(map(torch.equal, ends[0], other))
+
+
+def test_further_threads_are_taken_while_they_are_faster(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(threads.time, "perf_counter", lambda: clock[0])
+    cores = threads.FreeCores(2)
+
+    def share_of_two(seconds_of_two: float) -> float:
+        """The share of twenty seconds in which there are two threads; one takes 1 ms."""
+        begun, spent = clock[0], 0.0
+        while clock[0] < begun + 20:
+            taken = seconds_of_two if cores.threads == 2 else 0.001
+            spent += taken * (cores.threads == 2)
+            clock[0] += taken
+            cores.note(taken)
+        return spent / (clock[0] - begun)
+
+    assert share_of_two(0.010) < 0.01
+    assert share_of_two(0.0006) > 0.4  # after a while it is tried again, and kept
+    assert share_of_two(0.0006) == pytest.approx(1)
+    assert share_of_two(0.010) < 0.01
+    alone = threads.FreeCores(1)
+    for _ in range(1000):
+        clock[0] += 0.001
+        alone.note(0.001)
+        assert alone.threads == 1
 
 
 # What is left to the layers

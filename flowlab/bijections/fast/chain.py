@@ -1,10 +1,10 @@
 """The compiled loops as PyTorch calls them: as an autograd node, and as the step of a training."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import torch
 from scipy.linalg import cython_blas  # noqa: F401  # the products of the loops
@@ -17,6 +17,7 @@ from flowlab.bijections.bijection import Bijection, compose
 from flowlab.bijections.coupling import AdditiveCoupling, AffineCoupling
 from flowlab.bijections.elementwise import ActNorm, Scaling, Standardise
 from flowlab.bijections.fast import kernels
+from flowlab.bijections.fast.threads import MOST, FreeCores, start
 from flowlab.bijections.immediate import immediate
 from flowlab.bijections.inner import Affine, Shift
 from flowlab.bijections.linear import Linear
@@ -32,13 +33,6 @@ BASES = {"normal": kernels.NORMAL, "logistic": kernels.LOGISTIC}
 #: The most chunks of a batch, each with a sum of gradients of its own: threads share chunks.
 CHUNKS = 16
 NO_CLASSES = np.empty(0, np.int64)
-
-try:
-    from numba.np.ufunc import omppool  # noqa: F401
-
-    THREADS = numba.config.NUMBA_NUM_THREADS
-except ImportError:  # what numba has instead ends the process where two calls share work at once
-    THREADS = 1
 
 for library in ThreadpoolController().lib_controllers:
     if "scipy" in library.filepath:  # no more threads within the products
@@ -56,18 +50,23 @@ class Plan(NamedTuple):
     features: int
 
     def run(self, numbers: Tensor, inverse: bool, task: int, x: Tensor, context: Tensor | None,
-            y: Tensor, log_det: Tensor, space: "Space") -> float:
-        """Points through the loops, see `kernels.chunk`; a gradient is left in ``space``."""
+            y: Tensor, log_det: Tensor, space: "Space", most: int) -> float:
+        """Points through the loops, see `kernels.chunk`; a gradient is left in ``space``.
+
+        ``most`` is the number of threads that may share the work.
+        """
         keep = task != kernels.NOTHING
         chunks = min(-(-len(x) // kernels.BLOCK), CHUNKS)
-        threads, loops = _loops(chunks)
+        threads = min(most, chunks, MOST)
+        if threads > 1:
+            start(threads)
         states = len(self.tables[0]) + 1 if keep else 2
         rows = (states + 1) * self.features + self.rows[keep] + 1
         memory = space.take("memory", threads, rows * kernels.BLOCK + self.spare * keep)
         grads = space.take("grads", min(chunks, 2) if threads == 1 else chunks, len(numbers) * keep)
         x = _array(x)
         classes = NO_CLASSES if context is None else _array(context.long())
-        return loops(
+        return (kernels.run if threads == 1 else kernels.run_on_threads)(
             chunks, grads, memory, kernels.addresses(x.dtype), self.tables[inverse],
             numbers.numpy(), x, classes, inverse, task, y.numpy(), log_det.numpy(),
             self.rows[keep])
@@ -162,18 +161,6 @@ def _array(x: Tensor) -> np.ndarray:
     return x.detach().contiguous().numpy()
 
 
-def _loops(chunks: int) -> tuple[int, Callable[..., float]]:
-    """How many threads run through so many chunks, of those that PyTorch has, and what they run."""
-    wanted = torch.get_num_threads()
-    threads = min(wanted, chunks, THREADS)
-    if threads == 1:
-        return 1, kernels.run
-    numba.set_num_threads(threads)
-    if torch.get_num_threads() != wanted:  # the first time, if both have the same OpenMP
-        torch.set_num_threads(wanted)
-    return threads, kernels.run_on_threads
-
-
 # The autograd node
 
 def serves(layers: Sequence[Bijection], x: Tensor, inverse: bool) -> bool:
@@ -206,7 +193,8 @@ def _values(plan: Plan, numbers: Tensor, inverse: bool, x: Tensor,
             context: Tensor | None) -> tuple[Tensor, Tensor]:
     """Points through the loops, which keep nothing."""
     y, log_det = x.new_empty(x.shape), x.new_empty(len(x))
-    plan.run(numbers, inverse, kernels.NOTHING, x, context, y, log_det, Space(x.dtype))
+    plan.run(numbers, inverse, kernels.NOTHING, x, context, y, log_det, Space(x.dtype),
+             torch.get_num_threads())
     return y, log_det
 
 
@@ -242,7 +230,8 @@ class _Node(torch.autograd.Function):
         else:
             g_x = g_y.clone(memory_format=torch.contiguous_format)
             g_log_det, space = g_log_det.contiguous(), Space(x.dtype)
-            plan.run(numbers, inverse, kernels.GIVEN, x, context, g_x, g_log_det, space)
+            plan.run(numbers, inverse, kernels.GIVEN, x, context, g_x, g_log_det, space,
+                     torch.get_num_threads())
             sizes = [p.numel() for p in learned]
             parts = space.gradient()[:sum(sizes)].split(sizes)
             found = [g_x, *(g.view(p.shape) for g, p in zip(parts, learned, strict=True))]
@@ -266,6 +255,7 @@ class Likelihood:
         self.chain, self.base = chain, BASES[base]
         self._size = sum(p.numel() for p in chain.learned)
         self._space = Space(chain.learned[0].dtype)
+        self.cores = FreeCores(MOST)
 
     def __call__(self, numbers: Tensor, x: Tensor, context: Tensor | None
                  ) -> tuple[float, Tensor]:
@@ -278,9 +268,11 @@ class Likelihood:
         x, context : Tensor
             A batch, and its classes where there are classes.
         """
-        nothing = x.new_empty(0, x.shape[1])
+        nothing, begun = x.new_empty(0, x.shape[1]), time.perf_counter()
         loss = self.chain.plan.run(numbers, True, self.base, x, context, nothing, nothing.view(-1),
-                                   self._space)
+                                   self._space, self.cores.threads)
+        if len(x) > kernels.BLOCK:
+            self.cores.note(time.perf_counter() - begun)
         gradient = self._space.gradient()
         # In place of gradients, the statistics of batch normalisation have sums over the points.
         for layer, row in zip(self.chain.layers, self.chain.plan.tables[0], strict=True):

@@ -1,0 +1,57 @@
+"""How many threads the compiled loops take: those of PyTorch, or in a training what is free."""
+
+import time
+
+import numba
+import torch
+
+try:
+    from numba.np.ufunc import omppool  # noqa: F401
+
+    #: The cores that this process may use, or what ``NUMBA_NUM_THREADS`` sets.
+    MOST: int = numba.config.NUMBA_NUM_THREADS
+except ImportError:  # what numba has instead ends the process where two calls share work at once
+    MOST = 1
+
+
+def start(threads: int) -> None:
+    """Have the next loops take so many threads, and PyTorch as many as before."""
+    wanted = torch.get_num_threads()
+    numba.set_num_threads(threads)
+    if torch.get_num_threads() != wanted:  # the first time, if both have the same OpenMP
+        torch.set_num_threads(wanted)
+
+
+class FreeCores:
+    """Takes further threads for short, repeated work while that is faster than one thread.
+
+    On free cores two threads are nearly twice as fast. Where another program needs one of the
+    cores, each thread waits for the others, and they are ten times slower. So they are tried now
+    and then, the more seldom the more often that failed, and given up at the first slow turn.
+
+    Attributes
+    ----------
+    threads : int
+        For the next turn.
+    """
+
+    FIRST, LONGEST = 0.05, 10.0  # seconds between two trials
+
+    def __init__(self, most: int) -> None:
+        self.most, self.threads = most, 1
+        self._usual = 0.0  # seconds of a turn with one thread
+        self._pause, self._since = self.FIRST, time.perf_counter()
+
+    def note(self, seconds: float) -> None:
+        """Note how long a turn took."""
+        passed = time.perf_counter() - self._since
+        if self.threads == 1:
+            self._usual += (seconds - self._usual) * (0.1 if self._usual else 1)
+            if self.most > 1 and passed > self._pause:
+                self._change(self.most)
+        elif seconds > self._usual:
+            self._pause = self.FIRST if passed > 1 else min(2 * self._pause, self.LONGEST)
+            self._change(1)
+
+    def _change(self, threads: int) -> None:
+        self.threads, self._since = threads, time.perf_counter()
