@@ -19,8 +19,7 @@ from typing import Any
 import report
 
 HERE = Path(__file__).parent
-LIBRARIES = ("flow_lab", "flow_lab_compiled", "normflows_", "zuko_", "freia", "torchflows_",
-             "nflows_", "flowjax_")
+LIBRARIES = ("flow_lab", "normflows_", "zuko_", "freia", "torchflows_", "nflows_", "flowjax_")
 TARGETS = ("moons", "circles", "spiral", "eight_gaussians", "checkerboard", "pinwheel")
 RATES = (1e-3, 3e-3, 1e-2)
 #: Model, dimension, batch size.
@@ -102,11 +101,10 @@ def speed(libraries: list[Library], threads: int, options: Any) -> list[dict[str
 def evaluation(libraries: list[Library], threads: int, options: Any) -> list[dict[str, Any]]:
     """Seconds for densities and samples of RealNVP, and the most memory used."""
     rows = []
-    able = [one for one in libraries if one.module != "flow_lab_compiled"]  # evaluates as ours
     for n in (10_000, options.large):
         turns = []
         for _ in range(options.rounds if n == 10_000 else 1):
-            for library in able:
+            for library in libraries:
                 answer = library.ask("evaluation", model="realnvp", n=n)
                 turns.append({"library": library.about["name"], "points": n, **answer,
                               **library.ask("memory")})
@@ -132,7 +130,7 @@ def quality(libraries: list[Library], threads: int, options: Any) -> list[dict[s
     for seed in range(options.seeds):
         for name in TARGETS:
             for library in libraries:
-                ours = library.module.startswith("flow_lab")
+                ours = library.module == "flow_lab"
                 found = {}
                 for rate in (None,) if ours else best.get((library.module, name), RATES):
                     answer = library.ask(

@@ -1,27 +1,22 @@
 """Flow Lab itself, with its defaults and its own training."""
 
-import time
 from collections.abc import Iterator
-from copy import deepcopy
 
 import numpy as np
 import torch
 
 from adapters.common import HIDDEN, LAYERS, Torch
 from flowlab.training import TrainingSettings, train
-from flowlab.training.compiling import refusal
 from glow import Glow
 from nice import NICE
 from realnvp import RealNVP
 
-NAME, PACKAGES = "Flow Lab", ("torch",)
+NAME, PACKAGES = "Flow Lab", ("torch", "numba")
 MODELS = ("nice", "realnvp", "glow")
 
 
 class Adapter(Torch):
     """See the package: the library behind the common interface."""
-
-    compiled = False
 
     def __init__(self, model: str, dimension: int, seed: int) -> None:
         torch.manual_seed(seed)
@@ -32,25 +27,12 @@ class Adapter(Torch):
                          **{depth: LAYERS})
 
     def fit(self, x: np.ndarray, learning_rate: float | None, batch_size: int) -> Iterator[int]:
-        """``flowlab.training.train``, epoch by epoch; its defaults where the rate is None.
-
-        Steps that are to be compiled are so before this returns: no library's compiling is timed.
-        """
+        """``flowlab.training.train``, epoch by epoch; its defaults where the rate is None."""
         given = {} if learning_rate is None else {
             "learning_rate": learning_rate, "schedule": "constant", "epochs": 10_000,
             "test_fraction": 0.01}  # the peers measure no test NLL
-        settings = TrainingSettings(batch_size=batch_size, seed=self.seed, compiled=self.compiled,
-                                    **given)
-        points = torch.from_numpy(x)
-        if self.compiled:
-            self._compile(points, settings)
-        return self._epochs(points, settings)
-
-    def _compile(self, points: torch.Tensor, settings: TrainingSettings) -> None:
-        if trouble := refusal(self.flow, "forward"):
-            raise RuntimeError(trouble)
-        while not next(train(deepcopy(self.flow), points, settings)).compiled:
-            time.sleep(2)
+        settings = TrainingSettings(batch_size=batch_size, seed=self.seed, **given)
+        return self._epochs(torch.from_numpy(x), settings)
 
     def _epochs(self, points: torch.Tensor, settings: TrainingSettings) -> Iterator[int]:
         done = 0
