@@ -3,9 +3,8 @@
 Both have 2 levels of 8 steps, 64 hidden channels, and 1×1 convolutions in PLU form; batches are of
 128 images with fresh uniform noise; test bits per dimension are of the same images with the same
 noise. normflows trains as in its own example on images, with Adamax at 1e-3; the lab with its own
-defaults, but for two settings: a weight decay, and compiled steps, which are made before the clock
-starts. The two train at the same time, each in a process with one thread and a core of its own, so
-that a machine that slows down slows both.
+defaults, but for a weight decay. The two train at the same time, each in a process with one thread
+and a core of its own, so that a machine that slows down slows both.
 
 The images are so few that any flow soon knows them by heart, the sooner the faster it trains. So
 both sides stop early, in hindsight: every other image that neither trains on is for validation, and
@@ -83,17 +82,7 @@ def training(seed: int, logit: bool, **settings):
                 logit=logit)
     return train(flow, data()[0], TrainingSettings(
         epochs=10_000, batch_size=BATCH, schedule="constant", seed=seed, weight_decay=DECAY,
-        compiled=True, **settings))
-
-
-def compile_step(logit: bool) -> float:
-    """Have the lab's step compiled; seconds that this takes."""
-    import torch
-    torch.set_num_threads(1)
-    start = time.perf_counter()
-    while not next(training(0, logit)).compiled:  # the same process goes on compiling
-        time.sleep(1)
-    return time.perf_counter() - start
+        **settings))
 
 
 def theirs(minutes: float, seed: int, logit: bool):
@@ -193,9 +182,7 @@ def markdown(results: dict) -> str:
     lines = [
         "# Images", "",
         f"Glow on digits, 2 levels of 8 steps with 64 hidden channels; {machine['processor']}, one "
-        f"thread and one core for each library; {results['date']}."
-        + (f" Compiling the lab's step took {results['compiling']:.0f} s before."
-           if "compiling" in results else ""), "",
+        f"thread and one core for each library; {results['date']}.", "",
         "| minutes | | steps/s | test bits/dim, stopped early | stopped after | test bits/dim at "
         "the end | memory |", "| --- | --- | --- | --- | --- | --- | --- |"]
     for run in results["runs"]:
@@ -218,11 +205,9 @@ def main() -> None:
     if options.work:
         print(json.dumps(work(options.work, options.minutes[0], options.seed, options.logit)))
         return
-    compiling = compile_step(options.logit)
     runs = [run for minutes in options.minutes
             for run in together(minutes, options.seed, options.logit)]
-    results = {"date": str(date.today()), "machine": machine(), "compiling": compiling,
-               "runs": runs}
+    results = {"date": str(date.today()), "machine": machine(), "runs": runs}
     print(markdown(results))
     if not options.dry:
         HERE.joinpath("images.json").write_text(json.dumps(results, indent=1) + "\n")

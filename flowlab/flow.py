@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab import flow_files, flow_input
-from flowlab.bijections import fast, fused_images, multiscale
+from flowlab.bijections import fast, fast_images, multiscale
 from flowlab.bijections.base import LOG_PROB, SAMPLE
 from flowlab.bijections.bijection import Bijection
 from flowlab.bijections.elementwise import Standardise
@@ -107,7 +107,7 @@ class Flow(Bijection):
     def _fast(self, x: Tensor, context: Tensor | None, inverse: bool
               ) -> tuple[Tensor, Tensor] | None:
         """The loops over the layers below, by a faster way; None where there is none."""
-        way = fast.through if x.ndim == 2 else fused_images.through
+        way = fast.through if x.ndim == 2 else fast_images.through
         return way(self.layers, x, context, inverse)
 
     def forward(self, z: Tensor, context: Tensor | int | None = None) -> tuple[Tensor, Tensor]:
@@ -133,7 +133,7 @@ class Flow(Bijection):
             For a wrong shape or type, or a context that does not fit.
         """
         z, context = self._input(z, context)
-        if (found := self._fast( z, context, inverse=False)) is not None:
+        if (found := self._fast(z, context, inverse=False)) is not None:
             return found
         place, log_det = Place(z), z.new_zeros(z.shape[0])
         for layer in self.layers:
@@ -144,7 +144,7 @@ class Flow(Bijection):
     def inverse(self, x: Tensor, context: Tensor | int | None = None) -> tuple[Tensor, Tensor]:
         """Map data to latent points, with log abs det ∂z/∂x; otherwise as `forward`."""
         x, context = self._input(x, context)
-        if (found := self._fast( x, context, inverse=True)) is not None:
+        if (found := self._fast(x, context, inverse=True)) is not None:
             return found
         place, log_det = Place(x), x.new_zeros(x.shape[0])
         for layer in reversed(self.layers):

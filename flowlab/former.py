@@ -11,7 +11,7 @@ from types import ModuleType
 _MOVED = {
     "bijections": "base bijection networks layers.batchnorm layers.coupling layers.elementwise "
                   "layers.images layers.linear layers.reshape=multiscale",
-    "training": "checkpoint compiling denormals epochs metrics parallel=distributed parts=split "
+    "training": "checkpoint denormals epochs metrics parallel=distributed parts=split "
                 "progress recipe",
     "analysis": "explain=equations explore=plane explore_images=images",
     "live": "cameras export reel=thinning shipped=pretrained stills=drawing tiles=thumbnails "

@@ -85,13 +85,15 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _python(cls, values: Any) -> Any:
-        """Convert numbers of NumPy and PyTorch to Python's."""
+        """Convert numbers of NumPy and PyTorch to Python's, and leave out former settings."""
         if type(values) is not dict:
             return values
-        return {name: as_python(value) for name, value in values.items()}
+        return {name: as_python(value) for name, value in values.items() if name not in cls.FORMER}
 
     #: Settings without effect on images.
     _points_only: ClassVar[tuple[str, ...]] = ()
+    #: Settings of earlier versions, whose links and files still have them; they have no effect.
+    FORMER: ClassVar[tuple[str, ...]] = ()
 
 
 class FlowSettings(Settings):
@@ -278,12 +280,8 @@ class TrainingSettings(Settings):
     device: Literal["cpu", "cuda"] = setting(
         "cpu", "Device", "Where the training runs: on the processor or on a GPU.",
         group="Training")
-    compiled: bool = setting(
-        False, "Compiled", "Compile the training step of a flow on images with a C++ compiler. "
-        "This takes a minute or two, while the training already runs; the compiled step is used "
-        "as soon as it is ready, and again by later trainings. Numbers may differ in their last "
-        "digits from run to run.", group="Training")
 
+    FORMER: ClassVar[tuple[str, ...]] = ("compiled",)
     _points_only: ClassVar[tuple[str, ...]] = ("objective", "points", "test_fraction")
 
 
@@ -340,6 +338,11 @@ class RunSettings(Settings):
         """All settings except the model's name, in one dictionary."""
         return {name: value for section in self.sections()
                 for name, value in getattr(self, section)}
+
+    @classmethod
+    def former(cls) -> tuple[str, ...]:
+        """Names of settings of earlier versions, which are read and have no effect."""
+        return tuple(name for section in cls.sections().values() for name in section.FORMER)
 
     @classmethod
     def points_only(cls) -> tuple[str, ...]:

@@ -32,11 +32,8 @@ class Adapter(Torch):
             "learning_rate": learning_rate, "schedule": "constant", "epochs": 10_000,
             "test_fraction": 0.01}  # the peers measure no test NLL
         settings = TrainingSettings(batch_size=batch_size, seed=self.seed, **given)
-        return self._epochs(torch.from_numpy(x), settings)
-
-    def _epochs(self, points: torch.Tensor, settings: TrainingSettings) -> Iterator[int]:
         done = 0
-        for progress in train(self.flow, points, settings):
+        for progress in train(self.flow, torch.from_numpy(x), settings):
             yield progress.step - done
             done = progress.step
 

@@ -38,6 +38,8 @@ def parser(run: type[RunSettings], name: str) -> argparse.ArgumentParser:
     p.add_argument("--no-keep", dest="keep", action="store_false", help="do not store the run "
                    "for the app's list of runs")
     add_leave_out(p)
+    for former in run.former():
+        p.add_argument(f"--{former}", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     groups: dict[str, Any] = {}
     for field_name, field in run.fields().items():
         heading = extra(field)["group"]

@@ -1,7 +1,5 @@
 """The objective of a training: its value on a batch, and its gradient."""
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -10,7 +8,7 @@ from flowlab.bijections.base import LOG_PROB
 from flowlab.flow import Flow
 from flowlab.settings import TrainingSettings
 from flowlab.training import distributed
-from flowlab.training.compiling import Compiler, joined
+from flowlab.training.optimiser import joined
 from flowlab.training.split import MAX_MEASURED, REVERSE_NOISE, DataSplit, generator
 
 
@@ -24,34 +22,18 @@ class Objective:
     settings : TrainingSettings
     numbers : Tensor
         The parameters that are trained, then the flow's buffers; the flow's own are slices of it.
-    batches : int
-        Batches of an epoch.
     """
 
-    def __init__(self, flow: Flow, data: DataSplit, settings: TrainingSettings, numbers: Tensor,
-                 batches: int) -> None:
+    def __init__(self, flow: Flow, data: DataSplit, settings: TrainingSettings, numbers: Tensor
+                 ) -> None:
         self.flow, self.data, self.settings, self.numbers = flow, data, settings, numbers
         self.parameters = [p for p in flow.parameters() if p.requires_grad]
-        self.size = sum(p.numel() for p in self.parameters)
         #: The target's log-density, where it is known.
         self.log_prob = data.source.log_prob
-        self._likelihood = self._compiler = None
+        self._likelihood = None
         if (settings.objective == "forward" and not distributed.several()
                 and type(flow).log_prob is Flow.log_prob and type(flow).inverse is Flow.inverse):
             self._likelihood = fast.likelihood(flow.layers, flow.settings.base, data.train_x)
-        if settings.compiled and flow.settings.is_image:
-            self._compiler = Compiler(flow, math.ceil(len(data.train_x) / batches),
-                                      settings.objective)
-
-    @property
-    def compiled(self) -> bool:
-        """Whether the last step was compiled, see `flowlab.training.compiling`."""
-        return self._compiler is not None and self._compiler.working
-
-    @property
-    def trouble(self) -> str:
-        """One sentence where the steps should be compiled and cannot be."""
-        return "" if self._compiler is None else self._compiler.trouble
 
     def loss_and_gradient(self, batch: Tensor, step: int) -> tuple[float, Tensor]:
         """The objective on the training points of these indices, with the noise of this step.
@@ -60,10 +42,6 @@ class Objective:
         """
         if self._likelihood is not None:
             return self._likelihood(self.numbers, *self._points(batch, step))
-        if self._compiler is not None and self._compiler.ready():
-            value, gradient = self._compiler.loss_and_gradient(
-                self.numbers[:self.size], *self._points(batch, step))
-            return value.item(), gradient
         value = self._loss(batch, step)
         gradient = joined(torch.autograd.grad(value, self.parameters))
         return (distributed.average(value.detach(), batch).item(),

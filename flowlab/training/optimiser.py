@@ -1,6 +1,7 @@
 """Adam on all weights of a flow as one vector, and their moving averages."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -9,7 +10,6 @@ from torch.nn.utils import vector_to_parameters
 from flowlab.bijections import BatchNorm
 from flowlab.flow import Flow
 from flowlab.training import distributed
-from flowlab.training.compiling import joined
 
 BETAS = 0.9, 0.999
 #: The warm-up's share of a one-cycle schedule.
@@ -21,6 +21,11 @@ SCHEDULES = {
     "one_cycle": lambda t: (0.1 + 0.9 * t / WARM_UP if t < WARM_UP else
                             0.5 * (1 + math.cos(math.pi * (t - WARM_UP) / (1 - WARM_UP)))),
 }
+
+
+def joined(tensors: Iterable[Tensor]) -> Tensor:
+    """Concatenate all tensors, detached, to one flat tensor, as for weights and gradients."""
+    return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
 
 
 class Optimiser:

@@ -81,8 +81,6 @@ class Progress:
         weights, on which the numbers here are measured; within an epoch, the raw weights.
     recent : RecentSnapshots or None
         The snapshots in memory; None within an epoch.
-    compiled : bool
-        Whether the last step was compiled, see `flowlab.training.compiling`.
     start_epoch : int
     start_train_nll, start_test_nll : float
         Completed epochs and NLL before the first step: 0 and the NLL of the untrained flow, unless
@@ -108,7 +106,6 @@ class Progress:
     reason: str
     flow: Flow = field(repr=False)
     recent: RecentSnapshots | None = field(repr=False, default=None)
-    compiled: bool = False
     start_epoch: int = 0
     start_train_nll: float = math.nan
     start_test_nll: float = math.nan

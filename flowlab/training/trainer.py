@@ -91,7 +91,6 @@ def train(flow: Flow, source: Any, settings: TrainingSettings, *,
 def untrained(flow: Flow, source: Any, settings: TrainingSettings) -> Progress:
     """The progress of a training before its first step; the arguments are those of `train`."""
     with _gradients():
-        settings = settings.model_copy(update={"compiled": False})
         return _Trainer(flow, source, settings, None)._progress(math.nan, 0)
 
 
@@ -133,7 +132,7 @@ class _Trainer:
         self.batches = math.ceil(len(self.data.train_x) / settings.batch_size)
         #: Within an epoch the flow has the raw weights, between epochs the averaged ones.
         self.optimiser = Optimiser(flow, settings.clip, settings.weight_decay)
-        self.objective = Objective(flow, self.data, settings, self.optimiser.current, self.batches)
+        self.objective = Objective(flow, self.data, settings, self.optimiser.current)
         self.learning_rate = self.rate = settings.learning_rate
         self.epoch = self.step = self.begun = self.best_epoch = 0
         self.epochs_without_improvement = 0
@@ -254,8 +253,6 @@ class _Trainer:
             yield self._progress(loss, 0, "running", reason, self.last_good)
             yield self._with_the_best(loss)
             return
-        if outcome == "finished":
-            reason = reason or self.objective.trouble
         yield self._progress(loss, 0, outcome, reason, self.last_good)
 
     def _outcome(self) -> Outcome:
@@ -316,7 +313,7 @@ class _Trainer:
             self.seconds, self.rate, self.train_nll, self.test_nll, loss,
             self.kl, self.best_nll, self.inverse_error, outcome, reason, self.flow,
             None if snapshot is None else self.recent.add(snapshot),
-            self.objective.compiled, *start,
+            *start,
             reverse_kl=tuple(self.reverse_kl.items()))
 
     def _state(self) -> dict[str, Tensor]:

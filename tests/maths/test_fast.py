@@ -23,8 +23,7 @@ from flowlab.bijections.fast import chain, kernels, threads
 from flowlab.bijections.networks import ACTIVATIONS
 from flowlab.data import target
 from flowlab.training import Progress, TrainingSettings, train
-from flowlab.training.compiling import joined
-from flowlab.training.optimiser import Optimiser
+from flowlab.training.optimiser import Optimiser, joined
 from models import MODELS
 from realnvp import RealNVP
 

@@ -22,7 +22,6 @@ from flowlab.bijections import (
     Logit,
     Standardise,
     TopPrior,
-    fused_images,
     multiscale,
 )
 from flowlab.bijections.coupling import Coupling
@@ -227,36 +226,6 @@ def test_what_is_factored_out_does_not_change_the_deeper_scales():
     torch.testing.assert_close(again[:, scales > 0], z[:, scales > 0])
     # What reaches the deepest scale is a function of all pixels, but latents of scale 0 are not.
     assert (flow.inverse(x)[0] - z).abs()[:, scales == 0].max() > 0.1
-
-
-@pytest.mark.parametrize("conditioning", ["everywhere", "top", None])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_the_fast_path_has_the_values_and_gradients_of_the_layers(dtype, conditioning, monkeypatch):
-    classes = {} if conditioning is None else {"classes": 3, "conditioning": conditioning}
-    flow = shake(Glow((1, 8, 8), steps=3, hidden_channels=8, **classes), 0.05).to(dtype)
-    context = torch.tensor([0, 2, 1, 2, 2]) if classes else None
-    x = torch.randn(5, 1, 8, 8, dtype=dtype, requires_grad=True)
-
-    def values():
-        log_prob = flow.log_prob(x, context)
-        return [log_prob, *torch.autograd.grad(log_prob.sum(), [x, *flow.parameters()])]
-    calls = []
-    push = fused_images._push
-    monkeypatch.setattr(fused_images, "_push", lambda *a, **k: calls.append(a) or push(*a, **k))
-    fast = values()
-    with torch.no_grad():
-        torch.testing.assert_close(flow.log_prob(x, context), fast[0])
-    assert len(calls) == 4  # two levels, with and without gradients
-    gradient, = torch.autograd.grad(flow.log_prob(x, context).sum(), x, create_graph=True)
-    second, = torch.autograd.grad(gradient.square().sum(), x)
-    monkeypatch.setattr(fused_images, "MAX_PIXELS", 0)
-    scale = 1e-9 if dtype == torch.float64 else 2e-4
-    for one, other in zip(fast, values(), strict=True):
-        torch.testing.assert_close(one, other, atol=scale * max(1, other.abs().max().item()),
-                                   rtol=0)
-    gradient, = torch.autograd.grad(flow.log_prob(x, context).sum(), x, create_graph=True)
-    slow, = torch.autograd.grad(gradient.square().sum(), x)
-    torch.testing.assert_close(second, slow, atol=scale * slow.abs().max().item(), rtol=0)
 
 
 @pytest.mark.parametrize("model", [Glow, RealNVP])

@@ -13,9 +13,7 @@ LONGEST = 1000  # characters of a setting in a URL
 NEVER = ("event_shape", "device", "precision", "grey_levels", "image_side")
 #: Settings without a control where the data are points.
 HIDDEN = (*NEVER, "classes", "conditioning", "levels", "hidden_channels", "blocks",
-          "image_normalisation", "logit", "compiled")
-#: The one of these that links of earlier versions have with points; it has no effect there.
-FORMER = "compiled"
+          "image_normalisation", "logit")
 
 
 def _without_control(run: type[RunSettings], data: str) -> tuple[str, ...]:
@@ -53,9 +51,9 @@ def source(name: str) -> Target | Points | Images:
 
 def read(run: type[RunSettings], texts: dict[str, str]) -> tuple[RunSettings, list[str]]:
     """Settings from a URL's texts, and a sentence for each that had to be left out."""
-    texts, complaints = known(texts, set(run.fields()))
+    texts, complaints = known(texts, {*run.fields(), *run.former()})
     for name in _without_control(run, texts.get("data", "")):
-        if texts.pop(name, None) is not None and name != FORMER:
+        if texts.pop(name, None) is not None:
             complaints.append(f"{name} cannot be set on this page: use the command line.")
     while True:
         try:
