@@ -8,16 +8,14 @@ from importlib import import_module
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import ValidationError
 from tqdm import tqdm
 
 from flowlab.commands import outputs, train
-from flowlab.commands.stopping import INTERRUPTED, Stopping
-from flowlab.commands.train import fail
+from flowlab.commands.status import with_status
+from flowlab.commands.stopping import Stopping
 from flowlab.data.uploads.files import is_file
-from flowlab.files import trouble, write
+from flowlab.files import write
 from flowlab.server import admission
-from flowlab.settings import describe
 from flowlab.studies.comparison.contest import Contest
 from flowlab.studies.comparison.plan import Comparison
 
@@ -42,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+@with_status
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison with a progress bar and print its table; return the exit status."""
     options = vars(parser().parse_args(arguments))
@@ -51,28 +50,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     linked = dict(parse_qsl(urlsplit(link).query)) if "?" in link else {}
     linked.pop("run", None)
     recipes = import_module(recipes).RECIPES
-    try:
-        options = {"models": ";".join(recipes), **linked, **options}
-        names = [name.strip() for name in options.get("data", "moons").split(",")]
-        outputs.check({"--csv": csv, "--latex": latex}, [Path(n) for n in names if is_file(n)])
-        options["data"] = ",".join(train.kept_file(name, leave_out) if is_file(name) else name
-                                   for name in names)
-        comparison = Comparison.model_validate(options)
-        store = admission.store()
-        with (admission.engine(("flowlab.studies.comparison.trial",), workers) as runner,
-              Stopping() as stopping):
-            contest = Contest(runner, comparison, recipes, store).train()
-            with tqdm(total=len(contest.trial_runs), unit="training") as bar:
-                contest.wait(on_poll=lambda c: _follow(c, bar, stopping))
-            return report(contest, csv, latex, stopping)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except ValidationError as error:
-        return fail(describe(error))
-    except OSError as error:
-        return fail(trouble(error))
-    except ValueError as error:
-        return fail(str(error))
+    options = {"models": ";".join(recipes), **linked, **options}
+    names = [name.strip() for name in options.get("data", "moons").split(",")]
+    outputs.check({"--csv": csv, "--latex": latex}, [Path(n) for n in names if is_file(n)])
+    options["data"] = ",".join(train.kept_file(name, leave_out) if is_file(name) else name
+                               for name in names)
+    comparison = Comparison.model_validate(options)
+    store = admission.store()
+    with (admission.engine(("flowlab.studies.comparison.trial",), workers) as runner,
+          Stopping() as stopping):
+        contest = Contest(runner, comparison, recipes, store).train()
+        with tqdm(total=len(contest.trial_runs), unit="training") as bar:
+            contest.wait(on_poll=lambda c: _follow(c, bar, stopping))
+        return report(contest, csv, latex, stopping)
 
 
 def _follow(contest: Contest, bar: tqdm, stopping: Stopping) -> None:

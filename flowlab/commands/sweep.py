@@ -17,11 +17,11 @@ from tqdm import tqdm
 
 from flowlab.commands import outputs
 from flowlab.commands import train as cli
-from flowlab.commands.stopping import INTERRUPTED, Stopping
-from flowlab.commands.train import fail
+from flowlab.commands.status import with_status
+from flowlab.commands.stopping import Stopping
 from flowlab.data.uploads.files import DEFAULT_SIDE, is_file
 from flowlab.figures import png
-from flowlab.files import trouble, write
+from flowlab.files import write
 from flowlab.runs import Recorder
 from flowlab.server import admission
 from flowlab.studies.sweep.plan import SweepSettings
@@ -49,37 +49,31 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+@with_status
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a sweep; return 0, or 1 where a point failed or is left, or 2 for a wrong option."""
     options = parser().parse_args(arguments)
     recipes = importlib.import_module("models").RECIPES
     table = options.table or options.sweep.with_suffix(".csv")
     picture = options.picture or options.sweep.with_suffix(".png")
-    try:
-        settings = SweepSettings.read(options.sweep)
-        if not settings.model:
-            settings = settings.model_copy(update={"model": featured(recipes).name})
-        outputs.check({"--table": table, "--picture": picture},
-                      [options.sweep, *map(Path, _files(settings))])
-        settings = _with_files(settings, options.leave_out)
-        if settings.model not in recipes:
-            raise ValueError(f"There is no model {settings.model!r}: choose one of "
-                             f"{', '.join(recipes)}.")
-        sweep = Sweep(settings, recipes[settings.model], admission.store())
-        sweep.check()
-        done = counts(sweep.state())["complete"]
-        print(f"{len(sweep.points)} runs, {done} of them trained already.")
-        with Stopping() as stopping:
-            if not options.dry:
-                train(sweep, options.workers, stopping)
-            status = report(sweep, table, picture)
-            return stopping.status if stopping.signal else status
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except OSError as error:
-        return fail(trouble(error))
-    except ValueError as error:
-        return fail(str(error))
+    settings = SweepSettings.read(options.sweep)
+    if not settings.model:
+        settings = settings.model_copy(update={"model": featured(recipes).name})
+    outputs.check({"--table": table, "--picture": picture},
+                  [options.sweep, *map(Path, _files(settings))])
+    settings = _with_files(settings, options.leave_out)
+    if settings.model not in recipes:
+        raise ValueError(f"There is no model {settings.model!r}: choose one of "
+                         f"{', '.join(recipes)}.")
+    sweep = Sweep(settings, recipes[settings.model], admission.store())
+    sweep.check()
+    done = counts(sweep.state())["complete"]
+    print(f"{len(sweep.points)} runs, {done} of them trained already.")
+    with Stopping() as stopping:
+        if not options.dry:
+            train(sweep, options.workers, stopping)
+        status = report(sweep, table, picture)
+        return stopping.status if stopping.signal else status
 
 
 def _files(settings: SweepSettings) -> list[str]:

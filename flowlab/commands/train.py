@@ -13,11 +13,12 @@ from tqdm import tqdm
 
 from flowlab import runs
 from flowlab.commands import outputs
-from flowlab.commands.stopping import INTERRUPTED, Stopping
+from flowlab.commands.status import fail, with_status
+from flowlab.commands.stopping import Stopping
 from flowlab.data import source_of
 from flowlab.data.uploads import leaving
 from flowlab.data.uploads.files import DEFAULT_SIDE, is_file, keep_file
-from flowlab.files import read_text, trouble
+from flowlab.files import read_text
 from flowlab.server import admission
 from flowlab.server.limits import MEGA, limits
 from flowlab.settings import RunSettings, describe, extra
@@ -50,6 +51,7 @@ def parser(run: type[RunSettings], name: str) -> argparse.ArgumentParser:
     return p
 
 
+@with_status
 def main(run: type[RunSettings],
          train: Callable[..., Generator[Progress, float | None, None]], name: str,
          arguments: Sequence[str] | None = None) -> int:
@@ -57,31 +59,21 @@ def main(run: type[RunSettings],
     options = vars(parser(run, name).parse_args(arguments))
     files = {key: options.pop(key) for key in ("settings", "save", "checkpoint")}
     keep, leave_out = options.pop("keep"), options.pop("leave_out")
-    try:
-        data = options.get("data", "")
-        outputs.check({"--save": files["save"], "--checkpoint": files["checkpoint"]},
-                      [files["settings"], Path(data) if is_file(data) else None])
-        _keep_file(options, leave_out)
-        settings = _settings(run, options, files["settings"])
-        resume = None
-        if files["checkpoint"] and files["checkpoint"].is_file():
-            resume = Snapshot.load(files["checkpoint"])
-        with distributed.group(settings.training.device) as rank:
-            progresses = train(settings, every="batch", resume=resume)
-            if keep and rank == 0:
-                progresses = runs.keep(progresses, settings, store=admission.store(),
-                                       continued=resume is not None)
-            with Stopping() as stopping:
-                return _Command(settings, files, rank, stopping).run(progresses)
-    except KeyboardInterrupt:
-        print("Stopped before the training began: there is nothing to save.")
-        return INTERRUPTED
-    except ValidationError as error:
-        return fail(describe(error))
-    except OSError as error:
-        return fail(trouble(error))
-    except ValueError as error:
-        return fail(str(error))
+    data = options.get("data", "")
+    outputs.check({"--save": files["save"], "--checkpoint": files["checkpoint"]},
+                  [files["settings"], Path(data) if is_file(data) else None])
+    _keep_file(options, leave_out)
+    settings = _settings(run, options, files["settings"])
+    resume = None
+    if files["checkpoint"] and files["checkpoint"].is_file():
+        resume = Snapshot.load(files["checkpoint"])
+    with distributed.group(settings.training.device) as rank:
+        progresses = train(settings, every="batch", resume=resume)
+        if keep and rank == 0:
+            progresses = runs.keep(progresses, settings, store=admission.store(),
+                                   continued=resume is not None)
+        with Stopping() as stopping:
+            return _Command(settings, files, rank, stopping).run(progresses)
 
 
 def _settings(run: type[RunSettings], options: dict[str, str], file: Path | None) -> RunSettings:
@@ -236,12 +228,6 @@ def _numbers(progress: Progress) -> dict[str, str]:
 
 def _on_images(progress: Progress) -> bool:
     return progress.flow.settings.is_image
-
-
-def fail(sentence: str) -> int:
-    """Print an error, and return the exit status."""
-    print(f"error: {sentence}", file=sys.stderr)
-    return 2
 
 
 def metavar(field: FieldInfo) -> str:

@@ -1,0 +1,38 @@
+"""Exit statuses of commands, and one sentence for each error."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
+from pydantic import ValidationError
+
+from flowlab.commands.stopping import INTERRUPTED
+from flowlab.files import trouble
+from flowlab.settings import describe
+
+Arguments = ParamSpec("Arguments")
+
+
+def fail(sentence: str) -> int:
+    """Print an error, and return the exit status."""
+    print(f"error: {sentence}", file=sys.stderr)
+    return 2
+
+
+def with_status(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
+    """Let a command return an exit status for what its user can mend, after a sentence on it."""
+    @wraps(main)
+    def command(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except KeyboardInterrupt:
+            print("Stopped before the training began: there is nothing to save.")
+            return INTERRUPTED
+        except ValidationError as error:
+            return fail(describe(error))
+        except OSError as error:
+            return fail(trouble(error))
+        except ValueError as error:
+            return fail(str(error))
+    return command
