@@ -50,8 +50,8 @@ class Plan(NamedTuple):
     features: int
 
     def run(self, numbers: Tensor, inverse: bool, task: int, x: Tensor, context: Tensor | None,
-            y: Tensor, log_det: Tensor, space: "Space", most: int) -> float:
-        """Points through the loops, see `kernels.chunk`; a gradient is left in ``space``.
+            y: Tensor, log_det: Tensor, most: int) -> tuple[float, Tensor]:
+        """Points through the loops, see `kernels.chunk`; the gradient of the numbers.
 
         ``most`` is the number of threads that may share the work.
         """
@@ -62,32 +62,15 @@ class Plan(NamedTuple):
             start(threads)
         states = len(self.tables[0]) + 1 if keep else 2
         rows = (states + 1) * self.features + self.rows[keep] + 1
-        memory = space.take("memory", threads, rows * kernels.BLOCK + self.spare * keep)
-        grads = space.take("grads", min(chunks, 2) if threads == 1 else chunks, len(numbers) * keep)
+        memory = numbers.new_empty(threads, rows * kernels.BLOCK + self.spare * keep)
+        grads = numbers.new_empty(min(chunks, 2) if threads == 1 else chunks, len(numbers) * keep)
         x = _array(x)
         classes = NO_CLASSES if context is None else _array(context.long())
-        return (kernels.run if threads == 1 else kernels.run_on_threads)(
-            chunks, grads, memory, kernels.addresses(x.dtype), self.tables[inverse],
-            numbers.numpy(), x, classes, inverse, task, y.numpy(), log_det.numpy(),
-            self.rows[keep])
-
-
-class Space:
-    """Memory that the loops work with, and may be given again."""
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        self.dtype, self.held = dtype, {}
-
-    def take(self, name: str, count: int, size: int) -> np.ndarray:
-        """An array of so many rows of this size, whatever is in it."""
-        held = self.held.get(name)
-        if held is None or held.shape[0] < count or held.shape[1] != size:
-            held = self.held[name] = torch.empty(count, size, dtype=self.dtype).numpy()
-        return held[:count]
-
-    def gradient(self) -> Tensor:
-        """Of all numbers, until the space is used again."""
-        return torch.from_numpy(self.held["grads"][0])
+        value = (kernels.run if threads == 1 else kernels.run_on_threads)(
+            chunks, grads.numpy(), memory.numpy(), kernels.addresses(x.dtype),
+            self.tables[inverse], numbers.numpy(), x, classes, inverse, task, y.numpy(),
+            log_det.numpy(), self.rows[keep])
+        return value, grads[0]
 
 
 class Chain(NamedTuple):
@@ -139,7 +122,7 @@ def _plan(facts: tuple[tuple, ...], features: int) -> Plan:
     for layer, (kind, parameters, constants, fact) in zip(table, facts, strict=True):
         layer["kind"], layer["tape"] = kind, kept
         layer["parameters"], layer["constants"] = at, constants_at
-        length = 2 * features if kind == kernels.LINEAR else 0
+        length = 0
         if kind == kernels.BATCHNORM:
             layer["momentum"], layer["epsilon"] = fact
         elif kind >= kernels.ADDITIVE:
@@ -193,7 +176,7 @@ def _values(plan: Plan, numbers: Tensor, inverse: bool, x: Tensor,
             context: Tensor | None) -> tuple[Tensor, Tensor]:
     """Points through the loops, which keep nothing."""
     y, log_det = x.new_empty(x.shape), x.new_empty(len(x))
-    plan.run(numbers, inverse, kernels.NOTHING, x, context, y, log_det, Space(x.dtype),
+    plan.run(numbers, inverse, kernels.NOTHING, x, context, y, log_det,
              torch.get_num_threads())
     return y, log_det
 
@@ -229,11 +212,10 @@ class _Node(torch.autograd.Function):
                 create_graph=twice, allow_unused=True))
         else:
             g_x = g_y.clone(memory_format=torch.contiguous_format)
-            g_log_det, space = g_log_det.contiguous(), Space(x.dtype)
-            plan.run(numbers, inverse, kernels.GIVEN, x, context, g_x, g_log_det, space,
-                     torch.get_num_threads())
+            _, gradient = plan.run(numbers, inverse, kernels.GIVEN, x, context, g_x,
+                                   g_log_det.contiguous(), torch.get_num_threads())
             sizes = [p.numel() for p in learned]
-            parts = space.gradient()[:sum(sizes)].split(sizes)
+            parts = gradient[:sum(sizes)].split(sizes)
             found = [g_x, *(g.view(p.shape) for g, p in zip(parts, learned, strict=True))]
             found = (g for g, want in zip(found, wanted, strict=True) if want)
         g_x, *found = (next(found) if want else None for want in wanted)
@@ -254,12 +236,11 @@ class Likelihood:
     def __init__(self, chain: Chain, base: str) -> None:
         self.chain, self.base = chain, BASES[base]
         self._size = sum(p.numel() for p in chain.learned)
-        self._space = Space(chain.learned[0].dtype)
         self.cores = FreeCores(MOST)
 
     def __call__(self, numbers: Tensor, x: Tensor, context: Tensor | None
                  ) -> tuple[float, Tensor]:
-        """The value, and the gradient in all parameters, which the next call overwrites.
+        """The value, and the gradient in all parameters.
 
         Parameters
         ----------
@@ -269,11 +250,10 @@ class Likelihood:
             A batch, and its classes where there are classes.
         """
         nothing, begun = x.new_empty(0, x.shape[1]), time.perf_counter()
-        loss = self.chain.plan.run(numbers, True, self.base, x, context, nothing, nothing.view(-1),
-                                   self._space, self.cores.threads)
+        loss, gradient = self.chain.plan.run(numbers, True, self.base, x, context, nothing,
+                                             nothing.view(-1), self.cores.threads)
         if len(x) > kernels.BLOCK:
             self.cores.note(time.perf_counter() - begun)
-        gradient = self._space.gradient()
         # In place of gradients, the statistics of batch normalisation have sums over the points.
         for layer, row in zip(self.chain.layers, self.chain.plan.tables[0], strict=True):
             if row["kind"] == kernels.BATCHNORM:

@@ -300,74 +300,56 @@ def elementwise_back(layer, numbers, grads, x, tape, y, g, g_ld, inverse, spare)
 
 @compiled
 def factors(layer, numbers, d):
-    """Of W = P L (U + diag(s)): sign and logarithm of s; L and U, of which half is read; P."""
+    """P, L and R = U + diag(s) of W = P L R, where L has ones on its diagonal."""
     a, b, square = layer.parameters, layer.constants, d * d
-    lower, upper = numbers[a + d:a + d + square], numbers[a + d + square:a + d + 2 * square]
-    return (numbers[b + square:b + square + d], numbers[a:a + d], lower.reshape(d, d),
-            upper.reshape(d, d), numbers[b:b + square].reshape(d, d))
+    zero, one = numbers.dtype.type(0), numbers.dtype.type(1)
+    lower = numbers[a + d:a + d + square].reshape(d, d).copy()
+    upper = numbers[a + d + square:a + d + 2 * square].reshape(d, d).copy()
+    for i in range(d):
+        lower[i, i:] = zero
+        upper[i, :i] = zero
+        lower[i, i] = one
+        upper[i, i] = numbers[b + square + i] * math.exp(numbers[a + i])
+    return numbers[b:b + square].reshape(d, d), lower, upper
+
+
+@compiled
+def matrix(permutation, lower, upper, inverse):
+    """W in the inverse direction, else its inverse, by substitution."""
+    if inverse:
+        return np.dot(permutation, np.dot(lower, upper))
+    w, one = permutation.T.copy(), permutation.dtype.type(1)
+    for i in range(len(w)):
+        for k in range(i):
+            add(w[i], -lower[i, k], w[k])
+    for i in range(len(w) - 1, -1, -1):
+        for k in range(i + 1, len(w)):
+            add(w[i], -upper[i, k], w[k])
+        put(w[i], one / upper[i, i], w[i])
+    return w
 
 
 def linear(layer, numbers, x, classes, tape, y, log_det, inverse):
-    """W x in the inverse direction, by u = (U + diag(s)) x and v = L u; else two solutions."""
-    d, one = len(x), x.dtype.type(1)
-    sign, log_s, lower, upper, permutation = factors(layer, numbers, d)
-    u, v = tape[:d], tape[d:2 * d]
-    if inverse:
-        for i in range(d):
-            put(u[i], sign[i] * math.exp(log_s[i]), x[i])
-            for k in range(i + 1, d):
-                add(u[i], upper[i, k], x[k])
-        for i in range(d):
-            put(v[i], one, u[i])
-            for k in range(i):
-                add(v[i], lower[i, k], u[k])
-        np.dot(permutation, v, y)
-        log_det += log_s.sum()
-    else:
-        np.dot(permutation.T, x, v)
-        for i in range(d):
-            put(u[i], one, v[i])
-            for k in range(i):
-                add(u[i], -lower[i, k], u[k])
-        for i in range(d - 1, -1, -1):
-            put(v[i], one, u[i])
-            for k in range(i + 1, d):
-                add(v[i], -upper[i, k], y[k])
-            put(y[i], sign[i] * math.exp(-log_s[i]), v[i])
-        log_det -= log_s.sum()
+    """``z = W x``, or ``x = W^-1 z``; the logarithms of s come first among the parameters."""
+    np.dot(matrix(*factors(layer, numbers, len(x)), inverse), x, y)
+    log_s = numbers[layer.parameters:layer.parameters + len(x)]
+    log_det += log_s.sum() if inverse else -log_s.sum()
 
 
 def linear_back(layer, numbers, grads, x, tape, y, g, g_ld, inverse, spare):
-    """The gradients of v, and then of u, are computed over ``v``."""
-    d = len(x)
-    sign, log_s, lower, upper, permutation = factors(layer, numbers, d)
-    _, by_log_s, by_lower, by_upper, _ = factors(layer, grads, d)
-    u, v = tape[:d], tape[d:2 * d]
-    if inverse:
-        np.dot(permutation.T, g, v)
-        for k in range(d):
-            for i in range(k + 1, d):
-                by_lower[i, k] += np.dot(v[i], u[k])
-                add(v[k], lower[i, k], v[i])
-        for i in range(d):
-            s = sign[i] * math.exp(log_s[i])
-            by_log_s[i] += s * np.dot(v[i], x[i]) + g_ld.sum()
-            put(g[i], s, v[i])
-            for k in range(i):
-                add(g[i], upper[k, i], v[k])
-                by_upper[k, i] += np.dot(v[k], x[i])
-    else:
-        for k in range(d):
-            for i in range(k):
-                add(g[k], -upper[i, k], v[i])
-                by_upper[i, k] -= np.dot(v[i], y[k])
-            by_log_s[k] -= np.dot(g[k], y[k]) + g_ld.sum()
-            put(v[k], sign[k] * math.exp(-log_s[k]), g[k])
-        for k in range(d - 1, -1, -1):
-            for i in range(k + 1, d):
-                add(v[k], -lower[i, k], v[i])
-                by_lower[i, k] -= np.dot(v[i], u[k])
-        np.dot(permutation, v, g)
+    """The gradient of W is g x^T; where x = W^-1 z, it is minus the gradient of z, times x^T."""
+    d, at = len(x), layer.parameters
+    permutation, lower, upper = factors(layer, numbers, d)
+    g_x = np.dot(matrix(permutation, lower, upper, inverse).T, g)
+    by_w = np.dot(permutation.T, np.dot(g, x.T) if inverse else -np.dot(g_x, y.T))
+    by_lower, by_upper = np.dot(by_w, upper.T), np.dot(lower.T, by_w)
+    copy(g_x, g)
+    for i in range(d):
+        grads[at + i] += by_upper[i, i] * upper[i, i] + (g_ld.sum() if inverse else -g_ld.sum())
+        row = at + d + i * d
+        add(grads[row:row + i], x.dtype.type(1), by_lower[i, :i])
+        row += d * d
+        add(grads[row + i + 1:row + d], x.dtype.type(1), by_upper[i, i + 1:])
 
 
 # All layers
