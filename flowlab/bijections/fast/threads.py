@@ -35,7 +35,7 @@ class FreeCores:
         For the next turn.
     """
 
-    FIRST, LONGEST = 0.05, 10.0  # seconds between two trials
+    FIRST, LONGEST = 0.2, 20.0  # seconds between two trials
 
     def __init__(self, most: int) -> None:
         self.most, self.threads = most, 1
