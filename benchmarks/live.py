@@ -2,12 +2,14 @@
 
 In one process, a training with frames and one without take turns. Then, in a real browser against
 a running lab: the time from a click on Train to the first picture, and the pictures that the
-browser shows in a second of training.
+browser shows in a second of training. Last, the workers themselves, forked and spawned (Linux only).
 """
 
 import argparse
 import json
 import os
+import re
+import signal
 import statistics
 import sys
 import time
@@ -22,7 +24,10 @@ import torch  # noqa: E402
 from browser_helpers import CHROMIUM, FLAGS, button, picture, says, serving  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
+from flowlab.jobs import Local  # noqa: E402
+from flowlab.jobs.template import METHOD, TEMPLATE  # noqa: E402
 from flowlab.live import Request, watch  # noqa: E402
+from flowlab.ui.app.lab import PRELOAD  # noqa: E402
 from realnvp import train_realnvp  # noqa: E402
 
 EPOCHS = 400  # more than are needed: each turn ends by the clock
@@ -107,11 +112,55 @@ def _watch(page: Page, seconds: float) -> tuple[float, float]:
     return (changes[0] - clicked) / 1000, (len(changes) - 1) / (changes[-1] - changes[0]) * 1000
 
 
+def private(pid: int) -> float:
+    """MB of memory that no other process shares."""
+    rows = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(map(int, re.findall(r"^Private_\w+: +(\d+) kB", rows, re.MULTILINE))) / 1000
+
+
+def workers(method: str, kills: int, number: int = 2) -> dict[str, Any]:
+    """MB and seconds of a lab's workers that are started by one method."""
+    os.environ[METHOD] = method
+    start = time.perf_counter()
+    with Local(number, PRELOAD) as engine:
+        processes = engine._pool.processes
+        while engine.ready < number:
+            time.sleep(0.001)
+        found: dict[str, Any] = {"all_ready": time.perf_counter() - start, "first_frame": [],
+                                 "replaced": []}
+        time.sleep(1)
+        found["waiting"] = max(private(process.popen.pid) for process in processes)
+        if method == "fork":
+            assert TEMPLATE._process is not None
+            found["template"] = private(TEMPLATE._process.pid)
+        for _ in range(kills):
+            start = time.perf_counter()
+            run = engine.submit(watch, Request(train_realnvp.train, _run()))
+            while not engine.events(run):
+                time.sleep(0.001)
+            found["first_frame"].append(time.perf_counter() - start)
+            time.sleep(2)
+            busy = next(process for process in processes if process.run)
+            found["training"] = private(busy.popen.pid)
+            start = time.perf_counter()
+            os.kill(busy.popen.pid, signal.SIGKILL)
+            while busy in processes or engine.ready < number:
+                time.sleep(0.001)
+            found["replaced"].append(time.perf_counter() - start)
+    return found
+
+
 def markdown(results: dict[str, Any]) -> str:
     """The report."""
     speeds = {name: statistics.median(values)
               for name, values in results["share"]["rounds"].items()}
     seen = results["browser"]
+    fork, spawn = (results["workers"][method] for method in ("fork", "spawn"))
+
+    def both(name: str, form: str) -> str:
+        return " | ".join(format(statistics.median(found[name]) if isinstance(found[name], list)
+                                 else found[name], form) for found in (fork, spawn))
+
     return f"""# What watching costs
 
 RealNVP on moons with the app's defaults; {results["cores"]} cores; {results["date"]}. Medians.
@@ -125,6 +174,17 @@ Made by `make benchmark-live`; every number is in `live.json`.
 | from a click on Train to the first picture in the browser | \
 {statistics.median(seen["first_picture"]):.2f} s |
 | pictures a second in the browser | {statistics.median(seen["pictures_per_second"]):.1f} |
+
+Two workers, each forked from one template, or spawned as a new Python:
+
+| | forked | spawned |
+| --- | --- | --- |
+| private memory of a waiting worker | {both("waiting", ".0f")} MB |
+| of one that trains | {both("training", ".0f")} MB |
+| of the template | {fork["template"]:.0f} MB | – |
+| from the start to ready workers | {both("all_ready", ".1f")} s |
+| a killed worker is replaced after | {both("replaced", ".2f")} s |
+| from a request to the first frame of a new worker | {both("first_frame", ".2f")} s |
 """
 
 
@@ -137,6 +197,8 @@ def main() -> None:
     options = p.parse_args()
     results = {"date": time.strftime("%Y-%m-%d"), "cores": os.cpu_count(),
                "browser": browser(options.clicks, options.seconds),
+               "workers": {method: workers(method, options.clicks)
+                           for method in ("fork", "spawn")},
                "share": share(options.rounds, options.seconds)}
     (HERE / "live.json").write_text(json.dumps(results, indent=1) + "\n")
     (HERE / "LIVE.md").write_text(markdown(results))

@@ -172,6 +172,14 @@ def stamp(request):
     yield label
 
 
+def surroundings(name):
+    """What a worker has from the program: a variable, its folder, its parent; and its own chance.
+    """  # noqa: D200
+    import numpy as np
+
+    yield os.environ.get(name), os.getcwd(), os.getppid(), np.random.random()
+
+
 def imported(name):
     yield name in sys.modules
 

@@ -18,6 +18,10 @@ class Local(QueuedEngine):
     """Worker processes on this machine.
 
     The workers start in the background and import `preload`; the constructor does not wait.
+    On Linux they are forked from one process, which all engines of the program share, and which
+    stays until its end; where an import has started threads, on other systems, and with
+    ``FLOWLAB_START_METHOD=spawn`` in the environment, each is a new Python.
+
     A paused run keeps its worker. Where paused runs hold workers that others wait for, or hold all
     of them, up to `spare` further workers start, and end again when they are not needed.
     A resumed run continues at once, so for a while more than `workers` runs may share the cores.

@@ -7,13 +7,11 @@ import subprocess
 import sys
 from contextlib import suppress
 from multiprocessing.connection import Pipe
-from pathlib import Path
 from typing import Any
 
 from flowlab.jobs.queue import QueuedRun
-
-WORKER = Path(__file__).with_name("worker.py")
-MARK = "FLOWLAB_WORKER"  # set in the environment of every worker
+from flowlab.jobs.template import MARK, TEMPLATE, UNKNOWN, forking, spawn
+from flowlab.jobs.worker import UNSAFE
 
 
 def encode(message: tuple) -> bytes:
@@ -31,19 +29,10 @@ def reported(kind: str, rest: list) -> tuple[Any, str]:
         return None, f"What it reported cannot be unpickled ({type(error).__name__}: {error})."
 
 
-def inherit(handle: int) -> dict[str, Any]:
-    """Arguments for `subprocess.Popen` that let the child inherit only this handle."""
-    if sys.platform == "win32":
-        os.set_handle_inheritable(handle, True)
-        return {"startupinfo": subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]})}
-    return {"pass_fds": (handle,)}
-
-
 class Process:
     """One worker process, starting, idle or busy.
 
-    It is started by `subprocess`, not by `multiprocessing`, whose spawned children import the main
-    script again: under ``streamlit run`` that is the app itself.
+    It is forked from a template where that can be done, otherwise spawned.
 
     Parameters
     ----------
@@ -62,15 +51,10 @@ class Process:
         self.run: QueuedRun | None = None
         self.ready = False
         self.exiting = False
-        handle = theirs.fileno()
-        self.popen = subprocess.Popen(
-            [sys.executable, "-P", str(WORKER), str(handle)],
-            stdin=subprocess.DEVNULL,
-            env=os.environ | {MARK: "1", "OMP_NUM_THREADS": str(threads)},
-            **inherit(handle),
-        )
-        theirs.close()
-        self.send("setup", threads, grace, sys.path, preload, nice)
+        environment = os.environ | {MARK: "1", "OMP_NUM_THREADS": str(threads)}
+        with theirs:
+            self.popen = forking() and TEMPLATE.fork(theirs) or spawn(theirs, environment)
+        self.send(environment, sys.path, preload, threads, grace, nice)
 
     @property
     def idle(self) -> bool:
@@ -93,6 +77,10 @@ class Process:
         except subprocess.TimeoutExpired:
             self.popen.kill()
             code = self.popen.wait()
+        if code == UNKNOWN:
+            return "ended"
+        if code == UNSAFE and not self.ready:
+            return "could not be forked, as a module that it imports starts threads"
         if code >= 0:
             return f"ended with exit code {code}"
         try:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
 from flowlab.jobs.engine import ACTIONS, ACTIVE, Engine, Status, UnknownRun
-from flowlab.jobs.process import MARK, encode
+from flowlab.jobs.process import encode
 from flowlab.jobs.queue import Queue, QueuedRun
 from flowlab.jobs.request import make_request, pickled
+from flowlab.jobs.template import MARK
 
 
 def refuse_in_worker() -> None:

@@ -1,14 +1,17 @@
 """The worker process: runs one generator at a time and reports through one pipe.
 
-This file is started by its path (see `process.py`) and needs only the standard library, so a worker
-is up before the heavy imports, and imports the program's main script only where it is needed.
+This file is started by its path (see `template.py`), as a worker or as the template that forks
+them, and needs only the standard library, so a worker is up before the heavy imports, and imports
+the program's main script only where it is needed.
 """
 
+import gc
 import importlib
 import os
 import pickle
 import runpy
 import signal
+import socket
 import sys
 import threading
 import time
@@ -17,12 +20,14 @@ import types
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from typing import Any
 
 #: PyTorch's messages when memory runs out, on a processor and on a GPU.
 NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory")
 GONE = None  # in the inbox: the parent has closed the pipe or died
+UNSAFE = 99  # exit code of a template with more than one thread: a fork could wait for ever
 
 
 def sentence(error: BaseException) -> str:
@@ -212,12 +217,26 @@ class Worker:
     ----------
     connection : multiprocessing.connection.Connection
         To the parent. A thread reads it, so between batches it is enough to check a queue.
+    environment : dict of str to str
+        Of the parent.
+    path : list of str
+        Where modules are found.
+    preload : tuple of str
+        Modules to import before the first run.
+    threads : int
+        Number of cores that PyTorch may use.
+    grace : float
+        Seconds that a generator gets to end after the parent has ended.
+    nice : int
+        Niceness of the process.
     """
 
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
+    def __init__(self, connection: Any, environment: dict[str, str], path: list[str],
+                 preload: tuple[str, ...], threads: int, grace: float, nice: int) -> None:
+        self.connection, self.grace = connection, grace
         self.inbox: SimpleQueue = SimpleQueue()
-        _, threads, self.grace, path, preload, nice = pickle.loads(connection.recv_bytes())
+        os.environ.clear()
+        os.environ.update(environment)
         if hasattr(os, "nice"):
             os.nice(nice)
         self.runner = Runner(self.inbox, threads)
@@ -255,14 +274,61 @@ class Worker:
             # Any other message is a command to a run that has just ended.
 
 
+def fork_workers(parent: socket.socket) -> None:
+    """Fork a worker for each pipe that the parent sends, and serve it there.
+
+    With a pipe comes another, which brings the parent the worker's process id and its exit code.
+    What workers import is imported here. No thread may run: a fork has none but the one that forks,
+    and locks of the others would never be released.
+    """
+    server = os.getppid()
+    workers: dict[int, tuple[int, Connection]] = {}  # process id and status pipe by descriptor
+    while True:
+        for ready in wait([parent, *workers]):
+            if isinstance(ready, int):
+                pid, status = workers.pop(ready)
+                os.close(ready)
+                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                with suppress(OSError):
+                    status.send(code)
+                continue
+            _, handles, *_ = socket.recv_fds(parent, 1, 2)
+            if not handles:  # the parent has ended
+                os._exit(0)
+            connection, status = Connection(handles[0]), Connection(handles[1])
+            try:
+                setup = pickle.loads(connection.recv_bytes())
+            except (EOFError, OSError):  # the worker is not needed any more
+                continue
+            _, sys.path[:], preload, *_ = setup
+            preloaded(preload)
+            if len(os.listdir("/proc/self/task")) > 1:
+                os._exit(UNSAFE)
+            with suppress(OSError):
+                os.chdir(f"/proc/{server}/cwd")
+            sys.stdout.flush()
+            gc.freeze()  # a collection would write to what is shared
+            if pid := os.fork():
+                workers[os.pidfd_open(pid)] = pid, status
+                connection.close()
+                continue
+            for descriptor, (_, other) in workers.items():
+                os.close(descriptor)
+                other.close()
+            parent.close()
+            with suppress(OSError):
+                status.send(os.getpid())
+            if "numpy" in sys.modules:  # all forks would draw the same numbers
+                sys.modules["numpy"].random.seed()
+            return Worker(connection, *setup).serve()
+
+
 def connect(handle: int) -> Any:
     """The inherited end of the pipe."""
     if sys.platform == "win32":
         from multiprocessing.connection import PipeConnection
 
         return PipeConnection(handle)
-    from multiprocessing.connection import Connection
-
     os.set_inheritable(handle, False)
     return Connection(handle)
 
@@ -270,4 +336,9 @@ def connect(handle: int) -> Any:
 if __name__ == "__main__":
     # Ctrl-C in the terminal reaches workers too, but only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Worker(connect(int(sys.argv[1]))).serve()
+    role, handle = sys.argv[1:]
+    if role == "template":
+        fork_workers(socket.socket(fileno=int(handle)))
+    else:
+        connection = connect(int(handle))
+        Worker(connection, *pickle.loads(connection.recv_bytes())).serve()

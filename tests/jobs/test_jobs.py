@@ -1,6 +1,7 @@
 """The jobs' contract, on every engine there is, and what the local engine promises beyond it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,9 +19,11 @@ from hypothesis import strategies as st
 
 from flowlab.jobs import Local, Ray, Status, UnknownRun
 from flowlab.jobs.queue import QueuedRun, fair_order
+from flowlab.jobs.template import METHOD, TEMPLATE, Template, can_fork
 
 PATIENCE = 60  # seconds; only ever waited out by a test that fails
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+METHODS = ["fork", "spawn"] if can_fork() else ["spawn"]
 ENGINES = {"local": Local, "ray": Ray}
 
 
@@ -35,12 +38,21 @@ def ray():
         yield
 
 
-@pytest.fixture(params=ENGINES)
-def make(request):
-    """The class of an engine."""
+@pytest.fixture(params=METHODS)
+def method(request, monkeypatch):
+    """How the local engine starts its workers."""
+    monkeypatch.setenv(METHOD, request.param)
+    return request.param
+
+
+@pytest.fixture(params=[*METHODS, "ray"])
+def make(request, monkeypatch):
+    """The class of an engine; local workers start in each way that there is."""
     if request.param == "ray":
         request.getfixturevalue("ray")
-    return ENGINES[request.param]
+        return Ray
+    monkeypatch.setenv(METHOD, request.param)
+    return Local
 
 
 @pytest.fixture
@@ -75,6 +87,24 @@ def ended(engine, run):
 def stopped(engine, run):
     engine.control(run, "stop")
     return ended(engine, run)
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """A template that no other test uses."""
+    fresh = Template()
+    with monkeypatch.context() as patch:
+        patch.setattr("flowlab.jobs.process.TEMPLATE", fresh)
+        yield fresh
+    fresh.close()
+
+
+@pytest.fixture
+def template(fresh):
+    """The same, where workers are forked."""
+    if not can_fork():
+        pytest.skip("Workers are not forked here.")
+    return fresh
 
 
 # The contract
@@ -462,7 +492,7 @@ def test_paused_runs_do_not_hold_up_others(make):
 # Workers
 
 
-def test_a_killed_worker_loses_only_its_own_run():
+def test_a_killed_worker_loses_only_its_own_run(method):
     with Local(workers=2) as engine:
         victim, other = (engine.submit(jobs.identify, 0.01) for _ in range(2))
         pids = [first_event(engine, run) for run in (victim, other)]
@@ -481,13 +511,13 @@ def test_a_killed_worker_loses_only_its_own_run():
         assert set(engine.events(other)) == {pids[1]}
 
 
-def test_a_worker_that_leaves_says_its_exit_code():
+def test_a_worker_that_leaves_says_its_exit_code(method):
     with Local(workers=1) as engine:
         run = engine.submit(jobs.leave, 3)
         assert "exit code 3" in ended(engine, run).message
 
 
-def test_a_killed_idle_worker_is_replaced():
+def test_a_killed_idle_worker_is_replaced(method):
     with Local(workers=1) as engine:
         run = engine.submit(jobs.whoami, None)
         ended(engine, run)
@@ -522,10 +552,10 @@ def test_workers_import_and_limit_threads_before_the_first_run(make, caplog):
         until(lambda: "no_such_module" in caplog.text)
 
 
-def test_workers_that_cannot_start_are_given_up(monkeypatch, tmp_path):
+def test_workers_that_cannot_start_are_given_up(method, fresh, monkeypatch, tmp_path):
     broken = tmp_path / "worker.py"
     broken.write_text("raise SystemExit(7)")
-    monkeypatch.setattr("flowlab.jobs.process.WORKER", broken)
+    monkeypatch.setattr("flowlab.jobs.template.WORKER", broken)
     with Local(workers=1) as engine:
         status = ended(engine, engine.submit(jobs.count, 1))
         assert status.state == "failed"
@@ -536,6 +566,87 @@ def test_workers_that_cannot_start_are_given_up(monkeypatch, tmp_path):
         assert "no_python" in status.message
         monkeypatch.undo()
         assert ended(engine, engine.submit(jobs.count, 1)).state == "finished"
+
+
+def test_workers_have_the_program_s_surroundings_and_their_own_chance(
+        method, monkeypatch, tmp_path):
+    monkeypatch.setenv("FLOWLAB_TEST", "early")
+    with Local(workers=1) as engine:  # by now there is a template, with another variable
+        ended(engine, engine.submit(jobs.count, 1))
+    monkeypatch.setenv("FLOWLAB_TEST", "late")
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    for _ in range(2):
+        with Local(workers=1, preload=("numpy",)) as engine:
+            run = engine.submit(jobs.surroundings, "FLOWLAB_TEST")
+            ended(engine, run)
+            seen += engine.events(run)
+    parent = TEMPLATE._process.pid if method == "fork" else os.getpid()
+    assert [told[:3] for told in seen] == [("late", str(tmp_path), parent)] * 2
+    assert seen[0][3] != seen[1][3]
+
+
+def test_an_unknown_way_to_start_workers_is_refused(monkeypatch):
+    monkeypatch.setenv(METHOD, "thread")
+    with pytest.raises(ValueError, match="'thread': set it to 'fork' or 'spawn'"):
+        Local(workers=1)
+
+
+def test_a_killed_template_costs_no_run_and_starts_again(template):
+    with Local(workers=2) as engine:
+        run, victim = (engine.submit(jobs.identify, 0.01) for _ in range(2))
+        pids = [first_event(engine, run), first_event(engine, victim)]
+        old = template._process
+        old.kill()
+        old.wait()
+        reached = engine.status(run).events
+        until(lambda: engine.status(run).events > reached)
+        os.kill(pids[1], KILL)
+        status = ended(engine, victim)
+        assert status.state == "lost"
+        assert "process ended" in status.message  # how, only the template would know
+        assert ended(engine, engine.submit(jobs.count, 3)).state == "finished"
+        assert template._process is not old
+        stopped(engine, run)
+
+
+def test_a_template_killed_while_it_imports_starts_again(template, tmp_path, monkeypatch):
+    (tmp_path / "slow_to_import.py").write_text(
+        f"import pathlib, time\npathlib.Path({str(tmp_path)!r}, 'begun').touch()\n"
+        f"while not pathlib.Path({str(tmp_path)!r}, 'go').exists():\n    time.sleep(0.01)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with Local(workers=5, preload=("slow_to_import",)) as engine:
+        until((tmp_path / "begun").exists)
+        (tmp_path / "go").touch()
+        template._process.kill()
+        until(lambda: engine.ready == 5)
+
+
+def test_no_worker_is_forked_where_an_import_has_started_threads(template, tmp_path, monkeypatch):
+    (tmp_path / "starts_threads.py").write_text(
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with Local(workers=5, preload=("starts_threads",)) as engine:
+        until(lambda: engine.ready == 5)
+        run = engine.submit(jobs.surroundings, "")
+        ended(engine, run)
+        assert engine.events(run)[0][2] == os.getpid()
+
+
+def test_what_the_lab_imports_starts_no_threads_and_is_shared(template):
+    from flowlab.ui.app.lab import DRAWING, PRELOAD
+
+    with Local(workers=1, preload=(*PRELOAD, *DRAWING)) as engine:
+        until(lambda: engine.ready == 1)
+        (process,) = engine._pool.processes
+        assert Path(f"/proc/{process.popen.pid}/stat").read_text().split()[3] == str(
+            template._process.pid)
+        rows = Path(f"/proc/{process.popen.pid}/smaps_rollup").read_text()
+        private = sum(map(int, re.findall(r"^Private_\w+: +(\d+) kB", rows, re.MULTILINE)))
+        assert private < 100_000
+        run = engine.submit(jobs.imported, "flowlab.live.drawing")
+        ended(engine, run)
+        assert engine.events(run) == [True]
 
 
 @pytest.mark.parametrize("make", ENGINES.values())
@@ -648,14 +759,14 @@ if __name__ == "__main__":
 """
 
 
-def test_no_worker_survives_a_killed_parent(program):
+def test_no_worker_survives_a_killed_parent(method, program):
     process = program(BUSY.format(then="time.sleep(3600)"))
     assert process.stdout.readline() == "busy\n"
     process.kill()
     assert process.communicate(timeout=PATIENCE)[0] == ""
 
 
-def test_no_worker_survives_a_parent_that_just_ends(program):
+def test_no_worker_survives_a_parent_that_just_ends(method, program):
     process = program(BUSY.format(then=""))
     assert process.communicate(timeout=PATIENCE)[0] == "busy\n"
     assert process.returncode == 0
@@ -680,13 +791,13 @@ def main():
 """
 
 
-def test_a_script_may_run_its_own_functions(program):
+def test_a_script_may_run_its_own_functions(method, program):
     process = program(SCRIPT.format(start='if __name__ == "__main__": main()'))
     output, _ = process.communicate(timeout=PATIENCE)
     assert output.split() == "[((1, 2), (1, 2))] done".split()
 
 
-def test_a_script_without_a_guard_is_told(program):
+def test_a_script_without_a_guard_is_told(method, program):
     process = program(SCRIPT.format(start="main()"))
     assert "A worker starts no engine" in process.communicate(timeout=PATIENCE)[0]
 
@@ -713,7 +824,7 @@ print("end", flush=True)
 """
 
 
-def test_workers_of_a_streamlit_server_do_not_run_the_app(program):
+def test_workers_of_a_streamlit_server_do_not_run_the_app(method, program):
     from streamlit.proto.BackMsg_pb2 import BackMsg
     from websockets.sync.client import connect
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from flowlab.jobs.process import MARK
+from flowlab.jobs.template import MARK
 from flowlab.jobs.worker import GONE, Runner, limit_threads, preloaded
 
 LOOK = 0.01  # seconds between checks of the mailbox: one costs as much as a tenth of a small batch
