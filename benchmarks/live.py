@@ -2,7 +2,7 @@
 
 In one process, a training with frames and one without take turns. Then, in a real browser against
 a running lab: the time from a click on Train to the first picture, and the pictures that the
-browser shows in a second of training. Last, the workers themselves, forked and spawned (Linux only).
+browser shows in a second of training. Last, on Linux, the workers themselves, forked and spawned.
 """
 
 import argparse
@@ -112,13 +112,13 @@ def _watch(page: Page, seconds: float) -> tuple[float, float]:
     return (changes[0] - clicked) / 1000, (len(changes) - 1) / (changes[-1] - changes[0]) * 1000
 
 
-def private(pid: int) -> float:
-    """MB of memory that no other process shares."""
+def memory(pid: int, kind: str) -> float:
+    r"""MB of a process: ``Private_\w+``, which no other has; ``Pss``, with its share of the rest."""
     rows = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return sum(map(int, re.findall(r"^Private_\w+: +(\d+) kB", rows, re.MULTILINE))) / 1000
+    return sum(map(int, re.findall(rf"^{kind}: +(\d+) kB", rows, re.M))) / 1000
 
 
-def workers(method: str, kills: int, number: int = 2) -> dict[str, Any]:
+def workers(method: str, kills: int, number: int = 2) -> dict[str, list[float]]:
     """MB and seconds of a lab's workers that are started by one method."""
     os.environ[METHOD] = method
     start = time.perf_counter()
@@ -126,13 +126,13 @@ def workers(method: str, kills: int, number: int = 2) -> dict[str, Any]:
         processes = engine._pool.processes
         while engine.ready < number:
             time.sleep(0.001)
-        found: dict[str, Any] = {"all_ready": time.perf_counter() - start, "first_frame": [],
-                                 "replaced": []}
+        found: dict[str, list[float]] = {"all_ready": [time.perf_counter() - start],
+                                         "first_frame": [], "training": [], "replaced": []}
         time.sleep(1)
-        found["waiting"] = max(private(process.popen.pid) for process in processes)
-        if method == "fork":
-            assert TEMPLATE._process is not None
-            found["template"] = private(TEMPLATE._process.pid)
+        pids = [process.popen.pid for process in processes]
+        found["waiting"] = [memory(pid, r"Private_\w+") for pid in pids]
+        pids += [TEMPLATE._process.pid] if TEMPLATE._process else []
+        found["together"] = [sum(memory(pid, "Pss") for pid in pids)]
         for _ in range(kills):
             start = time.perf_counter()
             run = engine.submit(watch, Request(train_realnvp.train, _run()))
@@ -141,7 +141,7 @@ def workers(method: str, kills: int, number: int = 2) -> dict[str, Any]:
             found["first_frame"].append(time.perf_counter() - start)
             time.sleep(2)
             busy = next(process for process in processes if process.run)
-            found["training"] = private(busy.popen.pid)
+            found["training"].append(memory(busy.popen.pid, r"Private_\w+"))
             start = time.perf_counter()
             os.kill(busy.popen.pid, signal.SIGKILL)
             while busy in processes or engine.ready < number:
@@ -158,8 +158,9 @@ def markdown(results: dict[str, Any]) -> str:
     fork, spawn = (results["workers"][method] for method in ("fork", "spawn"))
 
     def both(name: str, form: str) -> str:
-        return " | ".join(format(statistics.median(found[name]) if isinstance(found[name], list)
-                                 else found[name], form) for found in (fork, spawn))
+        form, unit = form.split()
+        return " | ".join(f"{statistics.median(values):{form}} {unit}"
+                          for values in (fork[name], spawn[name]))
 
     return f"""# What watching costs
 
@@ -179,12 +180,12 @@ Two workers, each forked from one template, or spawned as a new Python:
 
 | | forked | spawned |
 | --- | --- | --- |
-| private memory of a waiting worker | {both("waiting", ".0f")} MB |
-| of one that trains | {both("training", ".0f")} MB |
-| of the template | {fork["template"]:.0f} MB | – |
-| from the start to ready workers | {both("all_ready", ".1f")} s |
-| a killed worker is replaced after | {both("replaced", ".2f")} s |
-| from a request to the first frame of a new worker | {both("first_frame", ".2f")} s |
+| private memory of a waiting worker | {both("waiting", ".0f MB")} |
+| of one that trains | {both("training", ".0f MB")} |
+| all waiting workers together, with the template | {both("together", ".0f MB")} |
+| from the start to ready workers | {both("all_ready", ".1f s")} |
+| a killed worker is replaced after | {both("replaced", ".2f s")} |
+| from a request to the first frame of a new worker | {both("first_frame", ".2f s")} |
 """
 
 
@@ -198,7 +199,7 @@ def main() -> None:
     results = {"date": time.strftime("%Y-%m-%d"), "cores": os.cpu_count(),
                "browser": browser(options.clicks, options.seconds),
                "workers": {method: workers(method, options.clicks)
-                           for method in ("fork", "spawn")},
+                           for method in ("spawn", "fork")},  # first without a template
                "share": share(options.rounds, options.seconds)}
     (HERE / "live.json").write_text(json.dumps(results, indent=1) + "\n")
     (HERE / "LIVE.md").write_text(markdown(results))

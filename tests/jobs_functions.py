@@ -190,6 +190,15 @@ def torch_threads(_):
     yield torch.get_num_threads()
 
 
+def gradient(x):
+    """The derivative of a square, by PyTorch."""
+    import torch
+
+    x = torch.tensor(x, requires_grad=True)
+    (x ** 2).backward()
+    yield x.grad.item()
+
+
 def fragile(request):
     """Events from `start` on; its worker dies at event `break_at`, but only the first time."""
     folder, start, break_at = request

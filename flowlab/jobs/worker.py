@@ -243,6 +243,7 @@ class Worker:
         threading.Thread(target=self.listen, daemon=True).start()
         sys.path[:] = path
         problems = preloaded(preload)
+        gc.freeze()  # a collection would take long, and write to memory that forks share
         limit_threads(threads)
         self.send("ready", problems)
 
@@ -307,7 +308,6 @@ def fork_workers(parent: socket.socket) -> None:
             with suppress(OSError):
                 os.chdir(f"/proc/{server}/cwd")
             sys.stdout.flush()
-            gc.freeze()  # a collection would write to what is shared
             if pid := os.fork():
                 workers[os.pidfd_open(pid)] = pid, status
                 connection.close()
