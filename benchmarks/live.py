@@ -113,7 +113,7 @@ def _watch(page: Page, seconds: float) -> tuple[float, float]:
 
 
 def memory(pid: int, kind: str) -> float:
-    r"""MB of a process: ``Private_\w+``, which no other has; ``Pss``, with its share of the rest."""
+    r"""MB of a process: ``Private_\w+``, which no other has; ``Pss``, its share of all."""
     rows = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return sum(map(int, re.findall(rf"^{kind}: +(\d+) kB", rows, re.M))) / 1000
 
@@ -176,7 +176,7 @@ Made by `make benchmark-live`; every number is in `live.json`.
 {statistics.median(seen["first_picture"]):.2f} s |
 | pictures a second in the browser | {statistics.median(seen["pictures_per_second"]):.1f} |
 
-Two workers, each forked from one template, or spawned as a new Python:
+Two workers, forked from one template, or spawned as new Pythons; {results["workers"]["date"]}:
 
 | | forked | spawned |
 | --- | --- | --- |
@@ -195,12 +195,18 @@ def main() -> None:
     p.add_argument("--rounds", type=int, default=5, help="turns with and without frames")
     p.add_argument("--seconds", type=float, default=4, help="length of a turn")
     p.add_argument("--clicks", type=int, default=5, help="trainings started in the browser")
+    p.add_argument("--workers", action="store_true", help="measure these only, and keep the rest")
     options = p.parse_args()
-    results = {"date": time.strftime("%Y-%m-%d"), "cores": os.cpu_count(),
-               "browser": browser(options.clicks, options.seconds),
-               "workers": {method: workers(method, options.clicks)
-                           for method in ("spawn", "fork")},  # first without a template
-               "share": share(options.rounds, options.seconds)}
+    today = time.strftime("%Y-%m-%d")
+    if options.workers:
+        results = json.loads((HERE / "live.json").read_text())
+    else:
+        results = {"date": today, "cores": os.cpu_count(),
+                   "browser": browser(options.clicks, options.seconds),
+                   "share": share(options.rounds, options.seconds)}
+    spawned = workers("spawn", options.clicks)  # first, as a template stays
+    results["workers"] = {"date": today, "spawn": spawned,
+                          "fork": workers("fork", options.clicks)}
     (HERE / "live.json").write_text(json.dumps(results, indent=1) + "\n")
     (HERE / "LIVE.md").write_text(markdown(results))
     print(markdown(results))

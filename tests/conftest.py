@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests keep runs and data apart from a person's, also those of the servers and commands they start.
 os.environ["FLOWLAB_RUNS"] = tempfile.mkdtemp(prefix="flowlab-runs-")
 os.environ["FLOWLAB_OWN_DATA"] = tempfile.mkdtemp(prefix="flowlab-own-")
-# One worker does, where a test asks for no more: each takes ten seconds to start.
+# One worker does, where a test asks for no more.
 os.environ["FLOWLAB_MAX_WORKERS"] = "1"
 
 import pytest
