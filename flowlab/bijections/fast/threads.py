@@ -27,7 +27,8 @@ class FreeCores:
 
     On free cores two threads are nearly twice as fast. Where another program needs one of the
     cores, each thread waits for the others, and they are ten times slower. So they are tried now
-    and then, the more seldom the more often that failed, and given up at the first slow turn.
+    and then, the more seldom the more often that failed, and given up once they lose time; the time
+    that they gained before covers short disturbances.
 
     Attributes
     ----------
@@ -36,10 +37,12 @@ class FreeCores:
     """
 
     FIRST, LONGEST = 0.2, 20.0  # seconds between two trials
+    CREDIT = 50  # turns' time that may be lost after as much was gained
 
     def __init__(self, most: int) -> None:
         self.most, self.threads = most, 1
         self._usual = 0.0  # seconds of a turn with one thread
+        self._gained = 0.0  # seconds, by further threads
         self._pause, self._since = self.FIRST, time.perf_counter()
 
     def note(self, seconds: float) -> None:
@@ -49,9 +52,11 @@ class FreeCores:
             self._usual += (seconds - self._usual) * (0.1 if self._usual else 1)
             if self.most > 1 and passed > self._pause:
                 self._change(self.most)
-        elif seconds > self._usual:
+            return
+        self._gained = min(self._gained + self._usual - seconds, self.CREDIT * self._usual)
+        if self._gained < 0:
             self._pause = self.FIRST if passed > 1 else min(2 * self._pause, self.LONGEST)
             self._change(1)
 
     def _change(self, threads: int) -> None:
-        self.threads, self._since = threads, time.perf_counter()
+        self.threads, self._since, self._gained = threads, time.perf_counter(), 0.0
