@@ -37,13 +37,13 @@ class FreeCores:
     """
 
     FIRST, LONGEST = 0.2, 20.0  # seconds between two trials
-    CREDIT = 50  # turns' time that may be lost after as much was gained
+    TRIAL, CREDIT = 5, 50  # turns' time that may be lost at first, and after as much was gained
 
     def __init__(self, most: int) -> None:
-        self.most, self.threads = most, 1
+        self.most = most
         self._usual = 0.0  # seconds of a turn with one thread
-        self._gained = 0.0  # seconds, by further threads
-        self._pause, self._since = self.FIRST, time.perf_counter()
+        self._pause = self.FIRST
+        self._change(1)
 
     def note(self, seconds: float) -> None:
         """Note how long a turn took."""
@@ -59,4 +59,5 @@ class FreeCores:
             self._change(1)
 
     def _change(self, threads: int) -> None:
-        self.threads, self._since, self._gained = threads, time.perf_counter(), 0.0
+        self.threads, self._since = threads, time.perf_counter()
+        self._gained = self.TRIAL * self._usual  # seconds, by further threads
