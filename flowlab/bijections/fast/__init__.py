@@ -9,7 +9,7 @@ try:
     from flowlab.bijections.fast.chain import likelihood, through
 except (ImportError, RuntimeError) as error:  # no numba, or no folder for what it compiles
     logging.getLogger(__name__).warning(
-        "Flows train and evaluate at a third of the speed, as numba is not at work: %s", error)
+        "Flows train and evaluate at a third of the speed or less, without numba: %s", error)
 
     def likelihood(*_: object) -> None:
         """None: there are no compiled loops."""
