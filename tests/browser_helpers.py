@@ -82,12 +82,19 @@ def resting_box(place: Locator) -> dict:
             return before
 
 
+def open_downloads(page: Page) -> None:
+    """Open what holds the buttons of the files, where it is closed."""
+    at_rest(page)
+    if page.get_by_test_id("stDownloadButton").count() == 0:
+        button(page, "Download").click()
+
+
 def download(page: Page, name: str) -> tuple[str, bytes]:
     """What a button gives: the file's name and content.
 
     The page must be at rest: a press while it is drawn anew asks for a file that is gone.
     """
-    at_rest(page)
+    open_downloads(page)
     with page.expect_download() as waiting:
         button(page, name).click()
     return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()

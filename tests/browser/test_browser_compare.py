@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 def test_compare_in_a_browser_to_the_table_reload_and_take(server, page):
     page.goto(f"{server}/compare?" + "&".join(f"{k}={v}" for k, v in TINY.items()) + "&seeds=2")
     says(page, "Ready")
-    panels = page.locator(".st-key-compare-panels img")
+    panels = page.locator(".st-key-compare-picture img")
     box, before = resting_box(panels), panels.get_attribute("src")
     button(page, "Compare").click()
     says(page, "Finished")

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from browser_helpers import ROOT, SECONDS, at_rest, button, download, picture, says
+from browser_helpers import ROOT, SECONDS, at_rest, button, download, open_downloads, picture, says
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -25,9 +25,11 @@ SETTINGS = "epochs=3&points=300&hidden=8,8&data=circles&seed=4"
 def test_a_run_is_taken_away_and_each_file_is_what_it_says(server, page, tmp_path):
     page.goto(f"{server}/realnvp?{SETTINGS}")
     says(page, "Ready")
+    open_downloads(page)
     expect(button(page, "PNG")).to_be_disabled()
     button(page, "Train").click()
     says(page, "Finished")
+    open_downloads(page)
     expect(button(page, "GIF")).to_be_enabled()
 
     name, content = download(page, "PNG")

@@ -14,8 +14,8 @@ WIDTHS = (1024, 1152, 1280, 1366, 1920)
 #: Equations whose ink leaves a box that cuts it, or is below the end of their own element, where
 #: the next one begins; and tables that have to be scrolled.
 CUT = """() => {
-    const main = document.querySelector("[data-testid=stMain]"), found = [];
-    for (const equation of main.querySelectorAll(".katex-display")) {
+    const found = [];
+    for (const equation of document.querySelectorAll(".katex-display")) {
         const ink = [...equation.querySelectorAll(".katex-html .base")].map(
             part => part.getBoundingClientRect());
         const right = Math.max(...ink.map(box => box.right));
@@ -27,7 +27,7 @@ CUT = """() => {
             if (getComputedStyle(outer).overflowY !== "visible"
                 && outer.scrollHeight > outer.clientHeight + 1) found.push(equation.textContent);
     }
-    for (const table of main.querySelectorAll("[data-testid=stDataFrame] .dvn-scroller"))
+    for (const table of document.querySelectorAll("[data-testid=stDataFrame] .dvn-scroller"))
         if (table.scrollHeight > table.clientHeight + 1
             || table.scrollWidth > table.clientWidth + 1) found.push("a table");
     return found;
@@ -55,9 +55,16 @@ def test_equations_and_the_table_of_layers_are_whole(server, page, name):
     says(page, "Ready")
     page.get_by_role("radio", name="Through the flow", exact=True).click()
     says(page, r"Layer (\d+) of \1")
-    expect(page.locator(".katex-display")).to_have_count(3)
+    expect(page.locator(".katex-display")).to_have_count(2)
     expect(page.locator("[data-testid=stDataFrame] .dvn-scroller")).to_have_count(1)
     whole_at_all_widths(page)
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 720})
+        button(page, "About").click()
+        expect(page.locator(".katex-display")).to_have_count(3)
+        assert page.evaluate(CUT) == [], width
+        page.keyboard.press("Escape")
+        expect(page.locator(".katex-display")).to_have_count(2)
 
 
 def test_the_first_page_says_the_kl_that_the_models_pages_say(server, page):

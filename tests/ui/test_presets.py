@@ -34,13 +34,15 @@ def test_choosing_sets_the_controls_shows_the_lesson_and_is_in_the_url(name):
     app.selectbox(key=f"{start}.experiment").set_value(name)
     run(app)
     text = " ".join(m.value for m in app.markdown)
-    assert preset.title in text and preset.do in text and preset.look in text and preset.why in text
+    assert preset.title in [strip.label for strip in app.expander]
+    assert preset.do in text and preset.look in text and preset.why in text
     assert not app.error
     assert app.query_params == settings(name).texts() | {"preset": name}
 
 
 def test_no_experiment_any_more():
     app = run(page("realnvp", preset="masks", masks="fixed"))
+    assert "Why masks alternate" in [strip.label for strip in app.expander]
     assert "fixed masks" in " ".join(m.value for m in app.markdown)
     app.selectbox(key="realnvp.experiment").set_value(None)
     run(app)

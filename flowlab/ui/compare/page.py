@@ -9,7 +9,7 @@ import streamlit as st
 from flowlab.figures.comparison import VIEWS
 from flowlab.jobs.waiting import STARTING
 from flowlab.server.admission import FOREIGN, NotYours, owns
-from flowlab.studies.comparison import Comparison, Contest, plan, table
+from flowlab.studies.comparison import Comparison, Contest, Table, plan, table
 from flowlab.studies.comparison.contest import MISSING
 from flowlab.studies.comparison.finished import FinishedRun, evaluations, finished_runs
 from flowlab.ui.app import addresses
@@ -48,15 +48,17 @@ def draw_compare_page(recipes: Recipes) -> None:
                     | ({"run": contest.id} if contest else {}),
                     followed=None if complaints else texts)
     with st.container(key="page-compare"):
-        st.header("Compare", anchor=False)
-        st.markdown("The same points, the same budget, the same test for every model: what remains "
-                    "is the difference between the models, and chance. **Several seeds** tell the "
-                    "two apart.")
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall",
+                          key="compare-head"):
+            st.header("Compare", anchor=False, width="content")
+            about = _buttons(comparison, runs, contest, recipes)
+            with st.popover("Download", icon=":material/download:", key="compare.download",
+                            help="The table, the picture, and the command."):
+                _take(comparison if contest is None else contest.comparison, contest)
+        st.markdown(about)
         for sentence in complaints:
             st.error(plain(sentence), icon=":material/error:")
-        _buttons(comparison, runs, contest, recipes)
         _live(contest, comparison, runs, recipes)
-        _take(comparison if contest is None else contest.comparison, contest)
 
 
 def _page() -> ComparePage:
@@ -83,7 +85,8 @@ def _open(state: ComparePage, recipes: Recipes, texts: dict[str, str]) -> list[s
 
 
 def _buttons(comparison: Comparison, runs: Sequence[FinishedRun], contest: Contest | None,
-             recipes: Recipes) -> None:
+             recipes: Recipes) -> str:
+    """Draw the buttons; a sentence on what they would do."""
     foreign = contest is not None and not owns(contest, visitor())
     active = contest is not None and contest.active and not foreign
     unfit = ""
@@ -94,26 +97,22 @@ def _buttons(comparison: Comparison, runs: Sequence[FinishedRun], contest: Conte
         about = trainings + ". " + controls.sizes(comparison, recipes)
     except ValueError as error:
         about = unfit = str(error)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.button("Compare", type="primary", icon=":material/play_arrow:", key="compare.start",
-                  disabled=active or bool(unfit), on_click=_start, args=(comparison, recipes),
-                  help="Train all models with the settings at the left, on every distribution and "
-                  "with every seed.")
-        st.button("Stop", icon=":material/stop:", key="compare.stop", disabled=not active,
-                  on_click=_stop, args=(contest,),
-                  help=FOREIGN if foreign else "End all trainings; what was measured stays.")
-        st.segmented_control("Pictures", list(VIEWS), format_func=str.capitalize,
-                             default=VIEWS[0], required=True, key="compare.view",
-                             label_visibility="collapsed", persist_state="session",
-                             help="What the squares show: the learned density, or samples.")
-        if contest is not None and contest.missing and not foreign:
-            st.button("Train what is missing", icon=":material/resume:", key="compare.missing",
-                      on_click=_train, args=(contest,), help="Train what has no result yet in the "
-                      "comparison that is shown; what is measured stays.")
-        if unfit:
-            st.markdown(f":red-badge[Cannot be] {plain(unfit)}")
-        else:
-            st.caption(about)
+    st.button("Compare", type="primary", icon=":material/play_arrow:", key="compare.start",
+              disabled=active or bool(unfit), on_click=_start, args=(comparison, recipes),
+              help="Train all models with the settings at the left, on every distribution and "
+              "with every seed.")
+    st.button("Stop", icon=":material/stop:", key="compare.stop", disabled=not active,
+              on_click=_stop, args=(contest,),
+              help=FOREIGN if foreign else "End all trainings; what was measured stays.")
+    st.segmented_control("Pictures", list(VIEWS), format_func=str.capitalize,
+                         default=VIEWS[0], required=True, key="compare.view", width="content",
+                         label_visibility="collapsed", persist_state="session",
+                         help="What the squares show: the learned density, or samples.")
+    if contest is not None and contest.missing and not foreign:
+        st.button("Train what is missing", icon=":material/resume:", key="compare.missing",
+                  on_click=_train, args=(contest,), help="Train what has no result yet in the "
+                  "comparison that is shown; what is measured stays.")
+    return f":red-badge[Cannot be] {plain(unfit)}" if unfit else f":small[{about}]"
 
 
 def _start(comparison: Comparison, recipes: Recipes) -> None:
@@ -148,7 +147,22 @@ def _live(contest: Contest | None, comparison: Comparison, runs: Sequence[Finish
 
 def _look(contest: Contest | None, comparison: Comparison, runs: Sequence[FinishedRun],
           recipes: Recipes) -> None:
-    state, fresh = _page(), True
+    with st.container(key="compare-stage"):
+        fresh, numbers, comparison = _stage(contest, comparison, runs, recipes)
+    scoreboard.draw_table(numbers, comparison)
+    if contest is not None:
+        for sentence in contest.problems():
+            st.warning(plain(sentence), icon=":material/warning:")
+    moves = not fresh or contest is not None and contest.active
+    if moves != _page().moves:
+        _page().moves = moves
+        st.rerun()  # buttons, and how often to look, depend on it
+
+
+def _stage(contest: Contest | None, comparison: Comparison, runs: Sequence[FinishedRun],
+           recipes: Recipes) -> tuple[bool, Table, Comparison]:
+    """Draw status and picture; whether it shows how things are now, and what the table shows."""
+    fresh = True
     if contest is None:
         labels = comparison.labels({n: r.title for n, r in recipes.items()},
                                    [run.name for run in runs])
@@ -160,18 +174,11 @@ def _look(contest: Contest | None, comparison: Comparison, runs: Sequence[Finish
         contest.seen = time.monotonic()
         contest.poll()
         _progress(contest)
-        (png, fresh), numbers = pictures.drawn(contest, state.view, theme()), contest.table()
+        (png, fresh), numbers = pictures.drawn(contest, _page().view, theme()), contest.table()
         comparison, labels = contest.comparison, contest.labels
-    with st.container(key="compare-panels"):
+    with st.container(key="compare-picture"):
         image.draw_png(png, _alt(contest, labels))
-    scoreboard.draw_table(numbers, comparison)
-    if contest is not None:
-        for sentence in contest.problems():
-            st.warning(plain(sentence), icon=":material/warning:")
-    moves = not fresh or contest is not None and contest.active
-    if moves != state.moves:
-        state.moves = moves
-        st.rerun()  # buttons, and how often to look, depend on it
+    return fresh, numbers, comparison
 
 
 def _progress(contest: Contest) -> None:
@@ -204,6 +211,9 @@ def _alt(contest: Contest | None, labels: Sequence[str]) -> str:
 
 def _take(comparison: Comparison, contest: Contest | None) -> None:
     """Draw the files of the comparison, and the command that repeats it."""
+    st.markdown("The same points, the same budget, the same test for every model: what remains "
+                "is the difference between the models, and chance. **Several seeds** tell the "
+                "two apart.")
     view, appearance = _page().view, theme()
     ready = contest is not None
     which = contest.id[:6] if contest is not None else "none"

@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import streamlit as st
 
+from flowlab.data import kind_of
 from flowlab.training.lessons import Preset
 from flowlab.training.recipe import Recipe
 from flowlab.ui.app import addresses
 from flowlab.ui.controls import links
 from flowlab.ui.controls.state import ModelPage
+from flowlab.ui.elements.escape import plain
 
 Recipes = Mapping[str, Recipe]
 
@@ -59,13 +61,23 @@ def start(preset: Preset, lesson: links.Lesson, recipes: Recipes) -> dict[str, s
     return settings.texts() | replace(lesson, preset=preset.name).texts()
 
 
-def explain(page: ModelPage) -> None:
-    """Draw what to do, what to look at, and why."""
-    preset = next((p for p in page.recipe.presets if p.name == page.lesson.preset), None)
-    if preset is None:
+def explain(page: ModelPage, folded: bool) -> None:
+    """Draw the teacher's task, and what to do in an experiment, what to look at, and why.
+
+    It is a strip that folds: the picture takes its place once there is something to see.
+    """
+    lesson = page.lesson
+    of_points = kind_of(page.controls["data"]) != "images"  # as all experiments are
+    preset = next((p for p in page.recipe.presets if of_points and p.name == lesson.preset), None)
+    if not (lesson.title or lesson.task or preset):
         return
-    with st.container(key="experiment", border=True, gap="xxsmall"):
-        st.markdown(f"**{preset.title}**")
+    label = plain(lesson.title) or (preset.title if preset else "Task")
+    key = f"{page.name}-lesson-{folded}"  # a new strip, or it would stay as the viewer has left it
+    with st.expander(label, expanded=not folded, key=key):
+        if lesson.task:
+            st.text(lesson.task)
+        if preset is None:
+            return
         for column, (head, text) in zip(st.columns(3), (
                 ("Do", preset.do), ("Look", preset.look), ("Why", preset.why)), strict=True):
             column.markdown(f"**{head}.** {text}")

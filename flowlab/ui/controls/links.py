@@ -1,7 +1,7 @@
 """Links: the settings of a page, and what a teacher adds to them.
 
 A teacher's link hides or locks groups of controls and carries a title and a task. These are plain
-text: cleaned here, cut to a length, and drawn by ``st.text``, which knows no markup.
+text: cleaned here, cut to a length, and drawn so that markup in them is shown as it is.
 """
 
 import unicodedata
@@ -82,20 +82,9 @@ def printable(text: str) -> str:
     return "\n".join(kept).strip()
 
 
-def banner(lesson: Lesson) -> None:
-    """Draw the teacher's title and task, as plain text."""
-    if lesson.title or lesson.task:
-        with st.container(key="lesson", border=True, gap="xxsmall"):
-            if lesson.title:
-                with st.container(key="lesson-title"):
-                    st.text(lesson.title)
-            if lesson.task:
-                st.text(lesson.task)
-
-
 def share(settings: RunSettings, lesson: Lesson, controls: Values) -> None:
     """Draw a button that opens the page's link, and what a teacher may add to it."""
-    with st.popover("Share", icon=":material/link:", width="stretch",
+    with st.popover("Share", icon=":material/link:", key=f"{controls.prefix}.link",
                     help="A link to this page as it stands, also for a class."):
         st.markdown("The same settings and seed: the same run, on any machine with the same "
                     "versions.")

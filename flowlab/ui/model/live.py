@@ -17,6 +17,7 @@ from flowlab.ui.model.view import View
 
 POLL = 0.25  # seconds between two looks at a running training
 WAITING = 1.0  # at one that waits in the queue: a class of thirty would ask for little else
+LINE = (27, 73)  # widths of the status and of the numbers
 TICK = 0.15  # while something plays
 FIRST = 1.0  # seconds to wait in one look for the first frame, which so comes without delay
 #: How the names of the controls begin whose values the browser would forget.
@@ -46,18 +47,30 @@ def follow(view: View) -> None:
 def _queue(view: View) -> None:
     """Draw the line of a run that waits: no more changes then, so a class asks for little."""
     status, frames = view.status(), view.frames()
-    draw_status(status, frames[-1] if frames else None, view.foreign, view.stale)
+    with st.container(key=f"{view.page.name}-queue"):  # in the place that the stage leaves it
+        draw_status(status, frames[-1] if frames else None, view.foreign, view.stale)
     if status.state != view.page.status:
         st.rerun()
 
 
 def _live(view: View, plays: bool, waits: bool) -> None:
     page, status = view.page, view.status()
-    line = None if waits else st.empty()
     if status.active and view.run is not None:
         _dress(page, view.run)
-    frames = view.frames()
-    if line is not None:
+    with st.container(key=f"{page.name}-stage"):
+        subject, index, layer = _stage(view, status, waits)
+    picture.explanation(subject, index, layer)
+    moved = not plays and not status.active and view.offer() != page.offer
+    if status.state != page.status or plays != bool(page.playback.what) or moved:
+        st.rerun()  # buttons, and how often to look, depend on the state
+
+
+def _stage(view: View, status: Status, waits: bool) -> tuple[Subject, int, int]:
+    """Draw what is seen together; what it is about, the moment's index, and the layer shown."""
+    page, frames = view.page, view.frames()
+    left, cells = st.columns(LINE, vertical_alignment="center")
+    if not waits:
+        line = left.container(key=f"{page.name}-status").empty()
         if status.state == "running" and not frames and view.run is not None:
             with line:
                 draw_status(status, None, view.foreign, view.stale)
@@ -71,7 +84,6 @@ def _live(view: View, plays: bool, waits: bool) -> None:
     index = playback.moment(subject)
     numbers = frames[index].numbers if frames else None
     page.shown = Shown(subject.key, subject.step(index if frames else -1), theme(), page.overlays)
-    cells = st.container()
     picture.choices(subject)
     with st.container(key=f"{page.name}-{'old-' if view.differs else ''}picture"):
         starting = status.state == "running" and not frames
@@ -79,10 +91,7 @@ def _live(view: View, plays: bool, waits: bool) -> None:
     with cells:  # after the picture, so that it is drawn before a fresh flow is measured
         _numbers(subject, numbers, begun, status.active,
                  view.run is not None and view.run.continued)
-    picture.controls(subject, index)
-    moved = not plays and not status.active and view.offer() != page.offer
-    if status.state != page.status or plays != bool(page.playback.what) or moved:
-        st.rerun()  # buttons, and how often to look, depend on the state
+    return subject, index, picture.controls(subject, index)
 
 
 def _numbers(subject: Subject, numbers: dict | None, begun: bool, active: bool,

@@ -8,6 +8,7 @@ from flowlab.data import Source
 from flowlab.training.metrics import bits_per_dimension
 
 MINUTE = 60
+WIDTHS = (10, 8.6, 8.8, 9.6, 9.4, 9)  # of the columns
 
 
 def draw_metrics(numbers: dict | None, begun: bool, source: Source, active: bool) -> None:
@@ -53,7 +54,7 @@ def draw_metrics(numbers: dict | None, begun: bool, source: Source, active: bool
         ("Time left", "–" if left is None else _duration(left), "At this speed, until the last "
          "epoch."),
     ]
-    for column, (label, value, help_text) in zip(st.columns(len(shown)), shown, strict=True):
+    for column, (label, value, help_text) in zip(st.columns(WIDTHS), shown, strict=True):
         column.metric(label, value, help=help_text)
 
 

@@ -44,26 +44,32 @@ def draw_model_page(name: str, recipes: Mapping[str, Recipe]) -> None:
     addresses.write(page, settings.texts() | lesson.texts() | run,
                     followed=None if complaints else texts)
     with st.container(key=f"page-{name}"):
-        links.banner(lesson)
-        with st.container(key="equations-head"):
-            left, right = st.columns([11, 9], vertical_alignment="center")
-        left.header(recipe.title, anchor=False)
-        left.markdown(recipe.idea)
-        right.latex(recipe.equations.latex())
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall",
+                          key=f"{name}-head"):
+            st.header(recipe.title, anchor=False, width="content")
+            training.buttons(view)
+            with st.popover("About", icon=":material/info:", key=f"{name}.about",
+                            help="The idea, the equations, and more."):
+                _about(recipe)
+            with st.popover("Download", icon=":material/download:", key=f"{name}.download",
+                            help="Picture, film, numbers, weights, settings and code."):
+                downloads.draw_downloads(view)
+            links.share(settings, lesson, page.share)
         for sentence in complaints:
             st.error(plain(sentence), icon=":material/error:")
             refused("link", sentence)
-        if not of_images:
-            experiments.explain(page)
-        training.buttons(view)
+        experiments.explain(page, folded=view.run is not None)
         live.follow(view)
-        away, about = st.tabs(["Take it with you", f"About {recipe.title}"])
-        with away:
-            downloads.draw_downloads(view)
-        about.markdown(recipe.text)
     with st.sidebar:  # last: the picture is seen first
         page.controls.draw(partial(choose, page), lesson.hide, lesson.lock)
-        links.share(settings, lesson, page.share)
+
+
+def _about(recipe: Recipe) -> None:
+    with st.container(key="equations-head"):
+        left, right = st.columns([11, 9], vertical_alignment="center")
+    left.markdown(recipe.idea)
+    right.latex(recipe.equations.latex())
+    st.markdown(recipe.text)
 
 
 def _open(page: ModelPage, texts: dict[str, str]) -> list[str]:

@@ -179,12 +179,18 @@ def _owner() -> str:
     return session().drawing
 
 
-def controls(subject: Subject, index: int) -> None:
-    """Draw the sliders of the view chosen, and in the flow's what a layer does and the point."""
+def controls(subject: Subject, index: int) -> int:
+    """Draw the sliders of the view chosen; the layer that the flow's is about, else 0."""
     if subject.page.view in images.VIEWS:
         images.controls(subject, index)
-    through = subject.page.view == FLOW
-    layer = playback.flow_slider(subject) if through else 0
-    playback.time_slider(subject, index)
-    if through:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small",
+                      key=f"{subject.page.name}-sliders"):
+        layer = playback.flow_slider(subject) if subject.page.view == FLOW else 0
+        playback.time_slider(subject, index)
+    return layer
+
+
+def explanation(subject: Subject, index: int, layer: int) -> None:
+    """Draw what a layer of the flow does, and the point that is followed."""
+    if subject.page.view == FLOW:
         inside.explanation(subject, index, layer)

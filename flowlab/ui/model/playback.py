@@ -14,6 +14,7 @@ from flowlab.ui.model.inside import Subject
 
 REPLAY = 12.0  # seconds that a training takes to replay at speed 1
 LAYER = 1.2  # seconds from one layer to the next at speed 1
+BUTTON, WHEN = 100, 130  # pixels: widths that do not change with the words
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
@@ -75,28 +76,27 @@ def time_slider(subject: Subject, index: int) -> None:
     """Draw the button that replays the training, and the slider through it."""
     page, frames = subject.page, subject.frames
     on = page.playback.what == "training"
-    play, slide, where, speed = st.columns([1.6, 4.6, 1.6, 1.6], vertical_alignment="bottom")
     last = len(frames) - 1
-    play.button("Hold" if on else "Replay", key=f"{page.name}.replay", width="stretch",
-                icon=":material/pause_circle:" if on else ":material/replay:",
-                disabled=last < 1, on_click=_toggle_training,
-                args=(page, 0.0 if index >= last else 100 * index / last),
-                help="Show the training again from where the slider is; at its end, from the "
-                "start.")
+    st.button("Hold" if on else "Replay", key=f"{page.name}.replay", width=BUTTON,
+              icon=":material/pause_circle:" if on else ":material/replay:",
+              disabled=last < 1, on_click=_toggle_training,
+              args=(page, 0.0 if index >= last else 100 * index / last),
+              help="Show the training again from where the slider is; at its end, from the "
+              "start.")
     key, value = page.moment.key(page.playback.version), page.playback.moment
     if on:  # what the browser last heard of it must not count as the viewer's wish
         key, value = f"{page.name}.replayed", NEWEST
         page.replayed = page.playback.reached
     names = {NEWEST: "newest"} | {frame.numbers["step"]: _name(frame) for frame in frames[:-1]}
-    slide.select_slider("Moment of the training", list(dict.fromkeys(_moments(frames))), value,
-                        names.get, key=key, disabled=on or last < 1, on_change=_scrub,
-                        args=(page,), help="At its right end it follows a training under way. Up "
-                        f"to {MAX_FRAMES} moments are kept, most of them early, when the flow "
-                        "changes most.")
-    speed.selectbox("Speed", SPEEDS, SPEEDS.index(1.0), key=f"{page.name}.speed",
-                    persist_state="session", format_func=lambda x: f"× {x:g}",
-                    help="Of replaying the training, and of playing the layers.")
-    where.markdown(_when(frames, index))
+    st.select_slider("Moment of the training", list(dict.fromkeys(_moments(frames))), value,
+                     names.get, key=key, disabled=on or last < 1, on_change=_scrub,
+                     args=(page,), help="At its right end it follows a training under way. Up "
+                     f"to {MAX_FRAMES} moments are kept, most of them early, when the flow "
+                     "changes most.")
+    st.markdown(_when(frames, index), width=WHEN)
+    st.selectbox("Speed", SPEEDS, SPEEDS.index(1.0), key=f"{page.name}.speed", width=BUTTON,
+                 persist_state="session", format_func=lambda x: f"× {x:g}",
+                 help="Of replaying the training, and of playing the layers.")
 
 
 def _name(frame: Frame) -> str:
@@ -121,17 +121,17 @@ def flow_slider(subject: Subject) -> int:
     """
     page, count = subject.page, inside.count(subject)
     on = page.playback.what == "flow"
-    play, slide = st.columns([1.6, 7.8], vertical_alignment="bottom")
-    play.button("Hold" if on else "Play", key=f"{page.name}.layerplay", width="stretch",
-                icon=":material/pause_circle:" if on else ":material/animation:",
-                on_click=_toggle_flow, args=(page, count),
-                help="Move from latent space to data, layer by layer.")
+    st.button("Hold" if on else "Play", key=f"{page.name}.layerplay", width=BUTTON,
+              icon=":material/pause_circle:" if on else ":material/animation:",
+              on_click=_toggle_flow, args=(page, count),
+              help="Move from latent space to data, layer by layer.")
     if on:
         page.passed = min(int(page.playback.way), count)
-    place = slide.slider(
-        "Layers passed: 0 is latent space, the last is data space", 0, count,
+    place = st.slider(
+        "Layers passed", 0, count,
         key=f"{page.name}.passed" if on else page.place.key(count), disabled=on,
-        persist_state="session", help="The plane after so many layers.")
+        persist_state="session",
+        help="The plane after so many layers: 0 is latent space, the last is data space.")
     return min(int(page.playback.way) + 1, count) if on else max(place, 1)
 
 

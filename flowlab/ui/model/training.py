@@ -17,6 +17,7 @@ from flowlab.ui.controls.settings import steps
 from flowlab.ui.controls.state import ModelPage
 from flowlab.ui.model.view import History, View
 
+CONTINUE = 200  # pixels: the button's width, whatever its label is now
 ENDING = 2.0  # seconds to wait until a training has ended in whose place another starts
 
 
@@ -25,23 +26,21 @@ def buttons(view: View) -> None:
     status, name = view.status(), view.page.name
     view.page.status, view.page.offer = status.state, view.offer()
     active = status.active and not view.foreign
-    train, pause, step, stop, rate = st.columns([1, 1.9, 1, 1, 1.9],
-                                               vertical_alignment="bottom")
-    train.button("Train", type="primary", icon=":material/play_arrow:", width="stretch",
-                 disabled=active and not view.differs, on_click=_start, args=(view,),
-                 key=f"{name}.train", help="Train a fresh flow with the settings at the left."
-                 " A training under way on this page ends; what it has learned stays in Runs.")
+    st.button("Train", type="primary", icon=":material/play_arrow:",
+              disabled=active and not view.differs, on_click=_start, args=(view,),
+              key=f"{name}.train", help="Train a fresh flow with the settings at the left."
+              " A training under way on this page ends; what it has learned stays in Runs.")
     paused = active and status.state == "paused"
     label, icon, action, help_text = _pause(view, active, paused)
-    pause.button(label, width="stretch", icon=f":material/{icon}:", disabled=action is None,
-                 on_click=action, args=(view,), key=f"{name}.pause", help=help_text)
-    step.button("Step", icon=":material/skip_next:", width="stretch", on_click=_step, args=(view,),
-                key=f"{name}.step",
-                help="One batch, that is one optimiser step, and then pause.")
-    stop.button("Stop", icon=":material/stop:", width="stretch", disabled=not active,
-                on_click=_stop, args=(view,), key=f"{name}.stop",
-                help=FOREIGN if view.foreign else "End the training; what it has learned stays.")
-    with rate:
+    st.button(label, icon=f":material/{icon}:", disabled=action is None, width=CONTINUE,
+              on_click=action, args=(view,), key=f"{name}.pause", help=help_text)
+    st.button("Step", icon=":material/skip_next:", on_click=_step, args=(view,),
+              key=f"{name}.step", help="One batch, that is one optimiser step, and then pause.")
+    st.button("Stop", icon=":material/stop:", disabled=not active,
+              on_click=_stop, args=(view,), key=f"{name}.stop",
+              help=FOREIGN if view.foreign else "End the training; what it has learned stays.")
+    with st.popover("Learning rate", icon=":material/speed:", key=f"{name}.rates",
+                    help="Change the learning rate of the training under way."):
         _rate(view, active)
 
 

@@ -1,0 +1,104 @@
+"""What a class looks at together is on the screen together, without scrolling."""
+
+from urllib.parse import urlencode
+
+import pytest
+from browser_helpers import at_rest, button, picture, says
+from pages_helpers import TINY
+from playwright.sync_api import Locator, Page, expect
+
+from flowlab.ui.controls.experiments import every, start
+from flowlab.ui.controls.links import Lesson
+from models import RECIPES
+
+pytestmark = pytest.mark.browser
+
+SIZES = ((1280, 720), (1366, 768), (1366, 641), (1440, 900), (1920, 1080))
+TASK = Lesson(title="Watch a flow learn", task="Press Train. Which picture shows what the flow has "
+              "learned, which one the truth? What is the dashed line under the loss? When it has "
+              "ended, pull Moment of the training back to the start and watch the samples.")
+LONG = {"epochs": "9000", "points": "1000"}  # so that the training goes on while it is measured
+#: The experiments with the longest texts: their cards are the highest.
+EXPERIMENTS = sorted(every(RECIPES).values(), key=lambda p: -len(p.do + p.look + p.why))[:3]
+#: The picture's height at least, as a share of the window's; with a strip that is folded, as well.
+SHARE = 0.55
+
+
+def parts(page: Page) -> dict[str, Locator]:
+    """What has to be seen together, by name."""
+    return {name: button(page, name) for name in ("Train", "Pause", "Step", "Stop")} | {
+        "picture": picture(page), "KL": page.get_by_test_id("stMetric").first,
+        "epoch": page.locator(".stMarkdownBadge").first,
+        "moment": page.get_by_role("slider", name="Moment of the training")}
+
+
+def cut(named: dict[str, Locator], size: tuple[int, int]) -> dict[str, int]:
+    """The percentage that is not on the screen, by name, of all that is not there whole."""
+    found = {}
+    for name, part in named.items():
+        box = part.bounding_box()
+        across = min(box["x"] + box["width"], size[0]) - max(box["x"], 0)
+        down = min(box["y"] + box["height"], size[1]) - max(box["y"], 0)
+        seen = max(across, 0) * max(down, 0)
+        if seen < 0.999 * box["width"] * box["height"] or not seen:
+            found[name] = round(100 - 100 * seen / max(box["width"] * box["height"], 1))
+    return found
+
+
+def whole_at_all_sizes(page: Page, named: dict[str, Locator], share: float = SHARE) -> None:
+    """Fail where any of these is cut, or the picture's share of the window's height is less."""
+    for size in SIZES:
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.wait_for_timeout(300)
+        assert cut(named, size) == {}, size
+        assert named["picture"].bounding_box()["height"] >= share * size[1], size
+
+
+def train(page: Page, address: str) -> None:
+    page.goto(address)
+    says(page, "Ready")
+    at_rest(page)
+    button(page, "Train").click()
+    says(page, r"Epoch \d+ of 9000")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_training_is_seen_whole_and_so_is_the_way_through_the_flow(server, page, name):
+    train(page, f"{server}/{name}?{urlencode(LONG)}")
+    whole_at_all_sizes(page, parts(page))
+    page.get_by_role("radio", name="Through the flow", exact=True).click()
+    layers = page.get_by_role("slider", name="Layers passed")
+    expect(layers).to_be_visible()
+    whole_at_all_sizes(page, parts(page) | {"layers": layers})
+    button(page, "Stop").click()
+    says(page, "Stopped")
+
+
+@pytest.mark.parametrize("preset", EXPERIMENTS, ids=lambda preset: preset.name)
+def test_a_task_and_a_card_leave_the_training_whole(server, page, preset):
+    page.goto(f"{server}/{preset.model}?{urlencode(start(preset, TASK, RECIPES) | LONG)}")
+    says(page, "Ready")
+    says(page, TASK.task[:20])
+    at_rest(page)
+    before = parts(page)
+    before["Pause"] = page.get_by_role("button", name="Pause").or_(
+        page.get_by_role("button", name="Continue"))
+    whole_at_all_sizes(page, before, 0.25)  # with the strip open
+    button(page, "Train").click()
+    says(page, r"Epoch \d+ of 9000")
+    expect(page.get_by_text(TASK.task)).to_be_hidden()
+    expect(page.get_by_text(TASK.title)).to_be_visible()
+    whole_at_all_sizes(page, parts(page))
+    button(page, "Stop").click()
+    says(page, "Stopped")
+
+
+def test_a_comparison_is_seen_whole(server, page):
+    page.goto(f"{server}/compare?{urlencode(TINY)}")
+    says(page, "Ready")
+    at_rest(page)
+    button(page, "Compare").click()
+    says(page, "Finished")
+    at_rest(page)
+    whole_at_all_sizes(page, {name: button(page, name) for name in ("Compare", "Stop")} | {
+        "picture": picture(page), "state": page.locator(".stMarkdownBadge").first})
