@@ -54,6 +54,14 @@ def button(page: Page, name: str):
     return page.get_by_role("button", name=name, exact=True)
 
 
+def open_data(page: Page) -> None:
+    """Open the group of controls that has the distributions, where it is closed."""
+    at_rest(page)
+    if not page.locator("[class*='-choose-']").first.is_visible():
+        page.locator("[class*='-group-Data'] summary").click()
+        at_rest(page)
+
+
 def says(page: Page, words: str) -> None:
     expect(page.get_by_text(re.compile(words)).first).to_be_visible()
 

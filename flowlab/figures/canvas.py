@@ -22,7 +22,7 @@ from flowlab.figures.style import Theme
 def blank(size: tuple[int, int], theme: Theme) -> Figure:
     """Return an empty figure of `size` (width, height) pixels in the theme's colours."""
     width, height = size
-    figure = Figure(figsize=(width / style.DPI, height / style.DPI), dpi=style.DPI)
+    figure = Figure(figsize=(width / theme.dpi, height / theme.dpi), dpi=theme.dpi)
     figure.set_facecolor(theme.background)
     # Otherwise the vector backends merge the images of a panel, including hidden ones.
     figure.suppressComposite = True
@@ -74,7 +74,7 @@ def panel(figure: Figure, box: Box, theme: Theme, title: str = "") -> Axes:
 def set_title(axes: Axes, title: str, theme: Theme) -> None:
     """Set the title above axes."""
     # With y given, matplotlib does not search for a free place at every draw.
-    axes.set_title(title, y=1.0, pad=9, color=theme.text, fontsize=style.TITLE_SIZE,
+    axes.set_title(title, y=1.0, pad=9, color=theme.text, fontsize=theme.title_size,
                    fontfamily=style.FONT)
 
 

@@ -66,7 +66,7 @@ class ComparisonPicture(AnimatedPicture):
         if not titles or not 0 < len(labels) <= len(colours.entries):
             raise ValueError("A comparison needs a distribution, and from one to "
                              f"{len(colours.entries)} models; got {len(titles)} and {len(labels)}.")
-        squares, curves, height = _boxes(len(titles), len(labels))
+        squares, curves, height = _boxes(len(titles), len(labels), colours.dpi / style.DPI)
         super().__init__((WIDTH, height), theme, colours.densities())
         self.use(colours.densities(), colours.lines())
         self.ends, self.labels = ends, tuple(labels)
@@ -81,7 +81,8 @@ class ComparisonPicture(AnimatedPicture):
                        for row in range(len(titles))]
         self.lines: dict[tuple[int, int, int, int], Line2D] = {}
         if any(self.known):
-            over_label(self.figure, LEFT / WIDTH, 14 / height, colours, True, "■", "left")
+            place = (0.5, "center") if len(titles) == 1 else (LEFT / WIDTH, "left")
+            over_label(self.figure, place[0], 14 / height, colours, True, "■", place[1])
         self.set_view("density")
 
     def _cell(self, box: Box, row: int, column: int, limits: Sequence[float],
@@ -94,7 +95,7 @@ class ComparisonPicture(AnimatedPicture):
         axes.set(xticks=[], yticks=[])
         if row == 0:
             colour = theme.data if column == 0 else theme.entries[column - 1]
-            size = min(style.TITLE_SIZE, box[2] / (0.83 * len(name)))
+            size = min(theme.title_size, box[2] / (0.83 * len(name)))
             axes.set_title(name, y=1.0, pad=9, color=colour, fontsize=size, fontfamily=style.FONT,
                            fontweight="bold", parse_math=False)
         if column == 0:
@@ -118,7 +119,7 @@ class ComparisonPicture(AnimatedPicture):
         title = f"{'KL' if known else 'NLL'} by {('steps', 'seconds')[kind]} (nats)"
         axes = panel(self.figure, box, theme)
         if row == 0 or not known:
-            size = min(style.TITLE_SIZE, box[2] / (0.83 * len(title)))
+            size = min(theme.title_size, box[2] / (0.83 * len(title)))
             axes.set_title(title, y=1.0, pad=9, color=theme.text, fontsize=size,
                            fontfamily=style.FONT)
         if known:
@@ -232,25 +233,30 @@ def _linear_limits(heights: np.ndarray) -> tuple[float, float]:
     return low, high if high > low else low + 0.5
 
 
-def _boxes(rows: int, models: int) -> tuple[list[list[Box]], list[list[Box]], int]:
-    """The boxes of the squares and curves of every row, and the picture's height, in pixels."""
+def _boxes(rows: int, models: int, letters: float
+           ) -> tuple[list[list[Box]], list[list[Box]], int]:
+    """The boxes of the squares and curves of every row, and the picture's height, in pixels.
+
+    Labels have room for letters so many times as large.
+    """
+    start, scale, below = LEFT * letters, SCALE * letters, BELOW * letters
     squares: list[list[Box]] = []
     curves: list[list[Box]] = []
     columns = 1 + models
     if rows == 1 and models > 1:
-        side = min((WIDTH - LEFT - RIGHT - models * GAP) / columns, WIDE)
-        start = LEFT + (WIDTH - LEFT - RIGHT - columns * side - models * GAP) / 2
+        side = min((WIDTH - start - RIGHT - models * GAP) / columns, WIDE)
+        start += (WIDTH - start - RIGHT - columns * side - models * GAP) / 2
         squares = [[(start + c * (side + GAP), TOP, side, side) for c in range(columns)]]
-        width = (WIDTH - SCALE - RIGHT - 24) / 2
+        width = (WIDTH - scale - RIGHT - 24) / 2
         top = TOP + side + TOP
-        curves = [[(SCALE + kind * (width + 24), top, width, FLAT) for kind in (0, 1)]]
-        return squares, curves, round(top + FLAT + BELOW)
-    fixed = LEFT + columns * GAP + SCALE - GAP + 2 * GAP + RIGHT
+        curves = [[(scale + kind * (width + 24), top, width, FLAT) for kind in (0, 1)]]
+        return squares, curves, round(top + FLAT + below)
+    fixed = start + columns * GAP + scale - GAP + 2 * GAP + RIGHT
     side = (WIDTH - fixed) / (columns + 2 * LONG)
     for row in range(rows):
         top = TOP + row * (side + 16)
-        squares.append([(LEFT + c * (side + GAP), top, side, side) for c in range(columns)])
-        left = LEFT + columns * (side + GAP) - GAP + SCALE
+        squares.append([(start + c * (side + GAP), top, side, side) for c in range(columns)])
+        left = start + columns * (side + GAP) - GAP + scale
         curves.append([(left + kind * (LONG * side + 2 * GAP), top, LONG * side, side)
                        for kind in (0, 1)])
-    return squares, curves, round(TOP + rows * (side + 16) - 16 + BELOW)
+    return squares, curves, round(TOP + rows * (side + 16) - 16 + below)

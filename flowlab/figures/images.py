@@ -23,14 +23,14 @@ from flowlab.figures.style import Theme
 
 COLUMNS, ROWS = 10, 6  # of the samples
 BACK = 3  # rows below: data, reconstructions and errors
-ENLARGED = 100_000  # factor by which errors are enlarged
+ENLARGED = 10**5  # factor by which errors are enlarged
 REACH = 5.0  # standard deviations of the base shown in the histogram of latents
 BINS = 50
 SAMPLES = (126, 46, 872, 524)  # pixels: left, top, width, height
 HEADLINE = 16  # pixels from the top to the middle of the samples' title
 BENEATH = (126, 630, 872, 264)
 CURVES = (1072, 46, 508, 392)
-LATENTS = (1072, 540, 508, 354)
+LATENTS = (1072, 552, 508, 342)
 TITLE = "Bits per dimension"
 
 
@@ -77,7 +77,7 @@ class ImagePicture(AnimatedPicture):
         across, down = style.LIVE_SIZE
         self.headline = write(self.figure, (left + width / 2) / across, 1 - HEADLINE / down,
                               self.title + (", one class a column" if classes else ""),
-                              colours.text, size=style.TITLE_SIZE, ha="center",
+                              colours.text, size=colours.title_size, ha="center",
                               va="center")
         side = self.data.shape[2]
         for i, name in enumerate(classes):
@@ -100,7 +100,7 @@ class ImagePicture(AnimatedPicture):
         places = []
         for i, (name, colours, ends) in enumerate((
                 ("data", shades, (0, self.highest)), ("back", shades, (0, self.highest)),
-                (f"error\n× {ENLARGED:,}", errors, (-self.highest, self.highest)))):
+                ("error\n× 10⁵", errors, (-self.highest, self.highest)))):
             box = (left, top + i * row, width, row - 10)
             places.append(mosaic_axes(self.figure, box, self.theme, "", colours, ends))
             across, down = style.LIVE_SIZE
@@ -110,7 +110,8 @@ class ImagePicture(AnimatedPicture):
         _, self.back, self.error = places
         across, down = style.LIVE_SIZE
         self.caption = write(self.figure, (left + width / 2) / across, 1 - (top - 24) / down, "",
-                             self.theme.text, size=style.TITLE_SIZE, ha="center", va="center")
+                             self.theme.text, size=self.theme.title_size, ha="center",
+                             va="center")
 
     def update(self, samples: ArrayLike, back: ArrayLike, latents: ArrayLike, epochs: ArrayLike,
                train: ArrayLike, test: ArrayLike, *, recognised: int | None = None) -> None:

@@ -14,16 +14,15 @@ from numpy.typing import ArrayLike
 from flowlab.analysis.grid import clean_grid, window
 from flowlab.figures import style
 from flowlab.figures.animated import AnimatedPicture
-from flowlab.figures.canvas import panel, write
+from flowlab.figures.canvas import Box, panel, write
 from flowlab.figures.overlays import DEFAULT_OVERLAYS, Plane, drawable
 from flowlab.figures.panels import colour_bar, frame_limits, over_label
 from flowlab.figures.style import Theme
 from flowlab.figures.transport import between
 
-PLANE = (52, 84, 836, 836)  # left, top, width and height in pixels
-BAR = (902, 84, 14, 836)
-VOLUME = (1030, 84, 550, 366)
-DENSITY = (1030, 540, 550, 366)
+#: The plane, its colour bar, and the panels of volume and density, on a page and in a lecture.
+PAGE = ((52, 84, 836, 836), (902, 84, 14, 836), (1030, 84, 550, 366), (1030, 540, 550, 366))
+LECTURE = ((76, 78, 630, 630), (720, 78, 16, 630), (970, 44, 612, 272), (970, 430, 612, 272))
 MIN_SPAN = 0.5  # minimum span of an axis in nats
 
 
@@ -55,19 +54,23 @@ class InsidePicture(AnimatedPicture):
 
     def __init__(self, limits: Sequence[float], names: Sequence[str], highest: float, *,
                  known: bool = True, theme: str = "light") -> None:
-        super().__init__(style.LIVE_SIZE, theme, style.theme(theme).densities())
+        size, (square, bar, volume, curve) = _layout(theme)
+        super().__init__(size, theme, style.theme(theme).densities())
         self.names = list(names)
-        axes = panel(self.figure, PLANE, self.theme)
+        axes = panel(self.figure, square, self.theme)
         frame_limits(axes, window(limits))
         self.plane = Plane(axes, ("density", "error", "grid", "contours", "data", "samples",
                                   "paths"), self.theme, highest)
-        self.bars = {name: colour_bar(self.figure, BAR, self.plane.image(name), self.theme, title)
+        self.bars = {name: colour_bar(self.figure, bar, self.plane.image(name), self.theme, title)
                      for name, title in (("density", "density, √ scale"),
                                          ("error", "error, √ scale"))}
-        across, down = style.LIVE_SIZE
-        over_label(self.figure, BAR[0] / across, 1 - 946 / down, self.theme, known, ha="left")
-        self.title = write(self.figure, PLANE[0] / across, 1 - 34 / down, "", self.theme.text,
-                           size=style.TITLE_SIZE)
+        across, down = size
+        if self.theme.layout:  # under the plane
+            over_label(self.figure, (bar[0] + bar[2]) / across, 22 / down, self.theme, known)
+        else:
+            over_label(self.figure, bar[0] / across, 14 / down, self.theme, known, ha="left")
+        self.title = write(self.figure, square[0] / across, 1 - (square[1] - 50) / down, "",
+                           self.theme.text, size=self.theme.title_size)
         halo = [withStroke(linewidth=5, foreground=self.theme.surface)]
         line: dict[str, Any] = {"color": self.theme.text, "solid_joinstyle": "round",
                                 "path_effects": halo}
@@ -76,9 +79,9 @@ class InsidePicture(AnimatedPicture):
         (self.point,) = axes.plot([], [], "o", markersize=9, color=self.theme.text,
                                   markeredgecolor=self.theme.surface, markeredgewidth=2)
         self.volume = _Volume(panel(
-            self.figure, VOLUME, self.theme, "Volume: log|det ∂x/∂z| of each layer (nats)"), self)
+            self.figure, volume, self.theme, "Volume: log|det ∂x/∂z| of each layer (nats)"), self)
         self.density = _Density(panel(
-            self.figure, DENSITY, self.theme, "Log-density on the way (nats)"), self)
+            self.figure, curve, self.theme, "Log-density on the way (nats)"), self)
         self.animated = [*self.plane.animated(), self.path, self.outline, self.point, self.title,
                        *self.volume.animated, *self.density.animated]
         self.show_overlays(DEFAULT_OVERLAYS)
@@ -149,7 +152,7 @@ class InsidePicture(AnimatedPicture):
             self.redraw()
 
     @staticmethod
-    def coordinates(across: float, down: float, limits: Sequence[float]
+    def coordinates(across: float, down: float, limits: Sequence[float], theme: str = "light"
                    ) -> tuple[float, float] | None:
         """The point of the plane at a position in the picture; None outside the plane.
 
@@ -159,10 +162,12 @@ class InsidePicture(AnimatedPicture):
             Position from the upper left corner, as shares of the picture's width and height.
         limits : sequence of float
             The plane's window (xmin, xmax, ymin, ymax).
+        theme : str
+            The picture's.
         """
-        left, top, width, height = PLANE
-        u = (across * style.LIVE_SIZE[0] - left) / width
-        v = 1 - (down * style.LIVE_SIZE[1] - top) / height
+        size, ((left, top, width, height), *_) = _layout(theme)
+        u = (across * size[0] - left) / width
+        v = 1 - (down * size[1] - top) / height
         if not (0 <= u <= 1 and 0 <= v <= 1):
             return None
         xmin, xmax, ymin, ymax = limits
@@ -180,6 +185,13 @@ class InsidePicture(AnimatedPicture):
         return f"{end} layer {layer} of {layers}: {self.names[layer - 1]}"
 
 
+def _layout(theme: str) -> tuple[tuple[int, int], tuple[Box, ...]]:
+    """The picture's size, and the boxes of its panels."""
+    if style.theme(theme).layout:
+        return style.LECTURE_SIZE, LECTURE
+    return style.LIVE_SIZE, PAGE
+
+
 class _Volume:
     """Bars of log-determinants, with the current layer marked."""
 
@@ -188,7 +200,7 @@ class _Volume:
         _frame(axes, theme, (0.4, layers + 0.6))
         axes.set_xlabel("layer", color=theme.muted, fontsize=style.LABEL_SIZE,
                         fontfamily=style.FONT, labelpad=2)
-        width = axes.bbox.width * 72 / style.DPI / (layers + 0.2)
+        width = axes.bbox.width * 72 / theme.dpi / (layers + 0.2)
         self.mark = axes.axvspan(0, 1, color=theme.line, alpha=0.55, linewidth=0, visible=False)
         axes.axhline(0, color=theme.muted, linewidth=1)
         self.mean = LineCollection([], colors=theme.model, linewidths=0.42 * width)
@@ -247,8 +259,9 @@ def _frame(axes: Axes, theme: Theme, across: tuple[float, float]) -> None:
 
 
 def _captions(axes: Axes, theme: Theme) -> list[Text]:
+    line = 0.31 * theme.dpi / axes.bbox.height
     return [write(axes, 0.985, y, "", colour, transform=axes.transAxes, ha="right", va="top")
-            for y, colour in ((0.97, theme.model), (0.885, theme.text))]
+            for y, colour in ((0.97, theme.model), (0.97 - line, theme.text))]
 
 
 def _tell(captions: list[Text], first: str, value: float, second: str, other: float | None) -> None:

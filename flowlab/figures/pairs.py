@@ -77,7 +77,7 @@ class PairPicture(AnimatedPicture):
                                     (0.42, "● samples, above", self.theme.model),
                                     (0.7, part, self.theme.muted)):
             write(self.figure, (EDGE + share * WIDTH) / across, 1 - (TOP - 14) / down, text,
-                  colour, size=style.TITLE_SIZE)
+                  colour, size=self.theme.title_size)
         axes = panel(self.figure, (RIGHT[0], TOP, RIGHT[1], SIDE), self.theme,
                      "Data in latent space: first two coordinates")
         circles = latent_circles(axes, sigma, self.theme)

@@ -53,9 +53,11 @@ def data_clouds(axes: Axes, theme: Theme, marker: float = MARKER) -> tuple[Line2
             cloud(axes, [], theme.data, marker=marker, alpha=0.9, hollow=True))
 
 
-def data_title(rings: bool) -> str:
+def data_title(rings: bool, short: bool = False) -> str:
     """Return the title that explains the dots and rings of `data_clouds`."""
-    return "Data: ● training set, ○ test set" if rings else "Data"
+    if not rings:
+        return "Data"
+    return "Data: ● train, ○ test" if short else "Data: ● training set, ○ test set"
 
 
 def move_cloud(line: Line2D, points: ArrayLike) -> None:

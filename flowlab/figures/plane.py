@@ -11,7 +11,7 @@ from PIL import Image
 from flowlab.analysis.grid import clean_grid, highest_density, window
 from flowlab.figures import style
 from flowlab.figures.animated import AnimatedPicture
-from flowlab.figures.canvas import name_axes, panel, set_title
+from flowlab.figures.canvas import Box, name_axes, panel, set_title
 from flowlab.figures.curves import TITLE, Curves
 from flowlab.figures.overlays import DEFAULT_OVERLAYS, Plane
 from flowlab.figures.panels import (
@@ -29,6 +29,26 @@ from flowlab.figures.panels import (
 SIDE, LEFT, GAP = 392, 52, 28  # pixels: a square panel, its margin, the space between two
 TOP, BELOW = 46, 516  # upper edges of the two rows
 RIGHT = (1008, 572)  # left edge and width of the right column
+
+
+def _six(side: int, left: int, gap: int, rows: tuple[int, int], right: tuple[int, int]
+         ) -> dict[str, Box]:
+    """The boxes of all panels, squares of a side in two rows beside a wide column."""
+    (top, below), second = rows, left + side + gap
+    return {"data": (left, top, side, side), "samples": (second, top, side, side),
+            "truth": (left, below, side, side), "learned": (second, below, side, side),
+            "bar": (second + side + 14, below, 16, side),
+            "latents": (right[0], top, right[1], side), "loss": (right[0], below, right[1], side)}
+
+
+#: The panels of a page's picture and of those for lectures, by the theme's layout.
+BOXES: dict[str, dict[str, Box]] = {
+    "": _six(SIDE, LEFT, GAP, (TOP, BELOW), RIGHT),
+    "lecture": _six(294, 76, 28, (44, 414), (890, 690)),
+    "loss": {"learned": (76, 44, 660, 660), "bar": (750, 44, 18, 660), "loss": (930, 44, 648, 660)},
+    "truth": {"truth": (76, 44, 648, 648), "learned": (742, 44, 648, 648),
+              "bar": (1404, 44, 18, 648)},
+}
 POINTS = ("grid", "contours", "data", "samples", "paths")  # overlays of the upper panel
 FIELD = ("density", "error", "contours")  # overlays of the lower panel
 
@@ -71,48 +91,51 @@ class LivePicture(AnimatedPicture):
                  true_density: ArrayLike | None = None, *, test: ArrayLike = (),
                  best: float | None = None, sigma: float = 1.0, highest: float | None = None,
                  theme: str = "light") -> None:
-        super().__init__(style.LIVE_SIZE, theme, style.theme(theme).densities())
+        layout = style.theme(theme).layout
+        super().__init__(style.LECTURE_SIZE if layout else style.LIVE_SIZE, theme,
+                         style.theme(theme).densities())
+        self.boxes = BOXES[layout]
         self.limits = window(limits)
         if highest is None:
             highest = highest_density(true_density, data, self.limits)
-        second = LEFT + SIDE + GAP
-        self.left = self._plane((LEFT, TOP), "Data", labels="y")
+        self.left = self._plane("data", "Data", labels="y")
         self.data, self.test = data_clouds(self.left, self.theme)
-        axes = self._plane((second, TOP), "")
+        axes = self._plane("samples", "")
         self.points = Plane(axes, POINTS, self.theme, highest,
                             {"samples": "Samples from the model", "data": "Data"})
         self.samples = self.points.artists["samples"]
         known = true_density is not None
         self.truth = None if true_density is None else clean_grid(true_density)
-        self.below = self._plane((LEFT, BELOW), "True density" if known else "", labels="xy")
+        self.below = self._plane("truth", "True density" if known else "", labels="xy")
         if true_density is not None:
             self.true_density = density_image(self.below, true_density, self.limits, self.theme,
                                               highest)
         else:  # each name in the colour of its points
             self.over = Plane(self.below, ("data", "samples"), self.theme, highest)
             self.over.show_overlays(self.over.artists)
-        axes = self._plane((second, BELOW), "", labels="x")
+        axes = self._plane("learned", "", labels="xy" if layout == "loss" else "x")
         self.field = Plane(axes, FIELD, self.theme, highest,
                            {"density": "Learned density", "error": "Learned minus true density"})
         self.density = self.field.image("density")
-        bar = (second + SIDE + 14, BELOW, 16, SIDE)
+        bar = self.boxes["bar"]
         self.bars = {name: colour_bar(self.figure, bar, self.field.image(name), self.theme, title)
                      for name, title in (("density", "density, √ scale"),
                                          ("error", "error, √ scale"))}
-        across, down = style.LIVE_SIZE
-        over_label(self.figure, (bar[0] + bar[2]) / across, 1 - (BELOW + SIDE + 37) / down,
-                   self.theme, known)
-        axes = panel(self.figure, (RIGHT[0], TOP, RIGHT[1], SIDE), self.theme,
-                     "Data carried to the latent space")
+        across, down = self.figure.bbox.size
+        below = bar[1] + bar[3] + 37 * self.theme.dpi / style.DPI
+        over_label(self.figure, (bar[0] + bar[2]) / across, 1 - below / down, self.theme, known)
+        axes = self._panel("latents", "Data carried to the latent space")
         circles = latent_circles(axes, sigma, self.theme)
         self.latents = cloud(axes, [], self.theme.data, alpha=0.4)
-        axes = panel(self.figure, (RIGHT[0], BELOW, RIGHT[1], SIDE), self.theme, TITLE)
+        axes = self._panel("loss", TITLE)
         self.curves = Curves(axes, self.theme, best)
         self.animated = [self.data, self.test, *self.left.spines.values()]
         if not known:
             self.animated += self.over.animated()
         self.animated += [*self.points.animated(), *self.field.animated(), self.latents, *circles]
         self.animated += self.curves.artists()
+        self.animated = [artist for artist in self.animated
+                         if artist.axes is None or artist.axes.get_visible()]
         self.show_data(data, test)
         self.show_overlays(DEFAULT_OVERLAYS)
 
@@ -143,7 +166,7 @@ class LivePicture(AnimatedPicture):
         """Show other data points, of shape (n, 2), from the next picture on; `test` as rings."""
         move_cloud(self.data, data)
         move_cloud(self.test, test)
-        title = data_title(np.size(test) > 0)
+        title = data_title(np.size(test) > 0, short=bool(self.theme.layout))
         if title != self.left.get_title():
             set_title(self.left, title, self.theme)
             self.redraw()
@@ -156,8 +179,14 @@ class LivePicture(AnimatedPicture):
         for axes in (self.left, self.below):
             name_axes(axes, names, self.theme)
 
-    def _plane(self, corner: tuple[float, float], title: str, labels: str = "") -> Axes:
-        axes = panel(self.figure, (*corner, SIDE, SIDE), self.theme, title)
+    def _panel(self, name: str, title: str) -> Axes:
+        """Add a panel, which is hidden where the layout has no place for it."""
+        axes = panel(self.figure, self.boxes.get(name, BOXES[""][name]), self.theme, title)
+        axes.set_visible(name in self.boxes)
+        return axes
+
+    def _plane(self, name: str, title: str, labels: str = "") -> Axes:
+        axes = self._panel(name, title)
         axes.tick_params(labelbottom="x" in labels, labelleft="y" in labels)
         frame_limits(axes, self.limits)
         return axes
@@ -220,8 +249,8 @@ def learned_density(picture: bytes, side: int = 72) -> bytes:
         Width and height of the result in pixels.
     """
     with Image.open(io.BytesIO(picture)) as image:
-        left = LEFT + SIDE + GAP
-        box = (left, BELOW, left + SIDE, BELOW + SIDE) if image.size == style.LIVE_SIZE else None
+        left, top, width, height = BOXES[""]["learned"]
+        box = (left, top, left + width, top + height) if image.size == style.LIVE_SIZE else None
         small = image.crop(box).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     small.save(file, "jpeg", quality=85)

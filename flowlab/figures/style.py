@@ -6,7 +6,7 @@ M. Okabe and K. Ito, "Color Universal Design" (2008), which people with the comm
 blindness can distinguish. Densities use the perceptually uniform maps magma and viridis.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib import colormaps
@@ -22,6 +22,11 @@ MAP_START = 0.12  # start of the density map, where it is about as light as the 
 GROUND_SHARE = 0.25  # share of the density map that is blended with the background
 
 LIVE_SIZE = (1600, 960)  # pixels: width, height
+LECTURE_SIZE = (1600, 780)  # fills a projector's screen but for two rows of controls
+#: Layouts for lectures, with larger letters and thicker lines: every panel, or two large ones, the
+#: learned density beside the loss or beside the true density.
+LAYOUTS = ("lecture", "loss", "truth")
+LECTURE = 1.35  # factor on letters, lines and points in a lecture
 CURVES_SIZE = (1000, 560)
 TRANSPORT_SIZE = (1600, 660)
 CHANGE_SIZE = (1160, 820)
@@ -31,7 +36,7 @@ THUMBNAIL_SIZE = (240, 240)  # shown at 120, which is sharp on high-resolution s
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of one appearance, as ``"#rrggbb"``.
+    """The colours of one appearance, as ``"#rrggbb"``, and its layout.
 
     Parameters
     ----------
@@ -55,6 +60,8 @@ class Theme:
         Four colours around a circle, for points coloured by angle.
     entries : tuple of str
         Colours of the entries of a comparison, in order; none is the colour of the data.
+    layout : str
+        How pictures are laid out: one of `LAYOUTS`, or empty for a page.
     """
 
     name: str
@@ -73,6 +80,17 @@ class Theme:
     over: str
     wheel: tuple[str, str, str, str]
     entries: tuple[str, ...]
+    layout: str = ""
+
+    @property
+    def dpi(self) -> float:
+        """Pixels in an inch: more of them make letters, lines and points larger."""
+        return DPI * LECTURE if self.layout else DPI
+
+    @property
+    def title_size(self) -> float:
+        """Points of a title: its size in pixels is always the same, for it fills its panel."""
+        return TITLE_SIZE * DPI / self.dpi
 
     def densities(self) -> Colormap:
         """Return the colour map of densities, which starts at the background of panels.
@@ -171,10 +189,12 @@ DARK = Theme(
 )
 
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
+#: The names of all themes and of their layouts.
+NAMES = tuple(f"{name} {layout}".strip() for name in THEMES for layout in ("", *LAYOUTS))
 
 
 def theme(name: str) -> Theme:
-    """Return the theme called `name`.
+    """Return the theme called `name`: light or dark, which one of `LAYOUTS` may follow.
 
     Raises
     ------
@@ -185,7 +205,10 @@ def theme(name: str) -> Theme:
     --------
     >>> theme("dark").name
     'dark'
+    >>> theme("dark loss").dpi
+    135.0
     """
-    if name not in THEMES:
+    if name not in NAMES:
         raise ValueError(f"The theme must be 'light' or 'dark'; got {name!r}.")
-    return THEMES[name]
+    colours, _, layout = name.partition(" ")
+    return replace(THEMES[colours], name=name, layout=layout)

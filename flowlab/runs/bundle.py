@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from flowlab.figures import DEFAULT_OVERLAYS, OVERLAYS
+from flowlab.figures import DEFAULT_OVERLAYS, OVERLAYS, style
 from flowlab.files import FULL, is_full, is_newer, open_zip, read_entry
 from flowlab.flow import Flow
 from flowlab.live import Frame, InMemory
@@ -84,7 +84,7 @@ class _Moment(_Strict):
     """A frame of the run: its numbers, and the theme and overlays of its picture."""
 
     numbers: _Numbers
-    theme: Literal["light", "dark", ""] = ""
+    theme: Literal[("", *style.NAMES)] = ""  # type: ignore[valid-type]
     overlays: Annotated[tuple[Literal[tuple(OVERLAYS)], ...],  # type: ignore[valid-type]
                         Field(alias="layers", max_length=len(OVERLAYS), fail_fast=True)
                         ] = DEFAULT_OVERLAYS

@@ -6,6 +6,7 @@ import pytest
 from browser_helpers import (
     at_rest,
     button,
+    open_data,
     picture,
     reaches,
     resting_box,
@@ -68,6 +69,9 @@ def test_the_other_models_train_to_the_end(server, page, name):
 def test_a_thumbnail_is_chosen_by_mouse_and_by_keyboard(server, page):
     page.goto(f"{server}/nice")
     says(page, "Two moons")
+    expect(page.get_by_role("slider", name="Couplings")).to_be_visible()
+    open_data(page)
+    expect(page.get_by_role("slider", name="Couplings")).to_be_hidden()  # one group at a time
     button(page, "Spiral").click()
     page.wait_for_url("**data=spiral*")
     says(page, "Spiral\\.")

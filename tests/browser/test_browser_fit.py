@@ -3,10 +3,11 @@
 from urllib.parse import urlencode
 
 import pytest
-from browser_helpers import at_rest, button, picture, says
+from browser_helpers import at_rest, button, picture, reaches, says, settled_count
 from pages_helpers import TINY
 from playwright.sync_api import Locator, Page, expect
 
+from flowlab.figures import style
 from flowlab.ui.controls.experiments import every, start
 from flowlab.ui.controls.links import Lesson
 from models import RECIPES
@@ -52,6 +53,18 @@ def whole_at_all_sizes(page: Page, named: dict[str, Locator], share: float = SHA
         page.wait_for_timeout(300)
         assert cut(named, size) == {}, size
         assert named["picture"].bounding_box()["height"] >= share * size[1], size
+
+
+def readable_at_all_sizes(page: Page) -> None:
+    """Fail where a tick's letters take less than 2 % of the window's height."""
+    for size in SIZES:
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.wait_for_timeout(300)
+        box, image = picture(page).bounding_box(), picture(page).evaluate(
+            "image => [image.naturalWidth, image.naturalHeight]")
+        scale = min(box["width"] / image[0], box["height"] / image[1])
+        letters = style.TICK_SIZE / 72 * style.theme("light lecture").dpi * scale
+        assert letters >= 0.02 * size[1], size
 
 
 def train(page: Page, address: str) -> None:
@@ -102,3 +115,61 @@ def test_a_comparison_is_seen_whole(server, page):
     at_rest(page)
     whole_at_all_sizes(page, {name: button(page, name) for name in ("Compare", "Stop")} | {
         "picture": picture(page), "state": page.locator(".stMarkdownBadge").first})
+
+
+def test_a_lecture_fills_the_screen_and_follows_keys(server, page):
+    page.goto(f"{server}/nice?{urlencode(LONG)}&view=lecture")
+    says(page, "Ready")
+    sidebar = page.get_by_test_id("stSidebar")
+    expect(sidebar).to_be_hidden()
+    at_rest(page)
+    page.keyboard.press("Space")
+    says(page, r"Epoch \d+ of 9000")
+    whole_at_all_sizes(page, parts(page), 0.7)
+    readable_at_all_sizes(page)
+    page.get_by_role("radio", name="Learned and loss", exact=True).click()
+    page.wait_for_url("**view=loss*")
+    readable_at_all_sizes(page)
+    page.keyboard.press("Escape")
+    page.locator("h2").click()  # no key is for the choice
+    page.keyboard.press("Space")
+    expect(button(page, "Resume")).to_be_visible()
+    held = settled_count(page)
+    page.keyboard.press("s")
+    reaches(page, held + 1)
+    button(page, "Stop").click()
+    says(page, "Stopped")
+    at_rest(page)
+    moment = page.get_by_role("slider", name="Moment of the training")
+    last = moment.input_value()
+    page.keyboard.press("ArrowLeft")
+    expect(moment).not_to_have_value(last)
+    at_rest(page)
+    assert int(moment.input_value()) == int(last) - 1
+    page.get_by_role("radio", name="Through the flow", exact=True).click()
+    expect(page.get_by_role("slider", name="Layers passed")).to_be_visible()
+    at_rest(page)
+    readable_at_all_sizes(page)
+    page.locator("h2").click()
+    page.keyboard.press("f")
+    expect(sidebar).to_be_visible()
+    page.wait_for_function("!location.search.includes('view=')")
+    at_rest(page)
+    page.get_by_role("spinbutton").first.focus()
+    page.keyboard.press("f")
+    page.keyboard.press("s")
+    at_rest(page)
+    expect(sidebar).to_be_visible()
+    says(page, "Stopped")
+
+
+@pytest.mark.parametrize("address", ["glow?data=digits&view=lecture", "compare?view=lecture"])
+def test_images_and_comparisons_have_a_lecture_view(server, page, address):
+    page.goto(f"{server}/{address}")
+    says(page, "Ready")
+    expect(page.get_by_test_id("stSidebar")).to_be_hidden()
+    expect(picture(page)).to_be_visible()
+    at_rest(page)
+    readable_at_all_sizes(page)
+    page.keyboard.press("f")
+    expect(page.get_by_test_id("stSidebar")).to_be_visible()

@@ -128,4 +128,5 @@ def test_a_page_opens_with_a_trained_flow_and_goes_on_from_it(server, page):
     button(page, "Continue from epoch 40").click()
     says(page, "Finished Epoch 41 of 41")
     assert float(page.get_by_test_id("stMetricValue").first.inner_text().split()[0]) < 0.5
+    open_downloads(page)
     says(page, "went on from a trained flow")

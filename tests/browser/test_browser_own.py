@@ -5,7 +5,16 @@ import re
 
 import numpy as np
 import pytest
-from browser_helpers import SECONDS, at_rest, button, download, picture, resting_box, says
+from browser_helpers import (
+    SECONDS,
+    at_rest,
+    button,
+    download,
+    open_data,
+    picture,
+    resting_box,
+    says,
+)
 from playwright.sync_api import Page, expect
 
 from flowlab.data import store, target
@@ -16,6 +25,7 @@ pytestmark = pytest.mark.browser
 def open_board(page: Page, server: str, query: str = ""):
     page.goto(f"{server}/nice{query}")
     at_rest(page)
+    open_data(page)
     button(page, "Own data: draw, upload").click()
     board = page.locator("canvas[role=application]")
     resting_box(board)  # the dialog has opened
@@ -86,6 +96,7 @@ def test_a_drawing_survives_closing_and_another_way(server, page):
     page.keyboard.press("Escape")
     expect(board).not_to_be_attached()
     at_rest(page)
+    open_data(page)
     button(page, "Own data: draw, upload").click()
     expect(board).to_be_visible()
     board_holds(page, 1)
@@ -146,6 +157,7 @@ def test_the_dialog_and_the_drawing_stay_while_a_training_ends(server, page):
     at_rest(page)
     button(page, "Train").click()
     says(page, r"Epoch \d+ of 400")
+    open_data(page)
     button(page, "Own data: draw, upload").click()
     board = page.locator("canvas[role=application]")
     resting_box(board)

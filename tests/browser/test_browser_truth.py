@@ -101,6 +101,7 @@ def test_other_data_show_their_fresh_flow_and_the_last_run_is_one_click_away(ser
     says(page, r"Epoch \d+ of 9000")
     page.wait_for_url("**run=*")
     under_way = page.url
+    page.locator("[class*='-group-Data'] summary").click()
     button(page, "Spiral").click()  # while it goes on
     expect(badge(page)).to_have_text("Ready")
     page.wait_for_url("**data=spiral*")

@@ -43,7 +43,7 @@ def test_what_turns_text_around_is_removed():
 
 @pytest.mark.parametrize(("texts", "word"), [
     ({"hide": "data,wings"}, "hide"), ({"lock": "x"}, "lock"), ({"title": "a" * 81}, "title"),
-    ({"task": "a" * 601}, "task"), ({"preset": "x"}, "preset")])
+    ({"task": "a" * 601}, "task"), ({"preset": "x"}, "preset"), ({"view": "x"}, "view")])
 def test_what_cannot_be_used_gets_one_sentence(texts, word):
     lesson, complaints = links.read(texts, ("masks",))
     assert len(complaints) == 1 and complaints[0].startswith(word) and "\n" not in complaints[0]
@@ -58,7 +58,8 @@ def test_no_setting_has_the_name_of_something_else_in_a_link():
 def test_an_address_holds_settings_and_lesson():
     recipe = RECIPES["realnvp"]
     settings = recipe.Run.from_flat({"hidden": (16, 16), "seed": 7, "data": "rings"})
-    lesson = Lesson(("data", "training"), ("model",), "Größe & co", "1 + 1 = ?\nnext", "masks")
+    lesson = Lesson(("data", "training"), ("model",), "Größe & co", "1 + 1 = ?\nnext", "masks",
+                    "lecture")
     query = dict(parse_qsl(urlsplit(links.address(settings, lesson)).query))
     told = {name: query.pop(name) for name in links.PARAMETERS if name in query}
     assert links.read(told, ("masks",)) == (lesson, [])

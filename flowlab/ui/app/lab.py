@@ -315,3 +315,8 @@ def owner() -> str:
 def theme() -> str:
     """The viewer's appearance, ``"light"`` or ``"dark"``."""
     return "dark" if st.context.theme.type == "dark" else "light"
+
+
+def appearance() -> str:
+    """The viewer's theme with the layout of the page's pictures, as pictures are drawn with it."""
+    return f"{theme()} {session().layout}".strip()

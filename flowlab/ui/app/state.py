@@ -58,6 +58,7 @@ class Session:
     drawing: str = ""  #: Names the session to who draws pictures; empty until one is asked for.
     #: A model's name and its picture shown last: a visitor holds no more than one.
     picture: tuple[str, bytes] = ("", b"")
+    layout: str = ""  #: Of the pictures on the page shown, one of `flowlab.figures.style.LAYOUTS`.
     refused: set[tuple[str, str]] = field(default_factory=set)  #: Kinds and sentences in the log.
     pages: dict[str, Page] = field(default_factory=dict)
 

@@ -3,6 +3,7 @@
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import streamlit as st
 
@@ -12,15 +13,17 @@ from flowlab.server.admission import FOREIGN, NotYours, owns
 from flowlab.studies.comparison import Comparison, Contest, Table, plan, table
 from flowlab.studies.comparison.contest import MISSING
 from flowlab.studies.comparison.finished import FinishedRun, evaluations, finished_runs
+from flowlab.ui import lecture
 from flowlab.ui.app import addresses
-from flowlab.ui.app.lab import lab, owner, theme
-from flowlab.ui.app.state import page
+from flowlab.ui.app.lab import appearance, lab, owner, theme
+from flowlab.ui.app.state import page, session
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.compare import controls, pictures
 from flowlab.ui.compare import table as scoreboard
 from flowlab.ui.compare.controls import Recipes
 from flowlab.ui.compare.pictures import contests as registry
 from flowlab.ui.compare.state import ComparePage
+from flowlab.ui.controls.links import read_view
 from flowlab.ui.elements import image
 from flowlab.ui.elements.copy import copyable
 from flowlab.ui.elements.escape import plain
@@ -40,18 +43,21 @@ def draw_compare_page(recipes: Recipes) -> None:
     texts = addresses.news(state)
     complaints = [] if texts is None else _open(state, recipes, texts)
     complaints += state.refusal()
+    session().layout = state.layout
     with st.sidebar:
         comparison = controls.draw_controls(state, recipes)
     runs = finished_runs(comparison.runs, lab().store)
     contest = registry().find(state.run, recipes)
     addresses.write(state, controls.texts(comparison, recipes)
-                    | ({"run": contest.id} if contest else {}),
+                    | ({"run": contest.id} if contest else {})
+                    | ({"view": state.layout} if state.layout else {}),
                     followed=None if complaints else texts)
     with st.container(key="page-compare"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall",
-                          key="compare-head"):
+                          key=f"compare-{'lecture-' if state.layout else ''}head"):
             st.header("Compare", anchor=False, width="content")
             about = _buttons(comparison, runs, contest, recipes)
+            lecture.button("compare", state.layout, partial(setattr, state, "layout"))
             with st.popover("Download", icon=":material/download:", key="compare.download",
                             help="The table, the picture, and the command."):
                 _take(comparison if contest is None else contest.comparison, contest)
@@ -67,7 +73,7 @@ def _page() -> ComparePage:
 
 def _open(state: ComparePage, recipes: Recipes, texts: dict[str, str]) -> list[str]:
     """Follow an address: a comparison with its settings; what of it could not be used."""
-    complaints = []
+    state.layout, complaints = read_view(texts)
     contest, run = None, texts.get("run")
     try:
         contest = registry().find(run, recipes)
@@ -81,7 +87,7 @@ def _open(state: ComparePage, recipes: Recipes, texts: dict[str, str]) -> list[s
         controls.put(state, contest.comparison, recipes)
         return complaints
     return complaints + controls.load(state, recipes,
-                                      {n: t for n, t in texts.items() if n != "run"})
+                                      {n: t for n, t in texts.items() if n not in ("run", "view")})
 
 
 def _buttons(comparison: Comparison, runs: Sequence[FinishedRun], contest: Contest | None,
@@ -168,13 +174,13 @@ def _stage(contest: Contest | None, comparison: Comparison, runs: Sequence[Finis
                                    [run.name for run in runs])
         st.markdown(":gray-badge[Ready] Press **Compare**, or change anything at the left.")
         st.progress(0.0)
-        png, numbers = (pictures.preview(comparison, labels, theme()),
+        png, numbers = (pictures.preview(comparison, labels, appearance()),
                         table(comparison, {}, labels, [run.data for run in runs]))
     else:
         contest.seen = time.monotonic()
         contest.poll()
         _progress(contest)
-        (png, fresh), numbers = pictures.drawn(contest, _page().view, theme()), contest.table()
+        (png, fresh), numbers = pictures.drawn(contest, _page().view, appearance()), contest.table()
         comparison, labels = contest.comparison, contest.labels
     with st.container(key="compare-picture"):
         image.draw_png(png, _alt(contest, labels))
@@ -214,7 +220,7 @@ def _take(comparison: Comparison, contest: Contest | None) -> None:
     st.markdown("The same points, the same budget, the same test for every model: what remains "
                 "is the difference between the models, and chance. **Several seeds** tell the "
                 "two apart.")
-    view, appearance = _page().view, theme()
+    view, looks = _page().view, theme()
     ready = contest is not None
     which = contest.id[:6] if contest is not None else "none"
 
@@ -227,10 +233,10 @@ def _take(comparison: Comparison, contest: Contest | None) -> None:
         ("LaTeX", "tex", "text/plain", made(lambda c: c.table().latex().encode()),
          "The table for a paper; it needs the package booktabs."),
         ("SVG", "svg", "image/svg+xml",
-         made(lambda c: pictures.file(c, "svg", view, appearance)),
+         made(lambda c: pictures.file(c, "svg", view, looks)),
          "The picture, drawn with lines: it can be enlarged and edited."),
         ("PDF", "pdf", "application/pdf",
-         made(lambda c: pictures.file(c, "pdf", view, appearance)), "The picture for a paper."),
+         made(lambda c: pictures.file(c, "pdf", view, looks)), "The picture for a paper."),
     ]
     with st.container(horizontal=True, gap="small"):
         for label, ending, mime, make, text in files:

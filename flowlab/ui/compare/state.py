@@ -28,6 +28,7 @@ class ComparePage(Page):
     rivals: list[Rival] = field(default_factory=list)
     added: int = 0  #: How many models were ever put into the sidebar.
     runs: tuple[str, ...] = ()  #: The ids of the finished runs that take part.
+    layout: str = ""  #: Of the lecture view, or empty.
     turn: int = 0  #: How many runs were chosen: each empties the chooser.
     data: tuple[str, ...] = ()
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from flowlab.data import Source
+from flowlab.data import Source, kind_of
 from flowlab.server.limits import limits
 from flowlab.settings import TrainingSettings
 from flowlab.training import epochs
@@ -17,7 +17,7 @@ _COUNTED = ("batch_size", "points", "test_fraction", "epochs")
 def to_images(page: ModelPage, data: str) -> None:
     """Make images the page's data; from points, with the settings that suit images."""
     controls = page.controls
-    if not page.for_points:
+    if kind_of(controls["data"]) != "images":
         suited = values(page.recipe.images)
         page.for_points = {name: controls[name] for name in suited}
         controls.update(suited)
@@ -27,8 +27,8 @@ def to_images(page: ModelPage, data: str) -> None:
 
 def to_points(page: ModelPage, data: str) -> None:
     """Make points the page's data; from images, with the settings from before them."""
-    page.controls.update(page.for_points)
-    page.for_points = {}
+    if kind_of(page.controls["data"]) == "images":
+        page.controls.update(page.for_points)
     page.controls["data"] = data
     _fit_epochs(page, data)
 

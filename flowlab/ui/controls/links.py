@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from flowlab.figures.style import LAYOUTS
 from flowlab.settings import RunSettings
 from flowlab.ui.app.state import Values
 from flowlab.ui.controls.settings import GROUPS
@@ -32,6 +33,9 @@ class Lesson:
         Plain text above the page.
     preset : str
         The experiment that is explained above the page.
+    view : str
+        How the page is seen: a layout of the lecture view, of `flowlab.figures.style.LAYOUTS`, or
+        empty.
     """
 
     hide: tuple[str, ...] = ()
@@ -39,6 +43,7 @@ class Lesson:
     title: str = ""
     task: str = ""
     preset: str = ""
+    view: str = ""
 
     def texts(self) -> dict[str, str]:
         """What differs from an empty lesson, as a URL has it."""
@@ -71,7 +76,15 @@ def read(texts: dict[str, str], presets: tuple[str, ...] = ()) -> tuple[Lesson, 
             values["preset"] = preset
         else:
             complaints.append("preset: there is no experiment of this name on this page.")
-    return Lesson(**values), complaints
+    values["view"], wrong = read_view(texts)
+    return Lesson(**values), complaints + wrong
+
+
+def read_view(texts: dict[str, str]) -> tuple[str, list[str]]:
+    """The view that a URL's texts ask for, and a sentence where there is no such view."""
+    if (view := texts.get("view", "")) in ("", *LAYOUTS):
+        return view, []
+    return "", [f"view: a link can ask for {', '.join(LAYOUTS)}; this one asks for another."]
 
 
 def printable(text: str) -> str:
@@ -100,7 +113,8 @@ def share(settings: RunSettings, lesson: Lesson, controls: Values) -> None:
                               help="Plain text, shown above the page.")
         task = st.text_area("Task", lesson.task, max_chars=TASK, **controls.tie("task"),
                             help="Plain text, shown under the title.")
-        new = Lesson(tuple(hide), tuple(lock), printable(title), printable(task), lesson.preset)
+        new = Lesson(tuple(hide), tuple(lock), printable(title), printable(task), lesson.preset,
+                     lesson.view)
         with link:
             copyable(address(settings, new), "Copy link")
 

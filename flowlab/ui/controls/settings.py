@@ -4,7 +4,7 @@ One state: the settings. A control shows one field of them; the URL holds those 
 the defaults, so that a link is a run.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 import streamlit as st
@@ -16,8 +16,10 @@ from flowlab.data.store import is_own
 from flowlab.settings import RunSettings, extra
 from flowlab.ui.app.state import Values
 from flowlab.ui.controls.validation import NEVER, hidden, read, source
+from flowlab.ui.elements.escape import plain
 
 GROUPS = ("Data", "Model", "Images", "Network", "Training")
+ORDER = ("Model", "Images", "Training", "Data", "Network")  # on a page: what is changed most first
 WIDTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
 DECADE = (1.0, 2.0, 3.0, 5.0)
 LEAST = 1e-5  # above 0, of a control with equal ratios that begins at 0
@@ -36,6 +38,7 @@ class Controls(Values):
     def __init__(self, run: type[RunSettings], prefix: str) -> None:
         super().__init__(prefix)
         self.run, self.noise = run, Values(f"{prefix}.noise")  # each distribution keeps its own
+        self.open = "Model"  #: The group that is open; empty for none.
 
     @property
     def fields(self) -> dict[str, FieldInfo]:
@@ -99,7 +102,7 @@ class Controls(Values):
 
     def draw(self, choose_data: Callable[[], None], hide: tuple[str, ...] = (),
              lock: tuple[str, ...] = ()) -> None:
-        """Draw all controls in their groups.
+        """Draw all controls in their groups, one of which is open, with dots at what was changed.
 
         Parameters
         ----------
@@ -109,14 +112,20 @@ class Controls(Values):
             Groups, in small letters, that are not drawn, or drawn so that nothing can be changed.
         """
         left_out = (*hidden(self.run, self["data"]), "data")
-        for group in GROUPS:
+        changed = self.settings().texts().keys()
+        self._dots(changed)
+        st.button("Reset", icon=":material/restart_alt:", type="tertiary", disabled=not changed,
+                  key=f"{self.prefix}.reset", on_click=self._reset, args=((*hide, *lock),),
+                  help="Set everything to its default. A dot marks what differs from it.")
+        for group in ORDER:
             named = [n for n, f in self.fields.items() if n not in left_out
                      and extra(f)["group"] == group]
             if group.lower() in hide or not named and group != "Data":
                 continue
-            locked = group.lower() in lock
-            with st.expander(group, expanded=group in ("Data", "Model", "Images"),
-                             key=f"{self.prefix}.group.{group}"):
+            locked, key = group.lower() in lock, f"{self.prefix}.group.{group}"
+            st.session_state[key] = group == self.open
+            label = group if group != "Data" else f"Data: {plain(source(self['data']).title)}"
+            with st.expander(label, key=key, on_change=self._opened, args=(group, key)):
                 if locked:
                     st.caption("Set by the link that opened this page.")
                 if group == "Data" and locked:
@@ -126,6 +135,28 @@ class Controls(Values):
                     choose_data()
                 for name in named:
                     self._draw(name, locked)
+
+    def _opened(self, group: str, key: str) -> None:
+        self.open = group if st.session_state[key] else ""
+
+    def _dots(self, changed: Collection[str]) -> None:
+        """Mark the controls and groups of the settings that differ from their defaults."""
+        groups = {extra(self.fields[name])["group"] for name in changed}
+        marked = [f"group-{group} summary" for group in groups]
+        for name in changed:
+            marked += [f"{key} label" for key in {
+                "hidden": ["depth", "width"], "classes": ["conditional"],
+                "noise": [f"noise-{self['data']}"]}.get(name, [name])]
+        where = ", ".join(f".st-key-{self.prefix}-{place} p::after" for place in marked)
+        st.html("<style>" + (where and where + " { content: ' ●'; color: "
+                             "var(--st-primary-color, #0b68a8); }") + "</style>")
+
+    def _reset(self, kept: Collection[str]) -> None:
+        """Show the defaults, except in the groups that are `kept`."""
+        now, flat = self.settings().flat(), self.run.from_flat({}).flat()
+        flat |= {name: now[name] for name, field in self.fields.items()
+                 if extra(field)["group"].lower() in kept and name in now}
+        self.put(self.run.from_flat(flat))
 
     def some(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Draw the controls of these settings one under the other; their values by name."""

@@ -10,7 +10,7 @@ from flowlab import figures
 from flowlab.analysis import images as explore_images
 from flowlab.data import Images, dequantise, image_set
 from flowlab.figures.image_views import EXAMPLES, PAIRS, STRIP
-from flowlab.ui.app.lab import theme
+from flowlab.ui.app.lab import appearance
 from flowlab.ui.app.state import Values
 from flowlab.ui.elements import image
 from flowlab.ui.model import inside
@@ -36,8 +36,8 @@ def picture(subject: Subject, index: int) -> None:
     """Draw the picture of the view chosen, of the live picture's size."""
     view = subject.page.view
     place = subject.weighty(index)
-    png = _drawn(subject.key, subject.step(place), view, _chosen(subject, view), theme(), subject,
-                 place)
+    png = _drawn(subject.key, subject.step(place), view, _chosen(subject, view), appearance(),
+                 subject, place)
     image.draw_png(png, {SAMPLES: "Samples, and the training images nearest to them.",
                      BETWEEN: "Images on the way between two, through latent space and mixed.",
                      SCALES: "Test images, and the same with one scale's latents drawn anew.",

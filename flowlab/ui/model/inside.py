@@ -21,7 +21,7 @@ from flowlab.live.cameras import SHOWN, SIGMA, Camera, PlaneCamera
 from flowlab.live.drawing import flow_of
 from flowlab.live.watch import seen_points
 from flowlab.settings import RunSettings
-from flowlab.ui.app.lab import theme
+from flowlab.ui.app.lab import appearance
 from flowlab.ui.controls.state import ModelPage
 from flowlab.ui.elements.clickable import clickable
 
@@ -97,7 +97,7 @@ def fresh_key(settings: RunSettings) -> str:
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _flow(key: str, step: int, _subject: Subject, _index: int) -> Flow:
     return flow_of(_subject.model, _subject.settings, _subject.weights(_index),
-                   camera(_subject.settings, theme())[0])
+                   camera(_subject.settings, appearance())[0])
 
 
 def flow_at(subject: Subject, index: int) -> Flow:
@@ -130,7 +130,7 @@ def steps(subject: Subject) -> list[Step]:
 
 def window(settings: RunSettings) -> tuple[float, float, float, float]:
     """A square that shows the base distribution and the data: the same for every stage."""
-    xmin, xmax, ymin, ymax = plane_camera(settings, theme()).limits
+    xmin, xmax, ymin, ymax = plane_camera(settings, appearance()).limits
     reach = REACH * SIGMA[settings.flow.base]
     left, right, low, high = min(xmin, -reach), max(xmax, reach), min(ymin, -reach), max(ymax,
                                                                                        reach)
@@ -148,7 +148,7 @@ def _passage(key: str, step: int, _flow: Flow, _data: torch.Tensor) -> plane.Pas
 def passage(subject: Subject, index: int) -> plane.Passage:
     """Points, grid and log-determinants between the layers, of the moment's flow."""
     index = subject.weighty(index)
-    data = camera(subject.settings, theme())[0].data
+    data = camera(subject.settings, appearance())[0].data
     return _passage(subject.key, subject.step(index), flow_at(subject, index), data)
 
 
@@ -215,7 +215,7 @@ def look(flow: Flow, point: tuple[float, float]) -> plane.Probe | str:
 
 def point(subject: Subject) -> tuple[float, float]:
     """The point that is followed, each distribution's own; at first one of the data."""
-    x1, x2 = camera(subject.settings, theme())[0].data[0].tolist()
+    x1, x2 = camera(subject.settings, appearance())[0].data[0].tolist()
     page, data = subject.page, subject.settings.source.data
     return page.x1.setdefault(data, round(x1, 3)), page.x2.setdefault(data, round(x2, 3))
 
@@ -226,7 +226,7 @@ def picture(subject: Subject, index: int, shown: tuple[str, ...], position: floa
     limits = window(subject.settings)
 
     def clicked(across: float, down: float) -> None:
-        place = InsidePicture.coordinates(across, down, limits)
+        place = InsidePicture.coordinates(across, down, limits, appearance())
         if place is None:
             return
         y = torch.tensor([place], dtype=flow.dtype)
@@ -236,8 +236,8 @@ def picture(subject: Subject, index: int, shown: tuple[str, ...], position: floa
             page.x1[data], page.x2[data] = (round(value, 4) for value in x)
 
     step = subject.step(subject.weighty(index))
-    png = _drawn(subject.key, step, shown, theme(), round(position, 2), point(subject), subject,
-                 index)
+    png = _drawn(subject.key, step, shown, appearance(), round(position, 2), point(subject),
+                 subject, index)
     names = [s.name for s in steps(subject)]
     clickable(png, f"The plane after {position:.0f} of {len(names)} layers, with the point that is "
               "followed; bars of every layer's log-determinant and the log-density on the way. "

@@ -6,8 +6,9 @@ from itertools import count
 import streamlit as st
 
 from flowlab.jobs import Status
-from flowlab.ui.app.lab import lab, theme
+from flowlab.ui.app.lab import appearance, lab, theme
 from flowlab.ui.app.run import LabRun
+from flowlab.ui.app.state import session
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.state import ModelPage, Shown
 from flowlab.ui.model import differing, metrics, picture, playback
@@ -61,6 +62,7 @@ def _live(view: View, plays: bool, waits: bool) -> None:
         subject, index, layer = _stage(view, status, waits)
     picture.explanation(subject, index, layer)
     moved = not plays and not status.active and view.offer() != page.offer
+    moved = moved or session().layout != page.lesson.view
     if status.state != page.status or plays != bool(page.playback.what) or moved:
         st.rerun()  # buttons, and how often to look, depend on the state
 
@@ -115,10 +117,10 @@ def _measured(subject: Subject, looks: Iterator[int]) -> None:
 
 def _dress(page: ModelPage, run: LabRun) -> None:
     """Have the run's pictures as this viewer wants them, once: another may want them otherwise."""
-    wanted = (run.id, theme(), page.overlays)
+    wanted = (run.id, appearance(), page.overlays)
     if page.dressed != wanted:
         page.dressed = wanted
-        lab().dress(run, theme(), page.overlays, visitor())
+        lab().dress(run, appearance(), page.overlays, visitor())
 
 
 def _alt(status: Status, numbers: dict | None, subject: Subject) -> str:

@@ -1,15 +1,18 @@
 """The page of a model: its idea, its controls, its training."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import streamlit as st
 
 from flowlab.data import kind_of
 from flowlab.training.recipe import Recipe
+from flowlab.ui import lecture
 from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab
 from flowlab.ui.app.operating import refused
+from flowlab.ui.app.state import session
 from flowlab.ui.controls import experiments, links, validation
 from flowlab.ui.controls.data import choose
 from flowlab.ui.controls.state import ModelPage, model_page
@@ -38,16 +41,17 @@ def draw_model_page(name: str, recipes: Mapping[str, Recipe]) -> None:
         of_images = kind_of(page.controls["data"]) == "images"
         if not of_images:  # all experiments are about points of the plane
             experiments.choose(page, recipes)
-    settings = page.controls.settings()
+    settings, session().layout = page.controls.settings(), lesson.view
     view = view_of(page, settings)
     run = {"run": view.run.id} if view.run is not None and not view.differs else {}
     addresses.write(page, settings.texts() | lesson.texts() | run,
                     followed=None if complaints else texts)
     with st.container(key=f"page-{name}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall",
-                          key=f"{name}-head"):
+                          key=f"{name}-{'lecture-' if lesson.view else ''}head"):
             st.header(recipe.title, anchor=False, width="content")
             training.buttons(view)
+            lecture.button(name, lesson.view, partial(_lecture, page))
             with st.popover("About", icon=":material/info:", key=f"{name}.about",
                             help="The idea, the equations, and more."):
                 _about(recipe)
@@ -58,17 +62,19 @@ def draw_model_page(name: str, recipes: Mapping[str, Recipe]) -> None:
         for sentence in complaints:
             st.error(plain(sentence), icon=":material/error:")
             refused("link", sentence)
-        experiments.explain(page, folded=view.run is not None)
+        experiments.explain(page, folded=view.run is not None or bool(lesson.view))
         live.follow(view)
     with st.sidebar:  # last: the picture is seen first
         page.controls.draw(partial(choose, page), lesson.hide, lesson.lock)
 
 
+def _lecture(page: ModelPage, layout: str) -> None:
+    page.lesson = replace(page.lesson, view=layout)
+
+
 def _about(recipe: Recipe) -> None:
-    with st.container(key="equations-head"):
-        left, right = st.columns([11, 9], vertical_alignment="center")
-    left.markdown(recipe.idea)
-    right.latex(recipe.equations.latex())
+    st.markdown(recipe.idea)
+    st.latex(recipe.equations.latex())
     st.markdown(recipe.text)
 
 

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 
 import streamlit as st
@@ -12,7 +13,8 @@ from flowlab.live.drawing import Drawing, DrawingFailed
 from flowlab.live.thinning import history
 from flowlab.server.admission import check
 from flowlab.server.limits import Exceeded
-from flowlab.ui.app.lab import lab, theme
+from flowlab.ui import lecture
+from flowlab.ui.app.lab import appearance, lab
 from flowlab.ui.app.state import session
 from flowlab.ui.controls.state import ModelPage
 from flowlab.ui.elements import image
@@ -46,6 +48,11 @@ def choices(subject: Subject) -> None:
             st.caption("Each coordinate against each: data below the diagonal, samples from the "
                        "model above it, and on it both as histograms.")
             return
+        if session().layout and source.event_shape == (2,) and page.view == TRAINING:
+            st.segmented_control(
+                "Panels", lecture.NAMES, default=page.lesson.view, required=True, width="content",
+                format_func=lecture.NAMES.__getitem__, key=f"{page.name}.panels",
+                on_change=_lay_out, args=(page,), help="All panels, or two large ones.")
         st.segmented_control(
             "View", views, **ModelPage.view.tie(page), required=True, width="content",
             on_change=playback.hold, args=(page,),
@@ -59,6 +66,10 @@ def choices(subject: Subject) -> None:
                 format_func=lambda name: OVERLAYS[name].capitalize(),
                 help="; ".join(f"**{OVERLAYS[k]}**: {v}" for k, v in HELP.items())
                 + ". Colours and scale are the same in all frames.")
+
+
+def _lay_out(page: ModelPage) -> None:
+    page.lesson = replace(page.lesson, view=st.session_state[f"{page.name}.panels"])
 
 
 def _refusal(subject: Subject) -> str:
@@ -132,10 +143,10 @@ def training_picture(subject: Subject, index: int, patience: float) -> bytes | N
     DrawingFailed
         If it cannot be drawn.
     """
-    shown, appearance, place = subject.page.overlays, theme(), -1
+    shown, looks, place = subject.page.overlays, appearance(), -1
     if subject.frames:
         frame = subject.frames[index]
-        fits = (frame.theme, frame.overlays) == (appearance, shown)
+        fits = (frame.theme, frame.overlays) == (looks, shown)
         if fits and (png := frame.png):
             return png
         if frame.weights is None:
@@ -145,13 +156,13 @@ def training_picture(subject: Subject, index: int, patience: float) -> bytes | N
         raise DrawingFailed(why)
 
     def drawing() -> Drawing:
-        return Drawing(subject.model, subject.settings, appearance, shown,
+        return Drawing(subject.model, subject.settings, looks, shown,
                      subject.weights(place), history(subject.frames[:place + 1]),
                      subject.frames[place].numbers if place >= 0 else None)
 
     # A run that waits looks like the fresh flow that the page has shown before it.
     about = subject.key if subject.frames else _fresh_key(subject)
-    key = about, subject.step(place), shown, appearance
+    key = about, subject.step(place), shown, looks
     return lab().picture_cache.picture(key, drawing, _owner(), patience)
 
 
@@ -164,7 +175,7 @@ def fresh_numbers(subject: Subject) -> dict | None:
         return {}
     try:
         return lab().picture_cache.numbers(_fresh_key(subject), lambda: Drawing(
-            subject.model, subject.settings, theme(), (), None, []), _owner())
+            subject.model, subject.settings, appearance(), (), None, []), _owner())
     except DrawingFailed:
         return {}
 

@@ -11,7 +11,7 @@ from flowlab.server.limits import Exceeded
 from flowlab.settings import RunSettings
 from flowlab.training import Snapshot
 from flowlab.training.recipe import build
-from flowlab.ui.app.lab import lab, owner, theme
+from flowlab.ui.app.lab import appearance, lab, owner
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.settings import steps
 from flowlab.ui.controls.state import ModelPage
@@ -77,7 +77,7 @@ def submit(page: ModelPage, settings: RunSettings, first: str = "",
            resume: Snapshot | None = None, history: History = ()) -> str | None:
     """Queue a training of the visitor's; its id, or None where the page then says why not."""
     try:
-        return lab().submit(page.recipe.train, settings, theme(), owner(), first, resume,
+        return lab().submit(page.recipe.train, settings, appearance(), owner(), first, resume,
                             page.overlays, visitor(), history)
     except Exceeded as error:
         page.refused = str(error)

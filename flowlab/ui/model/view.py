@@ -14,7 +14,7 @@ from flowlab.live.thinning import nearest
 from flowlab.server.admission import owns
 from flowlab.settings import FlowSettings, RunSettings
 from flowlab.training.recipe import Recipe, fitted
-from flowlab.ui.app.lab import lab, theme
+from flowlab.ui.app.lab import appearance, lab
 from flowlab.ui.app.run import LabRun
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.state import ModelPage
@@ -76,7 +76,7 @@ class View:
         before = trained_before(self.page.name, self.page.recipe)
         if before is None or not before.fits(self.settings):
             return None
-        return _pretrained_frame(self.page.name, before, theme())
+        return _pretrained_frame(self.page.name, before, appearance())
 
     def frames(self) -> list[Frame]:
         """All frames there are to look at, oldest first; the last is that of `frame`."""
