@@ -16,7 +16,7 @@ from PIL import Image
 
 from flowlab.figures import style
 from flowlab.figures.animated import AnimatedPicture
-from flowlab.figures.canvas import panel, write
+from flowlab.figures.canvas import Box, panel, write
 from flowlab.figures.curves import Curves
 from flowlab.figures.mosaic import gap, grey_levels, ink, mosaic_axes, show_mosaic
 from flowlab.figures.style import Theme
@@ -26,11 +26,11 @@ BACK = 3  # rows below: data, reconstructions and errors
 ENLARGED = 10**5  # factor by which errors are enlarged
 REACH = 5.0  # standard deviations of the base shown in the histogram of latents
 BINS = 50
-SAMPLES = (126, 46, 872, 524)  # pixels: left, top, width, height
 HEADLINE = 16  # pixels from the top to the middle of the samples' title
-BENEATH = (126, 630, 872, 264)
-CURVES = (1072, 46, 508, 392)
-LATENTS = (1072, 552, 508, 342)
+#: Left, top, width and height, in pixels, of the samples, the rows beneath them, the curves and the
+#: histogram of latents, on a page and in a lecture.
+PAGE = ((126, 46, 872, 524), (126, 630, 872, 264), (1072, 46, 508, 392), (1072, 552, 508, 342))
+LECTURE = ((154, 40, 700, 420), (154, 522, 700, 248), (1010, 44, 572, 276), (1010, 450, 572, 282))
 TITLE = "Bits per dimension"
 
 
@@ -67,14 +67,15 @@ class ImagePicture(AnimatedPicture):
                 ) -> None:
         colours = style.theme(theme)
         shades = ink(colours)
-        super().__init__(style.LIVE_SIZE, theme, shades)
+        across, down = style.LECTURE_SIZE if colours.layout else style.LIVE_SIZE
+        super().__init__((across, down), theme, shades)
+        self.boxes = LECTURE if colours.layout else PAGE
         self.use(shades, colours.errors())
         self.data = np.asarray(data, dtype=float)
         self.highest = highest
-        self.samples = mosaic_axes(self.figure, SAMPLES, colours, "", shades, (0, highest))
+        self.samples = mosaic_axes(self.figure, self.boxes[0], colours, "", shades, (0, highest))
         self.title = f"Samples at temperature {temperature:g}"
-        left, top, width, _ = SAMPLES
-        across, down = style.LIVE_SIZE
+        left, top, width, _ = self.boxes[0]
         self.headline = write(self.figure, (left + width / 2) / across, 1 - HEADLINE / down,
                               self.title + (", one class a column" if classes else ""),
                               colours.text, size=colours.title_size, ha="center",
@@ -84,17 +85,18 @@ class ImagePicture(AnimatedPicture):
             write(self.samples.axes, i * (side + gap(side)) + side / 2, 1.005, name, colours.muted,
                   transform=self.samples.axes.get_xaxis_transform(), ha="center", va="bottom")
         self._beneath(shades)
-        axes = panel(self.figure, CURVES, colours, TITLE)
+        axes = panel(self.figure, self.boxes[2], colours, TITLE)
         self.curves = Curves(axes, colours)
         places, density = np.asarray(base, dtype=float)
-        self.histogram = _against(self.figure, places, density, colours)
+        self.histogram = _against(self.figure, self.boxes[3], places, density, colours)
         self.animated = [self.samples, self.headline, self.back, self.error, self.caption,
                        *self.histogram,
                        *self.curves.artists()]
 
     def _beneath(self, shades: Colormap) -> None:
         """Add the rows of data, of reconstructions, and of errors."""
-        left, top, width, height = BENEATH
+        left, top, width, height = self.boxes[1]
+        across, down = self.figure.bbox.size
         errors = self.theme.errors().with_extremes(bad=self.theme.background)
         row = height / BACK
         places = []
@@ -103,12 +105,10 @@ class ImagePicture(AnimatedPicture):
                 ("error\n× 10⁵", errors, (-self.highest, self.highest)))):
             box = (left, top + i * row, width, row - 10)
             places.append(mosaic_axes(self.figure, box, self.theme, "", colours, ends))
-            across, down = style.LIVE_SIZE
             write(self.figure, (left - 14) / across, 1 - (box[1] + box[3] / 2) / down, name,
                   self.theme.muted, ha="right", va="center")
         show_mosaic(places[0], grey_levels(self.data), COLUMNS, 1)
         _, self.back, self.error = places
-        across, down = style.LIVE_SIZE
         self.caption = write(self.figure, (left + width / 2) / across, 1 - (top - 24) / down, "",
                              self.theme.text, size=self.theme.title_size, ha="center",
                              va="center")
@@ -158,10 +158,10 @@ class ImagePicture(AnimatedPicture):
             self.redraw()
 
 
-def _against(figure: Figure, places: np.ndarray, density: np.ndarray, theme: Theme
+def _against(figure: Figure, box: Box, places: np.ndarray, density: np.ndarray, theme: Theme
             ) -> tuple[StepPatch, Line2D, Text, Text]:
     """Add the empty histogram of latents and the density of the base distribution."""
-    axes = panel(figure, LATENTS, theme, "Latents of test images")
+    axes = panel(figure, box, theme, "Latents of test images")
     axes.set(xlim=(places[0], places[-1]), ylim=(0, 1.6 * density.max()))
     edges = np.linspace(places[0], places[-1], BINS + 1)
     bars = axes.stairs(np.zeros(BINS), edges, fill=True, color=theme.data, alpha=0.55)
@@ -169,8 +169,9 @@ def _against(figure: Figure, places: np.ndarray, density: np.ndarray, theme: The
     halo = [withStroke(linewidth=3.5, foreground=theme.surface)]
     corner: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "top",
                               "path_effects": halo}
+    second = 0.97 - 0.3 * theme.dpi / axes.bbox.height
     return (bars, line, write(axes, 0.98, 0.97, "■ latents, all coordinates", theme.data, **corner),
-            write(axes, 0.98, 0.885, "╌ base distribution", theme.text, **corner))
+            write(axes, 0.98, second, "╌ base distribution", theme.text, **corner))
 
 
 def first_samples(picture: bytes, side: int = 72) -> bytes:
@@ -184,7 +185,7 @@ def first_samples(picture: bytes, side: int = 72) -> bytes:
         Width and height of the result in pixels.
     """
     with Image.open(io.BytesIO(picture)) as image:
-        left, top, _, height = SAMPLES
+        left, top, _, height = PAGE[0]
         part = height // 2
         box = (left, top, left + part, top + part) if image.size == style.LIVE_SIZE else None
         small = image.crop(box).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
