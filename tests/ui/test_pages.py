@@ -37,14 +37,14 @@ def test_every_page_opens_with_all_controls(name):
 
 def test_reset_restores_the_defaults_but_for_what_a_link_locks():
     app = run(page("realnvp", couplings="4", epochs="7", lock="training"))
-    dots = " ".join(map(str, app.get("html")))
+    dots = " ".join(style.proto.body for style in app.get("html"))
     assert "realnvp-couplings label" in dots and "group-Training summary" in dots
     assert "realnvp-masks label" not in dots
     app.button(key="realnvp.reset").click()
     run(app)
     assert app.query_params == {"epochs": "7", "lock": "training"}
     assert app.slider(key="realnvp.couplings").value == RECIPES["realnvp"].Run().flow.couplings
-    dots = " ".join(map(str, app.get("html")))
+    dots = " ".join(style.proto.body for style in app.get("html"))
     assert "realnvp-couplings label" not in dots and "realnvp-epochs label" in dots
 
 
