@@ -117,7 +117,8 @@ class Controls(Values):
         st.button("Reset", icon=":material/restart_alt:", type="tertiary", disabled=not changed,
                   key=f"{self.prefix}.reset", on_click=self._reset, args=((*hide, *lock),),
                   help="Set everything to its default. A dot marks what differs from it.")
-        for group in ORDER:
+        places = {group: st.container() for group in ORDER}
+        for group in GROUPS:  # data first, since choosing some changes other controls
             named = [n for n, f in self.fields.items() if n not in left_out
                      and extra(f)["group"] == group]
             if group.lower() in hide or not named and group != "Data":
@@ -125,7 +126,8 @@ class Controls(Values):
             locked, key = group.lower() in lock, f"{self.prefix}.group.{group}"
             st.session_state[key] = group == self.open
             label = group if group != "Data" else f"Data: {plain(source(self['data']).title)}"
-            with st.expander(label, key=key, on_change=self._opened, args=(group, key)):
+            with places[group], st.expander(label, key=key, on_change=self._opened,
+                                            args=(group, key)):
                 if locked:
                     st.caption("Set by the link that opened this page.")
                 if group == "Data" and locked:

@@ -58,7 +58,7 @@ def draw_model_page(name: str, recipes: Mapping[str, Recipe]) -> None:
             with st.popover("Download", icon=":material/download:", key=f"{name}.download",
                             help="Picture, film, numbers, weights, settings and code."):
                 downloads.draw_downloads(view)
-            links.share(settings, lesson, page.share)
+            sharing = st.container(width="content")
         for sentence in complaints:
             st.error(plain(sentence), icon=":material/error:")
             refused("link", sentence)
@@ -66,6 +66,8 @@ def draw_model_page(name: str, recipes: Mapping[str, Recipe]) -> None:
         live.follow(view)
     with st.sidebar:  # last: the picture is seen first
         page.controls.draw(partial(choose, page), lesson.hide, lesson.lock)
+    with sharing:  # at the end, so that no run is cut off between the link and the rest
+        links.share(settings, lesson, page.share)
 
 
 def _lecture(page: ModelPage, layout: str) -> None:
