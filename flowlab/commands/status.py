@@ -3,15 +3,13 @@
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec
+from typing import Any
 
 from pydantic import ValidationError
 
 from flowlab.commands.stopping import INTERRUPTED
 from flowlab.files import trouble
 from flowlab.settings import describe
-
-Arguments = ParamSpec("Arguments")
 
 
 def fail(sentence: str) -> int:
@@ -20,10 +18,10 @@ def fail(sentence: str) -> int:
     return 2
 
 
-def with_status(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
+def with_status(main: Callable[..., int]) -> Callable[..., int]:
     """Let a command return an exit status for what its user can mend, after a sentence on it."""
     @wraps(main)
-    def command(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
+    def command(*args: Any, **kwargs: Any) -> int:
         try:
             return main(*args, **kwargs)
         except KeyboardInterrupt:

@@ -18,7 +18,8 @@ SIZES = ((1280, 720), (1366, 768), (1366, 641), (1440, 900), (1920, 1080))
 TASK = Lesson(title="Watch a flow learn", task="Press Train. Which picture shows what the flow has "
               "learned, which one the truth? What is the dashed line under the loss? When it has "
               "ended, pull Moment of the training back to the start and watch the samples.")
-LONG = {"epochs": "9000", "points": "1000"}  # so that the training goes on while it is measured
+#: So that the training goes on while it is measured, and does not explode.
+LONG = {"epochs": "9000", "points": "1000", "learning_rate": "1e-5"}
 #: The experiments with the longest texts: their cards are the highest.
 EXPERIMENTS = sorted(every(RECIPES).values(), key=lambda p: -len(p.do + p.look + p.why))[:3]
 #: The picture's height at least, as a share of the window's; with a strip that is folded, as well.

@@ -3,7 +3,7 @@
 from urllib.parse import urlparse
 
 import pytest
-from browser_helpers import at_rest
+from browser_helpers import at_rest, open_data
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
@@ -40,6 +40,7 @@ def test_no_page_and_nothing_that_opens_on_it_asks_another_host(server, page, pa
     page.get_by_test_id("stMainMenu").get_by_role("button").click()
     page.get_by_role("menuitemradio", name="Dark").click()
     if path == "nice":
+        open_data(page)
         page.locator(".st-key-nice-own").get_by_role("button").click()
         expect(page.get_by_role("dialog")).to_be_visible()
     at_rest(page)

@@ -149,6 +149,7 @@ def test_upload_a_csv_and_train(server, page):
     button(page, "Train").click()
     says(page, "Finished Epoch 3 of 3")
     page.reload()
+    open_data(page)
     says(page, "200 points of your own")
 
 

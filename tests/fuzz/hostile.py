@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, seed, settings
 
 from fuzz.entries import ENTRIES
+from nice import NICE
 
 INPUTS = int(os.environ["N"])
 PIECE = 10_000  # inputs of one test: hypothesis takes memory for each
@@ -34,6 +36,9 @@ ODD = re.compile(r"Traceback|\b[A-Z]\w+(Error|Exception)\b|0x[0-9a-f]{8}|/(tmp|h
 @pytest.fixture(scope="session")
 def breaches(tmp_path_factory):
     """Whatever is written outside of the test's folders, started, loaded, or sent."""
+    for dtype in (torch.float32, torch.float64):  # the first time, their loops are compiled
+        flow = NICE(couplings=2, hidden=(4,)).to(dtype)
+        flow.log_prob(flow.sample(10)).sum().backward()
     folder = tmp_path_factory.mktemp("hostile").resolve()
     temporary = folder / "tmp"
     temporary.mkdir()

@@ -36,8 +36,8 @@ def draw_status(status: Status, frame: Frame | None, foreign: bool, stale: str =
         if numbers:
             text += f" Then it goes on after epoch {numbers['epoch']}: others have their turn now."
     elif numbers and status.state == "ready":
-        text = (f"A flow trained before, for {numbers['epoch']} epochs: look at it, **Continue** "
-                "to train on, or **Train** a fresh one.")
+        text = (f"A flow trained before, for {numbers['epoch']} epochs. Explore it, **Continue**, "
+                "or **Train** a fresh one.")
     elif numbers and not text:
         epoch, batch, batches = counts(numbers)
         text = (f"Epoch **{epoch}** of {numbers['epochs']}"
