@@ -384,7 +384,7 @@ def addresses(dtype):
 
 
 @intrinsic
-def call(typing, address, arguments):
+def _call(typing, address, arguments):
     """Call the map at an address with a tuple of arguments."""
     if tuple(arguments) not in signatures(arguments[1].dtype):
         raise TypeError(f"No map of a layer takes {arguments}.")
@@ -454,7 +454,7 @@ def chunk(grads, memory, first, stride, maps, layers, numbers, x, classes, inver
         total[:] = numbers.dtype.type(0)
         for k in range(len(layers)):
             before, after = (k, k + 1) if keep else (k % 2, (k + 1) % 2)
-            call(maps[layers[k].kind, 0], (
+            _call(maps[layers[k].kind, 0], (
                 layers[k], numbers, states[before], classes[start:stop],
                 tape[layers[k].tape * keep:], states[after], total, inverse))
         if task == NOTHING:
@@ -469,7 +469,7 @@ def chunk(grads, memory, first, stride, maps, layers, numbers, x, classes, inver
             put(g.reshape(-1), numbers.dtype.type(1 / n), g.reshape(-1))
             total[:] = numbers.dtype.type(-1 / n)
         for k in range(len(layers) - 1, -1, -1):
-            call(maps[layers[k].kind, 1], (
+            _call(maps[layers[k].kind, 1], (
                 layers[k], numbers, grads, states[k], tape[layers[k].tape:], states[k + 1], g,
                 total, inverse, spare))
         if task == GIVEN:
