@@ -34,7 +34,8 @@ class Library:
         self.process = subprocess.Popen(
             [sys.executable, "worker.py", module, str(threads)], cwd=HERE, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        self.module, self.about = module, self.ask("about")
+        self.module = module
+        self.about = self.ask("about")
 
     def ask(self, task: str, **job: Any) -> dict[str, Any]:
         """Do one job and return its answer."""
