@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
-from flowlab.bijections.bijection import Bijection
+from flowlab.bijections.bijection import Bijection, compose
 from flowlab.bijections.elementwise import ActNorm
 from flowlab.bijections.images import ChannelCoupling, Convolution1x1
 from flowlab.bijections.immediate import immediate
@@ -49,9 +49,8 @@ def through(layers: Sequence[Bijection], x: Tensor, context: Tensor | None,
         if count:
             place.x, change = _chain(group[:len(STEP) * count], place.x, context)
             log_det = log_det + change
-        for layer in group[len(STEP) * count:]:
-            place.x, change = layer.inverse(place.x, context)
-            log_det = log_det + change
+        place.x, change = compose(group[len(STEP) * count:], place.x, context, inverse=True)
+        log_det = log_det + change
     return place.move(0).x, log_det
 
 
@@ -189,12 +188,18 @@ def _blocks(x: Tensor, hidden: int) -> int:
     return max(1, min(x.shape[3], round(x[0].numel() * hidden * x.element_size() / CACHE)))
 
 
-def _evaluate(bound: float, one_hot: Tensor, x: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
-    """The steps without a backward pass."""
+def _evaluate(bound: float, one_hot: Tensor, x: Tensor, *weights: Tensor,
+              tapes: list[list] | None = None) -> tuple[Tensor, Tensor]:
+    """The steps, block by block; ``tapes`` gets what the backward pass of each block needs."""
     weights = _Weights(*weights)
-    count = _blocks(x, len(weights.middle_bias[0]))
-    z, log_det = zip(*(_push(bound, h, block, weights) for h, block in zip(
-        one_hot.tensor_split(count, 1), x.tensor_split(count, 3), strict=True)), strict=True)
+    count = _blocks(x, weights.middle_bias.shape[1])
+    z, log_det = [], []
+    for h, block in zip(one_hot.tensor_split(count, 1), x.tensor_split(count, 3), strict=True):
+        tape = None if tapes is None else []
+        for values, value in zip((z, log_det), _push(bound, h, block, weights, tape), strict=True):
+            values.append(value)
+        if tapes is not None:
+            tapes.append(tape)
     return torch.cat(z, 3), torch.cat(log_det)
 
 
@@ -206,15 +211,7 @@ class _Steps(torch.autograd.Function):
                 ) -> tuple[Tensor, Tensor]:
         ctx.bound, ctx.tapes = bound, []
         ctx.save_for_backward(one_hot, x, *weights)
-        ctx.count = _blocks(x, weights[5].shape[1])
-        z, log_det = [], []
-        for h, block in zip(one_hot.tensor_split(ctx.count, 1), x.tensor_split(ctx.count, 3),
-                            strict=True):
-            ctx.tapes.append([])
-            for values, value in zip((z, log_det), _push(
-                    bound, h, block, _Weights(*weights), ctx.tapes[-1]), strict=True):
-                values.append(value)
-        return torch.cat(z, 3), torch.cat(log_det)
+        return _evaluate(bound, one_hot, x, *weights, tapes=ctx.tapes)
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor, grad_log_det: Tensor) -> tuple[Tensor | None, ...]:
@@ -228,11 +225,11 @@ class _Steps(torch.autograd.Function):
                                              create_graph=twice))
             return None, None, *(next(found) if t.requires_grad else None for t in (x, *weights))
         grads = _Weights(*map(torch.zeros_like, weights))
+        count = len(ctx.tapes)
         grad_x = [_pull(ctx.bound, h, tape, _Weights(*weights), grads, g, d)
                   for h, tape, g, d in zip(
-                      one_hot.tensor_split(ctx.count, 1), ctx.tapes,
-                      grad.tensor_split(ctx.count, 3), grad_log_det.tensor_split(ctx.count),
-                      strict=True)]
+                      one_hot.tensor_split(count, 1), ctx.tapes, grad.tensor_split(count, 3),
+                      grad_log_det.tensor_split(count), strict=True)]
         return None, None, torch.cat(grad_x, 3), *grads
 
 
