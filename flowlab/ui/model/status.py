@@ -41,7 +41,7 @@ def draw_status(status: Status, frame: Frame | None, foreign: bool, stale: str =
     elif numbers and not text:
         epoch, batch, batches = counts(numbers)
         text = (f"Epoch **{epoch}** of {numbers['epochs']}"
-                + (f", batch {batch} of {batches}" if batch or status.active else ""))
+                + (f", batch {batch} of {batches}" if epoch < numbers["epochs"] else ""))
     elif not text:
         text = "The flow before its first step. Press **Train**, or change anything at the left."
         if status.active:
