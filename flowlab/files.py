@@ -4,6 +4,7 @@ Nothing in these files is executed, and the sizes that a zip declares are not tr
 """
 
 import codecs
+import csv
 import errno
 import io
 import json
@@ -11,7 +12,7 @@ import os
 import re
 import secrets
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -69,6 +70,13 @@ def write(path: str | PathLike[str], content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Rows as CSV, numbers unrounded; None is an empty cell."""
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows(rows)
+    return table.getvalue()
+
+
 def read_text(path: str | PathLike[str]) -> str:
     """Read a text file in UTF-8, or in the encoding of its byte-order mark.
 
@@ -109,25 +117,16 @@ def is_newer(form: object, known: str) -> bool:
     return found is not None and int(found[1]) > int(version)
 
 
-def read(path: str | PathLike[str], form: str, *older: str
-         ) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Read metadata and tensors of a file whose metadata have ``format: form``, or an older one.
+def unpacked(content: bytes, form: str, path: str | PathLike[str], *older: str
+             ) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Read metadata and tensors of a file, given its content; sentences name it by ``path``.
+
+    The library's reading of single tensors leaks two objects for each (safetensors 0.8).
 
     Raises
     ------
     ValueError
-        When it is not such a file.
-    FileNotFoundError
-        When there is no such file.
-    """
-    return unpacked(Path(path).read_bytes(), form, path, *older)
-
-
-def unpacked(content: bytes, form: str, path: str | PathLike[str], *older: str
-             ) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Read the content of such a file from memory; see `read`. Sentences name it by ``path``.
-
-    The library's reading of single tensors leaks two objects for each (safetensors 0.8).
+        When its metadata do not have ``format: form``, or an older one.
     """
     try:
         tensors = load(content)

@@ -26,7 +26,7 @@ def picture(side: int = 4) -> bytes:
 def frames(run: RunSettings, epochs: int = 4, png: bytes | None = None) -> list[Frame]:
     """One frame an epoch, as a training of ten batches an epoch would have given them."""
     flow = RECIPES[run.model].model(**dict(run.flow))  # its data may be gone
-    packed = flow.to_bytes()
+    weights = flow.to_bytes()
     found = []
     for n in range(1, epochs + 1):
         numbers = {"epoch": n, "epochs": run.training.epochs, "step": 10 * n,
@@ -36,7 +36,7 @@ def frames(run: RunSettings, epochs: int = 4, png: bytes | None = None) -> list[
                    "outcome": "finished" if n == run.training.epochs else "running", "reason": "",
                    "compiled": False}
         found.append(Frame(numbers, ((n, 2.0 - n / 10, 2.1 - n / 10),),
-                           InMemory(picture() if png is None else png, packed), seconds=(n / 2,)))
+                           InMemory(picture() if png is None else png, weights), seconds=(n / 2,)))
     start = Snapshot.fresh(flow, 1e-3)
     found[-1] = replace(found[-1], snapshot=replace(start, epoch=epochs, step=10 * epochs))
     return found
@@ -53,3 +53,7 @@ def kept(store, outcome: str = "finished", name: str = "", **changes: object) ->
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def same_flow(one: Frame, other: Frame) -> bool:
+    return same(one.flow().state_dict(), other.flow().state_dict())

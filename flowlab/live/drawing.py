@@ -11,8 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
 from flowlab.data import source_of
 from flowlab.flow import Flow
 from flowlab.jobs.engine import Engine, UnknownRun
@@ -41,8 +39,8 @@ class Drawing:
     theme : "light" or "dark"
     overlays : tuple of str
         The overlays shown, of `flowlab.figures.OVERLAYS`.
-    weights : dict of str to Tensor, or None
-        The flow's state; None for a fresh flow.
+    weights : bytes
+        Of the `Frame`; empty for a fresh flow.
     history : list of (int, float, float)
         Epoch, training NLL and test NLL of every epoch until that moment.
     numbers : dict, optional
@@ -53,20 +51,19 @@ class Drawing:
     settings: RunSettings
     theme: str
     overlays: tuple[str, ...]
-    weights: dict[str, Tensor] | None
+    weights: bytes
     history: History
     numbers: dict[str, Any] | None = None
 
 
-def flow_of(model: type[Flow], settings: RunSettings, weights: dict[str, Tensor] | None,
-            camera: Camera) -> Flow:
+def flow_of(model: type[Flow], settings: RunSettings, weights: bytes, camera: Camera) -> Flow:
     """The flow with these weights, or a fresh one initialised by the camera's data, not to train.
     """  # noqa: D200
-    flow = build(model, _on_cpu(settings))
-    if weights is None:
-        camera.initialise(flow)
+    if weights:
+        flow = model.from_bytes(weights)
     else:
-        flow.load_state_dict(weights)
+        flow = build(model, _on_cpu(settings))
+        camera.initialise(flow)
     return flow.requires_grad_(False).eval()
 
 

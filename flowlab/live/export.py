@@ -11,14 +11,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from flowlab import files
 from flowlab.figures import animation
-from flowlab.flow import Flow
 from flowlab.live import thinning
 from flowlab.live.cameras import camera
 from flowlab.live.watch import Frame
 from flowlab.settings import RunSettings
 from flowlab.training.progress import best_possible
-from flowlab.training.recipe import Recipe, build
+from flowlab.training.recipe import Recipe
 
 FILM_SIZE = (1000, 600)  # pixels of a GIF
 FILM_FRAMES = 60  # maximum number of frames of a GIF, which bounds its size
@@ -46,35 +46,20 @@ def file_name(settings: RunSettings, what: str, run: str = "") -> str:
     return f"{settings.model}-{data}-{which[:6]}-seed{settings.training.seed}-{what}"
 
 
-def trained(recipe: Recipe, settings: RunSettings, frame: Frame) -> Flow:
-    """The flow of a frame.
-
-    Raises
-    ------
-    ValueError
-        When the frame has no weights.
-    """
-    if frame.weights is None:
-        raise ValueError("This moment was kept without its weights: choose another.")
-    flow = build(recipe.model, settings)
-    flow.load_state_dict(frame.weights)
-    return flow.eval()
-
-
-def png(recipe: Recipe, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
+def png(settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
     """Draw the picture of a frame, in its theme and overlays, as PNG."""
     taking = camera(settings, frame.theme, frame.overlays)
-    return taking.take(trained(recipe, settings, frame), list(history), frame.numbers)
+    return taking.take(frame.flow(), list(history), frame.numbers)
 
 
-def svg(recipe: Recipe, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
+def svg(settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
     """Draw the picture of a frame as SVG; see `png`."""
     taking = camera(settings, frame.theme, frame.overlays)
-    taking.take(trained(recipe, settings, frame), list(history), frame.numbers)
+    taking.take(frame.flow(), list(history), frame.numbers)
     return taking.picture.file("svg")
 
 
-def film(recipe: Recipe, settings: RunSettings, frames: Sequence[Frame], theme: str,
+def film(settings: RunSettings, frames: Sequence[Frame], theme: str,
          overlays: tuple[str, ...]) -> list[bytes]:
     """The pictures of a training, all in one theme and with the same overlays.
 
@@ -84,10 +69,10 @@ def film(recipe: Recipe, settings: RunSettings, frames: Sequence[Frame], theme: 
     for index, frame in enumerate(frames):
         picture = frame.png
         differs = (frame.theme, frame.overlays) != (theme, overlays)
-        if picture and differs and frame.weights is not None:
+        if picture and differs and frame.has_weights:
             taking = taking or camera(settings, theme, overlays)
             past = thinning.history(frames[:index + 1])
-            picture = taking.take(trained(recipe, settings, frame), past, frame.numbers)
+            picture = taking.take(frame.flow(), past, frame.numbers)
         pictures.append(picture)
     return [picture for picture in pictures if picture]
 
@@ -140,19 +125,10 @@ def csv(frame: Frame, history: Epochs) -> bytes:
     points.
     """
     best = best_possible(frame.numbers)
-    lines = ["epoch,train_nll_nats,test_nll_nats,kl_nats,best_nll_nats"]
-    for epoch, train_nll, test_nll in history:
-        known = ["", ""] if best is None else [repr(test_nll - best), repr(best)]
-        lines.append(",".join([str(epoch), repr(train_nll), repr(test_nll), *known]))
-    return "\n".join([*lines, ""]).encode()
-
-
-def weights(recipe: Recipe, settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
-    """The flow of a frame as the file that ``Flow.save`` writes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "flow.safetensors"
-        trained(recipe, settings, frame).save(path)
-        return path.read_bytes()
+    return files.csv_text([
+        ("epoch", "train_nll_nats", "test_nll_nats", "kl_nats", "best_nll_nats"),
+        *((*epoch, None if best is None else epoch[-1] - best, best) for epoch in history),
+    ]).encode()
 
 
 def loading(recipe: Recipe, settings: RunSettings, run: str = "") -> str:

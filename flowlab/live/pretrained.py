@@ -13,7 +13,7 @@ from flowlab.flow import Flow
 from flowlab.live.cameras import camera
 from flowlab.live.watch import Frame, InMemory, Request, watch
 from flowlab.settings import RunSettings
-from flowlab.training.recipe import Recipe, build
+from flowlab.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,7 @@ def make(recipe: Recipe, folder: Path) -> None:
     """Train a model with its default settings and write both files into ``folder``."""
     settings = recipe.Run.from_flat({})
     frames = [frame for frame in watch(Request(recipe.train, settings)) if frame is not None]
-    flow = build(recipe.model, settings)
-    flow.load_state_dict(frames[-1].weights or {})
-    flow.save(folder / "start.safetensors")
+    (folder / "start.safetensors").write_bytes(frames[-1].weights)
     (folder / "start.json").write_text(json.dumps({
         "settings": settings.model_dump(mode="json"), "numbers": frames[-1].numbers,
         "history": [[n, round(train, 4), round(test, 4)]

@@ -5,11 +5,9 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol
 
-from safetensors.torch import load
-from torch import Tensor
-
 from flowlab.data import source_of
 from flowlab.figures import DEFAULT_OVERLAYS
+from flowlab.flow import Flow
 from flowlab.jobs.engine import Preempted
 from flowlab.live.cameras import Camera, camera, kind
 from flowlab.settings import RunSettings
@@ -75,9 +73,10 @@ class Content(Protocol):
     ----------
     png : bytes
         The picture; empty where there is none.
-    packed : bytes
-        The flow's state as `Flow.save` writes it, from which the picture can be drawn again; empty
-        where there is none: frames of a large flow have it only every few seconds.
+    weights : bytes
+        The flow as `Flow.save` writes it, from which the picture can be drawn again; empty where
+        there is none: frames of a large flow have it only every few seconds.
+    has_weights : bool
     bytes : int
         Approximate size in memory.
     """
@@ -86,7 +85,10 @@ class Content(Protocol):
     def png(self) -> bytes: ...
 
     @property
-    def packed(self) -> bytes: ...
+    def weights(self) -> bytes: ...
+
+    @property
+    def has_weights(self) -> bool: ...
 
     @property
     def empty(self) -> bool: ...
@@ -100,16 +102,20 @@ class InMemory:
     """A `Content` in memory."""
 
     png: bytes = b""
-    packed: bytes = b""
+    weights: bytes = b""
+
+    @property
+    def has_weights(self) -> bool:
+        return bool(self.weights)
 
     @property
     def empty(self) -> bool:
         """Whether there is neither picture nor weights."""
-        return not (self.png or self.packed)
+        return not (self.png or self.weights)
 
     @property
     def bytes(self) -> int:
-        return len(self.png) + len(self.packed)
+        return len(self.png) + len(self.weights)
 
 
 @dataclass(frozen=True)
@@ -149,10 +155,26 @@ class Frame:
         return self.content.png
 
     @property
-    def weights(self) -> dict[str, Tensor] | None:
-        """The flow's state; None where there is none."""
-        packed = self.content.packed
-        return load(packed) if packed else None
+    def weights(self) -> bytes:
+        """The flow as `Flow.save` writes it; empty where there is none."""
+        return self.content.weights
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there are weights, which are not read for this."""
+        return self.content.has_weights
+
+    def flow(self) -> Flow:
+        """The flow, in evaluation mode.
+
+        Raises
+        ------
+        ValueError
+            When the frame has no weights.
+        """
+        if not self.weights:
+            raise ValueError("This moment was kept without its weights: choose another.")
+        return Flow.from_bytes(self.weights)
 
 
 #: Cameras that no run uses at present. The static part of their pictures is drawn already, which
@@ -318,8 +340,8 @@ class Film:
         png, numbers = b"", numbers_of(progress)
         if self.live or (last and picture):
             png = self._borrowed().take(progress.flow, self.history, numbers)
-        packed = progress.flow.to_bytes() if keep or (self.live and small) else b""
-        frame = Frame(numbers, tuple(self.history[self.sent:]), InMemory(png, packed),
+        weights = progress.flow.to_bytes() if keep or (self.live and small) else b""
+        frame = Frame(numbers, tuple(self.history[self.sent:]), InMemory(png, weights),
                       seconds=tuple(self.seconds[self.sent:]),
                       snapshot=self.snapshot if save else None)
         if self.camera:

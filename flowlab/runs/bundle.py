@@ -18,7 +18,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from flowlab.figures import DEFAULT_OVERLAYS, OVERLAYS, style
-from flowlab.files import FULL, is_full, is_newer, open_zip, read_entry
+from flowlab.files import FULL, csv_text, is_full, is_newer, open_zip, read_entry
 from flowlab.flow import Flow
 from flowlab.live import Frame, InMemory
 from flowlab.live.thinning import assign_epochs, order
@@ -125,13 +125,10 @@ def pack(store: Store, run_id: str) -> bytes:
               "ended": run.ended, "versions": run.versions, "continued": run.continued,
               "steered": run.steered, "moments": [
                   {"numbers": f.numbers, "theme": f.theme, "layers": f.overlays} for f in frames]}
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerows([_COLUMNS, *store.epochs(run_id)])
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as bundle:
         bundle.writestr("run.json", json.dumps(header, indent=1, allow_nan=False))
-        bundle.writestr("metrics.csv", table.getvalue())
+        bundle.writestr("metrics.csv", csv_text([_COLUMNS, *store.epochs(run_id)]))
         if weights := store.weights(run_id):
             bundle.writestr("weights.safetensors", weights)
         for frame in frames:

@@ -91,7 +91,7 @@ class Reader:
             content = OnDisk(self, run_id, row["step"], row["png"] > 0, row["weights"] > 0)
             png = content.has_png
             if check:
-                png, _ = bool(content.png), content.packed
+                png, _ = bool(content.png), content.weights
             found.append((row, numbers, content, png))
         found = [each for each in found[:-1] if each[-1]] + found[-1:]
         assigned = assign_epochs(self.epochs(run_id), [numbers for _, numbers, *_ in found])
@@ -163,7 +163,7 @@ class Reader:
             self._note(run_id, path.name)
         return b""
 
-    def packed(self, run_id: str, step: int) -> bytes:
+    def frame_weights(self, run_id: str, step: int) -> bytes:
         """The weights of a frame, as `Flow.save` writes them; empty as for `png`."""
         path = file_of(self.path(run_id), step, "safetensors")
         try:
@@ -201,6 +201,7 @@ class OnDisk:
     step: int
     has_png: bool
     has_weights: bool
+
     @property
     def empty(self) -> bool:
         """Whether there is neither picture nor weights."""
@@ -211,8 +212,8 @@ class OnDisk:
         return self.reader.png(self.run_id, self.step) if self.has_png else b""
 
     @property
-    def packed(self) -> bytes:
-        return self.reader.packed(self.run_id, self.step) if self.has_weights else b""
+    def weights(self) -> bytes:
+        return self.reader.frame_weights(self.run_id, self.step) if self.has_weights else b""
 
     @property
     def bytes(self) -> int:

@@ -198,7 +198,7 @@ class Recorder:
             last = self.engine.result(run.job)
             seen = [*run.frames, *new]
             if last is not None and not (seen and _place(last) == _place(seen[-1])
-                                         and seen[-1].weights is not None):
+                                         and seen[-1].has_weights):
                 new = [*new, last]
         if new:
             self._writer.put(run_id, new)

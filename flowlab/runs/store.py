@@ -96,7 +96,7 @@ class Store(Reader):
         written: list[Path] = []
         try:
             for frame in frames:
-                contents = (frame.png, frame.content.packed)
+                contents = (frame.png, frame.weights)
                 for ending, content in zip(ENDINGS, contents, strict=True):
                     if content:
                         written.append(file_of(folder, frame.numbers["step"], ending))

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from os import PathLike
+from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -132,7 +133,11 @@ class Snapshot:
         return self.optimiser.nbytes + sum(w.nbytes for w in self.weights.values())
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write as safetensors, whole or not at all, with the numbers as JSON in the metadata."""
+        """Write a file, whole or not at all."""
+        files.write(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The content of that file: safetensors, with the numbers as JSON in the metadata."""
         numbers = {field.alias or name: getattr(self, name)
                    for name, field in _Numbers.model_fields.items() if not field.exclude}
         # Without a worse epoch since the best one, its weights are the weights.
@@ -142,8 +147,8 @@ class Snapshot:
                    for name, value in state.items()}
         if self.statistics is not None:
             tensors["statistics"] = self.statistics
-        files.write(path, save({"optimiser": self.optimiser.contiguous(), **tensors},
-                               {"format": FORMAT, "numbers": json.dumps(numbers), **self.flow}))
+        return save({"optimiser": self.optimiser.contiguous(), **tensors},
+                    {"format": FORMAT, "numbers": json.dumps(numbers), **self.flow})
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "Snapshot":
@@ -154,7 +159,12 @@ class Snapshot:
         ValueError
             When the file is not a checkpoint of this lab.
         """
-        metadata, tensors = files.read(path, FORMAT, OLDER)
+        return cls.from_bytes(Path(path).read_bytes(), path)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, path: str | PathLike[str] = "The file") -> "Snapshot":
+        """Read the content of a file, which sentences name by ``path``; see `load`."""
+        metadata, tensors = files.unpacked(content, FORMAT, path, OLDER)
         try:
             numbers = _Numbers.model_validate_json(metadata["numbers"])
             optimiser, statistics = tensors.pop("optimiser"), tensors.pop("statistics", None)
@@ -166,13 +176,17 @@ class Snapshot:
                                     if name in metadata}
             if not isinstance(json.loads(flow.get("settings", "{}")), dict):
                 raise ValueError("no settings")
-            if not best and not numbers.epochs_without_improvement:
+            if not best and not numbers.epochs_without_improvement and numbers.best < math.inf:
                 best = weights
             return cls(weights, optimiser, **{k: v for k, v in numbers if k != "train_nll"},
                        statistics=statistics, flow=flow, best_weights=best or None)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} is no complete checkpoint: train again from the start."
                              ) from error
+
+    def __reduce__(self) -> tuple:
+        """Pickled, it is one block of bytes, which is faster than many tensors."""
+        return Snapshot.from_bytes, (self.to_bytes(),)
 
     def check(self, flow: Flow) -> None:
         """Check that ``flow`` can have this state.

@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import pytest
-import torch
 
 from flowlab.data import source_of, store
 from flowlab.figures import DEFAULT_OVERLAYS
@@ -17,7 +16,7 @@ from flowlab.training.split import DataSplit
 from realnvp import RealNVP, train_realnvp
 
 
-def asked_for(seed=0, weights=None, **flat):
+def asked_for(seed=0, weights=b"", **flat):
     settings = train_realnvp.Run.from_flat(
         {"couplings": 2, "hidden": (8,), "normalisation": "batchnorm", "seed": seed, **flat})
     return Drawing(RealNVP, settings, "light", DEFAULT_OVERLAYS, weights, [])
@@ -72,10 +71,10 @@ def test_pictures_are_drawn_kept_dropped_and_tried_again(monkeypatch):
         assert made.count("second") == 2
         assert engine.runs() == []
 
-        weights = build(RealNVP, asked_for(5).settings).state_dict()
+        weights = build(RealNVP, asked_for(5).settings).to_bytes()
         assert ask("weights", "ann", 60, weights=weights) == drawn(asked_for(weights=weights))
         with pytest.raises(DrawingFailed, match="cannot be drawn"):
-            ask("bad", "ann", 60, weights={"wrong": torch.zeros(1)})
+            ask("bad", "ann", 60, weights=b"wrong")
         with pytest.raises(DrawingFailed):  # not tried again at once
             ask("bad", "ann")
         monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + RETRY)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+import runs_helpers as made
 from PIL import Image, ImageChops
 
 from flowlab import Flow
@@ -34,7 +34,7 @@ def watched(request):
 
 def test_svg_is_drawn_again_with_all_its_panels(watched):
     recipe, settings, frames, epochs = watched
-    tree = ElementTree.fromstring(export.svg(recipe, settings, frames[-1], epochs))
+    tree = ElementTree.fromstring(export.svg(settings, frames[-1], epochs))
     assert tree.tag.endswith("}svg")
     assert len([g for g in tree.iter() if g.get("id", "").startswith("axes_")]) == 7
     assert len([g for g in tree.iter() if g.tag.endswith("}image")]) >= 2  # both densities
@@ -43,7 +43,7 @@ def test_svg_is_drawn_again_with_all_its_panels(watched):
 
 def test_png_is_the_frame_of_the_training(watched):
     recipe, settings, frames, epochs = watched
-    made = Image.open(io.BytesIO(export.png(recipe, settings, frames[-1], epochs)))
+    made = Image.open(io.BytesIO(export.png(settings, frames[-1], epochs)))
     assert made.format == "PNG" and made.size == (1600, 960)
     seen = Image.open(io.BytesIO(frames[-1].png)).convert("RGB")
     assert ImageChops.difference(made.convert("RGB"), seen).getbbox() is None
@@ -104,12 +104,12 @@ def test_every_frame_of_a_gif_shows_its_picture(watched):
 def test_a_film_has_one_theme_and_the_overlays_that_are_shown(watched):
     recipe, settings, frames, epochs = watched
     shown = "dark", ("error", "contours")
-    pictures = export.film(recipe, settings, frames, *shown)
+    pictures = export.film(settings, frames, *shown)
     for index, (frame, picture) in enumerate(zip(frames, pictures, strict=True)):
         same = replace(frame, theme=shown[0], overlays=shown[1])
         told = [epoch for f in frames[:index + 1] for epoch in f.epochs]
-        assert picture == export.png(recipe, settings, same, told)
-    as_taken = export.film(recipe, settings, frames, frames[0].theme, frames[0].overlays)
+        assert picture == export.png(settings, same, told)
+    as_taken = export.film(settings, frames, frames[0].theme, frames[0].overlays)
     assert as_taken == [frame.png for frame in frames]
 
 
@@ -156,11 +156,10 @@ def test_csv_leaves_out_what_nobody_knows(watched):
 def test_weights_are_a_flow_that_loads_with_the_code_shown(watched, tmp_path):
     recipe, settings, frames, epochs = watched
     path = tmp_path / export.file_name(settings, "weights.safetensors")
-    path.write_bytes(export.weights(recipe, settings, frames[-1], epochs))
+    path.write_bytes(frames[-1].weights)
     flow = Flow.load(path)
     assert type(flow) is recipe.model and flow.settings == settings.flow
-    for name, value in flow.state_dict().items():
-        assert torch.equal(value, frames[-1].weights[name])
+    assert made.same(flow.state_dict(), frames[-1].flow().state_dict())
     code = export.loading(recipe, settings)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, text=True,
                           capture_output=True, env={"PYTHONPATH": str(ROOT), "PATH": ""})
@@ -181,8 +180,7 @@ def test_the_script_repeats_the_run_in_another_process_bit_for_bit(watched, tmp_
     assert done.stdout.splitlines() == [
         f"epoch {n}: train {train:.6f} nats, test {test:.6f} nats" for n, train, test in epochs]
     flow = Flow.load(tmp_path / export.file_name(settings, "weights.safetensors"))
-    for name, value in flow.state_dict().items():
-        assert torch.equal(value, frames[-1].weights[name])
+    assert made.same(flow.state_dict(), frames[-1].flow().state_dict())
 
 
 def test_a_script_of_default_settings_has_no_empty_lines_of_settings():
@@ -202,5 +200,4 @@ def test_file_names_are_safe(data):
 def test_a_moment_without_weights_says_so(watched):
     recipe, settings, frames, epochs = watched
     with pytest.raises(ValueError, match="without its weights"):
-        without = replace(frames[-1], content=InMemory(frames[-1].png))
-        export.weights(recipe, settings, without, epochs)
+        replace(frames[-1], content=InMemory(frames[-1].png)).flow()

@@ -5,7 +5,7 @@ import time
 
 import jobs_functions as jobs
 import pytest
-import torch
+import runs_helpers as made
 from helpers import small
 from test_jobs import ended, until, until_state
 
@@ -124,7 +124,7 @@ def test_a_run_stopped_early_in_turns_has_the_best_weights():
     while isinstance(value := play(request, preempt_after=1)[1], Preempted):
         request, turns = value.settings, turns + 1
     assert turns >= 2 and value.numbers["reason"] == last.numbers["reason"]
-    assert all(torch.equal(value.weights[k], last.weights[k]) for k in last.weights)
+    assert made.same_flow(value, last)
 
 
 def test_somebody_without_a_name_has_turns_too(engine):
@@ -151,7 +151,7 @@ def test_a_training_in_turns_has_the_numbers_of_one_without(name):
     assert turns >= 2
     for name in ("epoch", "step", "train_nll", "test_nll", "kl", "learning_rate", "outcome"):
         assert value.numbers[name] == last.numbers[name]
-    assert all(torch.equal(value.weights[k], last.weights[k]) for k in last.weights)
+    assert made.same_flow(value, last)
     assert sum((f.epochs for f in frames), ()) == sum((f.epochs for f in whole), ())
     assert len(sum((f.seconds for f in frames), ())) == 5
     assert value.numbers["seconds"] > frames[0].numbers["seconds"]

@@ -62,8 +62,8 @@ def test_what_is_kept_comes_back(store):
     assert [f.png for f in back] == [f.png for f in frames]
     assert [f.epochs for f in back] == [f.epochs for f in frames]
     assert [f.seconds for f in back] == [f.seconds for f in frames]
-    assert all(made.same(f.weights, g.weights) for f, g in zip(back, frames, strict=True))
-    assert made.same(again.flow(run_id).state_dict(), frames[-1].weights)
+    assert all(made.same_flow(f, g) for f, g in zip(back, frames, strict=True))
+    assert made.same(again.flow(run_id).state_dict(), frames[-1].flow().state_dict())
     epochs = again.epochs(run_id)
     assert [(e.epoch, e.step) for e in epochs] == [(1, 10), (2, 20), (3, 30), (4, 40)]
     assert [e.kl for e in epochs] == pytest.approx([0.9, 0.8, 0.7, 0.6])
@@ -81,7 +81,7 @@ def test_a_checkpoint_stays_until_a_run_is_complete(store):
         store.end(run_id, outcome)
         snapshot = store.snapshot(run_id)
         assert (snapshot.epoch, snapshot.step) == (4, 40)
-        assert made.same(snapshot.weights, frames[-1].weights)
+        assert made.same(snapshot.weights, frames[-1].flow().state_dict())
 
 
 def test_a_run_goes_on_where_it_was(store):
@@ -148,7 +148,7 @@ def test_the_end_of_a_run_is_its_last_moment_whatever_weights_it_has(store, outc
     frames = made.frames(run, 5)
     numbers = {**frames[-1].numbers, "outcome": outcome, "epoch": epoch, "step": 10 * epoch}
     end = replace(frames[-1], numbers=numbers, epochs=(), seconds=(),
-                  content=InMemory(made.picture(5), frames[-1].content.packed))
+                  content=InMemory(made.picture(5), frames[-1].weights))
     run_id = store.begin(run)
     store.record(run_id, frames)
     store.record(run_id, [end])
@@ -435,7 +435,7 @@ def test_a_run_that_is_over_has_its_records_state_and_its_last_frame(engine, sto
     assert (kept.outcome, kept.reason) == (outcome, recorder.status(job).message)
     for frames in (recorder.frames(job), store.frames(job)):
         assert frames[-1].numbers["step"] == kept.numbers["step"]
-        assert frames[-1].png and frames[-1].weights is not None
+        assert frames[-1].png and frames[-1].has_weights
 
 
 def test_a_recorder_keeps_what_an_engine_runs(engine, store):
@@ -523,9 +523,7 @@ def test_a_training_goes_on_from_a_moment_with_its_count_and_its_curve(model, ch
     recipe, run = RECIPES[model], made.settings(model, epochs=3)
     film = [frame for frame in watch(Request(recipe.train, run)) if frame is not None]
     rows = [(*row, s) for f in film for row, s in zip(f.epochs, f.seconds, strict=True)]
-    flow = recipe.model(**dict(run.flow))
-    flow.load_state_dict(film[-1].weights)
-    start = Snapshot.fresh(flow, run.training.learning_rate, 2)
+    start = Snapshot.fresh(film[-1].flow(), run.training.learning_rate, 2)
     more = made.settings(model, epochs=4, **changes)
     frames = [frame for frame in watch(Request(recipe.train, more, resume=start, since=2,
                                                history=tuple(rows[:2]))) if frame is not None]
@@ -547,7 +545,7 @@ def test_a_watched_training_goes_on_from_a_frame_after_its_worker_died(monkeypat
         frames.append(watching.send({"look": True}))
     middle = next(f for f in frames if f.snapshot is not None and f.snapshot.epoch == 2)
     *_, last = [frame for frame in watch(watch.resume(request, middle)) if frame is not None]
-    assert made.same(last.weights, frames[-1].weights)
+    assert made.same_flow(last, frames[-1])
     assert last.numbers["test_nll"] == frames[-1].numbers["test_nll"]
     fresh = replace(frames[0], snapshot=None)
     assert watch.resume(request, fresh) == request  # nothing to go on from yet

@@ -54,9 +54,7 @@ def test_the_curve_is_the_objective_under_its_name_with_0_as_the_best():
     stored = json.loads(json.dumps(frame.numbers))
     assert bundle._Numbers.model_validate(stored).reverse_kl == stored["reverse_kl"]
     taking = camera(settings, "light", DEFAULT_OVERLAYS)
-    flow = recipe.model(**dict(settings.flow))
-    flow.load_state_dict(frame.weights)
-    taking.take(flow, list(frame.epochs), frame.numbers)
+    taking.take(frame.flow(), list(frame.epochs), frame.numbers)
     curves = taking.picture.curves
     assert curves.axes.get_title() == REVERSE_TITLE and curves.best == 0.0
     epochs, values = curves.train.get_data()
@@ -65,5 +63,5 @@ def test_the_curve_is_the_objective_under_its_name_with_0_as_the_best():
     assert not curves.test.get_visible() and math.isfinite(values[-1])
     # The same camera then takes a forward training as if nothing had been.
     numbers = {**frame.numbers, "reverse_kl": ()}
-    taking.take(flow, list(frame.epochs), numbers)
+    taking.take(frame.flow(), list(frame.epochs), numbers)
     assert curves.axes.get_title() == TITLE and curves.test.get_visible()

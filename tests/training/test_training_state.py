@@ -200,6 +200,20 @@ def test_a_checkpoint_of_the_version_before_still_resumes(patience, tmp_path):
     assert list(map(numbers, resumed)) == list(map(numbers, whole[1:]))
 
 
+@pytest.mark.parametrize("patience", [0, 2])
+def test_a_pickled_snapshot_is_the_same_one(patience):
+    settings = TrainingSettings(**{**QUICK, "epochs": 2}, patience=patience)
+    flow = small()
+    first = next(train(flow, FEW, settings)).snapshot
+    for snapshot in (first, Snapshot.fresh(flow, 1e-3, epoch=1)):
+        content = pickle.dumps(snapshot)
+        assert len(content) < len(snapshot.to_bytes()) + 200  # one block
+        again = pickle.loads(content)
+        assert again.best == snapshot.best and same(again.weights, snapshot.weights)
+        one, other = (list(train(small(), FEW, settings, resume=s)) for s in (again, snapshot))
+        assert list(map(numbers, one)) == list(map(numbers, other))
+
+
 def test_a_training_goes_on_from_a_moment_without_a_warm_up():
     settings = TrainingSettings(**QUICK)
     flow = list(train(small(), target("moons"), settings))[-1].flow

@@ -89,7 +89,7 @@ def test_pause_step_resume_rate_and_stop():
     app.button(key="realnvp.stop").click()
     run(app)
     until(app, "Stopped")
-    assert lab().last(followed).weights is not None
+    assert lab().last(followed).has_weights
 
 
 def trained(monkeypatch):

@@ -1,7 +1,5 @@
 """The table of a comparison: means over seeds, and what is significantly best."""
 
-import csv
-import io
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -10,6 +8,7 @@ from dataclasses import dataclass
 from scipy.stats import t as student
 
 from flowlab.data import target
+from flowlab.files import csv_text
 from flowlab.studies.comparison.plan import Comparison
 from flowlab.studies.comparison.trial import DRAWN, Result
 
@@ -176,16 +175,14 @@ class Table:
 
     def csv(self) -> str:
         """The table as CSV, unrounded: mean, standard error, number of seeds, whether best."""
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
         head = [f"{m.name}{part}" for m in self.columns for part in ("", "_se", "_n", "_best")]
-        writer.writerow(["distribution", "model", *head])
+        rows: list[list[object]] = [["distribution", "model", *head]]
         for row in self.rows:
             cells = [cell for m in self.columns for cell in (
-                _number(row.statistics[m.name].mean), _number(row.statistics[m.name].error),
+                _finite(row.statistics[m.name].mean), _finite(row.statistics[m.name].error),
                 len(row.statistics[m.name].values), int(m.name in row.best))]
-            writer.writerow([row.data, row.label, *cells])
-        return file.getvalue()
+            rows.append([row.data, row.label, *cells])
+        return csv_text(rows)
 
     def latex(self) -> str:
         """The table as a ``tabular`` for the booktabs package, the best values in bold."""
@@ -258,8 +255,8 @@ def table(comparison: Comparison, results: Mapping[tuple[int, str, int], Result]
     return Table(tuple(m for m in every if m.name not in absent), tuple(rows))
 
 
-def _number(value: float) -> str:
-    return repr(value) if math.isfinite(value) else ""
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _latex(text: str) -> str:

@@ -1,8 +1,6 @@
 """Runs a sweep: submits its untrained points, and summarises the trained ones."""
 
-import csv
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from flowlab import figures
+from flowlab.files import csv_text
 from flowlab.jobs.choose import is_local
 from flowlab.live import Request, watch
 from flowlab.runs import Recorder, Store, StoredRun
@@ -115,20 +114,19 @@ class Sweep:
 
     def table(self) -> str:
         """All points as CSV, with the numbers of the trained ones."""
-        file = io.StringIO()
-        rows = csv.writer(file, lineterminator="\n")
         names = list(self.settings.sweep)
         numbers = ("epoch", "step", "seconds", "train_nll", "test_nll", "kl", "inverse_error")
-        rows.writerow([*names, "seed", "outcome", "epochs", "steps", "seconds", "train_nll_nats",
-                       "test_nll_nats", "kl_nats", "inverse_error", "run"])
+        rows: list[list[Any]] = [[
+            *names, "seed", "outcome", "epochs", "steps", "seconds", "train_nll_nats",
+            "test_nll_nats", "kl_nats", "inverse_error", "run"]]
         for trained in self.state():
             point, run = trained.point, trained.run
             found = run.numbers if run is not None else {}
-            rows.writerow([*(text(point.values[name]) for name in names), point.seed,
-                           run.outcome if run is not None else "not trained",
-                           *(found.get(name) for name in numbers),
-                           run.id if run is not None else ""])
-        return file.getvalue()
+            rows.append([*(text(point.values[name]) for name in names), point.seed,
+                         run.outcome if run is not None else "not trained",
+                         *(found.get(name) for name in numbers),
+                         run.id if run is not None else ""])
+        return csv_text(rows)
 
     def figure(self, theme: str = "light") -> Figure | None:
         """Draw a heat map for a grid of two settings, otherwise parallel coordinates.

@@ -28,11 +28,10 @@ def draw_downloads(view: View) -> None:
     begun = ready and view.run is not None
 
     def moment(make: Callable) -> Callable[[], bytes]:
-        return lambda: make(view.page.recipe, settings, *_moment(frames(), page.shown))
+        return lambda: make(settings, *_moment(frames(), page.shown))
 
     def film(make: Callable) -> Callable[[], bytes]:
-        return lambda: make(export.film(view.page.recipe, settings, frames(), page.shown.theme,
-                                        page.shown.overlays))
+        return lambda: make(export.film(settings, frames(), page.shown.theme, page.shown.overlays))
 
     files = [
         ("PNG", "Picture", "picture.png", "image/png", moment(export.png), ready,
@@ -45,7 +44,8 @@ def draw_downloads(view: View) -> None:
          lambda: export.csv((taken := frames())[-1], history(taken)), ready,
          "NLL and KL of every epoch, in nats."),
         ("Weights", "safetensors", "weights.safetensors", "application/octet-stream",
-         moment(export.weights), ready, "The flow of the moment shown; the code below loads it."),
+         lambda: _moment(frames(), page.shown)[0].weights, ready,
+         "The flow of the moment shown; the code below loads it."),
         ("JSON", "Settings", "run.json", "application/json", lambda: export.json(settings), True,
          "Everything that makes the run; the command line reads it with --settings."),
     ]
@@ -75,6 +75,6 @@ def _moment(frames: list[Frame], shown: Shown) -> tuple[Frame, list]:
     """The frame shown, or the nearest that has weights, and the epochs until then."""
     index = nearest(frames, shown.step)
     order = [*range(index, -1, -1), *range(index + 1, len(frames))]  # an imported run: only its end
-    index = next(i for i in order if frames[i].weights is not None)
+    index = next(i for i in order if frames[i].has_weights)
     frame = replace(frames[index], theme=shown.theme, overlays=shown.overlays)
     return frame, history(frames[:index + 1])

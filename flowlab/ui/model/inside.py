@@ -67,11 +67,11 @@ class Subject:
         """The nearest moment that has weights, sooner than later; −1 for a fresh flow."""
         last = len(self.frames) - 1
         order = [*range(min(index, last), -1, -1), *range(index + 1, last + 1)]
-        return next((i for i in order if self.frames[i].weights is not None), -1)
+        return next((i for i in order if self.frames[i].has_weights), -1)
 
-    def weights(self, index: int) -> dict[str, torch.Tensor] | None:
-        """Those of a moment that has any; None for a fresh flow."""
-        return self.frames[index].weights if index >= 0 else None
+    def weights(self, index: int) -> bytes:
+        """Those of a moment that has any; empty for a fresh flow."""
+        return self.frames[index].weights if index >= 0 else b""
 
     def step(self, index: int) -> int:
         """Optimiser steps until then; −1 for a fresh flow."""

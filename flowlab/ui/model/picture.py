@@ -149,7 +149,7 @@ def training_picture(subject: Subject, index: int, patience: float) -> bytes | N
         fits = (frame.theme, frame.overlays) == (looks, shown)
         if fits and (png := frame.png):
             return png
-        if frame.weights is None:
+        if not frame.has_weights:
             return frame.png or image.blank(LIVE_SIZE)
         place = index
     if why := _refusal(subject):
@@ -175,7 +175,7 @@ def fresh_numbers(subject: Subject) -> dict | None:
         return {}
     try:
         return lab().picture_cache.numbers(_fresh_key(subject), lambda: Drawing(
-            subject.model, subject.settings, appearance(), (), None, []), _owner())
+            subject.model, subject.settings, appearance(), (), b"", []), _owner())
     except DrawingFailed:
         return {}
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import streamlit as st
+import torch
 
 from flowlab.server.admission import FOREIGN, NotYours, owns
 from flowlab.server.limits import Exceeded
 from flowlab.settings import RunSettings
 from flowlab.training import Snapshot
-from flowlab.training.recipe import build
 from flowlab.ui.app.lab import appearance, lab, owner
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.settings import steps
@@ -106,13 +106,13 @@ def _step(view: View) -> None:
 
 def _continue(view: View) -> None:
     origin = view.origin()
-    if origin is None or (weights := origin[0].weights) is None:  # the button is disabled then
+    if origin is None:  # the button is disabled then
         return
     frame, history = origin
-    flow = build(view.page.recipe.model, view.settings)
-    flow.load_state_dict(weights)
-    snapshot = Snapshot.fresh(flow, view.settings.training.learning_rate, frame.numbers["epoch"])
-    reverse = view.settings.training.objective == "reverse"
+    training = view.settings.training
+    flow = frame.flow().to(getattr(torch, training.precision))
+    snapshot = Snapshot.fresh(flow, training.learning_rate, frame.numbers["epoch"])
+    reverse = training.objective == "reverse"
     before = frame.numbers.get("reverse_kl") or () if reverse else ()
     _start(view, history=history, resume=replace(
         snapshot, seconds=frame.numbers["seconds"],
