@@ -5,6 +5,7 @@ from flowlab.figures.animated import animation
 from flowlab.figures.canvas import png
 from flowlab.figures.change_of_variables import change_of_variables
 from flowlab.figures.comparison import ComparisonPicture
+from flowlab.figures.couplings import coupling_curve
 from flowlab.figures.curves import loss_curves
 from flowlab.figures.image_views import (
     image_thumbnail,
@@ -34,6 +35,7 @@ __all__ = [
     "TransportPicture",
     "animation",
     "change_of_variables",
+    "coupling_curve",
     "density_thumbnail",
     "first_samples",
     "grid_points",

@@ -30,6 +30,7 @@ LECTURE = 1.35  # factor on letters, lines and points in a lecture
 CURVES_SIZE = (1000, 560)
 TRANSPORT_SIZE = (1600, 660)
 CHANGE_SIZE = (1160, 820)
+COUPLING_SIZE = (560, 420)
 SWEEP_SIZE = (900, 540)
 THUMBNAIL_SIZE = (240, 240)  # shown at 120, which is sharp on high-resolution screens
 

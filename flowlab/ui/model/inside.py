@@ -9,25 +9,27 @@ import numpy as np
 import streamlit as st
 import torch
 
-from flowlab.analysis import plane
+from flowlab.analysis import couplings, plane
 from flowlab.analysis.equations import describe
 from flowlab.analysis.grid import grid_points
 from flowlab.bijections.equations import LOG_DET, Step
 from flowlab.data import Source, source_of
-from flowlab.figures import InsidePicture
+from flowlab.figures import InsidePicture, coupling_curve, png
 from flowlab.flow import Flow
 from flowlab.live import Frame, cameras, scene
 from flowlab.live.cameras import SHOWN, SIGMA, Camera, PlaneCamera
 from flowlab.live.drawing import flow_of
 from flowlab.live.watch import seen_points
 from flowlab.settings import RunSettings
-from flowlab.ui.app.lab import appearance
+from flowlab.ui.app.lab import appearance, theme
 from flowlab.ui.controls.state import ModelPage
 from flowlab.ui.elements.clickable import clickable
+from flowlab.ui.elements.image import draw_png
 
 GRID = 160  # cells along a side of a density's picture
 REACH = 3.2  # standard deviations of the base distribution that the plane shows at least
 RADIUS = 0.25  # of the circle around the latent that becomes the ellipse, in latent units
+CURVE_WIDTH = 420  # pixels of the picture of a coupling's map
 FARTHEST = 1e6  # data units that a point may be away
 COLUMNS = {"point": "log|det ∂x/∂z| of the layer at the point, in nats: above 0 it stretches.",
            "sum so far": "Of this layer and those before it, at the point, in nats. The last is "
@@ -252,6 +254,8 @@ def explanation(subject: Subject, index: int, layer: int) -> None:
         left, right = st.columns(2, gap="medium")
     with left:
         _layer(subject, way, seen, layer)
+        if isinstance(seen, plane.Probe):
+            _curve(subject, flow, seen, layer)
     with right:
         _point(subject, seen)
     if isinstance(seen, plane.Probe):
@@ -269,6 +273,16 @@ def _layer(subject: Subject, way: plane.Passage, seen: plane.Probe | str, layer:
         more += [("at the point", rf"= {_number(seen.log_dets[layer - 1])}\ \text{{nats}}"),
                  ("", rf"{_pair(seen.path[layer - 1])} \mapsto {_pair(seen.path[layer])}")]
     st.latex(step.latex(more=more))
+
+
+def _curve(subject: Subject, flow: Flow, seen: plane.Probe, layer: int) -> None:
+    """Draw the map of a coupling, with the half that is kept as it is at the point."""
+    curve = couplings.curve(flow.layers[layer - 1], *seen.path[layer - 1:layer + 1],
+                            REACH * SIGMA[flow.settings.base])
+    if curve is not None:
+        draw_png(png(coupling_curve(curve, theme=theme())),
+                 "The coordinate after the layer, drawn over that before it: a line or, of a "
+                 "spline, a curve through knots; with the followed point.", CURVE_WIDTH)
 
 
 def _point(subject: Subject, seen: plane.Probe | str) -> None:
