@@ -6,6 +6,7 @@ NAMES = (
     "nice",
     "realnvp",
     "glow",
+    "spline",
 )
 RECIPES = {name: import_module(f"{name}.train_{name}").RECIPE for name in NAMES}
 MODELS = {name: recipe.model for name, recipe in RECIPES.items()}

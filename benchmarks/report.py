@@ -24,7 +24,8 @@ def markdown(results: dict[str, Any]) -> str:
             for a in results["libraries"])),
         *(_speed(results["speed"]) if "speed" in results else ()),
         *(_evaluation(results["evaluation"]) if "evaluation" in results else ()),
-        *(_quality(results["quality"]) if "quality" in results else ())]
+        *(_quality(results["quality"]) if "quality" in results else ()),
+        *(_defaults(results["defaults"]) if "defaults" in results else ())]
     remarks = HERE / "REMARKS.md"
     return "\n".join(parts) + ("\n" + remarks.read_text() if remarks.exists() else "")
 
@@ -85,6 +86,20 @@ def _quality(rows: list[dict[str, Any]]) -> list[str]:
     return [*parts, "Seconds until ours, at its defaults, is below what the best peer reached:\n",
             _table(("Target", "best peer's KL", *heads, "inverse error, float32"), table),
             f"Geometric means: {', '.join(means)}.\n"]
+
+
+def _defaults(rows: list[dict[str, Any]]) -> list[str]:
+    """Ours at their defaults, on every distribution."""
+    models = list(dict.fromkeys(r["model"] for r in rows))
+    found = {(r["target"], r["model"]): r for r in rows}
+    seconds = ", ".join(
+        f"{model} {_geometric_mean([r['seconds'] for r in rows if r['model'] == model]):.1f} s"
+        for model in models)
+    return ["## KL at the defaults\n",
+            f"Nats, mean of the seeds; geometric mean of a training's time: {seconds}.\n",
+            _table(("Distribution", *models), (
+                (target, *(f"{found[target, model]['kl']:.3f}" for model in models))
+                for target in dict.fromkeys(r["target"] for r in rows)))]
 
 
 def _geometric_mean(values: list[float]) -> float:

@@ -13,18 +13,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import report
 
 HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent)]
+
+from flowlab.data import targets  # noqa: E402
+
 LIBRARIES = ("flow_lab", "normflows_", "zuko_", "freia", "torchflows_", "nflows_", "flowjax_")
 TARGETS = ("moons", "circles", "spiral", "eight_gaussians", "checkerboard", "pinwheel")
 RATES = (1e-3, 3e-3, 1e-2)
 #: Model, dimension, batch size.
 SIZES = (("realnvp", 2, 256), ("nice", 2, 256), ("glow", 2, 256), ("realnvp", 8, 256),
-         ("realnvp", 64, 256), ("realnvp", 2, 4096))
+         ("realnvp", 64, 256), ("realnvp", 2, 4096), ("spline", 2, 256), ("spline", 8, 256))
 
 
 class Library:
@@ -55,7 +59,7 @@ def main() -> None:
     p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     p.add_argument("--seeds", type=int, default=3, help="of time to quality (default 3)")
     p.add_argument("--budget", type=float, default=20, help="seconds a peer trains (default 20)")
-    p.add_argument("--only", nargs="+", default=["speed", "evaluation", "quality"],
+    p.add_argument("--only", nargs="+", default=list(PARTS), choices=list(PARTS),
                    help="parts to measure; the others stay as they are in results.json")
     p.add_argument("--libraries", nargs="+", default=LIBRARIES, choices=LIBRARIES)
     p.add_argument("--large", type=int, default=1_000_000, help="points of the large evaluation")
@@ -167,6 +171,20 @@ def quality_medians(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
+def defaults(libraries: list[Library], threads: int, options: Any) -> list[dict[str, Any]]:
+    """The KL of each model at its defaults on every distribution, mean of the seeds."""
+    ours = next(library for library in libraries if library.module == "flow_lab")
+    rows = []
+    for name in targets():
+        for model in ours.about["models"]:
+            runs = [ours.ask("defaults", model=model, name=name, seed=seed)
+                    for seed in range(options.seeds)]
+            rows.append({"target": name, "model": model, "kl": fmean(run["kl"] for run in runs),
+                         "seconds": fmean(run["seconds"] for run in runs)})
+            print(rows[-1], flush=True)
+    return rows
+
+
 def grouped(rows: list[dict[str, Any]], *names: str) -> dict[tuple, list[dict[str, Any]]]:
     """The rows by their values of these names, in the order of their first appearance."""
     groups: dict[tuple, list[dict[str, Any]]] = {}
@@ -192,7 +210,7 @@ def time_to(curve: list[list[float]], level: float) -> float:
     return next((seconds for seconds, _, kl in curve if kl <= level), math.inf)
 
 
-PARTS = {"speed": speed, "evaluation": evaluation, "quality": quality}
+PARTS = {"speed": speed, "evaluation": evaluation, "quality": quality, "defaults": defaults}
 
 
 def machine() -> dict[str, Any]:

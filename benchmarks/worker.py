@@ -107,6 +107,11 @@ def quality(model: str, name: str, learning_rate: float | None, seed: int, secon
     return {"curve": curve, "inverse_error": error}
 
 
+def defaults(model: str, name: str, seed: int) -> dict[str, Any]:
+    """KL after the default training, of Flow Lab only."""
+    return adapter.defaults(model, name, seed)
+
+
 def about() -> dict[str, Any]:
     """The library's name, versions and models."""
     return {"name": adapter.NAME, "models": adapter.MODELS, "python": platform.python_version(),
@@ -119,7 +124,7 @@ def memory() -> dict[str, float]:
     return {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
-TASKS = {task.__name__: task for task in (about, speed, evaluation, quality, memory)}
+TASKS = {task.__name__: task for task in (about, speed, evaluation, quality, defaults, memory)}
 
 if __name__ == "__main__":
     answers, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer

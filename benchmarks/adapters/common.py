@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 LAYERS, HIDDEN = 8, 64
+BINS, BOUND = 8, 5.0  # of splines
 
 
 class Torch:

@@ -1,5 +1,7 @@
 """nflows: couplings with alternating masks, as in its SimpleRealNVP, but with plain MLPs."""
 
+from functools import partial
+
 import torch
 from nflows.distributions import StandardNormal
 from nflows.flows import Flow
@@ -10,12 +12,17 @@ from nflows.transforms import (
     AffineCouplingTransform,
     CompositeTransform,
     LULinear,
+    PiecewiseRationalQuadraticCouplingTransform,
 )
 
-from adapters.common import HIDDEN, LAYERS, Torch
+from adapters.common import BINS, BOUND, HIDDEN, LAYERS, Torch
 
 NAME, PACKAGES = "nflows", ("nflows", "torch")
-MODELS = ("nice", "realnvp", "glow")
+COUPLINGS = {"nice": AdditiveCouplingTransform, "realnvp": AffineCouplingTransform,
+             "glow": AffineCouplingTransform,
+             "spline": partial(PiecewiseRationalQuadraticCouplingTransform, num_bins=BINS,
+                               tails="linear", tail_bound=BOUND)}
+MODELS = tuple(COUPLINGS)
 
 
 class Network(MLP):
@@ -30,8 +37,7 @@ class Adapter(Torch):
 
     def __init__(self, model: str, dimension: int, seed: int) -> None:
         torch.manual_seed(seed)
-        coupling = AdditiveCouplingTransform if model == "nice" else AffineCouplingTransform
-        mask, layers = torch.ones(dimension), []
+        coupling, mask, layers = COUPLINGS[model], torch.ones(dimension), []
         mask[::2] = -1
         for _ in range(LAYERS):
             if model == "glow":

@@ -2,11 +2,38 @@
 
 import normflows as nf
 import torch
+from normflows.flows.neural_spline.coupling import PiecewiseRationalQuadraticCoupling
+from normflows.utils.masks import create_alternating_binary_mask
 
-from adapters.common import HIDDEN, LAYERS, Torch
+from adapters.common import BINS, BOUND, HIDDEN, LAYERS, Torch
 
 NAME, PACKAGES = "normflows", ("normflows", "torch")
-MODELS = ("nice", "realnvp", "glow")
+MODELS = ("nice", "realnvp", "glow", "spline")
+
+
+class Network(nf.nets.MLP):
+    """Splines pass a context, which normflows's own MLP does not take."""
+
+    def forward(self, inputs: torch.Tensor, context: None = None) -> torch.Tensor:
+        return super().forward(inputs)
+
+
+class SplineCoupling(nf.flows.Flow):
+    """Its ``CoupledRationalQuadraticSpline``, with an MLP in place of a residual network."""
+
+    def __init__(self, mask: torch.Tensor) -> None:
+        super().__init__()
+        self.coupling = PiecewiseRationalQuadraticCoupling(
+            mask, lambda i, o: Network([i, HIDDEN, HIDDEN, o], init_zeros=True), num_bins=BINS,
+            tails="linear", tail_bound=BOUND)
+
+    def forward(self, z: torch.Tensor, context: None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        x, log_det = self.coupling.inverse(z)
+        return x, log_det.view(-1)
+
+    def inverse(self, x: torch.Tensor, context: None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        z, log_det = self.coupling(x)
+        return z, log_det.view(-1)
 
 
 class Adapter(Torch):
@@ -16,7 +43,9 @@ class Adapter(Torch):
         torch.manual_seed(seed)
         half, other, affine = dimension // 2, dimension - dimension // 2, model != "nice"
         flows: list[torch.nn.Module] = []
-        for _ in range(LAYERS):
+        for i in range(LAYERS if model == "spline" else 0):
+            flows.append(SplineCoupling(create_alternating_binary_mask(dimension, even=i % 2 == 0)))
+        for _ in range(0 if model == "spline" else LAYERS):
             network = nf.nets.MLP([other, HIDDEN, HIDDEN, (1 + affine) * half], init_zeros=True)
             flows.append(nf.flows.AffineCouplingBlock(network, scale=affine))
             if model == "glow":

@@ -1,13 +1,19 @@
-"""zuko: its RealNVP, and the same with additive transformations."""
+"""zuko: its RealNVP, and the same with additive transformations or splines."""
+
+from functools import partial
 
 import torch
 import zuko
-from zuko.transforms import AdditiveTransform
+from zuko.transforms import AdditiveTransform, MonotonicRQSTransform
 
-from adapters.common import HIDDEN, LAYERS, Torch
+from adapters.common import BINS, BOUND, HIDDEN, LAYERS, Torch
 
 NAME, PACKAGES = "zuko", ("zuko", "torch")
-MODELS = ("nice", "realnvp")
+MODELS = ("nice", "realnvp", "spline")
+INNER = {
+    "nice": {"univariate": AdditiveTransform, "shapes": ((),)},
+    "spline": {"univariate": partial(MonotonicRQSTransform, bound=BOUND),
+               "shapes": ((BINS,), (BINS,), (BINS - 1,))}}
 
 
 class Adapter(Torch):
@@ -15,9 +21,8 @@ class Adapter(Torch):
 
     def __init__(self, model: str, dimension: int, seed: int) -> None:
         torch.manual_seed(seed)
-        additive = {"univariate": AdditiveTransform, "shapes": ((),)} if model == "nice" else {}
         self.flow = zuko.flows.RealNVP(dimension, transforms=LAYERS,
-                                       hidden_features=(HIDDEN, HIDDEN), **additive)
+                                       hidden_features=(HIDDEN, HIDDEN), **INNER.get(model, {}))
 
     def _log_prob(self, x: torch.Tensor) -> torch.Tensor:
         return self.flow().log_prob(x)

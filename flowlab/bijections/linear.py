@@ -21,22 +21,26 @@ class Linear(Bijection):
 
     (Glow, eqs. 10 and 11), with ``P`` a fixed permutation, ``L`` unit lower and ``U`` strictly
     upper triangular. The signs of ``s`` are fixed and :math:`\log|s|` is learned, so ``W`` never
-    becomes singular, and its inverse is two triangular solves. It starts as a random rotation.
+    becomes singular, and its inverse is two triangular solves.
 
     Parameters
     ----------
     features : int
         Length of a vector.
+    rotation : bool
+        Whether it starts as a random rotation; else it reverses the order of the coordinates, so
+        that couplings change the halves in turn at first.
     """
 
     permutation: Tensor
     sign: Tensor
     identity: Tensor
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, rotation: bool = True) -> None:
         super().__init__()
-        rotation, _ = torch.linalg.qr(torch.randn(features, features))
-        permutation, lower, upper = torch.linalg.lu(rotation)
+        start = torch.linalg.qr(torch.randn(features, features))[0] if rotation else (
+            torch.eye(features).flip(0))
+        permutation, lower, upper = torch.linalg.lu(start)
         s = upper.diagonal()
         self.register_buffer("permutation", permutation)
         self.register_buffer("sign", s.sign())

@@ -22,7 +22,7 @@ def plain(flow: torch.nn.Module, x: Tensor, context: Tensor | None,
     return x, log_det
 
 
-@pytest.mark.parametrize("name", ["nice", "realnvp", "glow"])
+@pytest.mark.parametrize("name", MODELS)
 def test_every_default_flow_takes_the_fast_path(name):
     flow, x = MODELS[name](), torch.randn(3, 2)
     for inverse in (True, False):

@@ -31,7 +31,7 @@ cases = pytest.mark.parametrize(("name", "shape", "classes"), CASES)
 #: What compiles takes seconds: each kind once.
 few = pytest.mark.parametrize(("name", "shape", "classes"), [
     ("nice", ODD, 3), ("nice", IMAGE, 0), ("realnvp", VECTOR, 0), ("realnvp", IMAGE, 3),
-    ("glow", ODD, 3), ("glow", IMAGE, 3)])
+    ("glow", ODD, 3), ("glow", IMAGE, 3), ("spline", ODD, 3)])
 #: Sentences are short, and one line.
 LONGEST = 160
 

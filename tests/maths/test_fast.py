@@ -1,17 +1,19 @@
 """The fast path equals the layers one by one, in values, gradients and training steps."""
 
 import copy
+import hashlib
 import math
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
-from helpers import FLOWS, make_flow, shake
+from helpers import FLOWS, having, make_flow, shake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 from flowlab.bijections import AffineCoupling, fast
 from flowlab.bijections.base import LOG_PROB
 from flowlab.bijections.bijection import compose
-from flowlab.bijections.fast import chain, kernels, threads
+from flowlab.bijections.fast import chain, kernels, networks, rows, table, threads
 from flowlab.bijections.networks import ACTIVATIONS
 from flowlab.data import target
 from flowlab.training import Progress, TrainingSettings, train
@@ -53,19 +55,18 @@ def results(flow: nn.Module, outputs: tuple[Tensor, Tensor], x: Tensor) -> list[
 @st.composite
 def cases(draw):
     name = draw(st.sampled_from(list(MODELS)))
-    own = {"steps" if name == "glow" else "couplings": draw(st.integers(1, 4)),
+    depth, fields = draw(st.integers(1, 4)), MODELS[name].Settings.model_fields
+    own = {"steps": depth, "couplings": depth, "bins": draw(st.integers(2, 9)),
+           "bound": draw(st.sampled_from([1.0, 4.0])),
            "hidden": tuple(draw(st.lists(st.integers(1, 9), min_size=1, max_size=6))),
            "activation": draw(st.sampled_from(list(ACTIVATIONS))),
            "base": draw(st.sampled_from(list(LOG_PROB))),
            "classes": draw(st.sampled_from([0, 0, 3]))}
-    if name != "nice":
-        own["normalisation"] = draw(st.sampled_from(["none", "batchnorm"]))
-    if name == "glow":
-        own["normalisation"] = draw(st.sampled_from(["none", "batchnorm", "actnorm"]))
-        own["mixing"] = draw(st.sampled_from(["learned", "fixed"]))
+    own |= {choice: draw(st.sampled_from(get_args(fields[choice].annotation)))
+            for choice in ("normalisation", "mixing") if choice in fields}
     torch.manual_seed(draw(st.integers(0, 999)))
     features = draw(st.integers(2, 6))
-    flow = shake(MODELS[name](event_shape=(features,), **own), 0.2).double()
+    flow = shake(MODELS[name](event_shape=(features,), **having(MODELS[name], **own)), 0.2).double()
     # One block and several, and more blocks than chunks.
     count = draw(st.one_of(st.integers(1, 9), st.sampled_from([128, 129, 300, 2500])))
     x = torch.randn(count, features, dtype=torch.float64)
@@ -105,7 +106,8 @@ def test_float32_agrees_to_rounding(name, inverse):
 
 
 @BOTH
-@pytest.mark.parametrize("name", ["nice", "realnvp-logistic", "glow", "glow-batchnorm"])
+@pytest.mark.parametrize("name", ["nice", "realnvp-logistic", "glow", "glow-batchnorm",
+                                  "spline"])
 def test_first_and_second_derivatives_by_differences(name, inverse):
     torch.manual_seed(0)
     depth = {"steps" if name.startswith("glow") else "couplings": 2}
@@ -190,9 +192,10 @@ def test_what_has_a_density_of_its_own_or_frozen_layers_is_trained_by_the_layers
     assert len(list(train(frozen, target("moons"), settings))) == 1
 
 
+@pytest.mark.parametrize("name", ["realnvp", "spline"])
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_what_is_not_finite_is_noticed(bad):
-    flow = make_flow("realnvp")
+def test_what_is_not_finite_is_noticed(bad, name):
+    flow = make_flow(name)
     x = torch.randn(300, 2)
     x[131, 1] = bad
     loss, gradient = fast.likelihood(flow.layers, "normal", x)(numbers_of(flow), x, None)
@@ -317,8 +320,9 @@ def test_two_passes_before_one_backward_and_a_change_between():
         loss.backward()
 
 
-def test_not_a_number_stays_in_its_own_point():
-    flow = shake(make_flow("glow", 3, classes=2)).eval()
+@pytest.mark.parametrize("name", ["glow", "spline"])
+def test_not_a_number_stays_in_its_own_point(name):
+    flow = shake(make_flow(name, 3, classes=2)).eval()
     x = torch.randn(300, 3)
     x[7, 1] = math.nan
     with torch.no_grad():
@@ -332,8 +336,31 @@ def test_the_tanh_of_float32():
     x = np.concatenate([np.linspace(-20, 20, 100_001), np.logspace(-30, 0, 1000),
                         [math.inf, -math.inf]]).astype(np.float32)
     y = x.copy()
-    kernels.activate(kernels.TANH, y)
+    networks.activate(table.TANH, y)
     assert np.abs(y - np.tanh(x.astype(np.float64))).max() < 4e-7
+
+
+def test_the_exponential_of_float32():
+    x = np.concatenate([np.linspace(-80, 80, 100_001), [0, -math.inf]]).astype(np.float32)
+    exact = np.exp(x.astype(np.float64))
+    assert (np.abs(exponentials(x) - exact) <= 3e-7 * exact + 1e-37).all()
+
+
+@rows.compiled
+def exponentials(x):
+    """The exponential of every number."""
+    y = np.empty_like(x)
+    for i in range(x.size):
+        y[i] = rows.exp(x[i])
+    return y
+
+
+def test_what_numba_keeps_is_of_the_present_files():
+    files = sorted(Path(fast.__file__).parent.glob("*.py"))
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    kernels.addresses(np.float32)
+    for function in (kernels.run.py_func, rows.add.py_func, *sum(kernels.MAPS, ())):
+        assert function.__qualname__.endswith(digest)
 
 
 @pytest.mark.parametrize(("change", "variables"), [

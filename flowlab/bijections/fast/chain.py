@@ -16,20 +16,22 @@ from flowlab.bijections.batchnorm import BatchNorm
 from flowlab.bijections.bijection import Bijection, compose
 from flowlab.bijections.coupling import AdditiveCoupling, AffineCoupling
 from flowlab.bijections.elementwise import ActNorm, Scaling, Standardise
-from flowlab.bijections.fast import kernels
+from flowlab.bijections.fast import kernels, spline, table
 from flowlab.bijections.fast.threads import MOST, FreeCores, start
 from flowlab.bijections.immediate import immediate
 from flowlab.bijections.inner import Affine, Shift
 from flowlab.bijections.linear import Linear
 from flowlab.bijections.networks import MLP, Dense
+from flowlab.bijections.spline import RationalQuadratic, SplineCoupling
 
-KINDS = {Scaling: kernels.SCALING, ActNorm: kernels.ACTNORM, Standardise: kernels.STANDARDISE,
-         BatchNorm: kernels.BATCHNORM, Linear: kernels.LINEAR,
-         AdditiveCoupling: kernels.ADDITIVE, AffineCoupling: kernels.AFFINE}
-INNER = {kernels.ADDITIVE: Shift, kernels.AFFINE: Affine}
-ACTIVATIONS = {"relu": kernels.RELU, "leaky_relu": kernels.LEAKY_RELU, "elu": kernels.ELU,
-               "tanh": kernels.TANH}
-BASES = {"normal": kernels.NORMAL, "logistic": kernels.LOGISTIC}
+KINDS = {Scaling: table.SCALING, ActNorm: table.ACTNORM, Standardise: table.STANDARDISE,
+         BatchNorm: table.BATCHNORM, Linear: table.LINEAR,
+         AdditiveCoupling: table.ADDITIVE, AffineCoupling: table.AFFINE,
+         SplineCoupling: table.SPLINE}
+INNER = {table.ADDITIVE: Shift, table.AFFINE: Affine, table.SPLINE: RationalQuadratic}
+ACTIVATIONS = {"relu": table.RELU, "leaky_relu": table.LEAKY_RELU, "elu": table.ELU,
+               "tanh": table.TANH}
+BASES = {"normal": table.NORMAL, "logistic": table.LOGISTIC}
 #: The most chunks of a batch, each with a sum of gradients of its own: threads share chunks.
 CHUNKS = 16
 NO_CLASSES = np.empty(0, np.int64)
@@ -55,14 +57,14 @@ class Plan(NamedTuple):
 
         ``most`` is the number of threads that may share the work.
         """
-        keep = task != kernels.NOTHING
-        chunks = min(-(-len(x) // kernels.BLOCK), CHUNKS)
+        keep = task != table.NOTHING
+        chunks = min(-(-len(x) // table.BLOCK), CHUNKS)
         threads = min(most, chunks, MOST)
         if threads > 1:
             start(threads)
         states = len(self.tables[0]) + 1 if keep else 2
         rows = (states + 1) * self.features + self.rows[keep] + 1
-        memory = numbers.new_empty(threads, rows * kernels.BLOCK + self.spare * keep)
+        memory = numbers.new_empty(threads, rows * table.BLOCK + self.spare * keep)
         grads = numbers.new_empty(min(chunks, 2) if threads == 1 else chunks, len(numbers) * keep)
         x = _array(x)
         classes = NO_CLASSES if context is None else _array(context.long())
@@ -95,18 +97,19 @@ def known(layers: Sequence[Bijection], features: int) -> Chain | None:
         if kind is None:
             return None
         fact = ()
-        if kind == kernels.BATCHNORM:
+        if kind == table.BATCHNORM:
             fact = layer.momentum, layer.epsilon
-        elif kind >= kernels.ADDITIVE:
+        elif kind >= table.ADDITIVE:
             network, inner = layer._modules["network"], layer.inner
             products = network._modules["layers"]._modules.values()
             if (type(network) is not MLP or type(inner) is not INNER[kind]
-                    or len(products) >= kernels.LONGEST
+                    or len(products) >= table.LONGEST
                     or any(type(dense) is not Dense for dense in products)):
                 return None
             own = [dense._parameters["matrix"] for dense in products]
             fact = (layer.kept.start, layer.changed.start, ACTIVATIONS[network.activation],
-                    getattr(inner, "bound", 0), *(matrix.shape for matrix in own))
+                    getattr(inner, "bound", 0), getattr(inner, "bins", 0),
+                    *(matrix.shape for matrix in own))
         fixed = [buffer for buffer in layer._buffers.values() if buffer.is_floating_point()]
         facts.append((kind, sum(p.numel() for p in own), sum(c.numel() for c in fixed), fact))
         learned += own
@@ -116,27 +119,30 @@ def known(layers: Sequence[Bijection], features: int) -> Chain | None:
 
 @lru_cache(64)
 def _plan(facts: tuple[tuple, ...], features: int) -> Plan:
-    table = np.zeros(len(facts), kernels.LAYER)
+    rows = np.zeros(len(facts), table.LAYER)
     at, constants_at, kept = 0, sum(parameters for _, parameters, _, _ in facts), 0
     longest = spare = 0
-    for layer, (kind, parameters, constants, fact) in zip(table, facts, strict=True):
+    for layer, (kind, parameters, constants, fact) in zip(rows, facts, strict=True):
         layer["kind"], layer["tape"] = kind, kept
         layer["parameters"], layer["constants"] = at, constants_at
         length = 0
-        if kind == kernels.BATCHNORM:
+        if kind == table.BATCHNORM:
             layer["momentum"], layer["epsilon"] = fact
-        elif kind >= kernels.ADDITIVE:
-            layer["kept"], layer["changed"], layer["activation"], layer["bound"], *shapes = fact
+        elif kind >= table.ADDITIVE:
+            *place, layer["activation"], layer["bound"], layer["bins"] = fact[:5]
+            layer["kept"], layer["changed"], shapes = *place, fact[5:]
             cut = max(fact[:2])
             layer["keeps"], layer["changes"] = (
                 (cut, features - cut) if layer["changed"] else (features - cut, cut))
             widths = shapes[0][1] - 1, *(out for out, _ in shapes)
             layer["products"], layer["widths"][:len(widths)] = len(shapes), widths
             length = sum(widths) + len(shapes)
-            spare = max(spare, *(a * max(b, kernels.BLOCK) for b, a in shapes))
+            if kind == table.SPLINE:
+                length += spline.ROWS * layer["changes"]
+            spare = max(spare, *(a * max(b, table.BLOCK) for b, a in shapes))
         at, constants_at, kept = at + parameters, constants_at + constants, kept + length
         longest = max(longest, length)
-    return Plan((table, table[::-1].copy()), (longest, kept), spare, features)
+    return Plan((rows, rows[::-1].copy()), (longest, kept), spare, features)
 
 
 def _array(x: Tensor) -> np.ndarray:
@@ -176,7 +182,7 @@ def _values(plan: Plan, numbers: Tensor, inverse: bool, x: Tensor,
             context: Tensor | None) -> tuple[Tensor, Tensor]:
     """Points through the loops, which keep nothing."""
     y, log_det = x.new_empty(x.shape), x.new_empty(len(x))
-    plan.run(numbers, inverse, kernels.NOTHING, x, context, y, log_det,
+    plan.run(numbers, inverse, table.NOTHING, x, context, y, log_det,
              torch.get_num_threads())
     return y, log_det
 
@@ -212,7 +218,7 @@ class _Node(torch.autograd.Function):
                 create_graph=twice, allow_unused=True))
         else:
             g_x = g_y.clone(memory_format=torch.contiguous_format)
-            _, gradient = plan.run(numbers, inverse, kernels.GIVEN, x, context, g_x,
+            _, gradient = plan.run(numbers, inverse, table.GIVEN, x, context, g_x,
                                    g_log_det.contiguous(), torch.get_num_threads())
             sizes = [p.numel() for p in learned]
             parts = gradient[:sum(sizes)].split(sizes)
@@ -252,11 +258,11 @@ class Likelihood:
         nothing, begun = x.new_empty(0, x.shape[1]), time.perf_counter()
         loss, gradient = self.chain.plan.run(numbers, True, self.base, x, context, nothing,
                                              nothing.view(-1), self.cores.threads)
-        if len(x) > kernels.BLOCK:
+        if len(x) > table.BLOCK:
             self.cores.note(time.perf_counter() - begun)
         # In place of gradients, the statistics of batch normalisation have sums over the points.
         for layer, row in zip(self.chain.layers, self.chain.plan.tables[0], strict=True):
-            if row["kind"] == kernels.BATCHNORM:
+            if row["kind"] == table.BATCHNORM:
                 at, features = row["constants"], x.shape[1]
                 sums = gradient[at:at + 2 * features] / len(x)
                 layer._seen = sums[:features], sums[features:]
