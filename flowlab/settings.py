@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 LONGEST_NAME = 64  # characters of a distribution's name
+MIN_SECONDS = 0.1  # of a training
 #: What a value should be or have, by the type of pydantic's error, where pydantic's own words are
 #: not those of the field.
 SHOULD = {
@@ -238,6 +239,14 @@ class TrainingSettings(Settings):
     epochs: int = setting(
         40, "Epochs", "Number of passes over the training set.",
         group="Training", unit="epochs", log=True, step=10, ge=1, le=10_000)
+    optimiser_steps: int = setting(
+        0, "Optimiser steps", "Number of optimiser steps, in place of epochs: the last epoch may "
+        "be shorter. 0 means that the epochs count.",
+        group="Training", unit="steps", log=True, step=100, ge=0, le=10_000_000)
+    seconds: float = setting(
+        0.0, "Seconds", "Time of training, in place of epochs: how far it gets, and so its "
+        "numbers, depend on the machine. 0 means that the epochs count.",
+        group="Training", unit="seconds", ge=0, le=86_400)
     batch_size: int = setting(
         256, "Batch size", "Points per optimiser step: small batches give noisy gradients, large "
         "ones slow steps.",
@@ -283,6 +292,55 @@ class TrainingSettings(Settings):
 
     FORMER: ClassVar[tuple[str, ...]] = ("compiled",)
     _points_only: ClassVar[tuple[str, ...]] = ("objective", "points", "test_fraction")
+
+    @field_validator("seconds")
+    @classmethod
+    def _one_budget(cls, seconds: float, info: ValidationInfo) -> float:
+        if seconds and info.data.get("optimiser_steps"):
+            raise ValueError("give optimiser_steps or seconds, and 0 for the other")
+        if 0 < seconds < MIN_SECONDS:
+            raise ValueError(f"give at least {MIN_SECONDS}, or 0 to train for epochs")
+        return seconds
+
+    @property
+    def budget(self) -> tuple[Literal["epochs", "steps", "seconds"], float]:
+        """The unit in which the training's length is given, and how many of it."""
+        if self.optimiser_steps:
+            return "steps", self.optimiser_steps
+        return ("seconds", self.seconds) if self.seconds else ("epochs", self.epochs)
+
+    @property
+    def length(self) -> str:
+        """The budget in words, such as 40 epochs."""
+        unit, amount = self.budget
+        return f"{amount:,.10g} {unit}"
+
+    def share(self, epoch: int, step: int, seconds: float, batch: int = 0, batches: int = 1
+              ) -> float:
+        """The share of the budget that is used, 1 at the training's end.
+
+        Parameters
+        ----------
+        epoch, step : int
+            Completed epochs and optimiser steps.
+        seconds : float
+            Time spent training.
+        batch, batches : int
+            Completed batches of the next epoch, and batches per epoch.
+        """
+        unit, amount = self.budget
+        if unit == "epochs":
+            return (epoch * batches + batch) / (batches * self.epochs)
+        return (step if unit == "steps" else seconds) / amount
+
+    def after(self, epochs: int, steps: int, seconds: float) -> Self:
+        """The settings of a training that continues after so much, which its budget includes."""
+        more: dict[str, float] = {"epochs": self.epochs + epochs}
+        if self.optimiser_steps:
+            more["optimiser_steps"] = self.optimiser_steps + steps
+        if self.seconds:
+            more["seconds"] = self.seconds + seconds
+        return self.model_copy(update=more)
 
 
 class RunSettings(Settings):

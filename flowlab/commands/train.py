@@ -134,7 +134,7 @@ class _Command:
 
     def __init__(self, settings: RunSettings, files: dict[str, Path | None], rank: int,
                  stopping: Stopping) -> None:
-        self.epochs, self.rank, self.stopping = settings.training.epochs, rank, stopping
+        self.training, self.rank, self.stopping = settings.training, rank, stopping
         # Only the first process prints and writes.
         self.save = files["save"] if rank == 0 else None
         self.checkpoint = files["checkpoint"] if rank == 0 else None
@@ -156,8 +156,10 @@ class _Command:
             self._keep(f"Stopped by {self.stopping.name}")
             return self.stopping.status
         if self.progress is None:
-            return fail(f"The checkpoint has all {self.epochs} epochs already, or stopped early: "
-                        "ask for more with --epochs, or with --patience.")
+            unit, _ = self.training.budget
+            option = "optimiser-steps" if unit == "steps" else unit
+            return fail(f"The checkpoint has all {self.training.length} already, or stopped early: "
+                        f"ask for more with --{option}, or with --patience.")
         if self.rank == 0:
             _report(self.progress)
         kept = self._keep("")
@@ -165,11 +167,14 @@ class _Command:
 
     def _pull(self, progresses: Generator[Progress]) -> bool:
         """Train to the end or until a signal; return whether there was one."""
-        bar = tqdm(total=self.epochs, unit="epoch", dynamic_ncols=True, disable=self.rank > 0)
+        unit, amount = self.training.budget
+        bar = tqdm(total=amount, unit=unit[:-1], dynamic_ncols=True, disable=self.rank > 0)
         with bar:
             for self.progress in progresses:
                 if self.progress.snapshot is not None:
-                    bar.update(self.progress.epoch - bar.n)
+                    done = {"epochs": self.progress.epoch, "steps": self.progress.step,
+                            "seconds": round(min(self.progress.seconds, amount), 1)}[unit]
+                    bar.update(done - bar.n)
                     bar.set_postfix(_numbers(self.progress))
                     self._snapshot(self.progress.snapshot)
                 if self.stopping.signal and self.progress.outcome == "running":
@@ -203,7 +208,8 @@ class _Command:
             where.append(f"checkpoint {done}")
             kept = kept and there
         if how and progress is not None:
-            how += f" after {progress.epoch} of {self.epochs} epochs and {progress.step:,} steps"
+            of = f" of {progress.epochs}" if self.training.budget[0] == "epochs" else ""
+            how += f" after {progress.epoch}{of} epochs and {progress.step:,} steps"
         if (how or where) and self.rank == 0:
             print(": ".join(filter(None, (how, "; ".join(where)))))
         return kept

@@ -42,6 +42,8 @@ class Request:
         preempted or continues another one.
     since : int
         Number of epochs of the training that it continues; its own are counted from there.
+    before : tuple of (int, float)
+        Steps and seconds of that training.
     """
 
     train: Callable[..., Generator[Progress, float | None, None]]
@@ -52,13 +54,13 @@ class Request:
     pictures: Literal["live", "end"] = "live"
     history: tuple[tuple[int, float, float, float], ...] = ()
     since: int = 0
+    before: tuple[int, float] = (0, 0.0)
 
     @property
     def whole(self) -> RunSettings:
-        """The settings with the earlier epochs added, which the training counts as well."""
-        training = self.settings.training
-        epochs = {"epochs": training.epochs + self.since}
-        return self.settings.model_copy(update={"training": training.model_copy(update=epochs)})
+        """The settings with the earlier training added, which this one counts as well."""
+        training = self.settings.training.after(self.since, *self.before)
+        return self.settings.model_copy(update={"training": training})
 
     @property
     def label(self) -> str:

@@ -1,5 +1,6 @@
 """Access on a shared server: who may change what, and which trainings the limits admit."""
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from flowlab.jobs import Engine, UnknownRun, choose
 from flowlab.runs import Store
 from flowlab.server.limits import MEGA, limits
 from flowlab.settings import RunSettings
+from flowlab.training.epochs import batches
 from flowlab.training.metrics import parameter_count
 from flowlab.training.recipe import fitted
 
@@ -123,14 +125,28 @@ def check(settings: RunSettings, epochs: bool = True) -> None:
     epochs : bool
         Whether to check its epochs; not where another budget ends it.
     """
-    asked = settings.training.epochs
     if epochs:
-        limits().refuse("max_epochs", asked, f"This training has {asked:,} epochs",
-                        "ask for fewer")
+        _check_budget(settings)
     if limits().max_parameters is not None:
         size = parameter_count(fitted(settings.flow, source_of(settings.source)))
         limits().refuse("max_parameters", size, f"This flow has {size:,} parameters",
                         "take fewer or narrower layers")
+
+
+def _check_budget(settings: RunSettings) -> None:
+    training = settings.training
+    unit, amount = training.budget
+    what = f"This training has {training.length}"
+    if unit == "seconds":  # their epochs are not known before
+        limits().refuse("max_seconds", amount, what, "ask for fewer")
+        if limits().max_seconds is None:
+            limits().refuse("max_epochs", None, what, "ask for epochs")
+    elif unit == "steps":
+        count = math.ceil(amount / batches(source_of(settings.source), training))
+        limits().refuse("max_epochs", count, f"{what}, which are {count:,} epochs",
+                        "ask for fewer")
+    else:
+        limits().refuse("max_epochs", amount, what, "ask for fewer")
 
 
 def check_count(asked: int, active: int) -> None:

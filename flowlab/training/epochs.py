@@ -2,7 +2,7 @@
 
 import math
 
-from flowlab.data import Source
+from flowlab.data import Images, Source
 from flowlab.settings import TrainingSettings
 from flowlab.training.split import test_count
 
@@ -12,9 +12,13 @@ MAX_EPOCHS = 10_000
 
 
 def batches(source: Source, settings: TrainingSettings) -> int:
-    """The number of steps in an epoch on a user's own points."""
-    count = min(source.count or settings.points, settings.points)
-    return math.ceil((count - test_count(count, settings)) / settings.batch_size)
+    """The number of steps in an epoch."""
+    if isinstance(source, Images):
+        count = len(source.part(test=False)[0])
+    else:
+        count = min(source.count or settings.points, settings.points)
+        count -= test_count(count, settings)
+    return math.ceil(count / settings.batch_size)
 
 
 def default(source: Source, settings: TrainingSettings) -> int:
@@ -27,10 +31,11 @@ def default(source: Source, settings: TrainingSettings) -> int:
     ----------
     source : Source
     settings : TrainingSettings
-        The batch size, points and test share; its epochs are ignored.
+        The batch size, points and test share; its epochs are ignored. With another budget, the
+        default is the same for all sources.
     """
     usual = TrainingSettings().epochs
-    if source.kind != "points":
+    if source.kind != "points" or settings.budget[0] != "epochs":
         return usual
     return max(usual, min(MAX_EPOCHS, round(STEPS / batches(source, settings))))
 

@@ -108,6 +108,9 @@ class _Trainer:
                  resume: Snapshot | None) -> None:
         self.flow, self.settings = flow, settings
         distributed.check_device(settings.device)
+        if settings.seconds and distributed.several():
+            raise ValueError("seconds cannot be shared by several processes, whose clocks differ: "
+                             "give epochs or optimiser_steps.")
         parameters = [p for p in flow.parameters() if p.requires_grad]
         if not parameters:
             raise ValueError("All layers of the flow are frozen: set requires_grad_(True) on those "
@@ -174,8 +177,9 @@ class _Trainer:
                         if loss is None:
                             break
                         losses.append(loss)
-                        if len(losses) < self.batches:
-                            yield self._progress(loss, self.batches - len(losses))
+                        if len(losses) == self.batches or self._share(len(losses)) >= 1:
+                            break
+                        yield self._progress(loss, self.batches - len(losses))
                 finally:
                     self.optimiser.swap()  # to the averaged weights, also where it is stopped
                 if loss is None:
@@ -216,7 +220,7 @@ class _Trainer:
         loss, gradient = self.objective.loss_and_gradient(batch, self.step)
         if not (self.optimiser.clipped(gradient) and math.isfinite(loss)):
             return None
-        done = (self.epoch * self.batches + index) / (self.batches * self.settings.epochs)
+        done = self._share(index)
         if self.decays and self.settings.schedule == "one_cycle":
             done = max(done, WARM_UP)
         self.rate = self.learning_rate * SCHEDULES[self.settings.schedule](done)
@@ -225,6 +229,10 @@ class _Trainer:
         share = max(1 / self.settings.averaging, 1 / (1 + 0.1 * self.step))
         self.optimiser.step(gradient, batch, self.rate, self.step - self.begun, share)
         return loss
+
+    def _share(self, batch: int = 0) -> float:
+        """The share of the budget that is used after so many batches of the next epoch."""
+        return self.settings.share(self.epoch, self.step, self.seconds, batch, self.batches)
 
     def _measure(self) -> None:
         """Measure the averaged flow: NLL on both sets, KL and inverse error."""
@@ -258,7 +266,7 @@ class _Trainer:
     def _outcome(self) -> Outcome:
         if 0 < self.settings.patience <= self.epochs_without_improvement:
             return "early stop"
-        return "finished" if self.epoch >= self.settings.epochs else "running"
+        return "finished" if self._share() >= 1 else "running"
 
     def _with_the_best(self, loss: float) -> Progress:
         """Restore the best weights, and return the progress at the end of the training."""
@@ -305,16 +313,29 @@ class _Trainer:
     def _progress(self, loss: float, left: int, outcome: Outcome = "running", reason: str = "",
                   snapshot: Snapshot | None = None) -> Progress:
         """The progress, with ``left`` batches of this epoch to go."""
-        begun = self.epoch + (left > 0)
-        steps = self.step + left + self.batches * (self.settings.epochs - begun)
         start: tuple[int, float, float] = self.start
+        epochs, steps = self._planned(left)
         return Progress(
-            self.epoch, self.settings.epochs, self.step, steps,
+            self.epoch, epochs, self.step, steps,
             self.seconds, self.rate, self.train_nll, self.test_nll, loss,
             self.kl, self.best_nll, self.inverse_error, outcome, reason, self.flow,
             None if snapshot is None else self.recent.add(snapshot),
             *start,
             reverse_kl=tuple(self.reverse_kl.items()))
+
+    def _planned(self, left: int) -> tuple[int, int]:
+        """Epochs and steps of the whole training; with a budget of seconds, as expected so far."""
+        begun, then = self.epoch + (left > 0), self.step + left  # at the end of this epoch
+        unit, amount = self.settings.budget
+        if unit == "epochs":
+            return self.settings.epochs, then + self.batches * (self.settings.epochs - begun)
+        if unit == "steps":
+            steps = int(amount)
+        elif share := min(self._share(), 1.0):
+            steps = max(round(self.step / share), 1)
+        else:
+            steps = self.batches
+        return max(begun + math.ceil(max(steps - then, 0) / self.batches), 1), steps
 
     def _state(self) -> dict[str, Tensor]:
         return {k: v.detach().cpu().clone() for k, v in self.flow.state_dict().items()}

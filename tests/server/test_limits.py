@@ -113,6 +113,15 @@ def test_too_many_epochs_and_parameters_are_refused():
         with pytest.raises(Exceeded, match=r"40 epochs, and the limit .* 39 epochs \(max_epochs\)"):
             admission.check(settings)
         admission.check(settings, epochs=False)
+        admission.check(made.settings(optimiser_steps=39, points=100, batch_size=100))
+        for more, words in (({"optimiser_steps": 40}, "40 steps, which are 40 epochs"),
+                            ({"seconds": 5}, "5 seconds, and the limit .*: ask for epochs")):
+            with pytest.raises(Exceeded, match=words):
+                admission.check(made.settings(points=100, batch_size=100, **more))
+    with limited(max_epochs=1, max_seconds=5):
+        admission.check(made.settings(seconds=5))
+        with pytest.raises(Exceeded, match=r"6 seconds, and the limit .* 5 seconds"):
+            admission.check(made.settings(seconds=6))
     with limited(max_epochs=40, max_parameters=size):
         admission.check(settings)
     with limited(max_parameters=size - 1), pytest.raises(Exceeded, match=f"{size:,} parameters"):

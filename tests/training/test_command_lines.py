@@ -36,6 +36,17 @@ def test_trains_and_saves(name, tmp_path):
     assert Flow.load(path).settings.hidden == (8, 8)
 
 
+def test_a_checkpoint_counts_the_steps_asked_for(tmp_path, capsys):
+    arguments = ["--points", "100", "--batch-size", "20", "--hidden", "4", "--optimiser-steps",
+                 "6", "--checkpoint", str(tmp_path / "c"), "--no-keep"]
+    assert train_nice_main(arguments) == 0
+    assert "finished after epoch 2" in capsys.readouterr().out
+    assert Snapshot.load(tmp_path / "c").step == 6
+    assert train_nice_main(arguments) == 2
+    assert "all 6 steps already" in (error := capsys.readouterr().err) and (
+        "--optimiser-steps" in error)
+
+
 def test_help_explains_every_setting(capsys):
     from flowlab.commands.train import main
     with pytest.raises(SystemExit) as left:
@@ -50,7 +61,8 @@ def test_help_explains_every_setting(capsys):
 @pytest.mark.parametrize(("arguments", "words"), [
     (["--epochs", "0"], "epochs"), (["--data", "moonz"], "moonz"),
     (["--hidden", "a,b"], "hidden"), (["--settings", "missing.json"], "missing.json"),
-    (["--noise", "-1"], "noise"),
+    (["--noise", "-1"], "noise"), (["--seconds", "0.01"], "at least 0.1"),
+    (["--seconds", "5", "--optimiser-steps", "9"], "optimiser_steps or seconds"),
 ])
 def test_bad_options_get_one_sentence(arguments, words, capsys):
     status = train_nice_main(arguments)

@@ -27,12 +27,27 @@ def test_every_page_opens_with_all_controls(name):
     shown = {w.label: w.help for kind in (app.slider, app.number_input, app.selectbox,
                                           app.select_slider, app.toggle) for w in kind}
     fields = [f for n, f in RECIPES[name].Run.fields().items()
-              if n not in validation.HIDDEN and n not in ("data", "hidden")]
+              if n not in (*validation.HIDDEN, "data", "hidden", *controls.AMOUNTS)]
     for field in fields:
         assert shown[field.title].startswith(field.description[:20]), field.title
     assert {"Hidden layers", "Width", "Learning rate now"} <= set(shown)
     assert {b.label for b in app.button} >= {"Train", "Step", "Stop", "Two moons"}
     assert ("Continue from epoch 40" in {b.label for b in app.button}) == (name in TRAINED)
+
+
+def test_a_training_is_for_epochs_steps_or_seconds():
+    app = run(page("nice", **{**SMALL, "epochs": "1", "optimiser_steps": "7"}))
+    assert app.button_group(key="nice.budget").value == "steps"
+    assert app.number_input(key="nice.optimiser_steps").value == 7
+    app.button(key="nice.train").click()
+    run(app)
+    until(app, "Finished")
+    assert lab().last(lab().find(state(app, "nice").run)).numbers["step"] == 7
+    app.button_group(key="nice.budget").set_value("seconds")
+    run(app)
+    assert not app.error and app.number_input(key="nice.seconds").value == 10
+    assert app.query_params["seconds"] == "10.0" and "optimiser_steps" not in app.query_params
+    assert "7 steps" in status(app) and "10 seconds" in status(app)
 
 
 def test_reset_restores_the_defaults_but_for_what_a_link_locks():

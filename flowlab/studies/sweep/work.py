@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -78,9 +79,10 @@ class Sweep:
         """Every point with its best run in the store: a complete one before an active one."""
         runs: dict[str, StoredRun] = {}
         for run in self.store.runs(group=self.group):
-            known = runs.get(run.text)
+            text = _current(run.text)
+            known = runs.get(text)
             if known is None or (run.complete, run.active) > (known.complete, known.active):
-                runs[run.text] = run
+                runs[text] = run
         return [Trained(point, runs.get(point.settings.model_dump_json()))
                 for point in self.points]
 
@@ -102,7 +104,8 @@ class Sweep:
         ids = []
         for point, run in ((t.point, t.run) for t in self.left()):
             resume = self.store.snapshot(run.id) if run is not None else None
-            if resume is not None and resume.epoch >= point.settings.training.epochs:
+            if resume is not None and point.settings.training.share(
+                    resume.epoch, resume.step, resume.seconds) >= 1:
                 resume = None  # it was killed after its end, before that was noted
             job = recorder.engine.submit(watch, Request(
                 self.recipe.train, point.settings, resume=resume, pictures="end"), owner)
@@ -158,6 +161,15 @@ class Sweep:
         return f"{self.settings.name}: " + ", ".join(
             [*(f"{name} {text(value)}" for name, value in point.values.items()),
              *([f"seed {point.seed}"] if self.settings.seeds > 1 else [])])
+
+
+@lru_cache(4096)
+def _current(text: str) -> str:
+    """A run's settings as this version writes them, where an earlier one wrote them."""
+    try:
+        return RunSettings.read(text).model_dump_json()
+    except ValueError:
+        return text
 
 
 def text(value: Any) -> str:

@@ -87,7 +87,7 @@ class Lab:
                history: tuple[tuple[int, float, float, float], ...] = ()) -> str:
         """Queue a training, paused after its first batch with ``first="step"``; the run's id.
 
-        With ``resume`` it goes on from there, for as many epochs more as the settings say, and
+        With ``resume`` it goes on from there, for as long again as the settings say, and
         from the ``history`` before it; otherwise it starts with a fresh flow.
 
         Raises
@@ -96,7 +96,8 @@ class Lab:
             As `flowlab.server.admission.Admission.admitted`.
         """
         request = Request(train, settings, theme, overlays, resume, history=history,
-                          since=resume.epoch if resume else 0)
+                          since=resume.epoch if resume else 0,
+                          before=(resume.step, resume.seconds) if resume else (0, 0.0))
         continued = resume is not None
         with self.admission.admitted([settings], owner):
             run_id = self.engine.submit(watch, request, owner, first)

@@ -46,7 +46,8 @@ def _fit_epochs(page: ModelPage, data: str) -> None:
 
 def on_epochs(page: ModelPage, chosen: Source) -> None:
     """Draw a sentence on the epochs, where the points chosen make few steps."""
-    if text := epochs.sentence(chosen, _training(page)):
+    if page.controls["budget"] == "epochs" and (
+            text := epochs.sentence(chosen, _training(page))):
         st.caption(text)
 
 

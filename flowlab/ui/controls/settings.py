@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from flowlab.data import target
 from flowlab.data.store import is_own
-from flowlab.settings import RunSettings, extra
+from flowlab.settings import MIN_SECONDS, RunSettings, extra
 from flowlab.ui.app.state import Values
 from flowlab.ui.controls.validation import NEVER, hidden, read, source
 from flowlab.ui.elements.escape import plain
@@ -23,6 +23,11 @@ ORDER = ("Model", "Images", "Training", "Data", "Network")  # on a page: what is
 WIDTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
 DECADE = (1.0, 2.0, 3.0, 5.0)
 LEAST = 1e-5  # above 0, of a control with equal ratios that begins at 0
+#: The settings of a training's length, by their units; and the values that two of them have at
+#: first, and at least.
+BUDGETS = {"epochs": "epochs", "steps": "optimiser_steps", "seconds": "seconds"}
+AMOUNTS = {"optimiser_steps": 2_500, "seconds": 10.0}
+FEWEST = {"optimiser_steps": 1, "seconds": MIN_SECONDS}
 
 
 class Controls(Values):
@@ -68,8 +73,11 @@ class Controls(Values):
 
     def put(self, settings: RunSettings) -> None:
         """Show these settings."""
+        self["budget"] = settings.training.budget[0]
         for name, value in values(settings.flat()).items():
-            if name == "classes":
+            if name in AMOUNTS:
+                self[name] = value or self.get(name, AMOUNTS[name])
+            elif name == "classes":
                 self["conditional"] = value > 0
             elif name == "noise" and not is_own(settings.source.data):
                 truth = source(settings.source.data)
@@ -88,6 +96,8 @@ class Controls(Values):
         """The value that a setting's control has, or will have when it is drawn."""
         if name == "hidden":
             return (self["width"],) * self["depth"]
+        if name in BUDGETS.values() and name != BUDGETS[self["budget"]]:
+            return self.fields[name].default
         if name == "classes":
             return source(self["data"]).classes if self["conditional"] else 0
         if name == "levels":
@@ -111,7 +121,7 @@ class Controls(Values):
         hide, lock : tuple of str
             Groups, in small letters, that are not drawn, or drawn so that nothing can be changed.
         """
-        left_out = (*hidden(self.run, self["data"]), "data")
+        left_out = (*hidden(self.run, self["data"]), "data", *AMOUNTS)
         changed = self.settings().texts().keys()
         self._dots(changed)
         st.button("Reset", icon=":material/restart_alt:", type="tertiary", disabled=not changed,
@@ -173,7 +183,7 @@ class Controls(Values):
     def _draw(self, name: str, disabled: bool) -> None:
         special: dict[str, Callable[[bool], None]] = {
             "hidden": self._hidden, "noise": self._noise, "classes": self._classes,
-            "levels": self._levels, "objective": self._objective}
+            "levels": self._levels, "objective": self._objective, "epochs": self._budget}
         if name in special:
             special[name](disabled)
         else:
@@ -194,6 +204,7 @@ class Controls(Values):
             return
         low, high = (next(getattr(m, b) for m in field.metadata if hasattr(m, b))
                      for b in ("ge", "le"))
+        low = FEWEST.get(name, low)
         if field.annotation is int:
             if high <= 64:
                 st.slider(min_value=low, max_value=high, **common)
@@ -213,6 +224,13 @@ class Controls(Values):
                   help="Number of hidden layers of each coupling's network.")
         st.select_slider("Width", sorted({*WIDTHS, self["width"]}), **self.tie("width"),
                          disabled=disabled, help="Units in each hidden layer.")
+
+    def _budget(self, disabled: bool) -> None:
+        unit = st.segmented_control(
+            "Train for", list(BUDGETS), format_func=str.capitalize, required=True,
+            **self.tie("budget"), disabled=disabled, help="What ends the training, and its "
+            "schedule with it: passes over the training set, optimiser steps, or time.")
+        self._control(BUDGETS[unit], disabled)
 
     def _classes(self, disabled: bool) -> None:
         st.toggle("Learn each class", **self.tie("conditional"), disabled=disabled,

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from flowlab.settings import RunSettings
-from flowlab.ui.controls.settings import words
+from flowlab.ui.controls.settings import AMOUNTS, words
 from flowlab.ui.controls.validation import hidden, source
 
 MOST = 3  # settings that a sentence names
@@ -18,21 +18,27 @@ def same_data(run: RunSettings, now: RunSettings) -> bool:
 
 def differences(run: RunSettings, now: RunSettings) -> list[str]:
     """The names of the settings with a control that differ; both are about the same data."""
-    before, after, left_out = run.flat(), now.flat(), hidden(type(now), now.source.data)
+    before, after = (settings.flat() | {"epochs": settings.training.budget}
+                     for settings in (run, now))
+    left_out = *hidden(type(now), now.source.data), *AMOUNTS, "data", "noise"
     return [name for name, value in after.items()
-            if name not in (*left_out, "data", "noise") and before.get(name) != value]
+            if name not in left_out and before.get(name) != value]
 
 
 def title(run: RunSettings, names: list[str] | None = None) -> str:
     """The data of a run, and some of its settings, in words."""
     fields, values = run.fields(), run.flat()
-    found = [_named(fields[name], values[name]) for name in (names or ())[:MOST]]
+    found = [run.training.length if name == "epochs" else _named(fields[name], values[name])
+             for name in (names or ())[:MOST]]
     return ", ".join([source(run.source.data).title, *found])
 
 
 def sentence(run: RunSettings, now: RunSettings, names: list[str]) -> str:
     """Tell that the results shown are those of other settings (Markdown)."""
     values = now.flat()
+    unit, values["epochs"] = now.training.budget
+    if unit != run.training.budget[0]:
+        values["epochs"] = now.training.length
     wanted = ", ".join(_value(values[name]) for name in names[:MOST])
     more = "" if len(names) <= MOST else f", and {len(names) - MOST} more differ"
     return (f"These are the results of *{title(run, names)}*; the controls say *{wanted}*{more}. "

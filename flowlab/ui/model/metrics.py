@@ -51,8 +51,8 @@ def draw_metrics(numbers: dict | None, begun: bool, source: Source, active: bool
          "back, in data units. Exact arithmetic would give 0."),
         ("Speed", "–" if rate is None else f"{rate:,.0f} steps/s", "Optimiser steps a second, "
          "pictures not counted."),
-        ("Time left", "–" if left is None else _duration(left), "At this speed, until the last "
-         "epoch."),
+        ("Time left", "–" if left is None else _duration(left), "At this speed, until the end "
+         "of the training."),
     ]
     for column, (label, value, help_text) in zip(st.columns(WIDTHS), shown, strict=True):
         column.metric(label, value, help=help_text)

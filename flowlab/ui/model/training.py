@@ -58,8 +58,8 @@ def _pause(view: View, active: bool, paused: bool) -> tuple[str, str, Callable |
     if not view.fits:
         return label, icon, None, ("The flow shown has other layers than the controls say: train "
                                    "a fresh one.")
-    return label, icon, _continue, ("Train on from the flow shown, for as many epochs as set at "
-                                    "the left.")
+    return label, icon, _continue, ("Train on from the flow shown, for as long as set at the "
+                                    "left.")
 
 
 def _rate(view: View, active: bool) -> None:
@@ -111,7 +111,8 @@ def _continue(view: View) -> None:
     frame, history = origin
     training = view.settings.training
     flow = frame.flow().to(getattr(torch, training.precision))
-    snapshot = Snapshot.fresh(flow, training.learning_rate, frame.numbers["epoch"])
+    snapshot = Snapshot.fresh(flow, training.learning_rate, frame.numbers["epoch"], step=(
+        0 if training.budget[0] == "epochs" else frame.numbers["step"]))
     reverse = training.objective == "reverse"
     before = frame.numbers.get("reverse_kl") or () if reverse else ()
     _start(view, history=history, resume=replace(
