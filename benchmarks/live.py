@@ -135,7 +135,7 @@ def workers(method: str, kills: int, number: int = 2) -> dict[str, list[float]]:
         found["together"] = [sum(memory(pid, "Pss") for pid in pids)]
         for _ in range(kills):
             start = time.perf_counter()
-            run = engine.submit(watch, Request(train_realnvp.train, _run()))
+            run = engine.submit(Request(train_realnvp.train, _run()).job)
             while not engine.events(run):
                 time.sleep(0.001)
             found["first_frame"].append(time.perf_counter() - start)

@@ -6,12 +6,6 @@ import time
 from pathlib import Path
 
 
-class Labelled(int):
-    """A number with a word for the log."""
-
-    label = "counting"
-
-
 def count(n):
     yield from range(n)
     return n
@@ -56,7 +50,10 @@ def far(start):
     return "end"
 
 
-far.preempt = "leave"
+def in_turns(start=0):
+    """Work that leaves its worker to others."""
+    from flowlab.jobs import Job
+    return Job(far, start, preempt="leave")
 
 
 def gated(folder):
@@ -217,16 +214,17 @@ def fragile(request):
     return "whole"
 
 
-fragile.resume = lambda request, event: (request[0], event + 1, request[2])
+def restarted(request):
+    """Work that continues on another worker where its own died."""
+    from flowlab.jobs import Job
+    return Job(fragile, request,
+               resume=lambda request, event: (request[0], event + 1, request[2]))
 
 
 def doomed(start):
     yield start
     time.sleep(0.3)
     os._exit(3)
-
-
-doomed.resume = lambda start, event: event + 1
 
 
 def point(request):
@@ -238,6 +236,3 @@ def point(request):
         time.sleep(pause)
         yield i, ray.get_runtime_context().get_node_id()
     return number, steps
-
-
-point.resume = lambda request, event: (request[0], event[0] + 1, *request[2:])

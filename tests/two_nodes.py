@@ -11,7 +11,7 @@ import time
 import jobs_functions as jobs
 from ray.cluster_utils import Cluster
 
-from flowlab.jobs import Ray
+from flowlab.jobs import Job, Ray
 from flowlab.runs import Recorder, Store
 from flowlab.studies.sweep import Sweep, SweepSettings
 from models import RECIPES
@@ -44,7 +44,8 @@ def main():
 
 def several(engine, cluster, doomed):
     """Jobs whose events tell which node they come from."""
-    runs = [engine.submit(jobs.point, (n, 0, STEPS, PAUSE)) for n in range(POINTS)]
+    runs = [engine.submit(Job(jobs.point, (n, 0, STEPS, PAUSE), resume=lambda request, event: (
+        request[0], event[0] + 1, *request[2:]))) for n in range(POINTS)]
     dying = doomed.node_id
 
     def busy():

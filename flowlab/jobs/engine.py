@@ -55,24 +55,42 @@ class Preempted:
     settings: Any
 
 
+@dataclass(frozen=True)
+class Job:
+    """Work for an engine: a generator function, its settings, and how an engine may treat it.
+
+    Attributes
+    ----------
+    function : callable
+        Generator function of one argument that can be imported by its name.
+    settings : object
+        Its argument.
+    label : str
+        A fixed word for the log.
+    quiet : bool
+        Whether it is left out of the log.
+    preempt : object
+        A value that, when sent in, makes the generator return `Preempted` soon, so that other runs
+        get its worker; the run then waits for its next turn. None where it cannot be preempted.
+    resume : callable, optional
+        A function of the settings and the last event that returns the settings to continue with.
+        An engine that can restart a run whose worker died uses it; see `flowlab.jobs.ray.Ray`.
+    """
+
+    function: Callable[[Any], Generator[Any, Any, Any]]
+    settings: Any = None
+    label: str = ""
+    quiet: bool = False
+    preempt: Any = None
+    resume: Callable[[Any, Any], Any] | None = None
+
+
 class Engine(ABC):
     """Runs generator functions in other processes.
 
-    A job is a top-level generator function of one argument. Each ``yield`` ends one batch: ``None``
-    means that there is nothing to report, and anything else is an event, kept in order. The value
-    that the generator returns is the run's result. Function, settings, events and result are
-    pickled.
-
-    Settings may have an attribute ``label``, a fixed word for the log.
-
-    A function may have an attribute ``preempt``: a value that, when sent in, makes it return
-    `Preempted` soon, so that other runs get its worker. The run then waits for its next turn.
-
-    Runs of a function with a true attribute ``quiet`` are not logged.
-
-    A function may have an attribute ``resume``, a function of the settings and the last event that
-    returns the settings to continue with. An engine that can restart a run whose worker died uses
-    it; see `flowlab.jobs.ray.Ray`.
+    Each ``yield`` of the generator ends one batch: ``None`` means that there is nothing to report,
+    and anything else is an event, kept in order. The value that the generator returns is the run's
+    result. Function, settings, events and result are pickled.
 
     All methods may be called from any thread, and return at once unless stated otherwise.
 
@@ -90,16 +108,16 @@ class Engine(ABC):
     turn: float | None = None
 
     @abstractmethod
-    def submit(self, function: Callable[[Any], Generator[Any, Any, Any]], settings: Any,
-               owner: str = "", first: str = "") -> str:
+    def submit(self, function: Callable[[Any], Generator[Any, Any, Any]] | Job,
+               settings: Any = None, owner: str = "", first: str = "") -> str:
         """Queue ``function(settings)``.
 
         Parameters
         ----------
-        function : callable
-            Generator function that can be imported by its name.
+        function : callable or Job
+            Generator function that can be imported by its name; or a job, which has its settings.
         settings : object
-            Its one argument.
+            The function's one argument.
         owner : str
             Whose run it is. Owners take turns, so that many runs of one do not delay the others.
         first : str

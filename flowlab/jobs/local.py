@@ -26,8 +26,8 @@ class Local(QueuedEngine):
     of them, up to `spare` further workers start, and end again when they are not needed.
     A resumed run continues at once, so for a while more than `workers` runs may share the cores.
 
-    A run whose function can be preempted (see `Engine`) is, once its turn is over and a run of
-    another owner waits; it continues at its next turn.
+    A run that can be preempted (see `flowlab.jobs.engine.Job`) is, once its turn is over and a run
+    of another owner waits; it continues at its next turn.
 
     Events and results stay in memory until `forget`.
 

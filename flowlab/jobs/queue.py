@@ -5,7 +5,7 @@ import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -34,20 +34,16 @@ class QueuedRun:
         After a stop: when its worker is killed (``time.monotonic``).
     fault : str
         An error that the parent found while the run goes on.
-    label : str
-        A fixed word for the log.
-    preempt : object
-        The value that, when sent in, preempts the run; None where it cannot be preempted.
+    label, quiet, preempt, resume
+        As in `flowlab.jobs.engine.Job`.
     preempting : bool
-        Whether that value has been sent.
+        Whether ``preempt`` has been sent.
     begun : float
         When the run was last queued or given a worker (``time.monotonic``).
     used : float
         Seconds that it had a worker in earlier turns.
     late : str
         The sentence of a run that is stopped because it took too long.
-    quiet : bool
-        Whether the run is left out of the log.
     """
 
     owner: str
@@ -65,12 +61,13 @@ class QueuedRun:
     stop_by: float | None = None
     fault: str = ""
     label: str = ""
+    quiet: bool = False
     preempt: Any = None
+    resume: Callable[[Any, Any], Any] | None = None
     preempting: bool = False
     begun: float = field(default_factory=time.monotonic)
     used: float = 0.0
     late: str = ""
-    quiet: bool = False
 
     @property
     def seconds(self) -> float:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
-from flowlab.jobs.engine import ACTIONS, ACTIVE, Engine, Status, UnknownRun
+from flowlab.jobs.engine import ACTIONS, ACTIVE, Engine, Job, Status, UnknownRun
 from flowlab.jobs.process import encode
 from flowlab.jobs.queue import Queue, QueuedRun
 from flowlab.jobs.request import make_request, pickled
@@ -55,14 +55,13 @@ class QueuedEngine(Engine):
 
     _pool: Workers
 
-    def submit(self, function: Callable[[Any], Generator[Any, Any, Any]], settings: Any,
-               owner: str = "", first: str = "") -> str:
+    def submit(self, function: Callable[[Any], Generator[Any, Any, Any]] | Job,
+               settings: Any = None, owner: str = "", first: str = "") -> str:
         if first not in ("", "pause", "step"):
             raise ValueError(f"A run can start with 'pause' or 'step'; got {first!r}.")
-        run = QueuedRun(owner, make_request(function, settings),
-                        label=getattr(settings, "label", ""),
-                        preempt=getattr(function, "preempt", None),
-                        quiet=getattr(function, "quiet", False))
+        job = function if isinstance(function, Job) else Job(function, settings)
+        run = QueuedRun(owner, make_request(job.function, job.settings), label=job.label,
+                        quiet=job.quiet, preempt=job.preempt, resume=job.resume)
         if first:
             run.commands.append(encode((first, run.id, None)))
         with self._pool.lock:

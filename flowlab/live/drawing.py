@@ -13,7 +13,7 @@ from typing import Any
 
 from flowlab.data import source_of
 from flowlab.flow import Flow
-from flowlab.jobs.engine import Engine, UnknownRun
+from flowlab.jobs.engine import Engine, Job, UnknownRun
 from flowlab.live.cameras import Camera, History
 from flowlab.live.watch import borrow, give_back, numbers_of
 from flowlab.settings import RunSettings
@@ -90,11 +90,6 @@ def measure(drawing: Drawing) -> Generator[None, None, dict[str, Any]]:
                                 settings.training))
 
 
-# These are no runs of visitors.
-draw.quiet = True  # type: ignore[attr-defined]
-measure.quiet = True  # type: ignore[attr-defined]
-
-
 class PictureCache:
     """Has an engine draw pictures and keeps the newest; safe to use from several threads.
 
@@ -155,7 +150,8 @@ class PictureCache:
                 raise DrawingFailed(self._failed[key][1])
             self._wanted[owner, job] = key
             if key not in self._jobs:
-                self._jobs[key] = self.engine.submit(job, drawing(), owner)
+                # It is no run of a visitor, and not logged.
+                self._jobs[key] = self.engine.submit(Job(job, drawing(), quiet=True), owner=owner)
             for other, run_id in self._jobs.items():
                 if other not in self._wanted.values() and self.engine.status(run_id).position:
                     self.engine.control(run_id, "stop")

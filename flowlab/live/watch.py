@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 from flowlab.data import source_of
 from flowlab.figures import DEFAULT_OVERLAYS
 from flowlab.flow import Flow
-from flowlab.jobs.engine import Preempted
+from flowlab.jobs.engine import Job, Preempted
 from flowlab.live.cameras import Camera, camera, kind
 from flowlab.settings import RunSettings
 from flowlab.training import Progress, Snapshot
@@ -18,6 +18,7 @@ EVERY = 0.25  # minimum seconds between two pictures
 MAX_PAUSE = 1.0  # maximum seconds between two pictures that keeping `SHARE` may cost
 WEIGHTS_EVERY = 5.0  # seconds between two frames with the weights of a large flow
 SMALL_FLOW = 1_000_000  # bytes of weights up to which every frame has them
+PREEMPT = {"preempt": True}  # the message after which `watch` returns `Preempted`
 SPARE = 6  # cameras kept for later runs, of 15 MB each
 
 
@@ -63,9 +64,9 @@ class Request:
         return self.settings.model_copy(update={"training": training})
 
     @property
-    def label(self) -> str:
-        """The model's name, for the log."""
-        return self.settings.model
+    def job(self) -> Job:
+        """The job that trains: the model's name is in the log, and others may have their turns."""
+        return Job(watch, self, label=self.settings.model, preempt=PREEMPT, resume=_resumed)
 
 
 class Content(Protocol):
@@ -257,11 +258,6 @@ def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None,
 def _resumed(request: Request, frame: Frame) -> Request:
     """The request after a worker died: it resumes at the frame's checkpoint, or starts again."""
     return replace(request, resume=frame.snapshot or request.resume)
-
-
-# Engines look for these.
-watch.resume = _resumed  # type: ignore[attr-defined]
-watch.preempt = {"preempt": True}  # type: ignore[attr-defined]
 
 
 class Film:

@@ -54,7 +54,7 @@ class Recorder:
     --------
     ::
 
-        job = engine.submit(watch, Request(train, settings, pictures="end"))
+        job = engine.submit(Request(train, settings, pictures="end").job)
         recorder.follow(job, settings, origin="sweep", group="widths")
         recorder.frames(job)
     """

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowlab.jobs import Local, Ray, Status, UnknownRun
+from flowlab.jobs import Job, Local, Ray, Status, UnknownRun
 from flowlab.jobs.queue import QueuedRun, fair_order
 from flowlab.jobs.template import METHOD, TEMPLATE, Template, can_fork
 
@@ -662,7 +662,7 @@ def test_numbers_out_of_range_are_refused(make, numbers):
 
 def test_a_lost_run_goes_on_from_its_last_event(ray, tmp_path):
     with Ray(workers=1) as engine:
-        run = engine.submit(jobs.fragile, (tmp_path, 0, 3), first="pause")
+        run = engine.submit(jobs.restarted((tmp_path, 0, 3)), first="pause")
         engine.control(run, "send", "early")
         engine.control(run, "resume")
         status = ended(engine, run)
@@ -675,7 +675,7 @@ def test_a_lost_run_goes_on_from_its_last_event(ray, tmp_path):
 
 def test_a_paused_run_is_paused_again_and_gets_what_was_sent_late(ray, tmp_path):
     with Ray(workers=1) as engine:
-        run = engine.submit(jobs.fragile, (tmp_path, 0, 3), first="pause")
+        run = engine.submit(jobs.restarted((tmp_path, 0, 3)), first="pause")
         for _ in range(3):
             engine.control(run, "step")
         until(lambda: engine.status(run).events == 3)
@@ -694,7 +694,7 @@ def test_a_paused_run_is_paused_again_and_gets_what_was_sent_late(ray, tmp_path)
 
 def test_a_run_of_which_nothing_had_come_begins_again(ray, tmp_path):
     with Ray(workers=1) as engine:
-        run = engine.submit(jobs.fragile, (tmp_path, 0, 0))
+        run = engine.submit(jobs.restarted((tmp_path, 0, 0)))
         status = ended(engine, run)
         assert (status.state, engine.events(run)) == ("finished", list(range(8)))
         assert "began again" in status.message
@@ -702,7 +702,7 @@ def test_a_run_of_which_nothing_had_come_begins_again(ray, tmp_path):
 
 def test_a_run_that_is_lost_again_and_again_is_given_up(ray):
     with Ray(workers=1, retries=1) as engine:
-        run = engine.submit(jobs.doomed, 0)
+        run = engine.submit(Job(jobs.doomed, 0, resume=lambda start, event: event + 1))
         status = ended(engine, run)
         assert status.state == "lost"
         assert "2 events are kept, after 2 attempts" in status.message

@@ -25,7 +25,7 @@ def engine():
 
 
 def test_runs_of_two_owners_take_turns_and_miss_nothing(engine):
-    first, second = (engine.submit(jobs.far, 0, owner=owner) for owner in "xy")
+    first, second = (engine.submit(jobs.in_turns(), owner=owner) for owner in "xy")
     until(lambda: engine.events(second))
     status = engine.status(first)
     assert status.state == "queued" and status.position == 1 and status.events % 10 == 0
@@ -37,7 +37,7 @@ def test_runs_of_two_owners_take_turns_and_miss_nothing(engine):
 
 
 def test_a_run_leaves_its_worker_to_nobody_but_another_owner(engine):
-    first, second = (engine.submit(jobs.far, 0, owner="x") for _ in range(2))
+    first, second = (engine.submit(jobs.in_turns(), owner="x") for _ in range(2))
     while engine.status(first).active:
         assert not engine.events(second)
         time.sleep(0.01)
@@ -45,13 +45,13 @@ def test_a_run_leaves_its_worker_to_nobody_but_another_owner(engine):
 
 
 def test_a_function_that_cannot_leave_keeps_its_worker(engine):
-    first, second = engine.submit(jobs.quiet, 100), engine.submit(jobs.far, 0, owner="y")
+    first, second = engine.submit(jobs.quiet, 100), engine.submit(jobs.in_turns(), owner="y")
     assert ended(engine, first).state == "finished"
     assert ended(engine, second).state == "finished"
 
 
 def test_what_is_asked_between_two_turns_holds(engine):
-    first, second = (engine.submit(jobs.far, 0, owner=owner) for owner in "xy")
+    first, second = (engine.submit(jobs.in_turns(), owner=owner) for owner in "xy")
     until(lambda: engine.events(second))
     engine.control(first, "pause")
     until_state(engine, first, "paused")
@@ -64,7 +64,7 @@ def test_what_is_asked_between_two_turns_holds(engine):
 
 
 def test_a_stop_between_two_turns_keeps_what_was_reached(engine):
-    first, second = (engine.submit(jobs.far, 0, owner=owner) for owner in "xy")
+    first, second = (engine.submit(jobs.in_turns(), owner=owner) for owner in "xy")
     until(lambda: engine.events(second))
     engine.control(first, "stop")
     status = ended(engine, first)
@@ -74,7 +74,7 @@ def test_a_stop_between_two_turns_keeps_what_was_reached(engine):
 
 def test_only_the_time_at_work_counts():
     with Local(workers=1, preload=("flowlab.jobs",), turn=TURN, seconds=0.6) as engine:
-        runs = [engine.submit(jobs.far, 0, owner=owner) for owner in "xyz"]
+        runs = [engine.submit(jobs.in_turns(), owner=owner) for owner in "xyz"]
         for run in runs:
             assert ended(engine, run).late
             assert engine.status(run).events > 20
@@ -128,7 +128,7 @@ def test_a_run_stopped_early_in_turns_has_the_best_weights():
 
 
 def test_somebody_without_a_name_has_turns_too(engine):
-    first, second = engine.submit(jobs.far, 0, owner="x"), engine.submit(jobs.far, 0)
+    first, second = engine.submit(jobs.in_turns(), owner="x"), engine.submit(jobs.in_turns())
     until(lambda: engine.events(second))
     assert engine.status(first).active
     assert ended(engine, first).state == ended(engine, second).state == "finished"

@@ -346,7 +346,7 @@ if __name__ == "__main__":
     train = models.RECIPES["nice"].train
     for epochs in (2, 10000):
         run = made.settings(epochs=epochs)
-        job = engine.submit(watch, Request(train, run))
+        job = engine.submit(Request(train, run).job)
         recorder.follow(job, run)
         while not (recorder.done(job, 9) or store.snapshot(job) is not None):
             time.sleep(0.05)
@@ -384,7 +384,7 @@ def engine():
 def test_a_killed_worker_leaves_its_run_at_the_last_checkpoint(engine, store):
     recorder = Recorder(engine, store)
     run = made.settings(epochs=10_000)
-    job = engine.submit(watch, Request(RECIPES["nice"].train, run))
+    job = engine.submit(Request(RECIPES["nice"].train, run).job)
     recorder.follow(job, run, origin="page")
     until(lambda: store.snapshot(job))
     next(p for p in engine._pool.processes if p.run).popen.kill()
@@ -413,7 +413,7 @@ ENDS = {
 def test_a_run_that_is_over_has_its_records_state_and_its_last_frame(engine, store, how):
     changes, action, outcome = ENDS[how]
     recorder, run = Recorder(engine, store), made.settings("realnvp", **changes)
-    job = engine.submit(watch, Request(RECIPES["realnvp"].train, run))
+    job = engine.submit(Request(RECIPES["realnvp"].train, run).job)
     recorder.follow(job, run)
     if action == "stop":
         until(lambda: recorder.status(job).state == "running")
@@ -443,7 +443,7 @@ def test_a_recorder_keeps_what_an_engine_runs(engine, store):
     train, ids = RECIPES["nice"].train, {}
     for pictures in ("live", "end"):
         run = made.settings(epochs=3)
-        job = engine.submit(watch, Request(train, run, pictures=pictures))
+        job = engine.submit(Request(train, run, pictures=pictures).job)
         ids[pictures] = recorder.follow(job, run, film=pictures == "live", group=pictures,
                                         origin="sweep", run_id=f"{pictures}1")
     for pictures, run_id in ids.items():
@@ -459,7 +459,7 @@ def test_a_recorder_keeps_what_an_engine_runs(engine, store):
         assert recorder.frames(run_id) == [] and recorder.status(run_id) is None
     stopped, queued, wrong = (made.settings(epochs=9000), made.settings(epochs=9001),
                               made.settings(noise=9.0))
-    jobs = [engine.submit(watch, Request(train, run)) for run in (stopped, queued, wrong)]
+    jobs = [engine.submit(Request(train, run).job) for run in (stopped, queued, wrong)]
     for job, run in zip(jobs, (stopped, queued, wrong), strict=True):
         recorder.follow(job, run)
     until(lambda: recorder.frames(jobs[0]))
@@ -544,8 +544,8 @@ def test_a_watched_training_goes_on_from_a_frame_after_its_worker_died(monkeypat
     while frames[-1].numbers["outcome"] == "running":
         frames.append(watching.send({"look": True}))
     middle = next(f for f in frames if f.snapshot is not None and f.snapshot.epoch == 2)
-    *_, last = [frame for frame in watch(watch.resume(request, middle)) if frame is not None]
+    *_, last = [frame for frame in watch(request.job.resume(request, middle)) if frame is not None]
     assert made.same_flow(last, frames[-1])
     assert last.numbers["test_nll"] == frames[-1].numbers["test_nll"]
     fresh = replace(frames[0], snapshot=None)
-    assert watch.resume(request, fresh) == request  # nothing to go on from yet
+    assert request.job.resume(request, fresh) == request  # nothing to go on from yet

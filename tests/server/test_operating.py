@@ -13,7 +13,7 @@ import runs_helpers as made
 from streamlit.testing.v1 import AppTest
 
 from flowlab import __version__
-from flowlab.jobs import Local
+from flowlab.jobs import Job, Local
 from flowlab.runs import Store, Writer
 from flowlab.server import log as events
 from flowlab.server import status
@@ -96,7 +96,7 @@ def test_a_wrong_variable_is_said_in_a_sentence(name, value, monkeypatch):
 
 def test_runs_are_logged_from_queue_to_end_without_words_of_users(log):
     with Local(workers=1) as engine:
-        good = engine.submit(jobs.count, jobs.Labelled(3), owner=SECRET)
+        good = engine.submit(Job(jobs.count, 3, "counting"), owner=SECRET)
         bad = engine.submit(jobs.fail, ValueError(SECRET))
         assert engine.wait(good, 60).state == "finished"
         assert engine.wait(bad, 60).state == "failed"

@@ -14,6 +14,7 @@ from flowlab.bijections import BatchNorm
 from flowlab.data import target
 from flowlab.jobs.engine import Preempted
 from flowlab.live import Request, watch
+from flowlab.live.watch import PREEMPT
 from flowlab.settings import TrainingSettings
 from flowlab.training import train
 from flowlab.training.checkpoint import Snapshot
@@ -269,7 +270,7 @@ def test_a_turn_may_end_at_any_epoch_though_the_best_weights_are_promised():
         generator = watch(request)
         try:
             last = next(generator) or last
-            last = generator.send(watch.preempt) or last
+            last = generator.send(PREEMPT) or last
             while True:
                 last = next(generator) or last
         except StopIteration as end:

@@ -18,9 +18,8 @@ class Ray(QueuedEngine):
     A run whose worker or machine dies is restarted on another:
 
     - Without any event so far, it begins again.
-    - Where its function has an attribute ``resume``, a function of the settings and the last event
-      that returns the settings to continue with, it continues there: the next event follows the
-      last one. A value that was sent after that event is sent again.
+    - Where its `flowlab.jobs.engine.Job` says how to ``resume`` it, it continues there: the next
+      event follows the last one. A value that was sent after that event is sent again.
     - Otherwise, or after `retries` restarts, it is lost, as on one machine.
 
     The message of the status says so. A run that was paused is paused again.
@@ -56,13 +55,13 @@ class Ray(QueuedEngine):
 
     Examples
     --------
-    A function that can be resumed::
+    A job that can be resumed::
 
         def count(start):
             for i in range(start, 100):
                 yield i
 
-        count.resume = lambda settings, event: event + 1
+        engine.submit(Job(count, 0, resume=lambda start, event: event + 1))
     """
 
     def __init__(

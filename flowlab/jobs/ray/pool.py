@@ -242,10 +242,10 @@ class RayPool:
             return ""
         path, _, job, data = run.request
         function = pickle.loads(job)
-        if not hasattr(function, "resume"):
+        if run.resume is None:
             return f", and {function.__qualname__} cannot be resumed"
         try:
-            settings = function.resume(pickle.loads(data), task.checkpoint)
+            settings = run.resume(pickle.loads(data), task.checkpoint)
             run.request = path, *make_request(function, settings)[1:]
         except Exception as error:
             return f", and resuming it failed ({type(error).__name__}: {error})"

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from flowlab import figures
 from flowlab.files import csv_text
 from flowlab.jobs.choose import is_local
-from flowlab.live import Request, watch
+from flowlab.live import Request
 from flowlab.runs import Recorder, Store, StoredRun
 from flowlab.settings import RunSettings
 from flowlab.studies.sweep.plan import Point, SweepSettings, points
@@ -107,8 +107,8 @@ class Sweep:
             if resume is not None and point.settings.training.share(
                     resume.epoch, resume.step, resume.seconds) >= 1:
                 resume = None  # it was killed after its end, before that was noted
-            job = recorder.engine.submit(watch, Request(
-                self.recipe.train, point.settings, resume=resume, pictures="end"), owner)
+            job = recorder.engine.submit(Request(
+                self.recipe.train, point.settings, resume=resume, pictures="end").job, owner=owner)
             ids.append(recorder.follow(
                 job, point.settings, run_id=run.id if run is not None else job, film=False,
                 origin="sweep", group=self.group, name=self._name(point),

@@ -20,7 +20,7 @@ import streamlit as st
 from flowlab.figures import DEFAULT_OVERLAYS
 from flowlab.jobs import Local, Status, UnknownRun
 from flowlab.jobs.waiting import expected_wait
-from flowlab.live import Frame, Request, watch
+from flowlab.live import Frame, Request
 from flowlab.live.drawing import PictureCache
 from flowlab.runs import Recorder, StoredRun
 from flowlab.server import admission, log
@@ -100,7 +100,7 @@ class Lab:
                           before=(resume.step, resume.seconds) if resume else (0, 0.0))
         continued = resume is not None
         with self.admission.admitted([settings], owner):
-            run_id = self.engine.submit(watch, request, owner, first)
+            run_id = self.engine.submit(request.job, owner=owner, first=first)
         with self._lock:
             self._runs[run_id] = LabRun(run_id, settings, theme, overlays, continued=continued,
                                      visitor=visitor)
