@@ -147,7 +147,9 @@ class _Trainer:
         if resume is not None:
             self._restore(resume)
         self._measure()
-        self.start = getattr(resume, "start", None) or (self.epoch, self.train_nll, self.test_nll)
+        self.start: tuple[int, float, float] = self.epoch, self.train_nll, self.test_nll
+        if resume is not None and resume.start is not None:
+            self.start = resume.start
         if resume is not None and settings.patience and self.best_weights is None:
             self._note_best()  # the checkpoint is of a training without early stop
         self.last_good = self._snapshot()
@@ -313,14 +315,13 @@ class _Trainer:
     def _progress(self, loss: float, left: int, outcome: Outcome = "running", reason: str = "",
                   snapshot: Snapshot | None = None) -> Progress:
         """The progress, with ``left`` batches of this epoch to go."""
-        start: tuple[int, float, float] = self.start
         epochs, steps = self._planned(left)
         return Progress(
             self.epoch, epochs, self.step, steps,
             self.seconds, self.rate, self.train_nll, self.test_nll, loss,
             self.kl, self.best_nll, self.inverse_error, outcome, reason, self.flow,
             None if snapshot is None else self.recent.add(snapshot),
-            *start,
+            *self.start,
             reverse_kl=tuple(self.reverse_kl.items()))
 
     def _planned(self, left: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from flowlab.data import target, targets
 from flowlab.figures import png
+from flowlab.settings import MIN_SECONDS
 from flowlab.studies.sweep import Sweep, SweepSettings
 from flowlab.studies.sweep.work import MEASURES, counts, title
 from flowlab.training.recipe import Recipe, featured
@@ -17,6 +18,7 @@ from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab, owner, theme
 from flowlab.ui.app.state import Page, page
 from flowlab.ui.app.visitor import visitor
+from flowlab.ui.controls.settings import BUDGETS
 from flowlab.ui.controls.validation import HIDDEN
 from flowlab.ui.elements import image
 from flowlab.ui.elements.copy import copyable
@@ -29,7 +31,11 @@ COLUMNS = {"seed": "Seed", "outcome": "Outcome", "kl_nats": "KL (nats)",
 #: What is proposed for each setting.
 VALUES = {"couplings": "2, 4, 8, 16", "steps": "2, 4, 8", "learning_rate": "0.001, 0.003, 0.01",
           "hidden": "16 16, 64 64", "activation": "relu, tanh", "batch_size": "64, 256, 1024",
-          "epochs": "5, 10, 20"}
+          "epochs": "5, 10, 20", "optimiser_steps": "500, 1000, 2000", "seconds": "5, 10, 20"}
+#: Least, largest and first amount of each budget, and its step.
+AMOUNTS: dict[str, tuple] = {
+    "epochs": (1, 10_000, 10, 5), "optimiser_steps": (1, 10_000_000, 1_000, 100),
+    "seconds": (MIN_SECONDS, 86_400.0, 10.0, 1.0)}
 
 
 @dataclass
@@ -71,7 +77,7 @@ def draw_sweeps_page(recipes: Mapping[str, Recipe]) -> None:
 
 def _form(recipes: Mapping[str, Recipe]) -> Sweep:
     """Draw the controls; the sweep that they describe."""
-    model, data, epochs, seeds, measure = st.columns(5)
+    model, data, units, amounts, seeds, measure = st.columns(6)
     keep: dict[str, Any] = {"persist_state": "session"}
     name = model.selectbox("Model", list(recipes), key="sweeps.model", **keep,
                            index=list(recipes).index(featured(recipes).name),
@@ -79,8 +85,12 @@ def _form(recipes: Mapping[str, Recipe]) -> Sweep:
     recipe = recipes[name]
     source = data.selectbox("Distribution", targets(), targets().index("moons"), key="sweeps.data",
                             format_func=lambda n: target(n).title, **keep)
-    count = epochs.number_input("Epochs", 1, 10_000, 10, 5, key="sweeps.epochs", **keep,
-                                help="Of each run, unless epochs are swept.")
+    unit = units.selectbox("Train for", list(BUDGETS), format_func=str.capitalize, **keep,
+                           key="sweeps.budget", help="What ends each run.")
+    length = BUDGETS[unit]
+    low, high, usual, step = AMOUNTS[length]
+    amount = amounts.number_input(unit.capitalize(), low, high, usual, step, **keep,
+                                  key=f"sweeps.{length}", help="Of each run, unless it is swept.")
     many = seeds.number_input("Seeds", 1, 50, 1, key="sweeps.seeds", **keep, help="Trainings of "
                               "each combination, which differ in chance alone; the picture shows "
                               "their mean.")
@@ -106,8 +116,8 @@ def _form(recipes: Mapping[str, Recipe]) -> Sweep:
         swept[chosen] = tuple(_value(fields[chosen], part) for part in text.split(",")
                               if part.strip())
     common: dict[str, Any] = {"data": source}
-    if "epochs" not in swept:
-        common["epochs"] = int(count)
+    if not swept.keys() & AMOUNTS.keys():
+        common[length] = amount
     if len(swept) < 1 or not all(swept.values()):
         raise ValueError("Give each setting one value or more, such as 2, 4, 8.")
     settings = SweepSettings(name=f"{name} on {source}", model=name, seeds=int(many),

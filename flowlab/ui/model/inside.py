@@ -277,7 +277,7 @@ def _layer(subject: Subject, way: plane.Passage, seen: plane.Probe | str, layer:
 
 def _curve(subject: Subject, flow: Flow, seen: plane.Probe, layer: int) -> None:
     """Draw the map of a coupling, with the half that is kept as it is at the point."""
-    curve = couplings.curve(flow.layers[layer - 1], *seen.path[layer - 1:layer + 1],
+    curve = couplings.curve(flow.layers[layer - 1], seen.path[layer - 1], seen.path[layer],
                             REACH * SIGMA[flow.settings.base])
     if curve is not None:
         draw_png(png(coupling_curve(curve, theme=theme())),
