@@ -68,6 +68,7 @@ class _Numbers(_Strict):
     start_test_nll: float | None = None
     reverse_kl: Annotated[list[Annotated[list[float], Field(min_length=2, max_length=2)]],
                           Field(max_length=1_000_000)] = []
+    epoch_steps: Whole = 0
 
     def known(self) -> dict[str, Any]:
         """The numbers that the version of the run had."""

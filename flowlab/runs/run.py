@@ -17,7 +17,7 @@ import torch
 from flowlab import __version__
 from flowlab.live import Frame
 from flowlab.settings import RunSettings
-from flowlab.training.progress import best_possible
+from flowlab.training.progress import best_possible, counts
 
 #: Outcomes of runs that have nothing left to train.
 COMPLETE = ("finished", "early stop", "diverged")
@@ -145,10 +145,11 @@ class StoredRun:
 def epochs_of(frame: Frame) -> list[Epoch]:
     """The epochs whose losses a frame has."""
     numbers = frame.numbers
-    batches = numbers["steps"] // numbers["epochs"]
+    *_, batches = counts(numbers)
     best = best_possible(numbers)
     seconds = frame.seconds or (None,) * len(frame.epochs)
-    return [Epoch(epoch, epoch * batches, taken, train, test,
+    # The last epoch may be shorter than the others.
+    return [Epoch(epoch, min(epoch * batches, numbers["steps"]), taken, train, test,
                   None if best is None else test - best)
             for (epoch, train, test), taken in zip(frame.epochs, seconds, strict=True)]
 

@@ -88,6 +88,8 @@ class Progress:
     reverse_kl : tuple of (int, float)
         For the reverse objective, every epoch and the KL from the flow to the target after it,
         estimated on some thousand samples at fixed latents.
+    epoch_steps : int
+        Optimiser steps of a whole epoch; 0 in runs of earlier versions.
     """
 
     epoch: int
@@ -110,6 +112,7 @@ class Progress:
     start_train_nll: float = math.nan
     start_test_nll: float = math.nan
     reverse_kl: tuple[tuple[int, float], ...] = ()
+    epoch_steps: int = 0
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -137,8 +140,9 @@ class Progress:
 
 def counts(numbers: Mapping[str, Any]) -> tuple[int, int, int]:
     """Completed epochs, completed batches of the next epoch, and batches per epoch."""
-    batches = numbers["steps"] // numbers["epochs"]
-    return numbers["epoch"], numbers["step"] - numbers["epoch"] * batches, batches
+    # In earlier versions all epochs were whole.
+    batches = numbers.get("epoch_steps") or numbers["steps"] // numbers["epochs"]
+    return numbers["epoch"], max(numbers["step"] - numbers["epoch"] * batches, 0), batches
 
 
 def best_possible(numbers: Mapping[str, Any]) -> float | None:

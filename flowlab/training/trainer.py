@@ -322,7 +322,7 @@ class _Trainer:
             self.kl, self.best_nll, self.inverse_error, outcome, reason, self.flow,
             None if snapshot is None else self.recent.add(snapshot),
             *self.start,
-            reverse_kl=tuple(self.reverse_kl.items()))
+            reverse_kl=tuple(self.reverse_kl.items()), epoch_steps=self.batches)
 
     def _planned(self, left: int) -> tuple[int, int]:
         """Epochs and steps of the whole training; with a budget of seconds, as expected so far."""

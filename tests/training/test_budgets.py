@@ -55,6 +55,7 @@ def test_steps_are_counted_exactly_and_the_schedule_ends_with_them(common, steps
     assert {p.epochs for p in seen} == {seen[-1].epoch}
     assert list(map(numbers, trained(optimiser_steps=steps, **common))) == list(map(numbers, seen))
     ends = [p for p in seen if p.snapshot is not None]
+    assert [p.step for p in ends] == [min(p.epoch * p.epoch_steps, steps) for p in ends]
     again = trained(ends[0].snapshot, optimiser_steps=steps, **common)
     assert list(map(numbers, again)) == [numbers(p) for p in seen if p.step > ends[0].step]
 
