@@ -99,7 +99,9 @@ def share(settings: RunSettings, lesson: Lesson, controls: Values) -> None:
     """Draw a button that opens the page's link, and what a teacher may add to it."""
     with st.popover("Share", icon=":material/link:", key=f"{controls.prefix}.link",
                     help="A link to this page as it stands, also for a class."):
-        st.markdown("The same settings and seed: the same run, on any machine with the same "
+        st.markdown("The same settings and seed: a run of as many seconds, which gets as far as "
+                    "its machine allows." if settings.training.seconds else
+                    "The same settings and seed: the same run, on any machine with the same "
                     "versions.")
         link = st.container(gap="xsmall")
         st.markdown("**For a class**")
