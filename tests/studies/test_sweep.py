@@ -1,6 +1,7 @@
 """Sweeps: what they train, that they go on after a stop, and their table and pictures."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -158,6 +159,20 @@ def test_of_two_runs_of_a_point_the_complete_one_counts(tmp_path):
     assert state[0].run.outcome == "finished" and counts(state)["complete"] == 1
     assert state[0].measure("kl") == pytest.approx(0.8) and state[1].measure("kl") is None
     assert sweep(store, name="another").state()[0].run is None
+
+
+def test_a_run_that_an_earlier_version_stored_is_not_trained_again(tmp_path):
+    store = Store(tmp_path)
+    work = sweep(store)
+    run = work.points[0].settings
+    run_id = store.begin(run, origin="sweep", group=work.group)
+    store.end(run_id, "finished")
+    text = run.model_dump(mode="json")
+    for name in ("optimiser_steps", "seconds"):
+        del text["training"][name]
+    with store._db.write() as db:
+        db.execute("UPDATE runs SET settings = ?", (json.dumps(text),))
+    assert counts(work.state()) == {"complete": 1, "running": 0, "left": 1}
 
 
 def test_pictures_of_sweeps(tmp_path):

@@ -93,6 +93,12 @@ def test_a_training_that_continues_takes_as_long_again(budget):
         "epochs": last.epoch, "steps": last.step, "seconds": 0}[run.training.budget[0]]
 
 
+def test_several_processes_share_no_seconds(monkeypatch):
+    monkeypatch.setattr(trainer.distributed, "several", lambda: True)
+    with pytest.raises(ValueError, match="give epochs or optimiser_steps"):
+        trained(seconds=1.0)
+
+
 @pytest.mark.parametrize(("budget", "words"), [
     ({"optimiser_steps": 5, "seconds": 3.0}, "give optimiser_steps or seconds"),
     ({"seconds": 0.01}, "at least 0.1"), ({"seconds": math.inf}, "finite"),
