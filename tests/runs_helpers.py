@@ -8,7 +8,7 @@ from PIL import Image
 
 from flowlab.live import Frame, InMemory
 from flowlab.settings import RunSettings
-from flowlab.training import Snapshot
+from flowlab.training import Moment, Snapshot
 from models import RECIPES
 
 
@@ -29,14 +29,12 @@ def frames(run: RunSettings, epochs: int = 4, png: bytes | None = None) -> list[
     weights = flow.to_bytes()
     found = []
     for n in range(1, epochs + 1):
-        numbers = {"epoch": n, "epochs": run.training.epochs, "step": 10 * n,
-                   "steps": 10 * run.training.epochs, "seconds": n / 2, "learning_rate": 1e-3,
-                   "train_nll": 2.0 - n / 10, "test_nll": 2.1 - n / 10, "loss": float("nan"),
-                   "kl": 1.0 - n / 10, "best_nll": 1.1, "inverse_error": 1e-6,
-                   "outcome": "finished" if n == run.training.epochs else "running", "reason": "",
-                   "compiled": False}
-        found.append(Frame(numbers, ((n, 2.0 - n / 10, 2.1 - n / 10),),
-                           InMemory(picture() if png is None else png, weights), seconds=(n / 2,)))
+        moment = Moment(n, run.training.epochs, 10 * n, 10 * run.training.epochs, n / 2, 1e-3,
+                        2.0 - n / 10, 2.1 - n / 10, loss=float("nan"), kl=1.0 - n / 10,
+                        best_nll=1.1, inverse_error=1e-6, reason="",
+                        outcome="finished" if n == run.training.epochs else "running")
+        found.append(Frame(moment, (moment.completed,),
+                           InMemory(picture() if png is None else png, weights)))
     start = Snapshot.fresh(flow, 1e-3)
     found[-1] = replace(found[-1], snapshot=replace(start, epoch=epochs, step=10 * epochs))
     return found

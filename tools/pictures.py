@@ -63,7 +63,7 @@ Frames = list[tuple[Image.Image, int]]  # images, and milliseconds that each is 
 
 def draw(recipe: Recipe, flow: Pretrained, folder: Path) -> None:
     """Write the animations of a model's pretrained flow."""
-    print(f"{recipe.title}: KL to the truth {flow.numbers['kl']:.4f} nats")
+    print(f"{recipe.title}: KL to the truth {flow.moment.kl:.4f} nats")
     journey = sampling(flow.flow, POINTS, SEED)
     films = learning(recipe, flow.settings) if recipe is featured(RECIPES) else {}
     for theme in THEMES:

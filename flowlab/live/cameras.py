@@ -4,8 +4,7 @@
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from flowlab.figures.images import COLUMNS, REACH, ROWS
 from flowlab.flow import Flow
 from flowlab.settings import RunSettings
 from flowlab.training.metrics import bits_per_dimension
-from flowlab.training.progress import best_possible, whole_curve
+from flowlab.training.progress import Epoch, Moment
 from flowlab.training.split import split
 
 GRID = 120  # cells along a side of a density's picture
@@ -30,8 +29,6 @@ FOLLOWED = 60  # points whose paths are shown
 IMAGES = 1000  # training images from which a fresh flow is initialised
 TESTS = 200  # test images whose latents are shown
 SIGMA = {"normal": 1.0, "logistic": math.pi / math.sqrt(3)}
-
-History = list[tuple[int, float, float]]
 
 
 class Camera:
@@ -97,34 +94,32 @@ class Camera:
         flow.initialise(self.data.to(flow.device, flow.dtype), context)
 
     @torch.no_grad()
-    def take(self, flow: Flow, history: History,
-             numbers: Mapping[str, Any] | None = None) -> bytes:
+    def take(self, flow: Flow, history: Sequence[Epoch], moment: Moment | None = None) -> bytes:
         """Draw the picture of a flow, as PNG.
 
         Parameters
         ----------
         flow : Flow
-        history : list of (int, float, float)
-            Epoch, training NLL and test NLL of its completed epochs.
-        numbers : mapping, optional
-            The numbers of its `flowlab.training.progress.Progress`, with the NLL before the first
-            step and the best possible NLL.
+        history : sequence of Epoch
+            Its completed epochs.
+        moment : Moment, optional
+            Its numbers, with the NLL before the first step and the best possible NLL.
         """
         flow.eval()
         if self.latents is None:  # the same latents in every frame, so that samples move
             self.latents = flow.base_sample(self.count(),
                                             torch.Generator(flow.device).manual_seed(0))
-        best, planned = None, self.settings.training.epochs
-        if numbers is not None:
-            history, best = whole_curve(numbers, history), best_possible(numbers)
-            planned = numbers["epochs"]
-            if numbers.get("reverse_kl"):  # runs of earlier versions lack it
-                history = [(epoch, kl, math.nan) for epoch, kl in numbers["reverse_kl"]]
-                best = 0.0
-        self.picture.curves.plan(planned, (numbers or {}).get("start_epoch") or 0)
-        self.show_loss(best, numbers is not None and bool(numbers.get("reverse_kl")))
-        epochs, train, test = zip(*history, strict=True) if history else ((), (), ())
-        self.update(flow, epochs, train, test)
+        rows: Sequence = [(e.epoch, e.train_nll, e.test_nll) for e in history]
+        if moment is None:
+            self.picture.curves.plan(self.settings.training.epochs, 0)
+            self.show_loss(None, False)
+        else:
+            rows, best = moment.curve(history), moment.best_possible
+            if moment.reverse_kl:
+                rows, best = [(epoch, kl, math.nan) for epoch, kl in moment.reverse_kl], 0.0
+            self.picture.curves.plan(moment.epochs, moment.start_epoch)
+            self.show_loss(best, bool(moment.reverse_kl))
+        self.update(flow, *np.array(rows, float).reshape(-1, 3).T.tolist())
         return self.picture.png()
 
     def show_loss(self, best: float | None, reverse: bool) -> None:
@@ -163,7 +158,7 @@ class Camera:
         """Make the figure in this theme."""
         raise NotImplementedError
 
-    def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
+    def update(self, flow: Flow, epochs: list, train: list, test: list) -> None:
         """Update the picture with the flow, in evaluation mode, and its losses in nats."""
         raise NotImplementedError
 
@@ -206,7 +201,7 @@ class PlaneCamera(Camera):
         super().show_overlays(overlays)
         self.picture.show_overlays(overlays)
 
-    def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
+    def update(self, flow: Flow, epochs: list, train: list, test: list) -> None:
         assert self.latents is not None
         samples, _ = flow.forward(self.latents)
         density = flow.log_prob(self.grid.to(flow.device, flow.dtype)).exp().reshape(GRID, GRID)
@@ -230,7 +225,7 @@ class TableCamera(Camera):
         return PairPicture(data, test=test, sigma=SIGMA[self.settings.flow.base], theme=theme,
                            names=self.source.names)
 
-    def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
+    def update(self, flow: Flow, epochs: list, train: list, test: list) -> None:
         assert self.latents is not None
         samples, _ = flow.forward(self.latents)
         z, _ = flow.inverse(self.data.to(flow.device, flow.dtype))
@@ -273,7 +268,7 @@ class ImageCamera(Camera):
             return ()
         return tuple(map(str, self.sample_context[:COLUMNS].tolist()))
 
-    def update(self, flow: Flow, epochs: tuple, train: tuple, test: tuple) -> None:
+    def update(self, flow: Flow, epochs: list, train: list, test: list) -> None:
         assert self.latents is not None
         context, sample_context = (None if c is None else c.to(flow.device)
                                    for c in (self.test_context, self.sample_context))

@@ -6,7 +6,7 @@ One process serves all pages, and a picture would block it for a tenth of a seco
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Callable, Generator, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +14,10 @@ from typing import Any
 from flowlab.data import source_of
 from flowlab.flow import Flow
 from flowlab.jobs.engine import Engine, Job, UnknownRun
-from flowlab.live.cameras import Camera, History
-from flowlab.live.watch import borrow, give_back, numbers_of
+from flowlab.live.cameras import Camera
+from flowlab.live.watch import borrow, give_back
 from flowlab.settings import RunSettings
+from flowlab.training import Epoch, Moment
 from flowlab.training.recipe import build
 from flowlab.training.trainer import untrained
 
@@ -41,10 +42,10 @@ class Drawing:
         The overlays shown, of `flowlab.figures.OVERLAYS`.
     weights : bytes
         Of the `Frame`; empty for a fresh flow.
-    history : list of (int, float, float)
-        Epoch, training NLL and test NLL of every epoch until that moment.
-    numbers : dict, optional
-        The numbers of its `flowlab.training.progress.Progress`.
+    history : sequence of Epoch
+        All epochs until that moment.
+    moment : Moment, optional
+        Its numbers.
     """
 
     model: type[Flow]
@@ -52,8 +53,8 @@ class Drawing:
     theme: str
     overlays: tuple[str, ...]
     weights: bytes
-    history: History
-    numbers: dict[str, Any] | None = None
+    history: Sequence[Epoch]
+    moment: Moment | None = None
 
 
 def flow_of(model: type[Flow], settings: RunSettings, weights: bytes, camera: Camera) -> Flow:
@@ -77,17 +78,17 @@ def draw(drawing: Drawing) -> Generator[None, None, bytes]:
     yield
     camera = borrow(drawing.settings, drawing.theme, drawing.overlays)
     flow = flow_of(drawing.model, drawing.settings, drawing.weights, camera)
-    png = camera.take(flow, drawing.history, drawing.numbers)
+    png = camera.take(flow, drawing.history, drawing.moment)
     give_back(drawing.settings, camera)
     return png
 
 
-def measure(drawing: Drawing) -> Generator[None, None, dict[str, Any]]:
+def measure(drawing: Drawing) -> Generator[None, None, Moment]:
     """Measure the fresh flow as its training would before the first step; a job."""
     yield
     settings = _on_cpu(drawing.settings)
-    return numbers_of(untrained(build(drawing.model, settings), source_of(settings.source),
-                                settings.training))
+    return untrained(build(drawing.model, settings), source_of(settings.source),
+                     settings.training).moment
 
 
 class PictureCache:
@@ -135,7 +136,7 @@ class PictureCache:
         return png
 
     def numbers(self, key: Hashable, drawing: Callable[[], Drawing],
-                owner: str) -> dict[str, Any] | None:
+                owner: str) -> Moment | None:
         """The numbers of the fresh flow (see `measure`), once measured; arguments as `picture`."""
         return self._ask(("numbers", key), drawing, owner, measure)[0]
 

@@ -17,7 +17,7 @@ from flowlab.live import thinning
 from flowlab.live.cameras import camera
 from flowlab.live.watch import Frame
 from flowlab.settings import RunSettings
-from flowlab.training.progress import best_possible
+from flowlab.training import Epoch
 from flowlab.training.recipe import Recipe
 
 FILM_SIZE = (1000, 600)  # pixels of a GIF
@@ -25,8 +25,6 @@ FILM_FRAMES = 60  # maximum number of frames of a GIF, which bounds its size
 PER_SECOND = 10  # maximum frame rate
 MIN_SECONDS, HOLD = 6.0, 3.0  # of a film, and for which its last frame stays
 ENCODING = 120  # seconds that an encoder may take
-
-Epochs = Sequence[tuple[int, float, float]]
 
 
 def file_name(settings: RunSettings, what: str, run: str = "") -> str:
@@ -46,16 +44,16 @@ def file_name(settings: RunSettings, what: str, run: str = "") -> str:
     return f"{settings.model}-{data}-{which[:6]}-seed{settings.training.seed}-{what}"
 
 
-def png(settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
+def png(settings: RunSettings, frame: Frame, history: Sequence[Epoch]) -> bytes:
     """Draw the picture of a frame, in its theme and overlays, as PNG."""
     taking = camera(settings, frame.theme, frame.overlays)
-    return taking.take(frame.flow(), list(history), frame.numbers)
+    return taking.take(frame.flow(), history, frame.moment)
 
 
-def svg(settings: RunSettings, frame: Frame, history: Epochs) -> bytes:
+def svg(settings: RunSettings, frame: Frame, history: Sequence[Epoch]) -> bytes:
     """Draw the picture of a frame as SVG; see `png`."""
     taking = camera(settings, frame.theme, frame.overlays)
-    taking.take(frame.flow(), list(history), frame.numbers)
+    taking.take(frame.flow(), history, frame.moment)
     return taking.picture.file("svg")
 
 
@@ -72,7 +70,7 @@ def film(settings: RunSettings, frames: Sequence[Frame], theme: str,
         if picture and differs and frame.has_weights:
             taking = taking or camera(settings, theme, overlays)
             past = thinning.history(frames[:index + 1])
-            picture = taking.take(frame.flow(), past, frame.numbers)
+            picture = taking.take(frame.flow(), past, frame.moment)
         pictures.append(picture)
     return [picture for picture in pictures if picture]
 
@@ -118,16 +116,17 @@ def mp4(pictures: Sequence[bytes]) -> bytes:
             raise ValueError("ffmpeg could not make the MP4: take the GIF.") from error
 
 
-def csv(frame: Frame, history: Epochs) -> bytes:
+def csv(frame: Frame, history: Sequence[Epoch]) -> bytes:
     """The numbers of every epoch, in nats per point; the KL is empty where it is unknown.
 
     The KL is exactly the test NLL minus the best possible NLL: both are means over the same test
     points.
     """
-    best = best_possible(frame.numbers)
+    best = frame.moment.best_possible
     return files.csv_text([
         ("epoch", "train_nll_nats", "test_nll_nats", "kl_nats", "best_nll_nats"),
-        *((*epoch, None if best is None else epoch[-1] - best, best) for epoch in history),
+        *((e.epoch, e.train_nll, e.test_nll, None if best is None else e.kl, best)
+          for e in history),
     ]).encode()
 
 

@@ -7,12 +7,12 @@ beside the model: the flow, and the numbers of its training.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from flowlab.flow import Flow
 from flowlab.live.cameras import camera
 from flowlab.live.watch import Frame, InMemory, Request, watch
 from flowlab.settings import RunSettings
+from flowlab.training import Epoch, Moment
 from flowlab.training.recipe import Recipe
 
 
@@ -25,16 +25,15 @@ class Pretrained:
     settings : RunSettings
     flow : Flow
         The trained flow, in evaluation mode.
-    numbers : dict
-        The numbers of the last `Frame`.
-    history : tuple of (int, float, float)
-        Epoch, training NLL and test NLL of every epoch.
+    moment : Moment
+        The end of its training.
+    history : tuple of Epoch
     """
 
     settings: RunSettings
     flow: Flow
-    numbers: dict[str, Any]
-    history: tuple[tuple[int, float, float], ...]
+    moment: Moment
+    history: tuple[Epoch, ...]
 
     def fits(self, settings: RunSettings) -> bool:
         """Whether the flow has these settings and was trained on their distribution."""
@@ -43,9 +42,9 @@ class Pretrained:
     def frame(self, theme: str, overlays: tuple[str, ...]) -> Frame:
         """The last frame of the training."""
         png = camera(self.settings, theme, overlays).take(
-            self.flow, list(self.history), self.numbers)
+            self.flow, self.history, self.moment)
         picture = InMemory(png, self.flow.to_bytes())
-        return Frame(self.numbers, self.history, picture, theme, overlays)
+        return Frame(self.moment, self.history, picture, theme, overlays)
 
 
 def make(recipe: Recipe, folder: Path) -> None:
@@ -54,9 +53,9 @@ def make(recipe: Recipe, folder: Path) -> None:
     frames = [frame for frame in watch(Request(recipe.train, settings)) if frame is not None]
     (folder / "start.safetensors").write_bytes(frames[-1].weights)
     (folder / "start.json").write_text(json.dumps({
-        "settings": settings.model_dump(mode="json"), "numbers": frames[-1].numbers,
-        "history": [[n, round(train, 4), round(test, 4)]
-                    for frame in frames for n, train, test in frame.epochs]}) + "\n", "utf-8")
+        "settings": settings.model_dump(mode="json"), "numbers": frames[-1].moment.dump(),
+        "history": [[n, *(nll and round(nll, 4) for nll in (train, test))] for frame in frames
+                    for n, _, _, train, test, _ in frame.epochs]}) + "\n", "utf-8")
 
 
 def load(recipe: Recipe, folder: Path) -> Pretrained | None:
@@ -65,7 +64,11 @@ def load(recipe: Recipe, folder: Path) -> Pretrained | None:
         stored = json.loads((folder / "start.json").read_text("utf-8"))
         settings = recipe.Run.model_validate(stored["settings"])
         flow = recipe.model.load(folder / "start.safetensors")
-    except (FileNotFoundError, ValueError, KeyError):
+        moment = Moment.read(stored["numbers"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    history = tuple((n, train, test) for n, train, test in stored["history"])
-    return Pretrained(settings, flow, stored["numbers"], history)
+    best = moment.best_possible
+    history = tuple(Epoch(n, n * moment.batches, None, train, test,
+                          None if best is None else test - best)
+                    for n, train, test in stored["history"])
+    return Pretrained(settings, flow, moment, history)

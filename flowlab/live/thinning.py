@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
 
 from flowlab.live.watch import Frame
+from flowlab.training import Epoch, Moment
 
 MAX_FRAMES = 100  # frames
 MAX_BYTES = 40_000_000
@@ -33,23 +33,20 @@ def thinned(frames: Sequence[Frame], most: int = MAX_FRAMES, max_bytes: int = MA
     -------
     list of Frame
     """
-    out = set(to_drop([frame.numbers["step"] for frame in frames],
-                          [frame.content.bytes for frame in frames], most, max_bytes))
+    out = set(to_drop([frame.moment.step for frame in frames],
+                      [frame.content.bytes for frame in frames], most, max_bytes))
     kept = []
-    epochs: tuple[tuple[int, float, float], ...] = ()
-    seconds: tuple[float, ...] = ()
+    epochs: tuple[Epoch, ...] = ()
     for i, frame in enumerate(frames):
-        epochs, seconds = epochs + frame.epochs, seconds + frame.seconds
+        epochs += frame.epochs
         if i not in out:
-            heir = frame if epochs == frame.epochs else replace(
-                frame, epochs=epochs, seconds=seconds)
-            kept.append(heir)
-            epochs, seconds = (), ()
+            kept.append(frame if epochs == frame.epochs else replace(frame, epochs=epochs))
+            epochs = ()
     return kept
 
 
 def to_drop(steps: Sequence[int], sizes: Sequence[int], most: int, max_bytes: int,
-                fewest: int = MIN_FRAMES) -> list[int]:
+            fewest: int = MIN_FRAMES) -> list[int]:
     """Indices of the frames to drop, in the order in which `thinned` drops them.
 
     Parameters
@@ -70,27 +67,24 @@ def to_drop(steps: Sequence[int], sizes: Sequence[int], most: int, max_bytes: in
     return out
 
 
-def order(numbers: dict[str, Any]) -> tuple[bool, int]:
-    """The sort key of a run's frames, given their numbers.
+def order(moment: Moment) -> tuple[bool, int]:
+    """The sort key of a run's frames, given their moments.
 
     A training that diverges or stops early ends with the weights of an earlier epoch: its last
     frame has the step of those weights, and still comes last.
     """
-    return numbers.get("outcome", "running") != "running", numbers["step"]
+    return moment.outcome != "running", moment.step
 
 
-Row = TypeVar("Row", bound=tuple)
-
-
-def assign_epochs(epochs: Sequence[Row], moments: Sequence[dict[str, Any]]) -> list[list[Row]]:
-    """Assign the rows of epochs to frames, given the frames' numbers, oldest first.
+def assign_epochs(epochs: Sequence[Epoch], moments: Sequence[Moment]) -> list[list[Epoch]]:
+    """Assign epochs to frames, given the frames' moments, oldest first.
 
     Each frame gets the epochs since the one before it, and the last frame all that are left.
     """
-    rows: list[Row] = list(epochs)
-    assigned: list[list[Row]] = []
-    for numbers in moments:
-        own = [row for row in rows if row[0] <= numbers["epoch"]]
+    rows = list(epochs)
+    assigned: list[list[Epoch]] = []
+    for moment in moments:
+        own = [row for row in rows if row.epoch <= moment.epoch]
         assigned.append(own)
         rows = rows[len(own):]
     if assigned:
@@ -100,9 +94,9 @@ def assign_epochs(epochs: Sequence[Row], moments: Sequence[dict[str, Any]]) -> l
 
 def nearest(frames: Sequence[Frame], step: int) -> int:
     """The index of the frame nearest to a step of the training."""
-    return min(range(len(frames)), key=lambda i: abs(frames[i].numbers["step"] - step))
+    return min(range(len(frames)), key=lambda i: abs(frames[i].moment.step - step))
 
 
-def history(frames: Sequence[Frame]) -> list[tuple[int, float, float]]:
-    """Epoch, training NLL and test NLL of all epochs of the frames."""
-    return [row for frame in frames for row in frame.epochs]
+def history(frames: Sequence[Frame]) -> list[Epoch]:
+    """All epochs of the frames."""
+    return [epoch for frame in frames for epoch in frame.epochs]

@@ -1,8 +1,8 @@
 """Watches a training: makes frames of numbers and pictures in the worker."""
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from flowlab.data import source_of
@@ -11,7 +11,7 @@ from flowlab.flow import Flow
 from flowlab.jobs.engine import Job, Preempted
 from flowlab.live.cameras import Camera, camera, kind
 from flowlab.settings import RunSettings
-from flowlab.training import Progress, Snapshot
+from flowlab.training import Epoch, Moment, Progress, Snapshot
 
 SHARE = 0.08  # share of the time that pictures take, after the first second
 EVERY = 0.25  # minimum seconds between two pictures
@@ -38,9 +38,8 @@ class Request:
         Where the training continues; otherwise it starts with a fresh flow.
     pictures : "live" or "end"
         Whether every frame has a picture, or only the last one.
-    history : tuple of (int, float, float, float)
-        Epoch, training NLL, test NLL and seconds of all epochs before, where the training was
-        preempted or continues another one.
+    history : tuple of Epoch
+        All epochs before, where the training was preempted or continues another one.
     since : int
         Number of epochs of the training that it continues; its own are counted from there.
     before : tuple of (int, float)
@@ -53,7 +52,7 @@ class Request:
     overlays: tuple[str, ...] = DEFAULT_OVERLAYS
     resume: Snapshot | None = None
     pictures: Literal["live", "end"] = "live"
-    history: tuple[tuple[int, float, float, float], ...] = ()
+    history: tuple[Epoch, ...] = ()
     since: int = 0
     before: tuple[int, float] = (0, 0.0)
 
@@ -80,6 +79,7 @@ class Content(Protocol):
         The flow as `Flow.save` writes it, from which the picture can be drawn again; empty where
         there is none: frames of a large flow have it only every few seconds.
     has_weights : bool
+        Whether there are weights, which are not read for this.
     bytes : int
         Approximate size in memory.
     """
@@ -127,29 +127,26 @@ class Frame:
 
     Attributes
     ----------
-    numbers : dict
-        `Progress` without the flow and its snapshots.
-    epochs : tuple of (int, float, float)
-        Epoch, training NLL and test NLL of the epochs since the previous frame.
+    moment : Moment
+        Its numbers.
+    epochs : tuple of Epoch
+        The epochs since the previous frame.
     content : Content
         Picture and weights.
     theme : str
         Theme of the picture.
     overlays : tuple of str
         The overlays that the picture shows.
-    seconds : tuple of float
-        Time spent training until the end of each of the epochs.
     snapshot : Snapshot or None
         The state after the last epoch, from which the training can resume; in some frames and in
         the last one.
     """
 
-    numbers: dict[str, Any]
-    epochs: tuple[tuple[int, float, float], ...]
+    moment: Moment
+    epochs: tuple[Epoch, ...]
     content: Content = InMemory()
     theme: str = "light"
     overlays: tuple[str, ...] = DEFAULT_OVERLAYS
-    seconds: tuple[float, ...] = ()
     snapshot: Snapshot | None = field(default=None, repr=False)
 
     @property
@@ -250,7 +247,7 @@ def watch(request: Request) -> Generator[Frame | None, dict[str, Any] | None,
         assert last is not None
         theme, overlays = (last.theme, last.overlays) if last.png else (
             request.theme, request.overlays)
-        return Preempted(replace(request, resume=last.snapshot, history=tuple(film.epochs()),
+        return Preempted(replace(request, resume=last.snapshot, history=tuple(film.history),
                                  theme=theme, overlays=overlays))
     return last
 
@@ -266,15 +263,13 @@ class Film:
     def __init__(self, settings: RunSettings, theme: str = "light",
                  overlays: tuple[str, ...] = DEFAULT_OVERLAYS,
                  pictures: Literal["live", "end"] = "live",
-                 history: tuple[tuple[int, float, float, float], ...] = (),
-                 since: int = 0) -> None:
+                 history: tuple[Epoch, ...] = (), since: int = 0) -> None:
         self.scene = settings, theme, overlays
         self.live = pictures == "live"
         self.camera: Camera | None = None
-        self.history: list[tuple[int, float, float]] = [epoch[:3] for epoch in history]
-        self.seconds = [epoch[3] for epoch in history]  # training time at each of these epochs
+        self.history = list(history)
         self.snapshot: Snapshot | None = None  # of the last epoch
-        own = bool(history) and history[-1][0] > since
+        own = bool(history) and history[-1].epoch > since
         self.sent = len(history) if own else 0  # number of epochs in frames of this run
         self.start = time.perf_counter()
         self.next_frame = self.next_weights = self.next_snapshot = 0.0  # seconds since the start
@@ -296,18 +291,12 @@ class Film:
         """The progress of a closed training, which with early stop has the best weights."""
         best = None
         if self.scene[0].training.patience and self.snapshot is not None:
-            best = next((row for row in self.history if row[0] == self.snapshot.best_epoch), None)
-        if best is None:
+            best = next((e for e in self.history if e.epoch == self.snapshot.best_epoch), None)
+        if best is None or best.train_nll is None or best.test_nll is None:
             return progress
-        epoch, train_nll, test_nll = best
-        return replace(progress, train_nll=train_nll, test_nll=test_nll, kl=None if (
-            progress.best_nll is None) else test_nll - progress.best_nll, reason=(
-                f"Stopped, with the weights of epoch {epoch}, which have the lowest test NLL."))
-
-    def epochs(self) -> Iterator[tuple[int, float, float, float]]:
-        """The history with seconds, as in `Request`."""
-        return ((*epoch, seconds)
-                for epoch, seconds in zip(self.history, self.seconds, strict=True))
+        return replace(progress, train_nll=best.train_nll, test_nll=best.test_nll, kl=best.kl,
+                       reason=f"Stopped, with the weights of epoch {best.epoch}, which have the "
+                       "lowest test NLL.")
 
     def end(self) -> None:
         """Return the camera."""
@@ -322,9 +311,8 @@ class Film:
         """
         if progress.snapshot is not None:
             self.snapshot = progress.snapshot
-            if not self.history or progress.epoch > self.history[-1][0]:
-                self.history.append((progress.epoch, progress.train_nll, progress.test_nll))
-                self.seconds.append(progress.seconds)
+            if not self.history or progress.epoch > self.history[-1].epoch:
+                self.history.append(progress.completed)
         if not due:
             return None
         begun = self._elapsed()
@@ -335,12 +323,11 @@ class Film:
         if save:
             self.next_snapshot = begun + WEIGHTS_EVERY
         small = sum(p.nbytes for p in progress.flow.parameters()) <= SMALL_FLOW
-        png, numbers = b"", numbers_of(progress)
+        png, moment = b"", progress.moment
         if self.live or (last and picture):
-            png = self._borrowed().take(progress.flow, self.history, numbers)
+            png = self._borrowed().take(progress.flow, self.history, moment)
         weights = progress.flow.to_bytes() if keep or (self.live and small) else b""
-        frame = Frame(numbers, tuple(self.history[self.sent:]), InMemory(png, weights),
-                      seconds=tuple(self.seconds[self.sent:]),
+        frame = Frame(moment, tuple(self.history[self.sent:]), InMemory(png, weights),
                       snapshot=self.snapshot if save else None)
         if self.camera:
             frame = replace(frame, theme=self.camera.theme, overlays=self.camera.overlays)
@@ -357,10 +344,4 @@ class Film:
 
     def _elapsed(self) -> float:
         return time.perf_counter() - self.start
-
-
-def numbers_of(progress: Progress) -> dict[str, Any]:
-    """The numbers of a frame."""
-    return {f.name: getattr(progress, f.name) for f in fields(progress)
-            if f.name not in ("flow", "recent")}
 

@@ -7,9 +7,10 @@ training waits for the disk; `pack` exports a run as one file, and `unpack` impo
 from flowlab.runs.bundle import pack, unpack
 from flowlab.runs.direct import keep
 from flowlab.runs.recorder import Recorder
-from flowlab.runs.run import Epoch, StoredRun
+from flowlab.runs.run import StoredRun
 from flowlab.runs.store import Store
 from flowlab.runs.writer import Writer
+from flowlab.training import Epoch
 
 __all__ = ["Epoch", "Recorder", "Store", "StoredRun", "Writer", "keep", "pack", "unpack"]
 

@@ -11,11 +11,19 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from flowlab.figures import DEFAULT_OVERLAYS, OVERLAYS, style
 from flowlab.files import FULL, csv_text, is_full, is_newer, open_zip, read_entry
@@ -25,6 +33,7 @@ from flowlab.live.thinning import assign_epochs, order
 from flowlab.runs.database import FORMAT
 from flowlab.runs.store import NAME, Store
 from flowlab.settings import RunSettings, describe
+from flowlab.training import Epoch, Moment
 
 MAX_BYTES = 200_000_000  # bytes of a file, and of what it holds
 MEMBERS = {"run.json": 2_000_000, "metrics.csv": 4_000_000, "weights.safetensors": MAX_BYTES}
@@ -36,7 +45,6 @@ _FRAME = re.compile(r"frames/(\d{9})\.png")
 _COLUMNS = ("epoch", "step", "seconds", "train_nll_nats", "test_nll_nats", "kl_nats")
 _MARKUP = re.compile(r"[\[\]<>`!$\\{}|*_#:]")
 
-Whole = Annotated[int, Field(ge=0, le=10**9)]
 Text = Annotated[str, Field(max_length=1000)]
 
 
@@ -44,51 +52,27 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
 
-class _Numbers(_Strict):
-    """The numbers of a frame, named as in `flowlab.training.Progress`."""
-
-    epoch: Whole
-    epochs: Annotated[int, Field(ge=1, le=10**9)]
-    step: Whole
-    steps: Annotated[int, Field(ge=1, le=10**9)]
-    seconds: Annotated[float, Field(ge=0)]
-    learning_rate: float | None
-    train_nll: float | None
-    test_nll: float | None
-    loss: float | None
-    kl: float | None
-    best_nll: float | None
-    inverse_error: float | None
-    outcome: Literal["running", "finished", "early stop", "diverged"]
-    reason: Text
-    # Runs of earlier versions lack these.
-    compiled: bool = False
-    start_epoch: Whole = 0
-    start_train_nll: float | None = None
-    start_test_nll: float | None = None
-    reverse_kl: Annotated[list[Annotated[list[float], Field(min_length=2, max_length=2)]],
-                          Field(max_length=1_000_000)] = []
-    epoch_steps: Whole = 0
-
-    def known(self) -> dict[str, Any]:
-        """The numbers that the version of the run had."""
-        return self.model_dump(exclude_unset=True)
-
-    @model_validator(mode="after")
-    def _fit(self) -> Self:
-        if self.kl is not None and self.test_nll is None:
-            raise ValueError("a KL takes a test NLL")
-        return self
-
-
 class _Moment(_Strict):
     """A frame of the run: its numbers, and the theme and overlays of its picture."""
 
-    numbers: _Numbers
+    numbers: Moment
     theme: Literal[("", *style.NAMES)] = ""  # type: ignore[valid-type]
     overlays: Annotated[tuple[Literal[tuple(OVERLAYS)], ...],  # type: ignore[valid-type]
                         Field(alias="layers", max_length=len(OVERLAYS), fail_fast=True)
                         ] = DEFAULT_OVERLAYS
+
+    @field_validator("numbers", mode="before")
+    @classmethod
+    def _current(cls, numbers: Any) -> Any:
+        """Leave out a number that earlier versions wrote."""
+        return {k: v for k, v in numbers.items() if k != "compiled"} if isinstance(
+            numbers, dict) else numbers
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.numbers.kl is not None and self.numbers.test_nll is None:
+            raise ValueError("a KL takes a test NLL")
+        return self
 
 
 class _Header(_Strict):
@@ -124,8 +108,9 @@ def pack(store: Store, run_id: str) -> bytes:
     header = {"format": FORMAT, "name": run.name, "settings": json.loads(run.text),
               "outcome": run.outcome, "reason": run.reason, "created": run.created,
               "ended": run.ended, "versions": run.versions, "continued": run.continued,
-              "steered": run.steered, "moments": [
-                  {"numbers": f.numbers, "theme": f.theme, "layers": f.overlays} for f in frames]}
+              "steered": run.steered, "moments": [{
+                  "numbers": f.moment.dump(), "theme": f.theme, "layers": f.overlays}
+                  for f in frames]}
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as bundle:
         bundle.writestr("run.json", json.dumps(header, indent=1, allow_nan=False))
@@ -134,7 +119,7 @@ def pack(store: Store, run_id: str) -> bytes:
             bundle.writestr("weights.safetensors", weights)
         for frame in frames:
             if frame.png:
-                bundle.writestr(f"frames/{frame.numbers['step']:09d}.png", frame.png)
+                bundle.writestr(f"frames/{frame.moment.step:09d}.png", frame.png)
     return file.getvalue()
 
 
@@ -159,17 +144,15 @@ def unpack(store: Store, content: bytes, visitor: str = "") -> str:
                          ) from error
     settings = RunSettings.read(json.dumps(header.settings))
     weights = _weights(members.get("weights.safetensors"), settings)
-    moments = sorted(header.moments, key=lambda moment: order(moment.numbers.known()))
-    numbers = [moment.numbers.known() for moment in moments]
+    moments = sorted(header.moments, key=lambda moment: order(moment.numbers))
+    epochs = assign_epochs(list(_epochs(members["metrics.csv"])), [m.numbers for m in moments])
     frames, pixels_left = [], [MAX_PIXELS]
-    for moment, rows in zip(moments, assign_epochs(list(_epochs(members["metrics.csv"])), numbers),
-                            strict=True):
+    for moment, own in zip(moments, epochs, strict=True):
         png = members.pop(f"frames/{moment.numbers.step:09d}.png", b"")
         frames.append(Frame(
-            {**moment.numbers.known(), "reason": _unmarked(moment.numbers.reason)},
-            tuple((row[0], row[3], row[4]) for row in rows),
+            replace(moment.numbers, reason=_unmarked(moment.numbers.reason)), tuple(own),
             InMemory(png and _picture(png, pixels_left), weights if moment is moments[-1] else b""),
-            moment.theme, moment.overlays, tuple(row[2] for row in rows)))
+            moment.theme, moment.overlays))
     if any(_FRAME.fullmatch(name) for name in members):
         raise ValueError("This file has a picture that run.json does not tell of: export the run "
                          "again.")
@@ -216,7 +199,7 @@ def _members(content: bytes) -> dict[str, bytes]:
                 for info in infos}
 
 
-def _epochs(content: bytes) -> Iterator[tuple]:
+def _epochs(content: bytes) -> Iterator[Epoch]:
     """The rows of metrics.csv."""
     try:
         rows = csv.reader(io.StringIO(content.decode()))
@@ -230,7 +213,7 @@ def _epochs(content: bytes) -> Iterator[tuple]:
             if not last < int(epoch) <= 10**9 or not 0 <= int(step) <= 10**9:
                 raise ValueError("epochs should rise")
             last = int(epoch)
-            yield last, int(step), *(float(n or "nan") for n in numbers)
+            yield Epoch(last, int(step), *(float(n) if n else None for n in numbers))
     except (ValueError, StopIteration, csv.Error) as error:
         raise ValueError("metrics.csv in this file is not as it should be, which is a heading and "
                          "six numbers for each epoch: export the run again.") from error

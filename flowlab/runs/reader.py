@@ -1,11 +1,10 @@
 """Reads runs from their folder, and never changes anything."""
 
 import json
-import math
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from flowlab.flow_files import FORMAT as FLOW_FORMAT
 from flowlab.live import Frame
 from flowlab.live.thinning import assign_epochs, order
 from flowlab.runs.database import Database, default_folder
-from flowlab.runs.run import Epoch, StoredRun
-from flowlab.training import Snapshot
+from flowlab.runs.run import StoredRun
+from flowlab.training import Epoch, Moment, Snapshot
 
 PNG_END = b"IEND\xaeB`\x82"
 SELECT = """SELECT runs.*, total(frames.png + frames.weights) AS bytes,
@@ -87,37 +86,29 @@ class Reader:
             Whether to read every file once, and leave out frames whose picture is damaged.
         """
         found = []
-        for row, numbers in zip(*self.moments(run_id), strict=True):
+        for row, moment in zip(*self.moments(run_id), strict=True):
             content = OnDisk(self, run_id, row["step"], row["png"] > 0, row["weights"] > 0)
-            png = content.has_png
             if check:
-                png, _ = bool(content.png), content.weights
-            found.append((row, numbers, content, png))
-        found = [each for each in found[:-1] if each[-1]] + found[-1:]
-        assigned = assign_epochs(self.epochs(run_id), [numbers for _, numbers, *_ in found])
-        frames, nan = [], math.nan
-        for (row, numbers, content, png), epochs in zip(found, assigned, strict=True):
-            frames.append(Frame(
-                numbers, tuple((e.epoch, nan if e.train_nll is None else e.train_nll,
-                                nan if e.test_nll is None else e.test_nll) for e in epochs),
-                content,
-                row["theme"] if png else "",  # without a theme it is drawn from the weights
-                _overlays(row["layers"]),
-                tuple(nan if e.seconds is None else e.seconds for e in epochs)))
-        return frames
+                content = replace(content, has_png=bool(content.png),
+                                  kept_weights=bool(content.weights))
+            found.append((row, moment, content))
+        found = [each for each in found[:-1] if each[-1].has_png] + found[-1:]
+        assigned = assign_epochs(self.epochs(run_id), [moment for _, moment, _ in found])
+        return [Frame(moment, tuple(epochs), content,
+                      row["theme"] if content.has_png else "",  # without, it is drawn again
+                      _overlays(row["layers"]))
+                for (row, moment, content), epochs in zip(found, assigned, strict=True)]
 
-    def moments(self, run_id: str, least: int = 0
-                ) -> tuple[list[sqlite3.Row], list[dict[str, Any]]]:
-        """The rows of a run's frames, in `flowlab.live.thinning.order`, and their numbers.
+    def moments(self, run_id: str, least: int = 0) -> tuple[list[sqlite3.Row], list[Moment]]:
+        """The rows of a run's frames, in `flowlab.live.thinning.order`, and their moments.
 
         Frames whose files have fewer than `least` bytes are left out.
         """
         rows = self._db.read("SELECT * FROM frames WHERE run = ? AND png + weights >= ? "
                              "ORDER BY step", run_id, least)
-        # Parsed together, so that all frames share the strings of the names.
-        numbers = json.loads(f"[{','.join(row['numbers'] for row in rows)}]")
-        places = sorted(range(len(rows)), key=lambda i: order(numbers[i]))
-        return [rows[i] for i in places], [numbers[i] for i in places]
+        moments = [Moment.read(json.loads(row["numbers"])) for row in rows]
+        places = sorted(range(len(rows)), key=lambda i: order(moments[i]))
+        return [rows[i] for i in places], [moments[i] for i in places]
 
     def picture(self, run_id: str) -> bytes:
         """The newest picture as PNG; empty where there is none."""
@@ -193,19 +184,25 @@ class Reader:
 class OnDisk:
     """Picture and weights of a frame on disk, as a `flowlab.live.Content`.
 
-    The attributes are their place, and whether there is a picture and whether there are weights.
+    The attributes are their place, and whether there is a picture and whether there were weights.
     """
 
     reader: Reader
     run_id: str
     step: int
     has_png: bool
-    has_weights: bool
+    kept_weights: bool
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there are weights: another program may have deleted them."""
+        return self.kept_weights and file_of(
+            self.reader.path(self.run_id), self.step, "safetensors").exists()
 
     @property
     def empty(self) -> bool:
         """Whether there is neither picture nor weights."""
-        return not (self.has_png or self.has_weights)
+        return not (self.has_png or self.kept_weights)
 
     @property
     def png(self) -> bytes:
@@ -213,7 +210,7 @@ class OnDisk:
 
     @property
     def weights(self) -> bytes:
-        return self.reader.frame_weights(self.run_id, self.step) if self.has_weights else b""
+        return self.reader.frame_weights(self.run_id, self.step) if self.kept_weights else b""
 
     @property
     def bytes(self) -> int:

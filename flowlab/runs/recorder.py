@@ -12,6 +12,7 @@ from flowlab.live.thinning import history, order, thinned
 from flowlab.runs.store import Store
 from flowlab.runs.writer import Writer
 from flowlab.settings import RunSettings
+from flowlab.training import Moment
 
 UNWRITTEN = 4_000_000  # bytes of a run that are kept in memory while the disk is full or slow
 
@@ -101,10 +102,10 @@ class Recorder:
             self._pull(run_id, run)
             return run.frames
 
-    def newest(self) -> dict[str, dict[str, Any]]:
-        """The newest numbers of all runs that have any, by their ids in the engine."""
+    def newest(self) -> dict[str, Moment]:
+        """The newest moments of all runs that have any, by their ids in the engine."""
         with self._lock:
-            return {run.job: run.frames[-1].numbers for run in self._followed.values()
+            return {run.job: run.frames[-1].moment for run in self._followed.values()
                     if run.frames}
 
     def status(self, run_id: str) -> Status | None:
@@ -182,7 +183,7 @@ class Recorder:
             while stored and run.unwritten and stored[-1].content.empty:  # the disk is full
                 del stored[-1]
             if stored:
-                epoch = max((row[0] for row in history(stored)), default=0)
+                epoch = max((e.epoch for e in history(stored)), default=0)
                 run.stored = stored
                 run.unwritten = [_later(frame, epoch) for frame in run.unwritten
                                  if _place(frame) > _place(stored[-1])]
@@ -218,18 +219,15 @@ class Recorder:
 
 def _later(frame: Frame, epoch: int) -> Frame:
     """The frame with only the epochs after this one."""
-    later = [i for i, row in enumerate(frame.epochs) if row[0] > epoch]
-    return replace(frame, epochs=tuple(frame.epochs[i] for i in later),
-                   seconds=tuple(frame.seconds[i] for i in later))
+    return replace(frame, epochs=tuple(e for e in frame.epochs if e.epoch > epoch))
 
 
 def _place(frame: Frame) -> tuple[bool, int]:
-    return order(frame.numbers)
+    return order(frame.moment)
 
 
 def _outcome(status: Status, frames: list[Frame]) -> tuple[str, str]:
     """How a run ended, and why: the training's outcome where it finished."""
-    numbers = frames[-1].numbers if frames else {}
-    if status.state == "finished" and numbers.get("outcome", "running") != "running":
-        return numbers["outcome"], numbers["reason"]
+    if status.state == "finished" and frames and frames[-1].moment.outcome != "running":
+        return frames[-1].moment.outcome, frames[-1].moment.reason
     return status.state, status.message

@@ -9,41 +9,20 @@ import sqlite3
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 
 from flowlab import __version__
-from flowlab.live import Frame
 from flowlab.settings import RunSettings
-from flowlab.training.progress import best_possible, counts
+from flowlab.training import Moment
 
 #: Outcomes of runs that have nothing left to train.
 COMPLETE = ("finished", "early stop", "diverged")
 BEAT = 5.0  # seconds between heartbeats of a program that writes runs
 SILENT = 30.0  # seconds without a heartbeat after which its runs count as interrupted
 OWNER = f"{platform.node()}/{os.getpid()}/{secrets.token_hex(4)}"
-
-
-class Epoch(NamedTuple):
-    """The numbers of one epoch; NLL and KL in nats per point, None where unknown.
-
-    Attributes
-    ----------
-    epoch, step : int
-        Completed epochs and optimiser steps.
-    seconds : float or None
-        Time spent training until then.
-    train_nll, test_nll, kl : float or None
-    """
-
-    epoch: int
-    step: int
-    seconds: float | None
-    train_nll: float | None
-    test_nll: float | None
-    kl: float | None
 
 
 @dataclass(frozen=True)
@@ -72,8 +51,8 @@ class StoredRun:
         program has ended.
     reason : str
         One sentence, or empty.
-    numbers : dict
-        The numbers of its newest `flowlab.live.Frame`; empty before the first.
+    moment : Moment or None
+        The numbers of its newest `flowlab.live.Frame`; None before the first.
     weights : int or None
         The step of the newest weights on disk.
     pinned : bool
@@ -99,7 +78,7 @@ class StoredRun:
     ended: float | None
     outcome: str
     reason: str
-    numbers: dict[str, Any]
+    moment: Moment | None
     weights: int | None
     pinned: bool
     continued: bool
@@ -120,6 +99,11 @@ class StoredRun:
         return RunSettings.read(self.text)
 
     @property
+    def numbers(self) -> dict[str, Any]:
+        """Its `moment` as a dictionary; empty before the first."""
+        return {} if self.moment is None else self.moment.dump()
+
+    @property
     def active(self) -> bool:
         """Whether a program trains it, this one or another."""
         return self.outcome in ("queued", "running")
@@ -137,27 +121,15 @@ class StoredRun:
             outcome = "interrupted"
         return cls(row["id"], row["name"], row["origin"], row["family"], row["model"], row["data"],
                    row["settings"], _parsed(row["versions"]), row["created"], row["ended"],
-                   outcome, row["reason"], _parsed(row["numbers"]), row["weights"],
+                   outcome, row["reason"], _moment(_parsed(row["numbers"])), row["weights"],
                    bool(row["pinned"]), bool(row["continued"]), bool(row["steered"]),
                    row["pictures"], row["bytes"] + row["checkpoint"], row["visitor"])
 
 
-def epochs_of(frame: Frame) -> list[Epoch]:
-    """The epochs whose losses a frame has."""
-    numbers = frame.numbers
-    *_, batches = counts(numbers)
-    best = best_possible(numbers)
-    seconds = frame.seconds or (None,) * len(frame.epochs)
-    # The last epoch may be shorter than the others.
-    return [Epoch(epoch, min(epoch * batches, numbers["steps"]), taken, train, test,
-                  None if best is None else test - best)
-            for (epoch, train, test), taken in zip(frame.epochs, seconds, strict=True)]
-
-
-def strict_json(numbers: dict[str, Any]) -> str:
+def strict_json(moment: Moment) -> str:
     """Write strict JSON, with null for NaN and infinity."""
     return json.dumps({name: None if isinstance(value, float) and not math.isfinite(value)
-                       else value for name, value in numbers.items()}, allow_nan=False)
+                       else value for name, value in moment.dump().items()}, allow_nan=False)
 
 
 def versions() -> dict[str, str]:
@@ -173,6 +145,14 @@ def _parsed(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return values if isinstance(values, dict) else {}
+
+
+def _moment(numbers: dict[str, Any]) -> Moment | None:
+    """The moment of these numbers; None where there are none, or some are missing."""
+    try:
+        return Moment.read(numbers)
+    except TypeError:
+        return None
 
 
 def _alive(owner: str, beat: float) -> bool:

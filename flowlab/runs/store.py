@@ -19,7 +19,7 @@ from flowlab import files
 from flowlab.live import Frame
 from flowlab.live.thinning import MAX_BYTES, MAX_FRAMES, MIN_FRAMES, to_drop
 from flowlab.runs.reader import Reader, file_of
-from flowlab.runs.run import COMPLETE, OWNER, epochs_of, strict_json, versions
+from flowlab.runs.run import COMPLETE, OWNER, strict_json, versions
 from flowlab.settings import RunSettings
 
 DEFAULT_QUOTA = 2_000_000_000  # bytes of all runs
@@ -99,9 +99,9 @@ class Store(Reader):
                 contents = (frame.png, frame.weights)
                 for ending, content in zip(ENDINGS, contents, strict=True):
                     if content:
-                        written.append(file_of(folder, frame.numbers["step"], ending))
+                        written.append(file_of(folder, frame.moment.step, ending))
                         files.write(written[-1], content)
-                rows.append((run_id, frame.numbers["step"], strict_json(frame.numbers), frame.theme,
+                rows.append((run_id, frame.moment.step, strict_json(frame.moment), frame.theme,
                              ",".join(frame.overlays), *map(len, contents)))
             if snapshot is not None:
                 snapshot.save(folder / "checkpoint.safetensors")
@@ -116,7 +116,7 @@ class Store(Reader):
                 return False
             db.executemany("INSERT OR REPLACE INTO frames VALUES (?,?,?,?,?,?,?)", rows)
             db.executemany("INSERT OR REPLACE INTO epochs VALUES (?,?,?,?,?,?,?)",
-                           [(run_id, *row) for frame in frames for row in epochs_of(frame)])
+                           [(run_id, *epoch) for frame in frames for epoch in frame.epochs])
             db.execute("UPDATE runs SET numbers = ?, weights = ?, beat = ?, outcome = CASE outcome "
                        "WHEN 'queued' THEN 'running' ELSE outcome END WHERE id = ?",
                        (rows[-1][2], weights, time.time(), run_id))

@@ -104,7 +104,7 @@ class Writer:
     def _end(self, run_id: str, outcome: str, reason: str, steered: bool) -> None:
         self._open.discard(run_id)
         run = self.store.get(run_id)
-        if run is not None and not run.numbers and outcome == "stopped":
+        if run is not None and run.moment is None and outcome == "stopped":
             self.store.delete(run_id)
             return
         self.store.end(run_id, outcome, reason, steered)

@@ -2,7 +2,7 @@
 
 from flowlab.settings import TrainingSettings
 from flowlab.training.checkpoint import Snapshot
-from flowlab.training.progress import Progress
+from flowlab.training.progress import Epoch, Moment, Progress
 from flowlab.training.trainer import SCHEDULES, train
 
-__all__ = ["SCHEDULES", "Progress", "Snapshot", "TrainingSettings", "train"]
+__all__ = ["SCHEDULES", "Epoch", "Moment", "Progress", "Snapshot", "TrainingSettings", "train"]

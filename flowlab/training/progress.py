@@ -1,10 +1,11 @@
 """The progress that a training reports."""
 
-import math
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import ConfigDict, Field
 
 from flowlab.flow import Flow
 from flowlab.training.checkpoint import Snapshot
@@ -43,11 +44,36 @@ class RecentSnapshots:
 
 
 Outcome = Literal["running", "finished", "early stop", "diverged"]
+Whole = Annotated[int, Field(ge=0, le=10**9)]
+Positive = Annotated[int, Field(ge=1, le=10**9)]
+
+
+class Epoch(NamedTuple):
+    """The numbers of one epoch; NLL and KL in nats per point, None where unknown.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Completed epochs and optimiser steps.
+    seconds : float or None
+        Time spent training until then.
+    train_nll, test_nll, kl : float or None
+    """
+
+    epoch: int
+    step: int
+    seconds: float | None
+    train_nll: float | None
+    test_nll: float | None
+    kl: float | None
 
 
 @dataclass(frozen=True)
-class Progress:
-    """The state of a training after a batch or an epoch. NLL and KL are in nats per point.
+class Moment:
+    """The numbers of a training after a batch or an epoch. NLL and KL are in nats per point.
+
+    Frames, the store, exported runs and pages all have them in this form. Numbers that were not
+    finite are None once they were stored.
 
     Attributes
     ----------
@@ -76,15 +102,10 @@ class Progress:
         ``"running"``, ``"finished"``, ``"early stop"`` or ``"diverged"``.
     reason : str
         One sentence: why the training ended, or what looks wrong; otherwise empty.
-    flow : Flow
-        The flow itself, which changes as the training continues. After an epoch it has the averaged
-        weights, on which the numbers here are measured; within an epoch, the raw weights.
-    recent : RecentSnapshots or None
-        The snapshots in memory; None within an epoch.
     start_epoch : int
     start_train_nll, start_test_nll : float
         Completed epochs and NLL before the first step: 0 and the NLL of the untrained flow, unless
-        the training continues from `Snapshot.fresh`.
+        the training continues from `Snapshot.fresh`. Runs of earlier versions lack them.
     reverse_kl : tuple of (int, float)
         For the reverse objective, every epoch and the KL from the flow to the target after it,
         estimated on some thousand samples at fixed latents.
@@ -92,27 +113,91 @@ class Progress:
         Optimiser steps of a whole epoch; 0 in runs of earlier versions.
     """
 
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    seconds: float
-    learning_rate: float
-    train_nll: float
-    test_nll: float
-    loss: float
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    epoch: Whole
+    epochs: Positive
+    step: Whole
+    steps: Positive
+    seconds: Annotated[float, Field(ge=0)]
+    learning_rate: float | None
+    train_nll: float | None
+    test_nll: float | None
+    loss: float | None
     kl: float | None
     best_nll: float | None
-    inverse_error: float
+    inverse_error: float | None
     outcome: Outcome
-    reason: str
-    flow: Flow = field(repr=False)
-    recent: RecentSnapshots | None = field(repr=False, default=None)
-    start_epoch: int = 0
-    start_train_nll: float = math.nan
-    start_test_nll: float = math.nan
-    reverse_kl: tuple[tuple[int, float], ...] = ()
-    epoch_steps: int = 0
+    reason: Annotated[str, Field(max_length=1000)]
+    start_epoch: Whole = 0
+    start_train_nll: float | None = None
+    start_test_nll: float | None = None
+    reverse_kl: Annotated[tuple[tuple[float, float], ...], Field(max_length=1_000_000)] = ()
+    epoch_steps: Whole = 0
+
+    @classmethod
+    def read(cls, numbers: dict[str, Any]) -> Self:
+        """Make it from what `dump` returned, in this version or an earlier one."""
+        known = {f.name: numbers[f.name] for f in fields(cls) if f.name in numbers}
+        return cls(**known | {"reverse_kl": tuple(map(tuple, known.get("reverse_kl", ())))})
+
+    def dump(self) -> dict[str, Any]:
+        """The numbers by their names."""
+        return {f.name: getattr(self, f.name) for f in fields(Moment)}
+
+    @property
+    def completed(self) -> Epoch:
+        """The numbers of the epoch that this is the end of."""
+        return Epoch(self.epoch, self.step, self.seconds, self.train_nll, self.test_nll, self.kl)
+
+    @property
+    def batches(self) -> int:
+        """Batches per epoch; in earlier versions all epochs were whole."""
+        return self.epoch_steps or self.steps // self.epochs
+
+    @property
+    def batch(self) -> int:
+        """Completed batches of the next epoch."""
+        return max(self.step - self.epoch * self.batches, 0)
+
+    @property
+    def best_possible(self) -> float | None:
+        """The NLL of the test points under their true density; None where it is unknown.
+
+        It is computed from the KL, since runs of earlier versions have the entropy as `best_nll`.
+        """
+        return None if self.kl is None or self.test_nll is None else self.test_nll - self.kl
+
+    def curve(self, epochs: Iterable[Epoch]) -> list[tuple[int, float | None, float | None]]:
+        """Number, training NLL and test NLL of these epochs, and of the start before them."""
+        rows = [(e.epoch, e.train_nll, e.test_nll) for e in epochs]
+        start = self.start_epoch, self.start_train_nll, self.start_test_nll
+        known = None not in start and not (rows and self.start_epoch >= rows[0][0])
+        return [start, *rows] if known else rows
+
+
+@dataclass(frozen=True)
+class Progress(Moment):
+    """A `Moment` of a training, with the flow.
+
+    Attributes
+    ----------
+    flow : Flow
+        The flow itself, which changes as the training continues. After an epoch it has the averaged
+        weights, on which the numbers here are measured; within an epoch, the raw weights.
+    recent : RecentSnapshots or None
+        The snapshots in memory; None within an epoch.
+    """
+
+    train_nll: float
+    test_nll: float
+    flow: Flow = field(repr=False, kw_only=True)
+    recent: RecentSnapshots | None = field(repr=False, default=None, kw_only=True)
+
+    @property
+    def moment(self) -> Moment:
+        """The numbers alone."""
+        return Moment(*(getattr(self, f.name) for f in fields(Moment)))
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -136,37 +221,3 @@ class Progress:
     def test_bits(self) -> float:
         """The test NLL in bits per dimension; for images an upper bound on the discrete model's."""
         return bits_per_dimension(self.test_nll, self.flow.event_shape)
-
-
-def counts(numbers: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Completed epochs, completed batches of the next epoch, and batches per epoch."""
-    # In earlier versions all epochs were whole.
-    batches = numbers.get("epoch_steps") or numbers["steps"] // numbers["epochs"]
-    return numbers["epoch"], max(numbers["step"] - numbers["epoch"] * batches, 0), batches
-
-
-def best_possible(numbers: Mapping[str, Any]) -> float | None:
-    """The NLL of a run's test points under their true density; None where it is unknown.
-
-    ``numbers`` are those of a `Progress`. It is computed from the KL, since runs of earlier
-    versions have the entropy as ``best_nll``.
-    """
-    kl = numbers["kl"]
-    return None if kl is None else numbers["test_nll"] - kl
-
-
-def whole_curve(numbers: Mapping[str, Any], history: Sequence[tuple[int, float, float]]
-                ) -> list[tuple[int, float, float]]:
-    """Epoch, training NLL and test NLL of every epoch, including those before the first step.
-
-    Parameters
-    ----------
-    numbers : mapping
-        The numbers of a `Progress`; in runs of earlier versions, those of the start are missing.
-    history : sequence of (int, float, float)
-        Epoch, training NLL and test NLL of the completed epochs.
-    """
-    epoch, train, test = (numbers.get(f"start_{n}") for n in ("epoch", "train_nll", "test_nll"))
-    if epoch is None or train is None or test is None or (history and epoch >= history[0][0]):
-        return list(history)
-    return [(epoch, train, test), *history]

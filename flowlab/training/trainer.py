@@ -319,10 +319,9 @@ class _Trainer:
         return Progress(
             self.epoch, epochs, self.step, steps,
             self.seconds, self.rate, self.train_nll, self.test_nll, loss,
-            self.kl, self.best_nll, self.inverse_error, outcome, reason, self.flow,
-            None if snapshot is None else self.recent.add(snapshot),
-            *self.start,
-            reverse_kl=tuple(self.reverse_kl.items()), epoch_steps=self.batches)
+            self.kl, self.best_nll, self.inverse_error, outcome, reason, *self.start,
+            tuple(self.reverse_kl.items()), self.batches, flow=self.flow,
+            recent=None if snapshot is None else self.recent.add(snapshot))
 
     def _planned(self, left: int) -> tuple[int, int]:
         """Epochs and steps of the whole training; with a budget of seconds, as expected so far."""

@@ -164,17 +164,20 @@ def _label(titles: Mapping[str, str], name: str) -> str:
 
 def _table(runs: Sequence[StoredRun], titles: Mapping[str, str]) -> list[int]:
     """Draw the table, which sorts by a press on a column's head; the rows that are chosen."""
+    moments = [run.moment for run in runs]
+    steps = [-1 if moment is None else moment.step for moment in moments]
     rows: dict[str, Any] = {
-        "picture": [_thumbnail(run.id, run.numbers.get("step", -1), run.data) for run in runs],
+        "picture": [_thumbnail(run.id, step, run.data)
+                    for run, step in zip(runs, steps, strict=True)],
         "name": [run.name for run in runs],
         "model": [titles.get(run.model, run.model) for run in runs],
         "data": [_title(run.data) for run in runs],
-        "kl": [run.numbers.get("kl") for run in runs],
-        "nll": [run.numbers.get("test_nll") for run in runs],
+        "kl": [getattr(moment, "kl", None) for moment in moments],
+        "nll": [getattr(moment, "test_nll", None) for moment in moments],
         "outcome": [LABELS.get(run.outcome, run.outcome) for run in runs],
         "date": [datetime.fromtimestamp(run.created) for run in runs],
-        "epochs": [run.numbers.get("epoch", 0) for run in runs],
-        "seconds": [run.numbers.get("seconds") for run in runs],
+        "epochs": [getattr(moment, "epoch", 0) for moment in moments],
+        "seconds": [getattr(moment, "seconds", None) for moment in moments],
         "from": [ORIGINS.get(run.origin, run.origin) for run in runs],
         "room": [run.bytes / MEGA for run in runs],
         "kept": [run.pinned for run in runs],
@@ -251,7 +254,7 @@ def _closed(run: StoredRun) -> str:
             return "Pages are about points of the plane, and this run is not."
     except ValueError as error:
         return str(error)
-    return "" if run.numbers else "It has nothing to show."
+    return "" if run.moment else "It has nothing to show."
 
 
 def _open(dialog: Literal["rename", "delete"], runs: Sequence[StoredRun]) -> None:

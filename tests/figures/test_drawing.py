@@ -91,10 +91,10 @@ def test_a_fresh_flow_is_measured_as_its_training_begins(flat):
     asked = asked_for(3, **flat)
     numbers = played(asked, measure)
     first = next(train_realnvp.train(asked.settings, every="batch"))
-    assert numbers["step"] == numbers["epoch"] == 0 and numbers["steps"] == first.steps
+    assert numbers.step == numbers.epoch == 0 and numbers.steps == first.steps
     for name in ("train_nll", "test_nll"):
-        assert numbers[name] == getattr(first, f"start_{name}")
-    assert (numbers["kl"] is None) == (first.kl is None)
+        assert getattr(numbers, name) == getattr(first, f"start_{name}")
+    assert (numbers.kl is None) == (first.kl is None)
 
 
 def test_a_lost_drawing_process_is_replaced(monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers import FLOWS, having, make_flow, shake
+from helpers import FLOWS, having, make_flow, moment, shake
 
 from flowlab.analysis import plane as explore
 from flowlab.analysis.grid import grid_points
@@ -11,6 +11,7 @@ from flowlab.figures import OVERLAYS, InsidePicture, LivePicture
 from flowlab.figures.overlays import LEVELS, contour_lines
 from flowlab.live import Frame, InMemory
 from flowlab.live.thinning import MIN_FRAMES, history, nearest, thinned
+from flowlab.training import Epoch
 
 BOX = (-30.0, 30.0, -30.0, 30.0)  # holds all but a trace of every flow's density
 
@@ -195,7 +196,8 @@ def test_through_picture_finds_the_point_of_a_click():
 
 
 def frames(n, size=10):
-    return [Frame({"step": 5 * i}, ((i, i + 0.1, i + 0.2),), InMemory(b"x" * size))
+    return [Frame(moment(5 * i), (Epoch(i, 5 * i, None, i + 0.1, i + 0.2, None),),
+                  InMemory(b"x" * size))
             for i in range(n)]
 
 
@@ -204,9 +206,9 @@ def test_frames_are_thinned_to_a_bound_and_no_epoch_is_lost():
     for frame in frames(1000):
         kept = thinned([*kept, frame], most=40)
         assert len(kept) <= 40
-    assert kept[0].numbers["step"] == 0 and kept[-1].numbers["step"] == 4995
+    assert kept[0].moment.step == 0 and kept[-1].moment.step == 4995
     assert len(kept) == 40 and [row[0] for row in history(kept)] == list(range(1000))
-    gaps = np.diff([frame.numbers["step"] for frame in kept])
+    gaps = np.diff([frame.moment.step for frame in kept])
     assert gaps.max() <= 5 * 4 * 1000 / 40  # spread over the whole
     early, late = gaps[:10].mean(), gaps[-10:].mean()
     assert early < late / 3  # the first epochs can be scrubbed

@@ -381,7 +381,7 @@ def feed_run(content: bytes) -> bool:
     run = kept.get(run_id)
     frames = kept.frames(run_id)
     assert run.settings is not None and kept.runs()[0].id == run_id
-    assert all(frame.numbers["steps"] >= 1 for frame in frames)
+    assert all(frame.moment.steps >= 1 for frame in frames)
     kept.epochs(run_id)
     if (flow := kept.flow(run_id)) is not None:
         assert all(w.isfinite().all() for w in flow.state_dict().values())

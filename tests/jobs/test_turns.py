@@ -13,6 +13,7 @@ from flowlab.figures import DEFAULT_OVERLAYS
 from flowlab.jobs import Local, Preempted
 from flowlab.jobs.queue import Queue, QueuedRun
 from flowlab.live import Request, watch
+from flowlab.live.thinning import history
 from models import RECIPES
 
 TURN = 0.1
@@ -119,11 +120,11 @@ def test_a_run_stopped_early_in_turns_has_the_best_weights():
         "learning_rate": 3e-2, "patience": 6})
     recipe = RECIPES["realnvp"]
     _, last = play(Request(recipe.train, settings, pictures="end"))
-    assert last.numbers["outcome"] == "early stop"
+    assert last.moment.outcome == "early stop"
     request, turns = Request(recipe.train, settings, pictures="end"), 0
     while isinstance(value := play(request, preempt_after=1)[1], Preempted):
         request, turns = value.settings, turns + 1
-    assert turns >= 2 and value.numbers["reason"] == last.numbers["reason"]
+    assert turns >= 2 and value.moment.reason == last.moment.reason
     assert made.same_flow(value, last)
 
 
@@ -150,10 +151,11 @@ def test_a_training_in_turns_has_the_numbers_of_one_without(name):
         request, turns = pickle.loads(pickle.dumps(value)).settings, turns + 1
     assert turns >= 2
     for name in ("epoch", "step", "train_nll", "test_nll", "kl", "learning_rate", "outcome"):
-        assert value.numbers[name] == last.numbers[name]
+        assert getattr(value.moment, name) == getattr(last.moment, name)
     assert made.same_flow(value, last)
-    assert sum((f.epochs for f in frames), ()) == sum((f.epochs for f in whole), ())
-    assert len(sum((f.seconds for f in frames), ())) == 5
-    assert value.numbers["seconds"] > frames[0].numbers["seconds"]
+    assert [e._replace(seconds=0) for e in history(frames)] == [
+        e._replace(seconds=0) for e in history(whole)]
+    assert len([e.seconds for e in history(frames)]) == 5
+    assert value.moment.seconds > frames[0].moment.seconds
     assert value.png == last.png
     assert (value.theme, value.overlays) == (last.theme, last.overlays)

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from helpers import moment
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,15 +68,15 @@ def test_the_lab_reckons_with_what_runs_have_told():
     lab = Lab.__new__(Lab)  # no workers
     lab._runs = dict.fromkeys("abcdef")
     lab.engine = lab.recorder = Told({
-        "a": ("finished", {"step": 100, "steps": 100, "seconds": 10.0}),
-        "b": ("finished", {"step": 100, "steps": 100, "seconds": 14.0}),
-        "c": ("running", {"step": 25, "steps": 100, "seconds": 2.0}),  # 6 s left of 8
+        "a": ("finished", moment(100, 10.0)),
+        "b": ("finished", moment(100, 14.0)),
+        "c": ("running", moment(25, 2.0)),  # 6 s left of 8
         "d": ("running", None),  # has told nothing: the usual 10 s
-        "e": ("paused", {"step": 1, "steps": 100, "seconds": 2.0}), "f": ("queued", None)})
+        "e": ("paused", moment(1, 2.0)), "f": ("queued", None)})
     assert [lab.expected_wait(place, "bob") for place in (1, 2, 3)] == [6, 10, 16]
     lab.engine.turn = 4.0  # then the next one has the worker
     assert [lab.expected_wait(place, "bob") for place in (1, 2, 3)] == [4, 4, 8]
-    lab.recorder.numbers["d"] = {"step": 50, "steps": 100, "seconds": 5.0}
+    lab.recorder.numbers["d"] = moment(50, 5.0)
     # One's own runs make no room.
     assert [lab.expected_wait(1, owner) for owner in ("bob", "ann")] == [4, 5]
 
@@ -99,7 +100,7 @@ def test_a_run_that_leaves_memory_meanwhile_disturbs_no_reckoning_and_no_page():
 
     lab = Lab.__new__(Lab)
     lab._runs = dict.fromkeys(["a", "gone"])
-    states = {"a": ("running", {"step": 25, "steps": 100, "seconds": 2.0})}  # 6 s left of 8
+    states = {"a": ("running", moment(25, 2.0))}  # 6 s left of 8
     lab.engine, lab.recorder = Leaving(states), Recording(states)
     assert lab.expected_wait(1, "bob") == 6
     run = SimpleNamespace(id="gone", followed=True, over=Status("finished"), visitor="")

@@ -207,7 +207,7 @@ def test_a_training_measures_its_seconds_by_no_clock_that_jumps(monkeypatch):
     monkeypatch.setattr(time, "time", lambda: float(next(jumps)))
     request = Request(RECIPES["nice"].train, made.settings(epochs=3), pictures="end")
     frames = [frame for frame in watch(request) if frame is not None]
-    seconds = [s for frame in frames for s in frame.seconds]
+    seconds = [epoch.seconds for frame in frames for epoch in frame.epochs]
     assert len(seconds) == 3 and 0 < seconds[0] < seconds[-1] < 1000
 
 
@@ -275,7 +275,7 @@ def test_a_damaged_file_of_a_run_is_named_and_the_rest_is_shown(store, name, con
     (store.folder / run_id / name).write_bytes(content)
     frames = store.frames(run_id)
     assert [row[0] for f in frames for row in f.epochs] == [1, 2, 3, 4]
-    assert frames[-1].numbers["epoch"] == 4 and store.damaged.keys() <= {run_id}
+    assert frames[-1].moment.epoch == 4 and store.damaged.keys() <= {run_id}
     for read in (store.flow, store.snapshot):
         try:
             assert read(run_id) is not None

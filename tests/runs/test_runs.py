@@ -56,12 +56,11 @@ def test_what_is_kept_comes_back(store):
     assert run.settings == settings and run.outcome == "finished" and run.complete
     assert (run.model, run.data, run.origin, run.pictures) == ("nice", "moons", "page", 4)
     assert run.versions["flow-lab"] == __version__ and set(run.versions) > {"torch", "python"}
-    assert run.numbers["kl"] == frames[-1].numbers["kl"] and run.numbers["loss"] is None
+    assert run.numbers["kl"] == frames[-1].moment.kl and run.numbers["loss"] is None
     assert run.ended >= run.created
     back = again.frames(run_id)
     assert [f.png for f in back] == [f.png for f in frames]
     assert [f.epochs for f in back] == [f.epochs for f in frames]
-    assert [f.seconds for f in back] == [f.seconds for f in frames]
     assert all(made.same_flow(f, g) for f, g in zip(back, frames, strict=True))
     assert made.same(again.flow(run_id).state_dict(), frames[-1].flow().state_dict())
     epochs = again.epochs(run_id)
@@ -133,8 +132,8 @@ def test_pictures_of_a_run_are_thinned_and_numbers_are_not(store):
     frames = store.frames(run_id)
     assert len(frames) == MAX_FRAMES and len(store.epochs(run_id)) == 160
     assert [row[0] for f in frames for row in f.epochs] == list(range(1, 161))
-    assert frames[0].numbers["epoch"] == 1 and frames[-1].numbers["epoch"] == 160
-    gaps = [b.numbers["epoch"] - a.numbers["epoch"]
+    assert frames[0].moment.epoch == 1 and frames[-1].moment.epoch == 160
+    gaps = [b.moment.epoch - a.moment.epoch
             for a, b in zip(frames, frames[1:], strict=False)]
     assert max(gaps) <= 4
     files = sorted(p.name for p in (store.folder / run_id).iterdir())
@@ -146,8 +145,8 @@ def test_pictures_of_a_run_are_thinned_and_numbers_are_not(store):
 def test_the_end_of_a_run_is_its_last_moment_whatever_weights_it_has(store, outcome, epoch):
     run = made.settings(epochs=9)
     frames = made.frames(run, 5)
-    numbers = {**frames[-1].numbers, "outcome": outcome, "epoch": epoch, "step": 10 * epoch}
-    end = replace(frames[-1], numbers=numbers, epochs=(), seconds=(),
+    moment = replace(frames[-1].moment, outcome=outcome, epoch=epoch, step=10 * epoch)
+    end = replace(frames[-1], moment=moment, epochs=(),
                   content=InMemory(made.picture(5), frames[-1].weights))
     run_id = store.begin(run)
     store.record(run_id, frames)
@@ -155,8 +154,8 @@ def test_the_end_of_a_run_is_its_last_moment_whatever_weights_it_has(store, outc
     store.end(run_id, outcome)
     for found in (run_id, unpack(store, pack(store, run_id))):
         back = store.frames(found)
-        assert back[-1].numbers["outcome"] == outcome and back[-1].png == made.picture(5)
-        assert [f.numbers["outcome"] for f in back[:-1]] == ["running"] * (len(back) - 1)
+        assert back[-1].moment.outcome == outcome and back[-1].png == made.picture(5)
+        assert [f.moment.outcome for f in back[:-1]] == ["running"] * (len(back) - 1)
         assert [row[0] for f in back for row in f.epochs] == [1, 2, 3, 4, 5]
         assert store.picture(found) == made.picture(5)
         store.thin(found, 2)
@@ -330,7 +329,7 @@ def test_killed_while_writing_at_any_moment(store):
         assert len(store.epochs(run_id)) == run.numbers["epoch"] >= 4
         frames = store.frames(run_id)
         assert len(frames) == run.pictures and all(f.png and f.weights for f in frames)
-        assert frames[-1].numbers == run.numbers
+        assert frames[-1].moment == run.moment
         assert store.flow(run_id) is not None
         store.delete(run_id)
 
@@ -365,7 +364,7 @@ def test_a_killed_server_leaves_its_runs_and_the_last_goes_on(store):
     server.kill()
     server.communicate()
     store = Store(store.folder)
-    assert store.get(done).outcome == "finished" and store.frames(done)[-1].numbers["epoch"] == 2
+    assert store.get(done).outcome == "finished" and store.frames(done)[-1].moment.epoch == 2
     run = store.get(going)
     assert run.outcome == "interrupted" and store.frames(going)[-1].png
     snapshot = store.snapshot(going)
@@ -423,7 +422,7 @@ def test_a_run_that_is_over_has_its_records_state_and_its_last_frame(engine, sto
         next(p for p in engine._pool.processes if p.run).popen.kill()
     status = until(lambda: (now := recorder.status(job)).active is False and now)
     assert status.state == outcome  # and from the first look that says so:
-    assert not recorder.frames(job) or recorder.frames(job)[-1].numbers["outcome"] == (
+    assert not recorder.frames(job) or recorder.frames(job)[-1].moment.outcome == (
         "running" if action else outcome)
     until(lambda: recorder.done(job, 1))
     recorder.close()
@@ -434,7 +433,7 @@ def test_a_run_that_is_over_has_its_records_state_and_its_last_frame(engine, sto
         return
     assert (kept.outcome, kept.reason) == (outcome, recorder.status(job).message)
     for frames in (recorder.frames(job), store.frames(job)):
-        assert frames[-1].numbers["step"] == kept.numbers["step"]
+        assert frames[-1].moment.step == kept.numbers["step"]
         assert frames[-1].png and frames[-1].has_weights
 
 
@@ -453,7 +452,7 @@ def test_a_recorder_keeps_what_an_engine_runs(engine, store):
         assert [e.epoch for e in store.epochs(run_id)] == [1, 2, 3]
         assert all(e.seconds > 0 for e in store.epochs(run_id))
         assert store.frames(run_id)[-1].png[:4] == b"\x89PNG"
-        assert recorder.frames(run_id)[-1].numbers["epoch"] == 3
+        assert recorder.frames(run_id)[-1].moment.epoch == 3
         assert all(f.snapshot is None for f in recorder.frames(run_id))
         recorder.forget(run_id)
         assert recorder.frames(run_id) == [] and recorder.status(run_id) is None
@@ -522,17 +521,17 @@ def test_a_training_of_the_command_line_is_kept(store, monkeypatch, capsys):
 def test_a_training_goes_on_from_a_moment_with_its_count_and_its_curve(model, changes):
     recipe, run = RECIPES[model], made.settings(model, epochs=3)
     film = [frame for frame in watch(Request(recipe.train, run)) if frame is not None]
-    rows = [(*row, s) for f in film for row, s in zip(f.epochs, f.seconds, strict=True)]
+    rows = history(film)
     start = Snapshot.fresh(film[-1].flow(), run.training.learning_rate, 2)
     more = made.settings(model, epochs=4, **changes)
     frames = [frame for frame in watch(Request(recipe.train, more, resume=start, since=2,
                                                history=tuple(rows[:2]))) if frame is not None]
-    last = frames[-1].numbers
-    assert (last["epoch"], last["epochs"], last["outcome"]) == (6, 6, "finished")
-    assert last["step"] == last["steps"] and last["steps"] % 6 == 0 and last["start_epoch"] == 2
+    last = frames[-1].moment
+    assert (last.epoch, last.epochs, last.outcome) == (6, 6, "finished")
+    assert last.step == last.steps and last.steps % 6 == 0 and last.start_epoch == 2
     assert [row[0] for row in history(frames)] == [1, 2, 3, 4, 5, 6]
-    assert history(frames)[:2] == [row[:3] for row in rows[:2]]
-    rates = [f.numbers["learning_rate"] for f in frames]
+    assert history(frames)[:2] == rows[:2]
+    rates = [f.moment.learning_rate for f in frames]
     assert rates == sorted(rates, reverse=True)  # no warm-up
 
 
@@ -541,11 +540,11 @@ def test_a_watched_training_goes_on_from_a_frame_after_its_worker_died(monkeypat
     request = Request(RECIPES["nice"].train, made.settings(), pictures="end")
     watching = watch(request)
     frames = [next(watching)]
-    while frames[-1].numbers["outcome"] == "running":
+    while frames[-1].moment.outcome == "running":
         frames.append(watching.send({"look": True}))
     middle = next(f for f in frames if f.snapshot is not None and f.snapshot.epoch == 2)
     *_, last = [frame for frame in watch(request.job.resume(request, middle)) if frame is not None]
     assert made.same_flow(last, frames[-1])
-    assert last.numbers["test_nll"] == frames[-1].numbers["test_nll"]
+    assert last.moment.test_nll == frames[-1].moment.test_nll
     fresh = replace(frames[0], snapshot=None)
     assert request.job.resume(request, fresh) == request  # nothing to go on from yet

@@ -104,7 +104,7 @@ if __name__ == "__main__":
     work, recorder = Sweep(SweepSettings.read(Path(sys.argv[1])), models.RECIPES["nice"], store), (
         Recorder(engine, store))
     short, long = work.start(recorder)
-    while not any(frame.numbers["epoch"] for frame in recorder.frames(long)):
+    while not any(frame.moment.epoch for frame in recorder.frames(long)):
         time.sleep(0.01)
     engine.control(long, "pause")  # in the middle, however quick the machine
     while store.snapshot(long) is None or not store.get(short).complete:

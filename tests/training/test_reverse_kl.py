@@ -2,16 +2,18 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from flowlab.data import target
 from flowlab.figures import DEFAULT_OVERLAYS
 from flowlab.figures.curves import REVERSE_TITLE, TITLE
 from flowlab.live import Request, watch
 from flowlab.live.cameras import camera
-from flowlab.runs import bundle
+from flowlab.training import Moment
 from flowlab.training.checkpoint import Snapshot
 from models import RECIPES
 
@@ -51,17 +53,16 @@ def test_the_curve_is_the_objective_under_its_name_with_0_as_the_best():
     recipe = RECIPES["realnvp"]
     settings = recipe.Run.from_flat(SMALL)
     *_, frame = (f for f in watch(Request(recipe.train, settings)) if f is not None)
-    stored = json.loads(json.dumps(frame.numbers))
-    assert bundle._Numbers.model_validate(stored).reverse_kl == stored["reverse_kl"]
+    stored = json.loads(json.dumps(frame.moment.dump()))
+    assert TypeAdapter(Moment).validate_python(stored) == Moment.read(stored) == frame.moment
     taking = camera(settings, "light", DEFAULT_OVERLAYS)
-    taking.take(frame.flow(), list(frame.epochs), frame.numbers)
+    taking.take(frame.flow(), frame.epochs, frame.moment)
     curves = taking.picture.curves
     assert curves.axes.get_title() == REVERSE_TITLE and curves.best == 0.0
     epochs, values = curves.train.get_data()
-    assert list(zip(epochs, values, strict=True)) == list(frame.numbers["reverse_kl"])
+    assert list(zip(epochs, values, strict=True)) == list(frame.moment.reverse_kl)
     assert curves.captions[1].get_text() == f"━ KL(q‖p) {values[-1]:.3f}"
     assert not curves.test.get_visible() and math.isfinite(values[-1])
     # The same camera then takes a forward training as if nothing had been.
-    numbers = {**frame.numbers, "reverse_kl": ()}
-    taking.take(frame.flow(), list(frame.epochs), numbers)
+    taking.take(frame.flow(), frame.epochs, replace(frame.moment, reverse_kl=()))
     assert curves.axes.get_title() == TITLE and curves.test.get_visible()

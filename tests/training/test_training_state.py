@@ -16,10 +16,9 @@ from flowlab.jobs.engine import Preempted
 from flowlab.live import Request, watch
 from flowlab.live.watch import PREEMPT
 from flowlab.settings import TrainingSettings
-from flowlab.training import train
+from flowlab.training import Epoch, Moment, train
 from flowlab.training.checkpoint import Snapshot
 from flowlab.training.metrics import nll
-from flowlab.training.progress import best_possible, whole_curve
 from flowlab.training.split import DataSplit
 from models import MODELS
 from realnvp import RealNVP, train_realnvp
@@ -96,7 +95,7 @@ def _held_out(flow, source, settings):
 def test_the_gap_between_the_loss_and_its_line_is_the_kl(model):
     for progress in train(small(model), target("banana"), TrainingSettings(**QUICK)):
         assert progress.test_nll - progress.best_nll == progress.kl
-        assert best_possible(vars(progress)) == pytest.approx(progress.best_nll, abs=1e-12)
+        assert progress.best_possible == pytest.approx(progress.best_nll, abs=1e-12)
 
 
 def test_training_and_test_nll_are_of_the_same_averaged_flow():
@@ -113,14 +112,15 @@ def test_the_untrained_flow_is_measured_before_the_first_step():
     assert first.start_epoch == 0 and first.epoch == 0
     assert (first.start_train_nll, first.start_test_nll) == (first.train_nll, first.test_nll)
     assert last.start_test_nll == first.start_test_nll > last.test_nll
-    history = [(1, 2.0, 2.1)]
-    assert whole_curve(vars(last), history) == [
-        (0, last.start_train_nll, last.start_test_nll), *history]
+    history = [Epoch(1, 10, 1.0, 2.0, 2.1, None)]
+    assert last.curve(history) == [
+        (0, last.start_train_nll, last.start_test_nll), (1, 2.0, 2.1)]
     resumed = next(train(small(), target("moons"), settings, resume=next(
         train(small(), target("moons"), settings)).snapshot))
     assert (resumed.start_epoch, resumed.start_test_nll) == (0, first.start_test_nll)
-    earlier = {"kl": 0.1, "test_nll": 2.0}  # as a version without these fields wrote them
-    assert whole_curve(earlier, history) == history
+    earlier = Moment.read({name: number for name, number in last.moment.dump().items()
+                           if not name.startswith("start")})  # as an earlier version wrote it
+    assert earlier.curve(history) == [(1, 2.0, 2.1)]
 
 
 @pytest.mark.parametrize("patience", [3, 100])
@@ -277,8 +277,8 @@ def test_a_turn_may_end_at_any_epoch_though_the_best_weights_are_promised():
             request = end.value.settings if isinstance(end.value, Preempted) else None
             epochs += request is not None
     assert epochs > 3
-    assert last.numbers["test_nll"] == whole.numbers["test_nll"]
-    assert last.numbers["start_test_nll"] == whole.numbers["start_test_nll"]
+    assert last.moment.test_nll == whole.moment.test_nll
+    assert last.moment.start_test_nll == whole.moment.start_test_nll
 
 
 def test_a_stopped_training_shows_the_numbers_of_the_weights_it_hands_back():
@@ -293,6 +293,6 @@ def test_a_stopped_training_shows_the_numbers_of_the_weights_it_hands_back():
     last = end.value.value
     epochs = {p.epoch: p.test_nll for p in train_realnvp.train(settings) if p.epoch <= 7}
     best = min(epochs, key=epochs.get)
-    assert last.numbers["test_nll"] == epochs[best] < epochs[7]
-    assert last.numbers["kl"] == last.numbers["test_nll"] - last.numbers["best_nll"]
-    assert f"the weights of epoch {best}," in last.numbers["reason"]
+    assert last.moment.test_nll == epochs[best] < epochs[7]
+    assert last.moment.kl == last.moment.test_nll - last.moment.best_nll
+    assert f"the weights of epoch {best}," in last.moment.reason

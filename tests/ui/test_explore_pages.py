@@ -49,11 +49,11 @@ def test_scrubbing_shows_an_earlier_moment_and_its_numbers():
     frames = lab().frames(lab().find(state(app, "realnvp").run))
     assert len(moment(app).options) == len(frames) and moment(app).options[-1] == "newest"
     assert all(re.fullmatch(r"epoch \d+(, batch \d+)?", name) for name in moment(app).options[:-1])
-    moment(app).set_value(frames[0].numbers["step"])
+    moment(app).set_value(frames[0].moment.step)
     run(app)
     first = lab().frames(lab().find(state(app, "realnvp").run))[0]
-    assert epoch(app) == f"epoch **{first.numbers['epoch']}** of 12"
-    assert values(app)["Test NLL"] == f"{first.numbers['test_nll']:.3f} nats"
+    assert epoch(app) == f"epoch **{first.moment.epoch}** of 12"
+    assert values(app)["Test NLL"] == f"{first.moment.test_nll:.3f} nats"
     assert values(app)["Test NLL"] != newest["Test NLL"] and "Finished" in status(app)
     moment(app).set_value(NEWEST)
     run(app)
@@ -153,7 +153,7 @@ def test_layers_and_an_early_moment_of_a_training_under_way():
     run(app)  # that frame may have come after the page was drawn
     assert lab().last(followed).overlays == ("error", "grid", "samples")
     assert moment(app).value == NEWEST  # though there are more moments by now
-    first = lab().frames(followed)[0].numbers["step"]
+    first = lab().frames(followed)[0].moment.step
     moment(app).set_value(first)
     for _ in range(3):
         run(app)

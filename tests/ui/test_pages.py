@@ -96,7 +96,7 @@ def test_pause_step_resume_rate_and_stop():
     run(app)
     until(app, "Training")
     deadline = time.monotonic() + 60
-    while (lab().last(followed).numbers["learning_rate"] > 1e-4
+    while (lab().last(followed).moment.learning_rate > 1e-4
            or len(lab().frames(followed)) == before):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -128,7 +128,7 @@ def trained(monkeypatch):
 def test_a_run_that_has_left_memory_is_still_what_its_page_shows(monkeypatch):
     _, view, _ = trained(monkeypatch)
     assert view.status().state == "finished" and not view.steered
-    assert view.frames()[-1].numbers["epoch"] == 2 and view.origin()
+    assert view.frames()[-1].moment.epoch == 2 and view.origin()
     lab().control(view.run, "stop")  # it is over: nothing happens
 
 
@@ -157,7 +157,7 @@ def test_a_flow_trained_before_is_shown_and_trained_on(name):
     until(app, "Finished")
     first = lab().find(state(app, name).run)
     assert first.continued
-    assert lab().frames(first)[0].numbers["kl"] < 0.5  # a fresh flow's is above 0.8
+    assert lab().frames(first)[0].moment.kl < 0.5  # a fresh flow's is above 0.8
     app.button(key=f"{name}.pause").click()
     run(app)
     until(app, "Finished")
@@ -177,9 +177,9 @@ def test_an_untrained_flow_has_the_numbers_that_its_training_begins_with():
     app.button(key="nice.train").click()
     run(app)
     until(app, "Finished")
-    begun = lab().frames(lab().find(state(app, "nice").run))[0].numbers
-    assert shown["Test NLL"] == f"{begun['start_test_nll']:.3f} nats"
-    assert shown["Train NLL"] == f"{begun['start_train_nll']:.3f} nats"
+    begun = lab().frames(lab().find(state(app, "nice").run))[0].moment
+    assert shown["Test NLL"] == f"{begun.start_test_nll:.3f} nats"
+    assert shown["Train NLL"] == f"{begun.start_train_nll:.3f} nats"
 
 
 def test_step_on_a_fresh_page_trains_one_batch():

@@ -143,9 +143,9 @@ def test_shipped_weights_have_learned_the_moons(name):
     x = moons.sample(20_000, seed=12345)
     with torch.no_grad():
         kl = (moons.log_prob(x) - flow.log_prob(x)).mean().item()
-    facts = pretrained.load(RECIPES[name], ROOT / name / "images").numbers
+    facts = pretrained.load(RECIPES[name], ROOT / name / "images").moment
     assert kl < LIMITS.get(name, 0.05)
-    assert math.isclose(kl, facts["kl"], abs_tol=0.02)
+    assert math.isclose(kl, facts.kl, abs_tol=0.02)
 
 
 def test_the_first_page_says_of_the_shipped_flows_what_their_pages_say(page):
@@ -154,7 +154,7 @@ def test_the_first_page_says_of_the_shipped_flows_what_their_pages_say(page):
         recipe = RECIPES[name]
         flow = pretrained.load(recipe, ROOT / name / "images")
         assert flow.fits(recipe.Run())  # so the model's page opens with it
-        assert text == metrics.number(flow.numbers["kl"], "nats")
+        assert text == metrics.number(flow.moment.kl, "nats")
 
 
 @pytest.mark.parametrize("path", MOVING)

@@ -66,9 +66,9 @@ class Evaluation:
         """
         run = _comparable(self.run, store)
         flow = store.flow(self.run)
-        if flow is None:
+        if flow is None or run.moment is None:
             raise ValueError(f"The flow of {run.name} is no longer kept: leave the run out.")
-        return EvaluationData(run.settings, flow, run.numbers["step"], run.numbers["seconds"],
+        return EvaluationData(run.settings, flow, run.moment.step, run.moment.seconds,
                               tuple(store.epochs(self.run)), self.level, self.seed)
 
 

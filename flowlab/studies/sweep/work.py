@@ -31,7 +31,8 @@ class Trained:
 
     def measure(self, name: str) -> float | None:
         """The run's number of this name, where the run is complete."""
-        return self.run.numbers.get(name) if self.run is not None and self.run.complete else None
+        run = self.run
+        return getattr(run.moment, name, None) if run is not None and run.complete else None
 
 
 class Sweep:
@@ -124,10 +125,10 @@ class Sweep:
             "test_nll_nats", "kl_nats", "inverse_error", "run"]]
         for trained in self.state():
             point, run = trained.point, trained.run
-            found = run.numbers if run is not None else {}
+            moment = run.moment if run is not None else None
             rows.append([*(text(point.values[name]) for name in names), point.seed,
                          run.outcome if run is not None else "not trained",
-                         *(found.get(name) for name in numbers),
+                         *(getattr(moment, name, None) for name in numbers),
                          run.id if run is not None else ""])
         return csv_text(rows)
 

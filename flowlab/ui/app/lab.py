@@ -28,7 +28,7 @@ from flowlab.server.admission import QUOTA, Admission, must_own, owns
 from flowlab.server.limits import limits
 from flowlab.server.status import EVERY, remove
 from flowlab.settings import RunSettings
-from flowlab.training import Snapshot
+from flowlab.training import Epoch, Moment, Snapshot
 from flowlab.ui.app import operating
 from flowlab.ui.app.run import LabRun
 from flowlab.ui.app.state import session
@@ -84,7 +84,7 @@ class Lab:
     def submit(self, train: Callable, settings: RunSettings, theme: str, owner: str,
                first: str = "", resume: Snapshot | None = None,
                overlays: tuple[str, ...] = DEFAULT_OVERLAYS, visitor: str = "",
-               history: tuple[tuple[int, float, float, float], ...] = ()) -> str:
+               history: tuple[Epoch, ...] = ()) -> str:
         """Queue a training, paused after its first batch with ``first="step"``; the run's id.
 
         With ``resume`` it goes on from there, for as long again as the settings say, and
@@ -210,11 +210,11 @@ class Lab:
             with suppress(UnknownRun):  # it has just left memory
                 states[job] = self.engine.status(job)
         newest = self.recorder.newest()
-        took = [newest[job]["seconds"] for job, status in states.items()
+        took = [newest[job].seconds for job, status in states.items()
                 if job in newest and status.state == "finished"][-RECENT:]
         left = {job: _left(newest.get(job)) for job, status in states.items()
                 if status.state == "running"}
-        took += [newest[job]["seconds"] + rest for job, rest in left.items() if rest is not None]
+        took += [newest[job].seconds + rest for job, rest in left.items() if rest is not None]
         turn = self.engine.turn or math.inf
         keep = {*self.engine.runs(owner)}  # one's own make no room, nor do a comparison's
         left = {job: rest and min(rest, turn) if job in self._runs and job not in keep else rest
@@ -295,11 +295,11 @@ class Lab:
                     self._control(run, "stop")
 
 
-def _left(numbers: dict[str, Any] | None) -> float | None:
+def _left(moment: Moment | None) -> float | None:
     """Seconds that a run still needs, at the speed it has had."""
-    if not numbers or not numbers["step"]:
+    if moment is None or not moment.step:
         return None
-    return (numbers["steps"] - numbers["step"]) * numbers["seconds"] / numbers["step"]
+    return (moment.steps - moment.step) * moment.seconds / moment.step
 
 
 @st.cache_resource(show_spinner=False)

@@ -77,7 +77,7 @@ class Subject:
 
     def step(self, index: int) -> int:
         """Optimiser steps until then; −1 for a fresh flow."""
-        return self.frames[index].numbers["step"] if index >= 0 else -1
+        return self.frames[index].moment.step if index >= 0 else -1
 
 
 @st.cache_resource(show_spinner=False, max_entries=12)

@@ -6,6 +6,8 @@ from itertools import count
 import streamlit as st
 
 from flowlab.jobs import Status
+from flowlab.live.drawing import DrawingFailed
+from flowlab.training import Moment
 from flowlab.ui.app.lab import appearance, lab, theme
 from flowlab.ui.app.run import LabRun
 from flowlab.ui.app.state import session
@@ -81,38 +83,47 @@ def _stage(view: View, status: Status, waits: bool) -> tuple[Subject, int, int]:
         with line:
             draw_status(status, frames[-1] if frames else None, view.foreign, view.stale)
     begun = bool(frames) and view.run is not None
-    st.progress(frames[-1].numbers["step"] / frames[-1].numbers["steps"] if begun else 0.0)
+    st.progress(frames[-1].moment.step / frames[-1].moment.steps if begun else 0.0)
     subject = view.subject(frames)
     index = playback.moment(subject)
-    numbers = frames[index].numbers if frames else None
+    moment = frames[index].moment if frames else None
     page.shown = Shown(subject.key, subject.step(index if frames else -1), theme(), page.overlays)
     picture.choices(subject)
     with st.container(key=f"{page.name}-{'old-' if view.differs else ''}picture"):
         starting = status.state == "running" and not frames
-        picture.picture(subject, index, _alt(status, numbers, subject), starting)
+        picture.picture(subject, index, _alt(status, moment, subject), starting)
     with cells:  # after the picture, so that it is drawn before a fresh flow is measured
-        _numbers(subject, numbers, begun, status.active,
+        _numbers(subject, moment, begun, status.active,
                  view.run is not None and view.run.continued)
     return subject, index, picture.controls(subject, index)
 
 
-def _numbers(subject: Subject, numbers: dict | None, begun: bool, active: bool,
+def _numbers(subject: Subject, moment: Moment | None, begun: bool, active: bool,
              continued: bool) -> None:
     """Draw the row of numbers; before the first frame a fresh flow's, once they are known."""
-    if numbers is None and not continued:
-        numbers = picture.fresh_numbers(subject)
-        if numbers is None:
+    if moment is None and not continued:
+        moment, known = _fresh(subject)
+        if not known:
             st.fragment(_measured, run_every=picture.LOOK)(subject, count())
             return
     with st.container():  # as a fragment has one
-        metrics.draw_metrics(numbers or None, begun, subject.source, active)
+        metrics.draw_metrics(moment, begun, subject.source, active)
 
 
 def _measured(subject: Subject, looks: Iterator[int]) -> None:
-    numbers = picture.fresh_numbers(subject)
-    if next(looks) and numbers is not None:
+    moment, known = _fresh(subject)
+    if next(looks) and known:
         st.rerun()  # which leaves this fragment out, and so ends its looks
-    metrics.draw_metrics(numbers or None, False, subject.source, False)
+    metrics.draw_metrics(moment, False, subject.source, False)
+
+
+def _fresh(subject: Subject) -> tuple[Moment | None, bool]:
+    """The fresh flow's numbers, and whether nothing more will be known of them."""
+    try:
+        moment = picture.fresh_moment(subject)
+    except DrawingFailed:
+        return None, True
+    return moment, moment is not None
 
 
 def _dress(page: ModelPage, run: LabRun) -> None:
@@ -123,12 +134,12 @@ def _dress(page: ModelPage, run: LabRun) -> None:
         lab().dress(run, appearance(), page.overlays, visitor())
 
 
-def _alt(status: Status, numbers: dict | None, subject: Subject) -> str:
+def _alt(status: Status, moment: Moment | None, subject: Subject) -> str:
     if subject.source.kind == "images":
         return ("Samples of the flow at temperature 0.7, test images and what comes back of them, "
                 "bits per dimension by epoch, and the latents of test images.")
-    if numbers is None:
+    if moment is None:
         return "Data, an untrained flow's samples, and both densities."
-    kl = metrics.number(numbers["kl"], "nats")
-    return (f"{status.state}, epoch {numbers['epoch']}: data and model samples, true and learned "
+    kl = metrics.number(moment.kl, "nats")
+    return (f"{status.state}, epoch {moment.epoch}: data and model samples, true and learned "
             f"density, latent cloud, and the NLL's curve; KL to the truth {kl}.")

@@ -5,18 +5,19 @@ import math
 import streamlit as st
 
 from flowlab.data import Source
+from flowlab.training import Moment
 from flowlab.training.metrics import bits_per_dimension
 
 MINUTE = 60
 WIDTHS = (10, 8.6, 8.8, 9.6, 9.4, 9)  # of the columns
 
 
-def draw_metrics(numbers: dict | None, begun: bool, source: Source, active: bool) -> None:
+def draw_metrics(moment: Moment | None, begun: bool, source: Source, active: bool) -> None:
     """Draw the row.
 
     Parameters
     ----------
-    numbers : dict or None
+    moment : Moment or None
         Of a frame; None before the first.
     begun : bool
         Whether they are of a run, and not of the flow that the page opens with.
@@ -26,27 +27,26 @@ def draw_metrics(numbers: dict | None, begun: bool, source: Source, active: bool
         Whether the run may still change.
     """
     rate = left = None  # as where it diverged in its first epoch
-    if numbers and begun and numbers["seconds"] and numbers["step"]:
-        rate = numbers["step"] / numbers["seconds"]
-        left = (numbers["steps"] - numbers["step"]) / rate
+    if moment and begun and moment.seconds and moment.step:
+        rate = moment.step / moment.seconds
+        left = (moment.steps - moment.step) / rate
     if left and not active:  # it ended before its last epoch
         left = None
 
-    def measured(name: str) -> float | None:
-        return numbers[name] if numbers else None
-
-    shown = _bits(numbers, source) if source.kind == "images" else [
-        ("KL to the truth", number(measured("kl"), "nats"), "How far the learned density is from "
+    kl, test, train, error = (
+        getattr(moment, name, None) for name in ("kl", "test_nll", "train_nll", "inverse_error"))
+    shown = _bits(test, train, source) if source.kind == "images" else [
+        ("KL to the truth", number(kl, "nats"), "How far the learned density is from "
          "the true one: the mean of log p − log q over test points. 0 nats would be perfect."),
-        ("Test NLL", number(measured("test_nll"), "nats"), "Negative log-likelihood of "
+        ("Test NLL", number(test, "nats"), "Negative log-likelihood of "
          "points the flow never trained on, the mean in nats. It can be negative, since densities "
          "can exceed 1; divided by D ln 2 it is in bits per dimension. The best possible value is "
          "the dashed line in the plot, the same points\' NLL under their true density."),
-        ("Train NLL", number(measured("train_nll"), "nats"), "The same of "
+        ("Train NLL", number(train, "nats"), "The same of "
          "points that the flow was trained on, a fixed part of them."),
     ]
     shown += [
-        ("Inverse error", "–" if not numbers else f"{numbers['inverse_error']:.0e}", "The largest "
+        ("Inverse error", "–" if error is None else f"{error:.0e}", "The largest "
          "distance between a test point and what comes back after going to the latent space and "
          "back, in data units. Exact arithmetic would give 0."),
         ("Speed", "–" if rate is None else f"{rate:,.0f} steps/s", "Optimiser steps a second, "
@@ -58,20 +58,19 @@ def draw_metrics(numbers: dict | None, begun: bool, source: Source, active: bool
         column.metric(label, value, help=help_text)
 
 
-def _bits(numbers: dict | None, images: Source) -> list[tuple[str, str, str]]:
+def _bits(test: float | None, train: float | None, images: Source) -> list[tuple[str, str, str]]:
     """The first metrics of a flow on images."""
-    def bits(name: str) -> str:
-        return number(bits_per_dimension(numbers[name], images.event_shape) if numbers else None,
-                      "bits")
+    def bits(nats: float | None) -> str:
+        return number(nats and bits_per_dimension(nats, images.event_shape), "bits")
 
     return [
-        ("Test bits/dim", bits("test_nll"), "Bits per dimension on images the flow never trained "
+        ("Test bits/dim", bits(test), "Bits per dimension on images the flow never trained "
          "on: what it would take to write down one pixel with this model. It is an upper bound on "
          "the bits of the model of whole grey levels; lower is better. An image without any "
          f"pattern takes {math.log2(images.grey_levels):.2f}."),
-        ("Train bits/dim", bits("train_nll"), "The same on a fixed part of the images that the "
+        ("Train bits/dim", bits(train), "The same on a fixed part of the images that the "
          "flow was trained on. Far below the test value, the flow learns by heart."),
-        ("Test NLL", number(numbers["test_nll"] if numbers else None, "nats"), "Negative log-"
+        ("Test NLL", number(test, "nats"), "Negative log-"
          "likelihood of a whole test image, the mean in nats; bits per dimension are this, divided "
          "by the number of pixels times ln 2."),
     ]

@@ -13,6 +13,7 @@ from flowlab.live.drawing import Drawing, DrawingFailed
 from flowlab.live.thinning import history
 from flowlab.server.admission import check
 from flowlab.server.limits import Exceeded
+from flowlab.training import Moment
 from flowlab.ui import lecture
 from flowlab.ui.app.lab import appearance, lab
 from flowlab.ui.app.state import session
@@ -158,7 +159,7 @@ def training_picture(subject: Subject, index: int, patience: float) -> bytes | N
     def drawing() -> Drawing:
         return Drawing(subject.model, subject.settings, looks, shown,
                      subject.weights(place), history(subject.frames[:place + 1]),
-                     subject.frames[place].numbers if place >= 0 else None)
+                     subject.frames[place].moment if place >= 0 else None)
 
     # A run that waits looks like the fresh flow that the page has shown before it.
     about = subject.key if subject.frames else _fresh_key(subject)
@@ -166,18 +167,18 @@ def training_picture(subject: Subject, index: int, patience: float) -> bytes | N
     return lab().picture_cache.picture(key, drawing, _owner(), patience)
 
 
-def fresh_numbers(subject: Subject) -> dict | None:
-    """Those of the fresh flow, as its training would begin with them.
+def fresh_moment(subject: Subject) -> Moment | None:
+    """The fresh flow's numbers, as its training would begin with them; None until they are known.
 
-    None until they are known; empty where they cannot be.
+    Raises
+    ------
+    DrawingFailed
+        If they cannot be measured.
     """
-    if _refusal(subject):
-        return {}
-    try:
-        return lab().picture_cache.numbers(_fresh_key(subject), lambda: Drawing(
-            subject.model, subject.settings, appearance(), (), b"", []), _owner())
-    except DrawingFailed:
-        return {}
+    if why := _refusal(subject):
+        raise DrawingFailed(why)
+    return lab().picture_cache.numbers(_fresh_key(subject), lambda: Drawing(
+        subject.model, subject.settings, appearance(), (), b"", []), _owner())
 
 
 def _fresh_key(subject: Subject) -> tuple[str, str]:

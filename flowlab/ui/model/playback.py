@@ -7,7 +7,6 @@ import streamlit as st
 
 from flowlab.live import Frame
 from flowlab.live.thinning import MAX_FRAMES, nearest
-from flowlab.training.progress import counts
 from flowlab.ui.controls.state import NEWEST, ModelPage
 from flowlab.ui.model import inside
 from flowlab.ui.model.inside import Subject
@@ -51,7 +50,7 @@ def moment(subject: Subject) -> int:
 
 def _moments(frames: list[Frame]) -> list[int]:
     """The steps of the frames, and for the last one `NEWEST`."""
-    return [*(frame.numbers["step"] for frame in frames[:-1]), NEWEST]
+    return [*(frame.moment.step for frame in frames[:-1]), NEWEST]
 
 
 def position(subject: Subject) -> float:
@@ -87,7 +86,7 @@ def time_slider(subject: Subject, index: int) -> None:
     if on:  # what the browser last heard of it must not count as the viewer's wish
         key, value = f"{page.name}.replayed", NEWEST
         page.replayed = page.playback.reached
-    names = {NEWEST: "newest"} | {frame.numbers["step"]: _name(frame) for frame in frames[:-1]}
+    names = {NEWEST: "newest"} | {frame.moment.step: _name(frame) for frame in frames[:-1]}
     st.select_slider("Moment of the training", list(dict.fromkeys(_moments(frames))), value,
                      names.get, key=key, disabled=on or last < 1, on_change=_scrub,
                      args=(page,), help="At its right end it follows a training under way. Up "
@@ -100,15 +99,15 @@ def time_slider(subject: Subject, index: int) -> None:
 
 
 def _name(frame: Frame) -> str:
-    epoch, batch, _ = counts(frame.numbers)
+    epoch, batch = frame.moment.epoch, frame.moment.batch
     return f"epoch {epoch}, batch {batch}" if batch else f"epoch {epoch}"
 
 
 def _when(frames: list[Frame], index: int) -> str:
     if not frames:
         return "untrained"
-    numbers = frames[index].numbers
-    return f"epoch **{numbers['epoch']}** of {numbers['epochs']}"
+    moment = frames[index].moment
+    return f"epoch **{moment.epoch}** of {moment.epochs}"
 
 
 def flow_slider(subject: Subject) -> int:

@@ -6,7 +6,6 @@ from flowlab.jobs import Status
 from flowlab.jobs.waiting import STARTING, sentence
 from flowlab.live import Frame
 from flowlab.server.admission import FOREIGN
-from flowlab.training.progress import counts
 from flowlab.ui.app.lab import lab, owner
 from flowlab.ui.app.run import GONE
 from flowlab.ui.elements.escape import plain
@@ -24,24 +23,24 @@ def draw_status(status: Status, frame: Frame | None, foreign: bool, stale: str =
 
     A sentence on `stale` results (Markdown) takes its place.
     """
-    numbers = frame.numbers if frame else {}
+    moment = frame.moment if frame else None
     label, colour = BADGES[status.state]
-    text = plain(status.message or numbers.get("reason", "")).replace(plain(GONE), GONE)
+    text = plain(status.message or (moment.reason if moment else "")).replace(plain(GONE), GONE)
     if stale:
         text = stale
     elif status.state == "queued":
         asker = "" if foreign else owner()
         text = (sentence(status.position, lab().expected_wait(status.position, asker))
                 if lab().engine.ready else STARTING)
-        if numbers:
-            text += f" Then it goes on after epoch {numbers['epoch']}: others have their turn now."
-    elif numbers and status.state == "ready":
-        text = (f"A flow trained before, for {numbers['epoch']} epochs. Explore it, **Continue**, "
+        if moment:
+            text += f" Then it goes on after epoch {moment.epoch}: others have their turn now."
+    elif moment and status.state == "ready":
+        text = (f"A flow trained before, for {moment.epoch} epochs. Explore it, **Continue**, "
                 "or **Train** a fresh one.")
-    elif numbers and not text:
-        epoch, batch, batches = counts(numbers)
-        text = (f"Epoch **{epoch}** of {numbers['epochs']}"
-                + (f", batch {batch} of {batches}" if epoch < numbers["epochs"] else ""))
+    elif moment and not text:
+        text = f"Epoch **{moment.epoch}** of {moment.epochs}"
+        if moment.epoch < moment.epochs:
+            text += f", batch {moment.batch} of {moment.batches}"
     elif not text:
         text = "The flow before its first step. Press **Train**, or change anything at the left."
         if status.active:

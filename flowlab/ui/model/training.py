@@ -10,12 +10,12 @@ import torch
 from flowlab.server.admission import FOREIGN, NotYours, owns
 from flowlab.server.limits import Exceeded
 from flowlab.settings import RunSettings
-from flowlab.training import Snapshot
+from flowlab.training import Epoch, Snapshot
 from flowlab.ui.app.lab import appearance, lab, owner
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.settings import steps
 from flowlab.ui.controls.state import ModelPage
-from flowlab.ui.model.view import History, View
+from flowlab.ui.model.view import View
 
 CONTINUE = 200  # pixels: the button's width, whatever its label is now
 ENDING = 2.0  # seconds to wait until a training has ended in whose place another starts
@@ -74,7 +74,7 @@ def _rate(view: View, active: bool) -> None:
 
 
 def submit(page: ModelPage, settings: RunSettings, first: str = "",
-           resume: Snapshot | None = None, history: History = ()) -> str | None:
+           resume: Snapshot | None = None, history: tuple[Epoch, ...] = ()) -> str | None:
     """Queue a training of the visitor's; its id, or None where the page then says why not."""
     try:
         return lab().submit(page.recipe.train, settings, appearance(), owner(), first, resume,
@@ -85,7 +85,7 @@ def submit(page: ModelPage, settings: RunSettings, first: str = "",
 
 
 def _start(view: View, first: str = "", resume: Snapshot | None = None,
-           history: History = ()) -> None:
+           history: tuple[Epoch, ...] = ()) -> None:
     settings = view.page.controls.settings()  # as they are at this press
     for before in filter(None, (view.run, view.aside)):
         if owns(before, visitor()) and lab().status(before).active:
@@ -111,12 +111,11 @@ def _continue(view: View) -> None:
     frame, history = origin
     training = view.settings.training
     flow = frame.flow().to(getattr(torch, training.precision))
-    snapshot = Snapshot.fresh(flow, training.learning_rate, frame.numbers["epoch"], step=(
-        0 if training.budget[0] == "epochs" else frame.numbers["step"]))
-    reverse = training.objective == "reverse"
-    before = frame.numbers.get("reverse_kl") or () if reverse else ()
+    snapshot = Snapshot.fresh(flow, training.learning_rate, frame.moment.epoch, step=(
+        0 if training.budget[0] == "epochs" else frame.moment.step))
+    before = frame.moment.reverse_kl if training.objective == "reverse" else ()
     _start(view, history=history, resume=replace(
-        snapshot, seconds=frame.numbers["seconds"],
+        snapshot, seconds=frame.moment.seconds,
         reverse_kl=tuple((int(epoch), kl) for epoch, kl in before)))
 
 

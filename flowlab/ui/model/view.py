@@ -1,6 +1,5 @@
 """What a model's page shows: its settings, its run, and the frames of it."""
 
-import math
 from dataclasses import dataclass, field
 
 import streamlit as st
@@ -10,9 +9,10 @@ from flowlab.figures import DEFAULT_OVERLAYS
 from flowlab.jobs import Status
 from flowlab.live import Frame, pretrained
 from flowlab.live.pretrained import Pretrained
-from flowlab.live.thinning import nearest
+from flowlab.live.thinning import history, nearest
 from flowlab.server.admission import owns
 from flowlab.settings import FlowSettings, RunSettings
+from flowlab.training import Epoch
 from flowlab.training.recipe import Recipe, fitted
 from flowlab.ui.app.lab import appearance, lab
 from flowlab.ui.app.run import LabRun
@@ -22,7 +22,6 @@ from flowlab.ui.model import differing
 from flowlab.ui.model.inside import Subject, fresh_key
 
 IDLE = Status("ready")
-History = tuple[tuple[int, float, float, float], ...]  # as `flowlab.live.Request` has it
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class View:
         """Whether a training with the page's settings could go on from the flow shown."""
         return self.run is None or _shape(self.run.settings) == _shape(self.settings)
 
-    def origin(self) -> tuple[Frame, History] | None:
+    def origin(self) -> tuple[Frame, tuple[Epoch, ...]] | None:
         """The moment shown, or the nearest with weights, and all epochs until then."""
         frames, shown = self.frames(), self.page.shown
         subject = self.subject(frames)
@@ -107,15 +106,13 @@ class View:
         place = subject.weighty(nearest(frames, shown.step) if here else len(frames) - 1)
         if place < 0:
             return None
-        epoch = frames[place].numbers["epoch"]
-        rows = [(*row, taken) for frame in frames for row, taken in zip(
-            frame.epochs, frame.seconds or (math.nan,) * len(frame.epochs), strict=True)]
-        return frames[place], tuple(row for row in rows if row[0] <= epoch)
+        end = frames[place].moment.epoch
+        return frames[place], tuple(e for e in history(frames) if e.epoch <= end)
 
     def offer(self) -> int | None:
         """The epoch that Continue goes on from; None where it cannot."""
         origin = None if self.steered else self.origin()
-        return origin and origin[0].numbers["epoch"]
+        return origin and origin[0].moment.epoch
 
 
 def view(page: ModelPage, settings: RunSettings) -> View:
