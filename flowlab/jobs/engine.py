@@ -192,6 +192,10 @@ class Engine(ABC):
         """Ids of all runs (of one owner, if given), oldest first."""
 
     @abstractmethod
+    def statuses(self, owner: str | None = None) -> dict[str, Status]:
+        """The status of each run (of one owner, if given) by its id, oldest first."""
+
+    @abstractmethod
     def states(self) -> dict[str, int]:
         """The number of runs in each state, without forgotten ones."""
 

@@ -112,8 +112,12 @@ class QueuedEngine(Engine):
             return self._find(run_id).status()
 
     def runs(self, owner: str | None = None) -> list[str]:
+        return list(self.statuses(owner))
+
+    def statuses(self, owner: str | None = None) -> dict[str, Status]:
         with self._pool.lock:
-            return [run.id for run in self._pool.queue.runs.values() if owner in (None, run.owner)]
+            return {run.id: run.status() for run in self._pool.queue.runs.values()
+                    if owner in (None, run.owner)}
 
     def states(self) -> dict[str, int]:
         """The number of runs in each state."""

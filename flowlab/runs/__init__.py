@@ -7,11 +7,11 @@ training waits for the disk; `pack` exports a run as one file, and `unpack` impo
 from flowlab.runs.bundle import pack, unpack
 from flowlab.runs.direct import keep
 from flowlab.runs.recorder import Recorder
-from flowlab.runs.run import StoredRun
+from flowlab.runs.run import Run
 from flowlab.runs.store import Store
 from flowlab.runs.writer import Writer
 from flowlab.training import Epoch
 
-__all__ = ["Epoch", "Recorder", "Store", "StoredRun", "Writer", "keep", "pack", "unpack"]
+__all__ = ["Epoch", "Recorder", "Run", "Store", "StoredRun", "Writer", "keep", "pack", "unpack"]
 
-Kept = StoredRun  # former name
+Kept = StoredRun = Run  # former names

@@ -15,7 +15,7 @@ from flowlab.flow_files import FORMAT as FLOW_FORMAT
 from flowlab.live import Frame
 from flowlab.live.thinning import assign_epochs, order
 from flowlab.runs.database import Database, default_folder
-from flowlab.runs.run import StoredRun
+from flowlab.runs.run import Run
 from flowlab.training import Epoch, Moment, Snapshot
 
 PNG_END = b"IEND\xaeB`\x82"
@@ -48,14 +48,14 @@ class Reader:
         """A sentence on how a damaged list of runs was repaired; otherwise empty."""
         return self._db.notice
 
-    def get(self, run_id: str) -> StoredRun | None:
+    def get(self, run_id: str) -> Run | None:
         """The run with this id, or None."""
         if not run_id.isascii():  # SQLite accepts no lone surrogates
             return None
         found = self._db.read(SELECT + "WHERE runs.id = ? GROUP BY runs.id", run_id)
-        return StoredRun.of(found[0]) if found else None
+        return Run.of(found[0]) if found else None
 
-    def runs(self, group: str | None = None, visitor: str | None = None) -> list[StoredRun]:
+    def runs(self, group: str | None = None, visitor: str | None = None) -> list[Run]:
         """All runs (of a group, of a visitor), newest first.
 
         The order is that of insertion, since clocks may be wrong.
@@ -63,7 +63,7 @@ class Reader:
         asked = {column: value for column, value in (("family", group), ("visitor", visitor))
                  if value is not None}
         where = " AND ".join(f"runs.{column} = ?" for column in asked)
-        return [StoredRun.of(row) for row in self._db.read(
+        return [Run.of(row) for row in self._db.read(
             f"{SELECT}{where and 'WHERE '}{where} GROUP BY runs.id ORDER BY runs.rowid DESC",
             *asked.values())]
 

@@ -9,6 +9,7 @@ from typing import Any
 from flowlab.jobs import Engine, Status
 from flowlab.live import Frame
 from flowlab.live.thinning import history, order, thinned
+from flowlab.runs.run import Run
 from flowlab.runs.store import Store
 from flowlab.runs.writer import Writer
 from flowlab.settings import RunSettings
@@ -19,18 +20,18 @@ UNWRITTEN = 4_000_000  # bytes of a run that are kept in memory while the disk i
 
 @dataclass
 class _FollowedRun:
-    """A followed run: its id in the engine, its status and its frames.
+    """A followed run, its id in the engine, its status and its frames.
 
     Its frames are those on disk, followed by those that are still in memory.
     """
 
+    run: Run
     job: str
     film: bool
     stored: list[Frame] = field(default_factory=list)
     unwritten: list[Frame] = field(default_factory=list)
     pruned: int = 0  # as the store had it when `stored` was read
     taken: int = 0
-    steered: bool = False
     status: Status = Status("queued")
 
     @property
@@ -80,18 +81,22 @@ class Recorder:
         film : bool
             Whether `frames` has all frames, or only the newest.
         **about
-            As for `Store.begin`.
+            As for `Run.new`.
 
         Returns
         -------
         str
             The run's id in the store.
         """
-        run_id = run_id or job
-        self._writer.begin(run_id, settings, **about)
+        run = self._writer.begin(run_id or job, settings, **about)
         with self._lock:
-            self._followed[run_id] = _FollowedRun(job, film)
-        return run_id
+            self._followed[run.id] = _FollowedRun(run, job, film)
+        return run.id
+
+    def run(self, run_id: str) -> Run | None:
+        """The run of this id, as it was begun; None where it is not followed with a film."""
+        followed = self._followed.get(run_id)
+        return followed.run if followed is not None and followed.film else None
 
     def frames(self, run_id: str) -> list[Frame]:
         """The frames so far, thinned, the newest included; empty for an unknown run."""
@@ -127,13 +132,22 @@ class Recorder:
 
     def steer(self, run_id: str) -> None:
         """Note that the run's settings alone no longer repeat it."""
-        self._followed[run_id].steered = True
+        run = self._followed[run_id]
+        run.run = replace(run.run, steered=True)
+
+    def control(self, run_id: str, action: str, value: Any = None) -> None:
+        """Control a run, as `flowlab.jobs.Engine.control`, where it is followed."""
+        with self._lock:
+            if run_id not in self._followed:
+                return
+            if action == "send" and "learning_rate" in value:
+                self.steer(run_id)
+            self.engine.control(self._followed[run_id].job, action, value)
 
     def stop(self, run_ids: Sequence[str], timeout: float = 30) -> None:
         """Stop runs, and wait until their results are on disk."""
         for run_id in run_ids:
-            if run_id in self._followed:
-                self.engine.control(self._followed[run_id].job, "stop")
+            self.control(run_id, "stop")
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline and not all(self.done(i, 1.0) for i in run_ids):
             time.sleep(0.05)
@@ -210,7 +224,7 @@ class Recorder:
             self.engine.release(run.job, run.taken)
         if not status.active:
             outcome, reason = _outcome(status, run.frames)
-            self._writer.end(run_id, outcome, reason, run.steered)
+            self._writer.end(run_id, outcome, reason, run.run.steered)
             # The engine's message, such as that a machine was lost, precedes the training's.
             words = dict.fromkeys(filter(None, (status.message, reason)))
             status = replace(status, state=outcome, message=" ".join(words))

@@ -1,4 +1,4 @@
-"""A run in the store, and whether a program is writing it."""
+"""A run, and whether a program is writing it to the store."""
 
 import json
 import math
@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -22,12 +23,13 @@ from flowlab.training import Moment
 COMPLETE = ("finished", "early stop", "diverged")
 BEAT = 5.0  # seconds between heartbeats of a program that writes runs
 SILENT = 30.0  # seconds without a heartbeat after which its runs count as interrupted
+NAME = 120  # maximum number of characters of a run's name
 OWNER = f"{platform.node()}/{os.getpid()}/{secrets.token_hex(4)}"
 
 
 @dataclass(frozen=True)
-class StoredRun:
-    """One run of the store.
+class Run:
+    """One run: what it trains, whose it is, and how it stands.
 
     Attributes
     ----------
@@ -87,7 +89,30 @@ class StoredRun:
     bytes: int
     visitor: str = ""
 
-    @property
+    @classmethod
+    def new(cls, settings: RunSettings, *, run_id: str | None = None, name: str = "",
+            origin: str = "page", group: str = "", continued: bool = False,
+            created: float | None = None, of: dict[str, str] | None = None,
+            visitor: str = "") -> Self:
+        """A run that has not started.
+
+        Parameters
+        ----------
+        settings : RunSettings
+        run_id, name, origin, group, continued, visitor
+            As the attributes.
+        created : float, optional
+            Seconds since 1970, for an imported run.
+        of : dict, optional
+            The versions of an imported run.
+        """
+        name = name or f"{settings.model} on {settings.source.data.replace('_', ' ')}"
+        return cls(run_id or secrets.token_hex(8), name[:NAME], origin, group, settings.model,
+                   settings.source.data, settings.model_dump_json(), of or versions(),
+                   created or time.time(), None, "queued", "", None, None, False, continued,
+                   False, 0, 0, visitor)
+
+    @cached_property
     def settings(self) -> RunSettings:
         """Its settings, as the class of its model.
 

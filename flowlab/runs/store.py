@@ -8,23 +8,22 @@ exist.
 
 import json
 import logging
-import secrets
 import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from flowlab import files
 from flowlab.live import Frame
 from flowlab.live.thinning import MAX_BYTES, MAX_FRAMES, MIN_FRAMES, to_drop
 from flowlab.runs.reader import Reader, file_of
-from flowlab.runs.run import COMPLETE, OWNER, strict_json, versions
+from flowlab.runs.run import COMPLETE, NAME, OWNER, Run, strict_json
 from flowlab.settings import RunSettings
 
 DEFAULT_QUOTA = 2_000_000_000  # bytes of all runs
 MIN_QUOTA = 10_000_000
-NAME = 120  # maximum number of characters of a run's name
 ENDINGS = ("png", "safetensors")
 STALE = 3600  # seconds after which a temporary file is no longer being written
 
@@ -53,26 +52,13 @@ class Store(Reader):
         super().__init__(folder)
         self.limit = limit
 
-    def begin(self, settings: RunSettings, *, run_id: str | None = None, name: str = "",
-              origin: str = "page", group: str = "", continued: bool = False,
-              created: float | None = None, of: dict[str, str] | None = None,
-              visitor: str = "") -> str:
-        """Open a run, or continue one that exists, and return its id.
+    def begin(self, settings: RunSettings, **about: Any) -> str:
+        """Open a run, or continue one that exists, and return its id; arguments as `Run.new`."""
+        return self.add(Run.new(settings, **about))
 
-        Parameters
-        ----------
-        settings : RunSettings
-        run_id, name, origin, group, continued, visitor
-            As in `StoredRun`.
-        created : float, optional
-            Seconds since 1970, for an imported run.
-        of : dict, optional
-            The versions of an imported run.
-        """
-        run_id = run_id or secrets.token_hex(8)
-        self.path(run_id)
-        name = name or f"{settings.model} on {settings.source.data.replace('_', ' ')}"
-        now = time.time()
+    def add(self, run: Run) -> str:
+        """Open a run, or continue one of this id, and return the id."""
+        self.path(run.id)
         with self._db.write() as db:
             db.execute(
                 "INSERT INTO runs (id, name, origin, family, model, data, settings, versions, "
@@ -80,10 +66,10 @@ class Store(Reader):
                 "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
                 "ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome, reason = '', "
                 "ended = NULL, owner = excluded.owner, beat = excluded.beat",
-                (run_id, name[:NAME], origin, group, settings.model, settings.source.data,
-                 settings.model_dump_json(), json.dumps(of or versions()), created or now,
-                 "queued", continued, OWNER, now, visitor))
-        return run_id
+                (run.id, run.name, run.origin, run.group, run.model, run.data, run.text,
+                 json.dumps(run.versions), run.created, "queued", run.continued, OWNER,
+                 time.time(), run.visitor))
+        return run.id
 
     def record(self, run_id: str, frames: Sequence[Frame]) -> bool:
         """Store frames, oldest first; return False where the run has been deleted meanwhile."""

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from flowlab.files import is_full
 from flowlab.live import Frame, InMemory
-from flowlab.runs.run import BEAT
+from flowlab.runs.run import BEAT, Run
 from flowlab.runs.store import Store
 from flowlab.settings import RunSettings
 
@@ -58,9 +58,11 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="flowlab-writer", daemon=True)
         self._thread.start()
 
-    def begin(self, run_id: str, settings: RunSettings, **about: Any) -> None:
-        """As `Store.begin`."""
-        self._add(run_id, self._begin, run_id, settings, about)
+    def begin(self, run_id: str, settings: RunSettings, **about: Any) -> Run:
+        """As `Store.begin`; return the run."""
+        run = Run.new(settings, run_id=run_id, **about)
+        self._add(run_id, self._begin, run)
+        return run
 
     def put(self, run_id: str, frames: Sequence[Frame]) -> None:
         """As `Store.record`."""
@@ -92,9 +94,9 @@ class Writer:
             self._queue.append((run_id, action, values, named))
             self._left[run_id] += 1
 
-    def _begin(self, run_id: str, settings: RunSettings, about: dict[str, Any]) -> None:
-        self.store.begin(settings, run_id=run_id, **about)
-        self._open.add(run_id)
+    def _begin(self, run: Run) -> None:
+        self.store.add(run)
+        self._open.add(run.id)
 
     def _record(self, run_id: str, frames: Sequence[Frame]) -> None:
         self.store.record(run_id, frames)

@@ -3,12 +3,12 @@
 import math
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from flowlab.data import source_of
-from flowlab.jobs import Engine, UnknownRun, choose
+from flowlab.jobs import Engine, choose
 from flowlab.runs import Store
 from flowlab.server.limits import MEGA, limits
 from flowlab.settings import RunSettings
@@ -108,12 +108,8 @@ class Admission:
 
     def active(self, owner: str) -> int:
         """The number of this owner's jobs that are queued or running."""
-        count = 0
-        for run_id in (i for suffix in OWNER_SUFFIXES
-                       for i in self.engine.runs(owner + suffix)):
-            with suppress(UnknownRun):  # forgotten just now
-                count += self.engine.status(run_id).active
-        return count
+        return sum(status.active for suffix in OWNER_SUFFIXES
+                   for status in self.engine.statuses(owner + suffix).values())
 
 
 def check(settings: RunSettings, epochs: bool = True) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from flowlab.data import kind_of, title_of
 from flowlab.figures import first_samples, learned_density
-from flowlab.runs import StoredRun, pack, unpack
+from flowlab.runs import Run, pack, unpack
 from flowlab.runs.store import MIN_QUOTA, NAME
 from flowlab.server.admission import QUOTA
 from flowlab.server.limits import MEGA, limits
@@ -140,7 +140,7 @@ def _list(active: bool, titles: Mapping[str, str]) -> None:
         _actions(chosen)
 
 
-def _filtered(every: Sequence[StoredRun], titles: Mapping[str, str]) -> list[StoredRun]:
+def _filtered(every: Sequence[Run], titles: Mapping[str, str]) -> list[Run]:
     """Draw the filters; the runs that they leave."""
     columns = st.columns(len(FILTERS))
     words = columns[0].text_input("Search", key="runs.words", placeholder="Words of the name",
@@ -162,7 +162,7 @@ def _label(titles: Mapping[str, str], name: str) -> str:
     return titles.get(name, name)
 
 
-def _table(runs: Sequence[StoredRun], titles: Mapping[str, str]) -> list[int]:
+def _table(runs: Sequence[Run], titles: Mapping[str, str]) -> list[int]:
     """Draw the table, which sorts by a press on a column's head; the rows that are chosen."""
     moments = [run.moment for run in runs]
     steps = [-1 if moment is None else moment.step for moment in moments]
@@ -207,14 +207,14 @@ def _table(runs: Sequence[StoredRun], titles: Mapping[str, str]) -> list[int]:
                         alt="All runs that are kept").selection.rows
 
 
-def _address(run: StoredRun) -> dict[str, str]:
+def _address(run: Run) -> dict[str, str]:
     """The query of a run's page, with its settings where they are all that page's to set."""
     texts = run.settings.texts()
     _, complaints = validation.read(type(run.settings), texts)
     return ({} if complaints else texts) | {"run": run.id}
 
 
-def _actions(chosen: Sequence[StoredRun]) -> None:
+def _actions(chosen: Sequence[Run]) -> None:
     """Draw the buttons for the chosen runs."""
     one = chosen[0] if len(chosen) == 1 else None
     none = "" if one else SINGLE if chosen else NOTHING
@@ -247,7 +247,7 @@ def _actions(chosen: Sequence[StoredRun]) -> None:
     _dialog()
 
 
-def _closed(run: StoredRun) -> str:
+def _closed(run: Run) -> str:
     """Why a run cannot be shown on its model's page; nothing where it can."""
     try:
         if run.settings.flow.event_shape != (2,):
@@ -257,7 +257,7 @@ def _closed(run: StoredRun) -> str:
     return "" if run.moment else "It has nothing to show."
 
 
-def _open(dialog: Literal["rename", "delete"], runs: Sequence[StoredRun]) -> None:
+def _open(dialog: Literal["rename", "delete"], runs: Sequence[Run]) -> None:
     _page().dialog, _page().chosen = dialog, tuple(run.id for run in runs)
 
 
@@ -274,7 +274,7 @@ def _close() -> None:
     _page().dialog, _page().chosen = "", ()
 
 
-def _rename(runs: Sequence[StoredRun]) -> None:
+def _rename(runs: Sequence[Run]) -> None:
     run, = runs
     with st.form("runs.form", border=False):  # Enter saves
         name = st.text_input("Name", run.name, NAME, key="runs.newname")
@@ -289,7 +289,7 @@ def _rename(runs: Sequence[StoredRun]) -> None:
         st.rerun()
 
 
-def _delete(runs: Sequence[StoredRun]) -> None:
+def _delete(runs: Sequence[Run]) -> None:
     count = "this run" if len(runs) == 1 else f"these {len(runs)} runs"
     st.markdown(f"Delete {count}, with pictures and trained flow? It cannot be undone.")
     st.text("\n".join(run.name for run in runs[:8]) + ("\n…" if len(runs) > 8 else ""))

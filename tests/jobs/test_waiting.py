@@ -1,14 +1,17 @@
 """The queue's expected wait, its sentence, and how the page says it."""
 
+import threading
 from types import SimpleNamespace
 
 import pytest
 from helpers import moment
 from hypothesis import given
 from hypothesis import strategies as st
+from runs_helpers import kept
 
-from flowlab.jobs import Status, UnknownRun
+from flowlab.jobs import Status
 from flowlab.jobs.waiting import expected_wait, sentence
+from flowlab.runs import Store
 from flowlab.ui.app.lab import Lab
 
 SECONDS = st.floats(0, 1e4)
@@ -54,10 +57,10 @@ class Told:
         self.states = {job: Status(state) for job, (state, _) in runs.items()}
         self.numbers = {job: numbers for job, (_, numbers) in runs.items() if numbers}
 
-    def runs(self, owner=None):
-        return list(self.states) if owner is None else self.owned.get(owner, [])
+    def statuses(self, owner=None):
+        return self.states if owner is None else dict.fromkeys(self.owned.get(owner, []))
 
-    def status(self, job):
+    def run(self, job):
         return self.states[job]
 
     def newest(self):
@@ -66,7 +69,6 @@ class Told:
 
 def test_the_lab_reckons_with_what_runs_have_told():
     lab = Lab.__new__(Lab)  # no workers
-    lab._runs = dict.fromkeys("abcdef")
     lab.engine = lab.recorder = Told({
         "a": ("finished", moment(100, 10.0)),
         "b": ("finished", moment(100, 14.0)),
@@ -81,28 +83,12 @@ def test_the_lab_reckons_with_what_runs_have_told():
     assert [lab.expected_wait(1, owner) for owner in ("bob", "ann")] == [4, 5]
 
 
-def test_a_run_that_leaves_memory_meanwhile_disturbs_no_reckoning_and_no_page():
-    class Leaving(Told):
-        def runs(self, owner=None):
-            return [*super().runs(owner), "gone"]
-
-        def status(self, job):
-            if job not in self.states:
-                raise UnknownRun(job)
-            return super().status(job)
-
-        def control(self, job, action, value):
-            raise UnknownRun(job)
-
-    class Recording(Leaving):
-        def status(self, job):  # as a recorder says it of a run that it no longer follows
-            return super().status(job) if job in self.states else None
-
+def test_a_run_that_has_left_memory_disturbs_no_page(tmp_path):
     lab = Lab.__new__(Lab)
-    lab._runs = dict.fromkeys(["a", "gone"])
-    states = {"a": ("running", moment(25, 2.0))}  # 6 s left of 8
-    lab.engine, lab.recorder = Leaving(states), Recording(states)
-    assert lab.expected_wait(1, "bob") == 6
-    run = SimpleNamespace(id="gone", followed=True, over=Status("finished"), visitor="")
-    assert lab.status(run).state == "finished"
-    lab._control(run, "stop")  # nothing happens
+    lab._lock, lab._seen, lab._opened = threading.RLock(), {}, {}
+    lab.store = Store(tmp_path)
+    lab.recorder = SimpleNamespace(run=lambda run_id: None)
+    kept(lab.store)
+    run = lab.find(lab.store.runs()[0].id)
+    assert lab.status(run).state == "finished" and len(lab.frames(run)) == 4
+    lab.control(run, "stop")  # nothing happens

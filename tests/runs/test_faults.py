@@ -7,7 +7,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +31,6 @@ from flowlab.server.limits import limits
 from flowlab.training import TrainingSettings, train
 from flowlab.ui.app import lab as lab_module
 from flowlab.ui.app.lab import Lab
-from flowlab.ui.app.run import LabRun
 from models import RECIPES
 from realnvp import RealNVP
 
@@ -431,13 +429,11 @@ def test_frames_that_are_on_disk_take_no_memory(store):
 
 def test_a_run_that_nobody_watches_is_stopped_and_others_go_on(monkeypatch):
     lab = Lab.__new__(Lab)
-    lab._lock, stopped, rounds = threading.Lock(), [], iter([None])
-    now, settings = time.monotonic(), made.settings()
-    lab._runs = {name: LabRun(name, settings, "light", seen=now - ago)
-                 for name, ago in (("left", limits().grace + 60), ("watched", 1))}
+    stopped, rounds, now = [], iter([None]), time.monotonic()
+    lab._seen = {"left": now - limits().grace - 60, "watched": now - 1}
     lab._refresher = SimpleNamespace(write=lambda: None)
-    lab.status = lambda run: Status("running")
-    lab._control = lambda run, action: stopped.append((run.id, action))
+    lab.recorder = SimpleNamespace(run=lambda name: name,
+                                   control=lambda *what: stopped.append(what))
     monkeypatch.setattr(lab_module.time, "sleep", lambda seconds: next(rounds))
     with pytest.raises(StopIteration):
         lab._stop_unwatched()

@@ -87,8 +87,8 @@ def test_a_training_that_continues_takes_as_long_again(budget):
                       before=(last.step, 0.0))
     *_, frame = (frame for frame in watch(request) if frame is not None)
     if "seconds" not in budget:
-        assert frame.numbers["step"] == 2 * last.step == frame.numbers["steps"]
-    assert frame.numbers["outcome"] == "finished" and frame.numbers["epoch"] > last.epoch
+        assert frame.moment.step == 2 * last.step == frame.moment.steps
+    assert frame.moment.outcome == "finished" and frame.moment.epoch > last.epoch
     assert request.whole.training.budget[1] == sum(budget.values()) + {
         "epochs": last.epoch, "steps": last.step, "seconds": 0}[run.training.budget[0]]
 

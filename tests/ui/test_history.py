@@ -55,7 +55,7 @@ def test_a_run_is_opened_after_a_restart_and_trained_on():
     assert again.number_input(key="nice.epochs").value == 2
     assert again.query_params["run"] == run_id
     found = lab().find(run_id)
-    assert found.kept.outcome == "finished" and found.frames[-1].has_weights
+    assert found.outcome == "finished" and lab().frames(found)[-1].has_weights
     again.button(key="nice.pause").click()  # Continue
     run(again)
     until(again, "Finished")

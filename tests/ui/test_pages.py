@@ -42,7 +42,7 @@ def test_a_training_is_for_epochs_steps_or_seconds():
     app.button(key="nice.train").click()
     run(app)
     until(app, "Finished")
-    assert lab().last(lab().find(state(app, "nice").run)).numbers["step"] == 7
+    assert lab().last(lab().find(state(app, "nice").run)).moment.step == 7
     app.button_group(key="nice.budget").set_value("seconds")
     run(app)
     assert not app.error and app.number_input(key="nice.seconds").value == 10

@@ -125,8 +125,9 @@ def test_only_the_owner_steers_a_run_under_way(shared):
     for action, value in (("stop", None), ("resume", None), ("send", {"learning_rate": 0.5})):
         with pytest.raises(NotYours):
             lab().control(training, action, value, "bob")
+    lab().wait(training, 60)
     lab().dress(training, "dark", ("grid",), "bob")
-    assert training.theme == "light" and not training.steered
+    assert not lab().find(run_id).steered
     with pytest.raises(NotYours):
         lab().delete(run_id, "bob")
     assert lab().status(training).active

@@ -113,7 +113,7 @@ class Contest:
     runs : sequence of FinishedRun, optional
         The finished runs, where they are known without the store.
     visitor : str
-        Its owner, as in `flowlab.runs.StoredRun`.
+        Its owner, as in `flowlab.runs.Run`.
 
     Attributes
     ----------

@@ -8,7 +8,7 @@ import torch
 from flowlab.analysis.grid import grid_points
 from flowlab.data import target
 from flowlab.flow import Flow
-from flowlab.runs import Epoch, Store, StoredRun
+from flowlab.runs import Epoch, Run, Store
 from flowlab.settings import RunSettings, Settings
 from flowlab.studies.comparison.plan import MAX_ENTRIES, MAX_LABEL, Comparison
 from flowlab.studies.comparison.trial import (
@@ -85,7 +85,7 @@ class EvaluationData:
     seed: int
 
 
-def obstacle(run: StoredRun) -> str:
+def obstacle(run: Run) -> str:
     """Why a run cannot be compared; empty where it can."""
     if run.outcome not in OUTCOMES or run.weights is None:
         return "it has not finished"
@@ -151,7 +151,7 @@ def evaluate(data: EvaluationData) -> Generator[Look, None, Result]:
                       curve, data.step, data.seconds, data.level if known else None))
 
 
-def _comparable(name: str, store: Store | None) -> StoredRun:
+def _comparable(name: str, store: Store | None) -> Run:
     run = None if store is None else store.get(name)
     if run is None:
         raise ValueError(f"The run {name} is not kept (any more): leave it out.")

@@ -13,7 +13,7 @@ from flowlab import figures
 from flowlab.files import csv_text
 from flowlab.jobs.choose import is_local
 from flowlab.live import Request
-from flowlab.runs import Recorder, Store, StoredRun
+from flowlab.runs import Recorder, Run, Store
 from flowlab.settings import RunSettings
 from flowlab.studies.sweep.plan import Point, SweepSettings, points
 from flowlab.training.distributed import check_device
@@ -27,7 +27,7 @@ class Trained:
     """A point of a sweep, and its run in the store, or None."""
 
     point: Point
-    run: StoredRun | None
+    run: Run | None
 
     def measure(self, name: str) -> float | None:
         """The run's number of this name, where the run is complete."""
@@ -78,7 +78,7 @@ class Sweep:
 
     def state(self) -> list[Trained]:
         """Every point with its best run in the store: a complete one before an active one."""
-        runs: dict[str, StoredRun] = {}
+        runs: dict[str, Run] = {}
         for run in self.store.runs(group=self.group):
             text = _current(run.text)
             known = runs.get(text)

@@ -10,7 +10,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -18,11 +17,11 @@ from typing import Any
 import streamlit as st
 
 from flowlab.figures import DEFAULT_OVERLAYS
-from flowlab.jobs import Local, Status, UnknownRun
+from flowlab.jobs import Local, Status
 from flowlab.jobs.waiting import expected_wait
 from flowlab.live import Frame, Request
 from flowlab.live.drawing import PictureCache
-from flowlab.runs import Recorder, StoredRun
+from flowlab.runs import Recorder, Run
 from flowlab.server import admission, log
 from flowlab.server.admission import QUOTA, Admission, must_own, owns
 from flowlab.server.limits import limits
@@ -30,7 +29,6 @@ from flowlab.server.status import EVERY, remove
 from flowlab.settings import RunSettings
 from flowlab.training import Epoch, Moment, Snapshot
 from flowlab.ui.app import operating
-from flowlab.ui.app.run import LabRun
 from flowlab.ui.app.state import session
 from flowlab.ui.app.visitor import visitor
 
@@ -38,6 +36,10 @@ PRELOAD = ("models", "flowlab.live", "flowlab.live.warm_up")
 DRAWING, HASTE = ("models", "flowlab.live.drawing", "flowlab.live.warm_up"), 3
 SLOWEST = 20.0  # seconds that a single picture may take: all wait for one that is slow
 KEPT = 16  # runs that are over and stay in memory; those seen least lately go first
+#: The page's words for the stored state of a run that this process does not train.
+STATES = {"running": "elsewhere", "queued": "elsewhere"}
+GONE = ("The program that trained it was ended. What it had reached is kept: **Continue** trains "
+        "on from there.")
 RECENT = 20  # finished runs from which, with those under way, a run's duration is estimated
 
 
@@ -67,8 +69,11 @@ class Lab:
         self.picture_cache = PictureCache(Local(1, DRAWING, grace=2, seconds=SLOWEST, nice=HASTE))
         self.recorder = Recorder(self.engine, self.store)
         self.admission = Admission(self.engine, self.store)
-        self._runs: dict[str, LabRun] = {}
-        self._lock = threading.Lock()
+        #: When a viewer last looked at a run, on the monotonic clock.
+        self._seen: dict[str, float] = {}
+        #: Runs opened from disk, how often the store had been pruned then, and their frames.
+        self._opened: dict[str, tuple[Run, int, list[Frame]]] = {}
+        self._lock = threading.RLock()
         operating.started(self.engine)
         self._refresher = operating.Refresher(self.engine, self.store)
         atexit.register(remove, self.store.folder)
@@ -98,54 +103,48 @@ class Lab:
         request = Request(train, settings, theme, overlays, resume, history=history,
                           since=resume.epoch if resume else 0,
                           before=(resume.step, resume.seconds) if resume else (0, 0.0))
-        continued = resume is not None
         with self.admission.admitted([settings], owner):
             run_id = self.engine.submit(request.job, owner=owner, first=first)
         with self._lock:
-            self._runs[run_id] = LabRun(run_id, settings, theme, overlays, continued=continued,
-                                     visitor=visitor)
-            self.recorder.follow(run_id, settings, origin="page", continued=continued,
+            self.recorder.follow(run_id, settings, origin="page", continued=resume is not None,
                                  visitor=visitor)
+            self._seen[run_id] = time.monotonic()
             self._forget_oldest()
         return run_id
 
-    def runs(self, visitor: str) -> list[StoredRun]:
+    def runs(self, visitor: str) -> list[Run]:
         """The runs on disk that a visitor lists, newest first."""
         if not limits().shared:
             return self.store.runs()
         return self.store.runs(visitor=visitor) if visitor else []
 
-    def find(self, run_id: str | None) -> LabRun | None:
-        """The run with this id; None where there is none (any more).
+    def find(self, run_id: str | None) -> Run | None:
+        """The run with this id, which a viewer looks at; None where there is none (any more).
 
         Raises
         ------
         ValueError
             For a run on disk that this version cannot read.
         """
-        run = self._runs.get(run_id or "")
-        if run is None or run.kept is not None and (
-                run.kept.active or run.pruned != self.store.pruned):
-            run = self._open(run_id or "")
+        run = self.recorder.run(run_id or "") or self._stored(run_id or "")[0]
         if run is not None:
-            run.seen = time.monotonic()
+            self._seen[run.id] = time.monotonic()
         return run
 
-    def _open(self, run_id: str) -> LabRun | None:
-        """A run from disk; one that is under way elsewhere is read again where there is news."""
-        pruned = self.store.pruned
-        kept, before = self.store.get(run_id), self._runs.get(run_id)
-        if kept is None or (before is not None and before.kept == kept):
-            return before if kept is not None else None
-        run = LabRun(run_id, kept.settings, "", frames=self.store.frames(run_id),
-                  continued=kept.continued, steered=kept.steered, kept=kept, pruned=pruned,
-                  visitor=kept.visitor)
+    def _stored(self, run_id: str) -> tuple[Run | None, list[Frame]]:
+        """A run on disk and its frames, which are read again where there is news."""
+        run, pruned = self.store.get(run_id), self.store.pruned
+        if run is None:
+            return None, []
         with self._lock:
-            self._runs[run_id] = run
-            if before is not None:
-                before.frames = []
+            before, then, frames = self._opened.get(run_id, (None, 0, []))
+            if before is not None and (before, then) == (run, pruned):
+                return before, frames
+            _ = run.settings  # raises where it cannot be read
+            self._opened[run_id] = run, pruned, self.store.frames(run_id)
+            self._seen[run_id] = time.monotonic()
             self._forget_oldest()
-        return run
+            return run, self._opened[run_id][2]
 
     def rename(self, run_id: str, name: str, visitor: str = "") -> None:
         """As `flowlab.runs.Store.rename`, for a run of the visitor's."""
@@ -169,7 +168,7 @@ class Lab:
             raise ValueError(QUOTA)
         self.store.quota = value
 
-    def _kept(self, run_id: str) -> StoredRun:
+    def _kept(self, run_id: str) -> Run:
         kept = self.store.get(run_id)
         if kept is None:
             raise ValueError("This run is not kept (any more): look at the list again.")
@@ -183,32 +182,32 @@ class Lab:
         ValueError
             If it is under way, or another's.
         """
-        run, kept = self._runs.get(run_id), self.store.get(run_id)
-        for thing in (run, kept):
-            if thing is not None:
-                must_own(thing, visitor)
-        if kept is not None and kept.active or run is not None and self.status(run).active:
+        kept, followed = self.store.get(run_id), self.recorder.run(run_id)
+        for run in filter(None, (kept, followed)):
+            must_own(run, visitor)
+        if kept is not None and kept.active or followed is not None and self.status(
+                followed).active:
             raise ValueError("This run is under way: stop it before you delete it.")
         with self._lock:
-            if run_id in self._runs:
-                self._forget(run_id)
+            self._forget(run_id)
         self.store.delete(run_id)
 
-    def status(self, run: LabRun) -> Status:
+    def status(self, run: Run) -> Status:
         """The run's status."""
-        if run.followed and (status := self.recorder.status(run.id)) is not None:
+        if self.recorder.run(run.id) is not None and (
+                status := self.recorder.status(run.id)) is not None:
             sentences = (status.message, self.recorder.trouble(run.id))
             return replace(status, message=" ".join(filter(None, sentences)))
-        if run.over is not None:
-            return run.over
-        return run.stored_status(self.store.damaged.get(run.id, ""))
+        stored, frames = self._stored(run.id)
+        now = stored or run
+        reason = GONE if now.outcome == "interrupted" else now.reason
+        sentences = (reason, self.store.damaged.get(run.id, ""))
+        return Status(STATES.get(now.outcome, now.outcome), events=len(frames),
+                      message=" ".join(filter(None, sentences)))
 
     def expected_wait(self, position: int, owner: str) -> float | None:
         """Seconds until an owner's run at a place in the queue starts; None where unknown."""
-        states = {}
-        for job in self.engine.runs():
-            with suppress(UnknownRun):  # it has just left memory
-                states[job] = self.engine.status(job)
+        states = self.engine.statuses()
         newest = self.recorder.newest()
         took = [newest[job].seconds for job, status in states.items()
                 if job in newest and status.state == "finished"][-RECENT:]
@@ -216,13 +215,13 @@ class Lab:
                 if status.state == "running"}
         took += [newest[job].seconds + rest for job, rest in left.items() if rest is not None]
         turn = self.engine.turn or math.inf
-        keep = {*self.engine.runs(owner)}  # one's own make no room, nor do a comparison's
-        left = {job: rest and min(rest, turn) if job in self._runs and job not in keep else rest
-                for job, rest in left.items()}
+        keep = self.engine.statuses(owner)  # one's own make no room, nor do a comparison's
+        left = {job: rest and min(rest, turn) if self.recorder.run(job) and job not in keep
+                else rest for job, rest in left.items()}
         return expected_wait(position, list(left.values()),
                              min(median(took), turn) if took else None)
 
-    def wait(self, run: LabRun, seconds: float) -> None:
+    def wait(self, run: Run, seconds: float) -> None:
         """Wait for the first frame of a run, or its end, for no more than so many seconds."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -231,12 +230,12 @@ class Lab:
                 return
             time.sleep(0.01)
 
-    def last(self, run: LabRun) -> Frame | None:
+    def last(self, run: Run) -> Frame | None:
         """The newest frame; for a run that was stopped, the one taken when it stopped."""
         frames = self.frames(run)
         return frames[-1] if frames else None
 
-    def control(self, run: LabRun, action: str, value: Any = None, visitor: str = "") -> None:
+    def control(self, run: Run, action: str, value: Any = None, visitor: str = "") -> None:
         """Steer a run, as `flowlab.jobs.Engine.control`; one that is only on disk is over.
 
         Raises
@@ -247,40 +246,39 @@ class Lab:
         must_own(run, visitor)
         self._control(run, action, value)
 
-    def _control(self, run: LabRun, action: str, value: Any = None) -> None:
-        if not run.followed:
-            return
-        if action == "send" and "learning_rate" in value:
-            run.steered = True
-            self.recorder.steer(run.id)
-        with suppress(UnknownRun):  # it was over, and leaves memory just now
-            self.engine.control(run.id, action, value)
+    def _control(self, run: Run, action: str, value: Any = None) -> None:
+        if self.recorder.run(run.id) is not None:
+            self.recorder.control(run.id, action, value)
 
-    def frames(self, run: LabRun) -> list[Frame]:
+    def frames(self, run: Run) -> list[Frame]:
         """The frames there are, oldest first."""
-        if run.followed:
+        if self.recorder.run(run.id) is not None:
             return self.recorder.frames(run.id)
-        now = self.find(run.id)  # from disk again, where it has left memory
-        return [] if now is None else now.frames
+        return self._stored(run.id)[1]
 
-    def dress(self, run: LabRun, theme: str, overlays: tuple[str, ...], visitor: str = "") -> None:
+    def dress(self, run: Run, theme: str, overlays: tuple[str, ...], visitor: str = "") -> None:
         """Have the run's pictures in its owner's appearance and overlays from now on."""
-        if owns(run, visitor) and (run.theme, run.overlays) != (theme, overlays):
-            changes = {} if run.theme == theme else {"theme": theme}
-            run.theme, run.overlays = theme, overlays
+        last = self.last(run)
+        if owns(run, visitor) and last is not None and (
+                last.theme, last.overlays) != (theme, overlays):
+            changes = {} if last.theme == theme else {"theme": theme}
             self._control(run, "send", {**changes, "overlays": overlays})
 
     def _forget_oldest(self) -> None:
-        over = sorted((run for run in self._runs.values() if not self.status(run).active),
-                      key=lambda run: run.seen)
-        for run in over[:max(0, len(over) - KEPT)]:
-            self._forget(run.id)
+        """Let the runs go from memory that are over and were seen least lately."""
+        over = sorted((run_id for run_id in self._seen if self._over(run_id)),
+                      key=self._seen.__getitem__)
+        for run_id in over[:max(0, len(over) - KEPT)]:
+            self._forget(run_id)
+
+    def _over(self, run_id: str) -> bool:
+        """Whether a run is no longer followed, or has ended and is on disk."""
+        return self.recorder.run(run_id) is None or self.recorder.done(run_id)
 
     def _forget(self, run_id: str) -> None:
-        """Let a run that is over go from memory."""
-        run = self._runs.pop(run_id)
-        run.over, run.frames = self.status(run), []
-        if run.kept is None:
+        self._seen.pop(run_id, None)
+        self._opened.pop(run_id, None)
+        if self.recorder.run(run_id) is not None:
             self.recorder.forget(run_id)
 
     def _stop_unwatched(self) -> None:
@@ -288,11 +286,10 @@ class Lab:
         while True:
             self._refresher.write()
             time.sleep(EVERY)
-            with self._lock:
-                runs = list(self._runs.values())
-            for run in runs:
-                if time.monotonic() - run.seen > limits().grace and self.status(run).active:
-                    self._control(run, "stop")
+            for run_id, seen in list(self._seen.items()):
+                run = self.recorder.run(run_id)
+                if run is not None and time.monotonic() - seen > limits().grace:
+                    self.recorder.control(run_id, "stop")
 
 
 def _left(moment: Moment | None) -> float | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 import streamlit as st
 
 from flowlab.data import target
-from flowlab.runs import StoredRun
+from flowlab.runs import Run
 from flowlab.studies.comparison.finished import FinishedRun, finished_runs, obstacle
 from flowlab.ui.app.lab import lab
 from flowlab.ui.app.visitor import visitor
@@ -57,7 +57,7 @@ def choose(state: ComparePage, full: bool, titles: Mapping[str, str]) -> None:
                      key=state.addrun.key(state.turn), on_change=_add, args=(state,))
 
 
-def _line(run: StoredRun, titles: Mapping[str, str]) -> str:
+def _line(run: Run, titles: Mapping[str, str]) -> str:
     """Name, model, distribution and date; a name that says model and distribution will do."""
     date = f"{datetime.fromtimestamp(run.created):%Y-%m-%d %H:%M}"
     if run.name == f"{run.model} on {run.data.replace('_', ' ')}":

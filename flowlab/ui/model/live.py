@@ -7,9 +7,9 @@ import streamlit as st
 
 from flowlab.jobs import Status
 from flowlab.live.drawing import DrawingFailed
+from flowlab.runs import Run
 from flowlab.training import Moment
 from flowlab.ui.app.lab import appearance, lab, theme
-from flowlab.ui.app.run import LabRun
 from flowlab.ui.app.state import session
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.state import ModelPage, Shown
@@ -126,10 +126,10 @@ def _fresh(subject: Subject) -> tuple[Moment | None, bool]:
     return moment, moment is not None
 
 
-def _dress(page: ModelPage, run: LabRun) -> None:
+def _dress(page: ModelPage, run: Run) -> None:
     """Have the run's pictures as this viewer wants them, once: another may want them otherwise."""
     wanted = (run.id, appearance(), page.overlays)
-    if page.dressed != wanted:
+    if page.dressed != wanted and lab().last(run) is not None:
         page.dressed = wanted
         lab().dress(run, appearance(), page.overlays, visitor())
 

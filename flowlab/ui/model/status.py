@@ -6,8 +6,7 @@ from flowlab.jobs import Status
 from flowlab.jobs.waiting import STARTING, sentence
 from flowlab.live import Frame
 from flowlab.server.admission import FOREIGN
-from flowlab.ui.app.lab import lab, owner
-from flowlab.ui.app.run import GONE
+from flowlab.ui.app.lab import GONE, lab, owner
 from flowlab.ui.elements.escape import plain
 
 BADGES = {"ready": ("Ready", "gray"), "queued": ("In the queue", "orange"),

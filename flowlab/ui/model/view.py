@@ -10,12 +10,12 @@ from flowlab.jobs import Status
 from flowlab.live import Frame, pretrained
 from flowlab.live.pretrained import Pretrained
 from flowlab.live.thinning import history, nearest
+from flowlab.runs import Run
 from flowlab.server.admission import owns
 from flowlab.settings import FlowSettings, RunSettings
 from flowlab.training import Epoch
 from flowlab.training.recipe import Recipe, fitted
 from flowlab.ui.app.lab import appearance, lab
-from flowlab.ui.app.run import LabRun
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.state import ModelPage
 from flowlab.ui.model import differing
@@ -34,9 +34,9 @@ class View:
         The page's state.
     settings : RunSettings
         Those of the controls now.
-    run : LabRun or None
+    run : Run or None
         The run that the page shows.
-    aside : LabRun or None
+    aside : Run or None
         The page's last run, where it shows none because its controls have other data.
     differs : list of str
         The settings that the run shown has otherwise than the controls.
@@ -44,8 +44,8 @@ class View:
 
     page: ModelPage
     settings: RunSettings
-    run: LabRun | None
-    aside: LabRun | None = None
+    run: Run | None
+    aside: Run | None = None
     differs: list[str] = field(default_factory=list)
 
     def status(self) -> Status:
