@@ -25,6 +25,9 @@ from flowlab.settings import RunSettings, describe, extra
 from flowlab.training import Progress, Snapshot, distributed, epochs
 
 
+LENGTHS = ("epochs", "optimiser_steps", "seconds")  # of which a command takes one
+
+
 def parser(run: type[RunSettings], name: str) -> argparse.ArgumentParser:
     """Make an argument parser with one option for each setting, grouped as on the page."""
     p = argparse.ArgumentParser(
@@ -79,6 +82,10 @@ def main(run: type[RunSettings],
 def _settings(run: type[RunSettings], options: dict[str, str], file: Path | None) -> RunSettings:
     """The settings from the options, which override those of a file."""
     settings = run.from_texts(options)
+    lengths = [name for name in LENGTHS if name in options]
+    if len(lengths) > 1:
+        raise ValueError("The training's length is given twice: choose one of --epochs, "
+                         "--optimiser-steps and --seconds.")
     if file is None:
         return settings if "epochs" in options else _long_enough(settings)
     text = read_text(file)
@@ -88,7 +95,8 @@ def _settings(run: type[RunSettings], options: dict[str, str], file: Path | None
         saved = run.model_validate_json(text)
     except ValidationError as error:
         raise ValueError(f"{file}: {describe(error)}") from error
-    given = {key: value for key, value in settings.flat().items() if key in options}
+    given = {key: value for key, value in settings.flat().items()
+             if key in options or (lengths and key in LENGTHS[1:])}
     return run.from_flat({**saved.flat(), **given})
 
 

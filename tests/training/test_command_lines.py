@@ -37,8 +37,11 @@ def test_trains_and_saves(name, tmp_path):
 
 
 def test_a_checkpoint_counts_the_steps_asked_for(tmp_path, capsys):
-    arguments = ["--points", "100", "--batch-size", "20", "--hidden", "4", "--optimiser-steps",
-                 "6", "--checkpoint", str(tmp_path / "c"), "--no-keep"]
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps(train_nice.Run.from_flat(
+        {"points": 100, "batch_size": 20, "hidden": (4,), "seconds": 500}).model_dump()))
+    arguments = ["--settings", str(file), "--optimiser-steps", "6", "--no-keep",
+                 "--checkpoint", str(tmp_path / "c")]
     assert train_nice_main(arguments) == 0
     assert "finished after epoch 2" in capsys.readouterr().out
     assert Snapshot.load(tmp_path / "c").step == 6
@@ -62,7 +65,8 @@ def test_help_explains_every_setting(capsys):
     (["--epochs", "0"], "epochs"), (["--data", "moonz"], "moonz"),
     (["--hidden", "a,b"], "hidden"), (["--settings", "missing.json"], "missing.json"),
     (["--noise", "-1"], "noise"), (["--seconds", "0.01"], "at least 0.1"),
-    (["--seconds", "5", "--optimiser-steps", "9"], "optimiser_steps or seconds"),
+    (["--seconds", "5", "--optimiser-steps", "9"], "given twice"),
+    (["--seconds", "5", "--epochs", "9"], "given twice"),
 ])
 def test_bad_options_get_one_sentence(arguments, words, capsys):
     status = train_nice_main(arguments)
