@@ -25,7 +25,8 @@ def moment(step: int, seconds: float = 0.0, **numbers: object) -> Moment:
     """A moment of a training of 100 steps."""
     return Moment(**dict.fromkeys(Moment.__dataclass_fields__) | {
         "epoch": 0, "epochs": 1, "step": step, "steps": 100, "seconds": seconds,
-        "outcome": "running", "reason": "", "start_epoch": 0, "reverse_kl": (), "epoch_steps": 0} | numbers)
+        "outcome": "running", "reason": "", "start_epoch": 0, "reverse_kl": (),
+        "epoch_steps": 0} | numbers)
 
 
 #: Every layer for vectors, as a function of the number of features.

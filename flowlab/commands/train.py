@@ -24,7 +24,6 @@ from flowlab.server.limits import MEGA, limits
 from flowlab.settings import RunSettings, describe, extra
 from flowlab.training import Progress, Snapshot, distributed, epochs
 
-
 LENGTHS = ("epochs", "optimiser_steps", "seconds")  # of which a command takes one
 
 
@@ -81,11 +80,11 @@ def main(run: type[RunSettings],
 
 def _settings(run: type[RunSettings], options: dict[str, str], file: Path | None) -> RunSettings:
     """The settings from the options, which override those of a file."""
-    settings = run.from_texts(options)
     lengths = [name for name in LENGTHS if name in options]
     if len(lengths) > 1:
         raise ValueError("The training's length is given twice: choose one of --epochs, "
                          "--optimiser-steps and --seconds.")
+    settings = run.from_texts(options)
     if file is None:
         return settings if "epochs" in options else _long_enough(settings)
     text = read_text(file)
