@@ -197,8 +197,7 @@ def maximum_likelihood() -> None:
 def every_model() -> None:
     """The models of the lab, and the way to their pages."""
     st.header("5 · Flows to play with", anchor="models")
-    st.markdown("All on the moons, with the same data and networks of the same size: the flows "
-                "that their pages open with.")
+    st.markdown("All on the moons, with the same data: the flows that their pages open with.")
     for column, (name, recipe) in zip(st.columns(len(RECIPES)), RECIPES.items(), strict=True):
         with column, st.container(border=True, height="stretch"):
             card(name, recipe)

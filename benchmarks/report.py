@@ -96,7 +96,7 @@ def _defaults(rows: list[dict[str, Any]]) -> list[str]:
         f"{model} {_geometric_mean([r['seconds'] for r in rows if r['model'] == model]):.1f} s"
         for model in models)
     return ["## KL at the defaults\n",
-            f"Nats, mean of the seeds; geometric mean of a training's time: {seconds}.\n",
+            f"Nats, mean of the seeds. A training's seconds of one core, in the mean: {seconds}.\n",
             _table(("Distribution", *models), (
                 (target, *(f"{found[target, model]['kl']:.3f}" for model in models))
                 for target in dict.fromkeys(r["target"] for r in rows)))]

@@ -26,6 +26,7 @@ from flowlab.data import targets  # noqa: E402
 LIBRARIES = ("flow_lab", "normflows_", "zuko_", "freia", "torchflows_", "nflows_", "flowjax_")
 TARGETS = ("moons", "circles", "spiral", "eight_gaussians", "checkerboard", "pinwheel")
 RATES = (1e-3, 3e-3, 1e-2)
+MODELS = ("nice", "realnvp", "glow", "spline")
 #: Model, dimension, batch size.
 SIZES = (("realnvp", 2, 256), ("nice", 2, 256), ("glow", 2, 256), ("realnvp", 8, 256),
          ("realnvp", 64, 256), ("realnvp", 2, 4096), ("spline", 2, 256), ("spline", 8, 256))
@@ -61,6 +62,8 @@ def main() -> None:
     p.add_argument("--budget", type=float, default=20, help="seconds a peer trains (default 20)")
     p.add_argument("--only", nargs="+", default=list(PARTS), choices=list(PARTS),
                    help="parts to measure; the others stay as they are in results.json")
+    p.add_argument("--models", nargs="+", default=MODELS, choices=MODELS,
+                   help="of speed and defaults; rows of the others stay")
     p.add_argument("--libraries", nargs="+", default=LIBRARIES, choices=LIBRARIES)
     p.add_argument("--large", type=int, default=1_000_000, help="points of the large evaluation")
     options = p.parse_args()
@@ -76,7 +79,8 @@ def main() -> None:
         for part in options.only:
             if part == "speed" or threads == 1:
                 rows = PARTS[part](libraries, threads, options)
-                old = [r for r in results.get(part, []) if r.get("threads", 1) != threads]
+                old = [r for r in results.get(part, []) if r.get("threads", 1) != threads
+                       or r.get("model", options.models[0]) not in options.models]
                 results[part] = old + rows
                 path.write_text(json.dumps(results, indent=1) + "\n")
         for library in libraries:
@@ -88,7 +92,7 @@ def main() -> None:
 def speed(libraries: list[Library], threads: int, options: Any) -> list[dict[str, Any]]:
     """Training steps a second, several turns of each library."""
     rows = []
-    for model, dimension, batch in SIZES:
+    for model, dimension, batch in [size for size in SIZES if size[0] in options.models]:
         able = [library for library in libraries if model in library.about["models"]]
         rounds: dict[str, list[float]] = {library.about["name"]: [] for library in able}
         for _ in range(options.rounds):
@@ -176,7 +180,7 @@ def defaults(libraries: list[Library], threads: int, options: Any) -> list[dict[
     ours = next(library for library in libraries if library.module == "flow_lab")
     rows = []
     for name in targets():
-        for model in ours.about["models"]:
+        for model in options.models:
             runs = [ours.ask("defaults", model=model, name=name, seed=seed)
                     for seed in range(options.seeds)]
             rows.append({"target": name, "model": model, "kl": fmean(run["kl"] for run in runs),

@@ -21,9 +21,12 @@ class SplineSettings(CouplingSettings):
         16, "Bins", "Number of pieces of a spline: more of them give one coupling finer detail.",
         group="Model", ge=2, le=64)
     bound: float = setting(
-        3.0, "Bound", "The splines are from minus this number to this number, in standard "
+        2.5, "Bound", "The splines are from minus this number to this number, in standard "
         "deviations of the data; outside, a coupling changes nothing.",
         group="Model", ge=1, le=100)
+    hidden: tuple[int, ...] = setting(
+        (64, 64, 64), "Hidden layers", "Width of each hidden layer of a coupling's network.",
+        group="Network", unit="units", fail_fast=True)
     mixing: Literal["learned", "fixed"] = setting(
         "learned", "Mixing", "How the coordinates are mixed between couplings: by a matrix that "
         "each step learns, as in Glow; or not at all, and the couplings change the two halves in "

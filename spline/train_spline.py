@@ -10,6 +10,7 @@ from flowlab.bijections.equations import Step
 from flowlab.commands import train as cli
 from flowlab.settings import RunSettings
 from flowlab.training.recipe import Recipe
+from spline.lessons import LESSONS
 from spline.spline import Spline, SplineSettings
 
 
@@ -56,6 +57,7 @@ one hump that it has: many islands take it many layers. Try one coupling, and fe
     "nothing.",
     paper="C. Durkan, A. Bekasov, I. Murray, G. Papamakarios, 2019: "
     "[arXiv 1906.04032](https://arxiv.org/abs/1906.04032)",
+    lessons=LESSONS,
 )
 train = RECIPE.train
 

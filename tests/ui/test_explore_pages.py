@@ -9,6 +9,7 @@ from helpers import TRAINED, small
 from limited import limited
 from pages_helpers import page, run, state, status, until
 
+from flowlab.bijections.coupling import VectorCoupling
 from flowlab.bijections.equations import LOG_DET
 from flowlab.ui.app.lab import lab
 from flowlab.ui.controls.state import NEWEST
@@ -92,6 +93,8 @@ def test_the_inside_of_a_shipped_flow_with_numbers_that_add_up(name):
     assert f"{{{text}}}" in sum_up and "J" not in sum_up
     assert sum_up.count(LOG_DET) == layer.count(LOG_DET) == 1
     assert any(m.value.startswith(f"**Layer 1 of {len(flow.layers)}") for m in app.markdown)
+    curves = ["drawn over that before it" in str(image.proto) for image in app.get("imgs")]
+    assert sum(curves) == isinstance(flow.layers[0], VectorCoupling)
 
 
 @pytest.mark.parametrize("name", RECIPES)
