@@ -37,7 +37,7 @@ LESSONS = (
         "**{realnvp.kl:.2f}** with RealNVP, **{nice.kl:.2f}** with NICE. Of their samples "
         "**{spline.between:.1%}**, {glow.between:.1%}, {realnvp.between:.1%} and "
         "{nice.between:.1%} are between the islands.",
-        "Shifts and straight lines have to make 25 islands of one hill by many small moves. A "
+        "Shifts and straight lines have to make many islands of one hill by many small moves. A "
         "curve parts a hill into five at once, in each direction. It is still a continuous map, "
         "so thin bridges remain.",
         {"spline": {}, "glow": {"model": "glow", "data": "grid_gaussians"},

@@ -93,7 +93,7 @@ def test_the_inside_of_a_shipped_flow_with_numbers_that_add_up(name):
     assert f"{{{text}}}" in sum_up and "J" not in sum_up
     assert sum_up.count(LOG_DET) == layer.count(LOG_DET) == 1
     assert any(m.value.startswith(f"**Layer 1 of {len(flow.layers)}") for m in app.markdown)
-    curves = ["drawn over that before it" in str(image.proto) for image in app.get("imgs")]
+    curves = ["drawn over that before" in image.proto.imgs[0].alt for image in app.get("image")]
     assert sum(curves) == isinstance(flow.layers[0], VectorCoupling)
 
 

@@ -95,7 +95,10 @@ def test_the_lessons_claims_hold_of_the_numbers():
             ("one-coupling", "moons1", "moons4", 2), ("one-coupling", "moons4", "moons8", 2),
             ("masks", "fixed", "alternating", 5), ("few-steps", "fixed4", "learned4", 2),
             ("mixing", "fixed", "learned", 1.3), ("mixing", "fixed1", "learned1", 1.3),
-            ("exploding", "bounded", "defaults", 10)):
+            ("exploding", "bounded", "defaults", 10), ("two-humps", "affine", "spline", 3),
+            ("bins", "few", "bins", 1.2), ("bins", "few", "deep", 1.2),
+            ("four-models", "glow", "spline", 5), ("four-models", "realnvp", "spline", 5),
+            ("four-models", "nice", "spline", 5)):
         assert kl(name, worse) > factor * kl(name, better), name
     rash = found["exploding"]["rash"]
     assert rash["outcome"] == "diverged" and rash["steps"] == 0
