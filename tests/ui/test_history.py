@@ -164,6 +164,10 @@ def test_a_sweep_in_the_app():
     app.button(key="sweeps.start").click()
     run(app)
     assert lab().store.runs() == runs  # nothing is left to train
+    for unit, line in (("steps", "optimiser_steps = 1000"), ("seconds", "seconds = 10.0")):
+        app.selectbox(key="sweeps.budget").set_value(unit)
+        run(app)
+        assert not app.error and line in copyable(app)[0] and "epochs" not in copyable(app)[0]
 
 
 def until_trained(app):

@@ -107,7 +107,7 @@ def _when(frames: list[Frame], index: int) -> str:
     if not frames:
         return "untrained"
     moment = frames[index].moment
-    return f"epoch **{moment.epoch}** of {moment.epochs}"
+    return f"epoch **{moment.epoch}** of {frames[-1].moment.epochs}"
 
 
 def flow_slider(subject: Subject) -> int:
