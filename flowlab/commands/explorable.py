@@ -10,9 +10,9 @@ from pathlib import Path
 
 from flowlab.commands import outputs
 from flowlab.commands.status import with_status
-from flowlab.web import page
 from flowlab.files import write
 from flowlab.flow import Flow
+from flowlab.web import page
 
 
 def parser() -> argparse.ArgumentParser:

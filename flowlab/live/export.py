@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from flowlab import files
+from flowlab import files, web
 from flowlab.figures import animation
 from flowlab.live import thinning
 from flowlab.live.cameras import camera
@@ -114,6 +114,14 @@ def mp4(pictures: Sequence[bytes]) -> bytes:
             return film.read_bytes()
         except (subprocess.SubprocessError, OSError) as error:
             raise ValueError("ffmpeg could not make the MP4: take the GIF.") from error
+
+
+def web_page(settings: RunSettings, frames: Sequence[Frame], title: str) -> bytes:
+    """The last flow as a web page, with earlier moments of its training; see `flowlab.web.page`."""
+    *earlier, last = [frame for frame in frames if frame.has_weights]
+    moments = [(f"epoch {frame.moment.epoch}", frame.flow()) for frame in earlier]
+    text = f"Trained for {last.moment.epoch} epochs, with seed {settings.training.seed}."
+    return web.page(last.flow(), title, text, moments).encode()
 
 
 def csv(frame: Frame, history: Sequence[Epoch]) -> bytes:

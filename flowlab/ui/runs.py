@@ -10,6 +10,7 @@ import streamlit as st
 
 from flowlab.data import kind_of, title_of
 from flowlab.figures import first_samples, learned_density
+from flowlab.live import export
 from flowlab.runs import Run, pack, unpack
 from flowlab.runs.store import MIN_QUOTA, NAME
 from flowlab.server.admission import QUOTA
@@ -24,6 +25,7 @@ from flowlab.ui.controls import validation
 from flowlab.ui.controls.upload import largest
 from flowlab.ui.elements import image
 from flowlab.ui.elements.escape import plain
+from flowlab.ui.model.downloads import WEB_PAGE
 from flowlab.ui.model.status import BADGES
 
 REFRESH = 3.0  # seconds between two looks while a run is under way
@@ -231,6 +233,12 @@ def _actions(chosen: Sequence[Run]) -> None:
         f"{one.model}-{one.id[:6]}.flowlab.zip" if one else "run.zip", "application/zip",
         icon=":material/download:", disabled=bool(none), key="runs.export", on_click="ignore",
         help=none or "One file with its settings, numbers, pictures and trained flow.")
+    travels = one is not None and not where and one.weights is not None
+    st.download_button(
+        "Web page", (lambda: export.web_page(one.settings, lab().store.frames(one.id), one.name))
+        if one else b"", f"{one.model}-{one.id[:6]}.html" if one else "run.html", "text/html",
+        icon=":material/public:", disabled=not travels, key="runs.page", on_click="ignore",
+        help=where or WEB_PAGE)
     pinned = bool(one and one.pinned)
     if st.button("Let pictures go" if pinned else "Keep pictures", icon=":material/keep:",
                  disabled=bool(none), key="runs.pin",

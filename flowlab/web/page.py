@@ -7,8 +7,8 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from flowlab.web import content
 from flowlab.flow import Flow
+from flowlab.web import content
 
 #: The most bytes of a page with moments of the training: so many of them are taken.
 MOST = 2_900_000

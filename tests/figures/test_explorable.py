@@ -8,8 +8,8 @@ import torch
 from helpers import FLOWS, make_flow, shake
 
 from flowlab.commands.explorable import main
-from flowlab.web import page
 from flowlab.flow import Flow
+from flowlab.web import page
 from models import MODELS
 
 CONTENT = re.compile(r'<script id="content" type="application/json">(.*?)</script>', re.S)

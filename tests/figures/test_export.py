@@ -49,6 +49,14 @@ def test_png_is_the_frame_of_the_training(watched):
     assert ImageChops.difference(made.convert("RGB"), seen).getbbox() is None
 
 
+def test_the_web_page_has_the_moments_of_the_training(watched):
+    recipe, settings, frames, _ = watched
+    text = export.web_page(settings, frames, "My circles").decode()
+    assert "<h1>My circles</h1>" in text and "Trained for 3 epochs, with seed 4." in text
+    moments = sum(frame.has_weights for frame in frames)
+    assert moments > 1 and text.count('"label": "epoch') == moments - 1
+
+
 def test_gif_shows_the_training_and_waits_at_its_end(watched):
     frames = watched[2]
     pictures = [frames[0].png, *[frame.png for frame in frames] * 40]

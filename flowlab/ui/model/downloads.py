@@ -13,6 +13,8 @@ from flowlab.ui.elements.copy import copyable
 from flowlab.ui.model.view import View
 
 NOT_YET = "There is something to take once a training has begun."
+WEB_PAGE = ("A flow of the plane and moments of its training as one file, which opens in any "
+            "browser without the lab or a network.")
 
 
 def draw_downloads(view: View) -> None:
@@ -26,9 +28,15 @@ def draw_downloads(view: View) -> None:
 
     ready = bool(frames()) or view.status().state in ("running", "paused")
     begun = ready and view.run is not None
+    plane = settings.flow.event_shape == (2,)
 
     def moment(make: Callable) -> Callable[[], bytes]:
         return lambda: make(settings, *_moment(frames(), page.shown))
+
+    def web_page() -> bytes:
+        stored = here.store.get(run_id)
+        return export.web_page(settings, frames(),
+                               stored.name if stored else view.page.recipe.title)
 
     def film(make: Callable) -> Callable[[], bytes]:
         return lambda: make(export.film(settings, frames(), page.shown.theme, page.shown.overlays))
@@ -46,6 +54,7 @@ def draw_downloads(view: View) -> None:
         ("Weights", "safetensors", "weights.safetensors", "application/octet-stream",
          lambda: _moment(frames(), page.shown)[0].weights, ready,
          "The flow of the moment shown; the code below loads it."),
+        ("HTML", "Web page", "flow.html", "text/html", web_page, ready and plane, WEB_PAGE),
         ("JSON", "Settings", "run.json", "application/json", lambda: export.json(settings), True,
          "Everything that makes the run; the command line reads it with --settings."),
     ]
@@ -57,7 +66,7 @@ def draw_downloads(view: View) -> None:
         column.download_button(
             label, make, export.file_name(settings, what, run_id), mime,
             key=f"{page.name}.take.{what}", on_click="ignore", disabled=not can, width="stretch",
-            help=text if can else NOT_YET)
+            help=text if can or ready else NOT_YET)
         column.caption(about, text_alignment="center")
     load, repeat = st.columns(2)
     with load:
