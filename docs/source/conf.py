@@ -34,6 +34,7 @@ extensions = [
     "from_the_code",
     "app_links",
     "benchmarks",
+    "explorables",
     "floors",
     "made_from",
 ]

@@ -101,3 +101,9 @@ axes.set(xlabel="share of the samples", ylabel="log-density, nats", ylim=(-6, 1)
 axes.legend()
 figure.set_label("Sorted log-densities: RealNVP's curve lies on that of the truth, NICE's is "
                  "steeper, with too much at both ends.")
+
+# %%
+# The same with your own hand: move the point over the density of this NICE, and read by how much
+# the flow stretches area there.
+#
+# .. explorable:: nice
