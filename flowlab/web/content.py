@@ -12,6 +12,7 @@ from torch import Tensor
 from flowlab.bijections.coupling import VectorCoupling
 from flowlab.bijections.inner import Affine, InnerMap, Shift
 from flowlab.bijections.networks import MLP
+from flowlab.bijections.spline import RationalQuadratic
 from flowlab.flow import Flow
 
 SAMPLES = 4000  # from which the window is found
@@ -66,6 +67,8 @@ def _inner(inner: InnerMap) -> dict[str, Any]:
             return {"inner": "shift"}
         case Affine():
             return {"inner": "affine", "bound": inner.bound}
+        case RationalQuadratic():
+            return {"inner": "spline", "bins": inner.bins, "bound": inner.bound}
     raise ValueError(f"A web page does not know the inner map {type(inner).__name__}.")
 
 
@@ -88,7 +91,7 @@ def window(flow: Flow) -> tuple[list[float], list[float]]:
 def moment(label: str, numbers: tuple[np.ndarray, np.ndarray], kind: str) -> dict[str, str]:
     """A moment of the training; the networks' numbers are "float32" or "float16"."""
     affine, networks = numbers
-    return {"label": label, "type": kind, "affine": _written(affine, "float32"),
+    return {"label": label, "type": kind, "affine": _written(affine, "float64"),
             "networks": _written(networks, kind)}
 
 

@@ -41,7 +41,68 @@ const INNER = {
       inverse: (x, [raw, t]) => [(x - t) * Math.exp(-scale(raw)), -scale(raw)],
     };
   },
+  // Neural spline flows: a rational-quadratic spline within the bound, and the identity outside.
+  spline: ({ bins, bound }) => {
+    const piece = (value, parameters, column) => {
+      const places = [0, 1].map((k) => knots(parameters.slice(k * bins, (k + 1) * bins), bound));
+      const slopes = [1, ...parameters.slice(2 * bins).map(slopeOf), 1];
+      let k = 0;
+      while (k < bins - 1 && value >= places[column][k + 1]) k += 1;
+      const [[left, right], [bottom, top]] = places.map((place) => place.slice(k, k + 2));
+      const [width, height] = [right - left, top - bottom];
+      return { left, width, bottom, height, first: slopes[k], last: slopes[k + 1],
+        slope: height / width };
+    };
+    return {
+      forward: (z, parameters) => {
+        if (Math.abs(z) > bound) return [z, 0];
+        const p = piece(z, parameters, 0);
+        const xi = (z - p.left) / p.width;
+        const rest = xi * (1 - xi);
+        const x = p.bottom + (p.height * (p.slope * xi * xi + p.first * rest))
+          / (p.slope + (p.last + p.first - 2 * p.slope) * rest);
+        return [x, logSlope(p, xi)];
+      },
+      inverse: (x, parameters) => {
+        if (Math.abs(x) > bound) return [x, 0];
+        const p = piece(x, parameters, 1);
+        const rise = x - p.bottom;
+        const bend = rise * (p.last + p.first - 2 * p.slope);
+        const a = p.height * (p.slope - p.first) + bend;
+        const b = p.height * p.first - bend;
+        const root = Math.sqrt(Math.max(b * b + 4 * a * p.slope * rise, 0));
+        const xi = b > 0 ? (2 * p.slope * rise) / (b + root) : (root - b) / (2 * a);
+        return [p.left + p.width * xi, -logSlope(p, xi)];
+      },
+    };
+  },
 };
+
+// Of a spline: its knots from bound to bound, a slope at a knot, and the logarithm of the slope.
+const LEAST = 1e-3;
+
+function knots(raw, bound) {
+  const highest = Math.max(...raw);
+  const shares = raw.map((value) => Math.exp(value - highest));
+  const sum = shares.reduce((a, b) => a + b);
+  let at = 0;
+  const inner = shares.slice(0, -1).map((share) => {
+    at += LEAST + ((1 - LEAST * raw.length) * share) / sum;
+    return bound * (2 * at - 1);
+  });
+  return [-bound, ...inner, bound];
+}
+
+function slopeOf(raw) {
+  const value = raw + Math.log(Math.expm1(1 - LEAST));
+  return LEAST + Math.max(value, 0) + Math.log1p(Math.exp(-Math.abs(value)));
+}
+
+function logSlope({ slope, first, last }, xi) {
+  const rest = xi * (1 - xi);
+  return 2 * Math.log(slope) + Math.log(last * xi * xi + 2 * slope * rest + first * (1 - xi) ** 2)
+    - 2 * Math.log(slope + (last + first - 2 * slope) * rest);
+}
 
 // A multilayer perceptron on columns of n inputs; its weights are rows (W b) in `weights`.
 function perceptron(inputs, widths, activation, weights, n) {
@@ -174,9 +235,10 @@ class Flow {
   }
 }
 
-// Numbers that were written as base64, in float32 or float16.
+// Numbers that were written as base64, in float64, float32 or float16.
 function decode(text, type) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  if (type === "float64") return new Float64Array(bytes.buffer);
   if (type === "float32") return Float64Array.from(new Float32Array(bytes.buffer));
   return Float64Array.from(new Uint16Array(bytes.buffer), (bits) => {
     const sign = bits >> 15 ? -1 : 1;
@@ -189,5 +251,5 @@ function decode(text, type) {
 // The flow at a moment of its training; the last one is the trained flow.
 function flowAt(content, moment) {
   const { affine, networks, type } = content.moments[moment];
-  return new Flow(content, decode(affine, "float32"), decode(networks, type));
+  return new Flow(content, decode(affine, "float64"), decode(networks, type));
 }
