@@ -130,6 +130,16 @@ def test_pages_need_nothing_from_the_network(pages):
         assert not re.findall(r'<link[^>]*rel="stylesheet"[^>]*href="https?:', text), path
 
 
+def test_flows_to_play_with_are_there_and_a_picture_or_words_without_scripts(pages):
+    places = [(path, *found) for path in pages for found in re.findall(
+        r'<div class="explorable" data-page="([^"]+)" title="[^"]+">(.*?)</div>',
+        path.read_text("utf-8"), re.S)]
+    assert len(places) >= 5
+    for path, page, instead in places:
+        assert "Content-Security-Policy" in (path.parent / page).read_text("utf-8"), path
+        assert "<img" in instead or "<p>" in instead, path
+
+
 def test_every_image_has_words(pages):
     images = [(path, image) for path, page in pages.items() for image in page.images]
     assert len(images) >= 2
