@@ -81,7 +81,8 @@ def _write(app: Sphinx, error: Exception | None) -> None:
         else:
             flow = recipe.model.load(ROOT / name / "images" / "start.safetensors")
         title = f"{recipe.title}: {title_of(run.source.data)}"
-        (folder / f"{file}.html").write_text(page(flow, title, recipe.idea.replace("**", "")), "utf-8")
+        text = page(flow, title, recipe.idea.replace("**", ""))
+        (folder / f"{file}.html").write_text(text, "utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
