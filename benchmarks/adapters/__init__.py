@@ -1,4 +1,4 @@
-"""One module a library: each builds the three models from its library's own parts.
+"""One module a library: each builds the models from its library's own parts.
 
 A module has ``NAME``, ``PACKAGES`` (whose versions are recorded), ``MODELS`` and a class
 ``Adapter(model, dimension, seed)`` with
@@ -10,5 +10,5 @@ A module has ``NAME``, ``PACKAGES`` (whose versions are recorded), ``MODELS`` an
 - ``parameters()``: how many numbers are trained.
 
 All models have 8 couplings, or the nearest the library allows, and MLPs with two hidden layers of
-64 ReLU units.
+64 ReLU units; splines have 8 bins.
 """
