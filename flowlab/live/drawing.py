@@ -41,7 +41,7 @@ class Drawing:
     overlays : tuple of str
         The overlays shown, of `flowlab.figures.OVERLAYS`.
     weights : bytes
-        Of the `Frame`; empty for a fresh flow.
+        As in `flowlab.live.watch.Frame`; empty for a fresh flow.
     history : sequence of Epoch
         All epochs until that moment.
     moment : Moment, optional
