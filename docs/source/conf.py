@@ -49,6 +49,7 @@ BUILT_IN = ("int", "float", "bool", "str", "bytes", "object", "None", "tuple", "
             "type", "ValueError", "RuntimeError", "OSError", "FileNotFoundError", "GeneratorExit")
 nitpick_ignore_regex = [("py:.*", rf"(?!(flowlab|{'|'.join(NAMES)}|models)\.)\w+\..*"),
                         ("py:.*", rf"({'|'.join(BUILT_IN)})"),
+                        ("py:.*", "FieldInfo|NoneType|Ge|Le|MaxLen"),  # bounds of pydantic
                         ("py:.*", r"flowlab\..*\.([A-Z]|Nats|Row)")]  # type variables
 
 default_role = "smart"
