@@ -1,6 +1,7 @@
 """Settings of the documentation."""
 
 import os
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,7 +50,6 @@ BUILT_IN = ("int", "float", "bool", "str", "bytes", "object", "None", "tuple", "
             "type", "ValueError", "RuntimeError", "OSError", "FileNotFoundError", "GeneratorExit")
 nitpick_ignore_regex = [("py:.*", rf"(?!(flowlab|{'|'.join(NAMES)}|models)\.)\w+\..*"),
                         ("py:.*", rf"({'|'.join(BUILT_IN)})"),
-                        ("py:.*", "FieldInfo|NoneType|Ge|Le|MaxLen"),  # bounds of pydantic
                         ("py:.*", r"flowlab\..*\.([A-Z]|Nats|Row)")]  # type variables
 
 default_role = "smart"
@@ -93,3 +93,12 @@ html_css_files = ["site.css"]
 html_theme_options = {"navigation_depth": 3, "collapse_navigation": False}
 html_copy_source = False
 html_show_sphinx = False
+
+
+def setup(app):
+    """Leave bounds of numbers, which pydantic checks, out of signatures."""
+    def bare(app, what, name, obj, options, signature, returns):
+        return signature and re.sub(
+            r"Annotated\[(.+?), FieldInfo\((?:[^()]|\([^()]*\))*\)\]", r"\1", signature), returns
+
+    app.connect("autodoc-process-signature", bare)
