@@ -15,9 +15,12 @@ from flowlab.commands.status import with_status
 from flowlab.commands.stopping import Stopping
 from flowlab.data.uploads.files import is_file
 from flowlab.files import write
+from flowlab.runs import Recorder
 from flowlab.server import admission
 from flowlab.studies.comparison.contest import Contest
 from flowlab.studies.comparison.plan import Comparison
+
+PRELOAD = ("models", "flowlab.live", "flowlab.studies.comparison.trial")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,11 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                                for name in names)
     comparison = Comparison.model_validate(options)
     store = admission.store()
-    with (admission.engine(("flowlab.studies.comparison.trial",), workers) as runner,
+    with (admission.engine(PRELOAD, workers) as runner,
           Stopping() as stopping):
-        contest = Contest(runner, comparison, recipes, store).train()
-        with tqdm(total=len(contest.trial_runs), unit="training") as bar:
-            contest.wait(on_poll=lambda c: _follow(c, bar, stopping))
+        recorder = Recorder(runner, store)
+        try:
+            contest = Contest(recorder, comparison, recipes).train()
+            with tqdm(total=len(contest.trial_runs), unit="training") as bar:
+                contest.wait(on_poll=lambda c: _follow(c, bar, stopping))
+        finally:
+            recorder.close()
         return report(contest, csv, latex, stopping)
 
 

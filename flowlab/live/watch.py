@@ -36,8 +36,9 @@ class Request:
         The overlays shown, of `flowlab.figures.OVERLAYS`.
     resume : Snapshot, optional
         Where the training continues; otherwise it starts with a fresh flow.
-    pictures : "live" or "end"
-        Whether every frame has a picture, or only the last one.
+    pictures : "live", "weights" or "end"
+        Whether every frame has a picture, or only the last one. With ``"weights"`` every frame of
+        a small flow has its weights, as with ``"live"``.
     history : tuple of Epoch
         All epochs before, where the training was preempted or continues another one.
     since : int
@@ -51,7 +52,7 @@ class Request:
     theme: str = "light"
     overlays: tuple[str, ...] = DEFAULT_OVERLAYS
     resume: Snapshot | None = None
-    pictures: Literal["live", "end"] = "live"
+    pictures: Literal["live", "weights", "end"] = "live"
     history: tuple[Epoch, ...] = ()
     since: int = 0
     before: tuple[int, float] = (0, 0.0)
@@ -262,10 +263,10 @@ class Film:
 
     def __init__(self, settings: RunSettings, theme: str = "light",
                  overlays: tuple[str, ...] = DEFAULT_OVERLAYS,
-                 pictures: Literal["live", "end"] = "live",
+                 pictures: Literal["live", "weights", "end"] = "live",
                  history: tuple[Epoch, ...] = (), since: int = 0) -> None:
         self.scene = settings, theme, overlays
-        self.live = pictures == "live"
+        self.live, self.weights = pictures == "live", pictures != "end"
         self.camera: Camera | None = None
         self.history = list(history)
         self.snapshot: Snapshot | None = None  # of the last epoch
@@ -307,7 +308,7 @@ class Film:
               picture: bool = True) -> Frame | None:
         """The frame of this batch, where one is due or the batch is the last.
 
-        With ``pictures="end"`` the last frame has a picture if ``picture`` is true.
+        Without ``pictures="live"`` the last frame has a picture if ``picture`` is true.
         """
         if progress.snapshot is not None:
             self.snapshot = progress.snapshot
@@ -326,7 +327,7 @@ class Film:
         png, moment = b"", progress.moment
         if self.live or (last and picture):
             png = self._borrowed().take(progress.flow, self.history, moment)
-        weights = progress.flow.to_bytes() if keep or (self.live and small) else b""
+        weights = progress.flow.to_bytes() if keep or (self.weights and small) else b""
         frame = Frame(moment, tuple(self.history[self.sent:]), InMemory(png, weights),
                       snapshot=self.snapshot if save else None)
         if self.camera:

@@ -67,6 +67,11 @@ class Reader:
             f"{SELECT}{where and 'WHERE '}{where} GROUP BY runs.id ORDER BY runs.rowid DESC",
             *asked.values())]
 
+    def choice(self, name: str) -> str:
+        """What was chosen by this name; empty where nothing was."""
+        found = self._db.read("SELECT value FROM choices WHERE name = ?", name)
+        return found[0][0] if found else ""
+
     def epochs(self, run_id: str) -> list[Epoch]:
         """The numbers of every epoch."""
         return [Epoch(*row) for row in self._db.read(

@@ -138,10 +138,7 @@ class Store(Reader):
         ValueError
             For an empty name, or one of more than 120 characters.
         """
-        name = "".join(c for c in " ".join(name.split()) if c.isprintable())
-        if not 1 <= len(name) <= NAME:
-            raise ValueError(f"A run's name has 1 to {NAME} characters: choose another.")
-        self._set(run_id, "name", name)
+        self._set(run_id, "name", checked_name(name))
 
     def pin(self, run_id: str, pinned: bool = True) -> None:
         """Exempt a run's pictures from the quota, or no longer."""
@@ -178,8 +175,7 @@ class Store(Reader):
         """Disk quota of all runs in bytes: the operator's limit, or the value that was set."""
         if self.limit is not None:
             return self.limit
-        found = self._db.read("SELECT value FROM choices WHERE name = 'budget'")
-        return int(found[0][0]) if found else DEFAULT_QUOTA
+        return int(self.choice("budget") or DEFAULT_QUOTA)
 
     @quota.setter
     def quota(self, value: int) -> None:
@@ -188,9 +184,14 @@ class Store(Reader):
                              f"{self.limit // 10**6:,} MB (max_disk): change it there.")
         if value < MIN_QUOTA:
             raise ValueError(f"Runs need {MIN_QUOTA // 10**6} MB at least: choose more.")
-        with self._db.write() as db:
-            db.execute("INSERT OR REPLACE INTO choices VALUES ('budget', ?)", (str(value),))
+        self.choose("budget", str(value))
         self.enforce_quota()
+
+    def choose(self, name: str, value: str) -> None:
+        """Note a choice, such as the name of a group of runs; an empty one is dropped."""
+        with self._db.write() as db:
+            db.execute("INSERT OR REPLACE INTO choices VALUES (?, ?)", (name, value))
+            db.execute("DELETE FROM choices WHERE value = ''")
 
     def used(self) -> int:
         """Size of the files of all runs in bytes."""
@@ -244,3 +245,17 @@ class Store(Reader):
             changed = db.execute(f"UPDATE runs SET {column} = ? WHERE id = ?", (value, run_id))
         if not changed.rowcount:
             raise ValueError("This run is not kept (any more): look at the list again.")
+
+
+def checked_name(name: str) -> str:
+    """The name of a run or a group, in one line.
+
+    Raises
+    ------
+    ValueError
+        For an empty name, or one of more than 120 characters.
+    """
+    name = "".join(c for c in " ".join(name.split()) if c.isprintable())
+    if not 1 <= len(name) <= NAME:
+        raise ValueError(f"A run's name has 1 to {NAME} characters: choose another.")
+    return name

@@ -16,8 +16,8 @@ from flowlab.training.epochs import batches
 from flowlab.training.metrics import parameter_count
 from flowlab.training.recipe import fitted
 
-#: Suffixes of a visitor's name as owner of jobs: of pages, of comparisons and of sweeps.
-OWNER_SUFFIXES = ("", ".compare", ".sweep")
+#: Suffixes of a visitor's name as owner of jobs: of pages, comparisons and sweeps.
+OWNER_SUFFIXES = ("", ".compare", ".compare.measure", ".sweep")
 FOREIGN = "This is another visitor's: you can look at it, but not steer or change it."
 QUOTA = "The operator of this server sets the disk quota of the runs."
 

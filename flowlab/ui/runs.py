@@ -25,6 +25,7 @@ from flowlab.ui.controls import validation
 from flowlab.ui.controls.upload import largest
 from flowlab.ui.elements import image
 from flowlab.ui.elements.escape import plain
+from flowlab.ui.groups import draw_groups
 from flowlab.ui.model.downloads import WEB_PAGE
 from flowlab.ui.model.status import BADGES
 
@@ -125,6 +126,7 @@ def _list(active: bool, titles: Mapping[str, str]) -> None:
     if any(run.active for run in runs) != active:
         st.rerun()  # how often to look depends on it
     if not runs:
+        draw_groups(runs)
         st.info("No run is kept yet: open a model's page and press **Train**.",
                 icon=":material/info:")
         return
@@ -135,6 +137,7 @@ def _list(active: bool, titles: Mapping[str, str]) -> None:
             f"{len(runs)} run" + "s" * (len(runs) != 1))
         if len(found) > SHOWN:
             count += f", the newest {SHOWN} shown"
+        draw_groups(runs)
         st.caption(count, width="content")
     found = found[:SHOWN]
     chosen = [found[i] for i in _table(found, titles)]

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from flowlab.data import target, targets
 from flowlab.figures import png
 from flowlab.settings import MIN_SECONDS
+from flowlab.studies.groups import sweep_settings
 from flowlab.studies.sweep import Sweep, SweepSettings
 from flowlab.studies.sweep.work import MEASURES, counts, title
 from flowlab.training.recipe import Recipe, featured
@@ -53,7 +54,7 @@ def draw_sweeps_page(recipes: Mapping[str, Recipe]) -> None:
                     "combination** of the values you give, and draws how the result depends on "
                     "them. What is trained already is not trained again.")
         try:
-            sweep = _form(recipes)
+            sweep = _opened(recipes) or _form(recipes)
         except ValueError as error:
             st.error(plain(str(error)), icon=":material/error:")
             return
@@ -73,6 +74,20 @@ def draw_sweeps_page(recipes: Mapping[str, Recipe]) -> None:
         with st.expander("The same from the command line"):
             st.markdown("Save this as `sweep.toml`, then `python -m flowlab.sweep sweep.toml`:")
             copyable(sweep.settings.toml())
+
+
+def _opened(recipes: Mapping[str, Recipe]) -> Sweep | None:
+    """The stored sweep that the address names; None where it names none."""
+    group = st.query_params.get("run", "")
+    settings = sweep_settings(lab().store, group) if group else None
+    if settings is None or settings.model not in recipes:
+        return None
+    name, new = st.columns([5, 1], vertical_alignment="center")
+    name.markdown(f"**{plain(settings.name)}**: {plain(recipes[settings.model].title)}, "
+                  f"{plain(', '.join(settings.sweep))}")
+    new.button("New sweep", icon=":material/add:", key="sweeps.new", width="stretch",
+               on_click=st.query_params.clear, help="Choose another sweep.")
+    return Sweep(settings, recipes[settings.model], lab().store, visitor())
 
 
 def _form(recipes: Mapping[str, Recipe]) -> Sweep:
@@ -162,7 +177,8 @@ def _follow(sweep: Sweep) -> None:
 def _file_name(sweep: Sweep) -> str:
     """A name that only the table of a sweep of these settings has."""
     which = hashlib.sha256(sweep.settings.toml().encode()).hexdigest()
-    return f"sweep-{sweep.settings.model}-{sweep.settings.settings['data']}-{which[:6]}.csv"
+    data = sweep.settings.settings.get("data", "data")
+    return f"sweep-{sweep.settings.model}-{data}-{which[:6]}.csv"
 
 
 def _start(sweep: Sweep) -> None:

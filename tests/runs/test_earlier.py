@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowlab.jobs import Local
-from flowlab.runs import Store, unpack
+from flowlab.runs import Recorder, Store, unpack
 from flowlab.studies.comparison import Contest
 from models import RECIPES
 
@@ -46,7 +46,7 @@ def test_an_exported_run_opens(tmp_path):
 def test_a_comparison_opens_with_what_it_has_measured_and_trains_what_is_missing(earlier):
     store, ids = earlier
     with Local(1) as engine:
-        contest = Contest.open(ids["comparison"], engine, RECIPES, store)
+        contest = Contest.open(ids["comparison"], Recorder(engine, store), RECIPES)
         assert contest.missing and len(contest.results()) == 4
         *_, before = ids["table"].splitlines()
         assert contest.table().csv().splitlines()[-1] == before

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import runs_helpers as made
 
 from flowlab.commands.compare import main
 from flowlab.jobs import Local
-from flowlab.runs import Store
+from flowlab.runs import Recorder, Store
 from flowlab.studies.comparison import Comparison, Contest
 from flowlab.studies.comparison.archive import FOLDER, MAX_COMPARISONS, Archive, Header, Record
 from flowlab.studies.comparison.contest import MISSING
@@ -30,8 +31,8 @@ def comparison(**values) -> Comparison:
 def record(value=0.5, pictures=True) -> Record:
     values = {m.name: value for m in measures()} | {"modes": None}
     arrays = (np.full((GRID, GRID), value, np.float32), np.full((SHOWN, 2), value, np.float32))
-    return Record(Result("finished", "", 2, 1 / 3, values), [(1, 0.1, 2 / 3), (2, 0.2, 0.5)],
-                  Look(1.0, (), *arrays if pictures else (None, None)))
+    return Record(Result("finished", "", 2, 1 / 3, values), ((1, 0.1, 2 / 3), (2, 0.2, 0.5)),
+                  Look(*arrays if pictures else (None, None)))
 
 
 @pytest.fixture
@@ -47,13 +48,24 @@ def engine():
         yield local
 
 
+@pytest.fixture
+def recorder(engine, tmp_path):
+    recorder = Recorder(engine, Store(tmp_path))
+    yield recorder
+    recorder.close()
+
+
+def stored(folder):
+    """What opens a comparison from disk, and trains nothing."""
+    return SimpleNamespace(store=Store(folder))
+
+
 @pytest.mark.parametrize("pictures", [True, False])
 def test_what_is_kept_is_read_again_to_the_last_digit(archive, pictures):
     before = record(pictures=pictures)
     archive.keep("a1", KEY, before)
     after = archive.load("a1", KEY)
     assert after.result == before.result and after.curve == before.curve
-    assert after.look.spent == 1.0
     for part in ("density", "samples"):
         one, other = getattr(before.look, part), getattr(after.look, part)
         assert (one is None and other is None) or np.array_equal(one, other)
@@ -90,7 +102,7 @@ def test_a_damaged_training_is_refused_and_the_rest_stays(archive, tmp_path, dam
     damage(tmp_path / FOLDER / "a1" / "0-moons-0.npz")
     with pytest.raises(ValueError, match="damaged"):
         archive.load("a1", KEY)
-    contest = Contest.open("a1", None, RECIPES, Store(tmp_path))
+    contest = Contest.open("a1", stored(tmp_path), RECIPES)
     assert set(contest.results()) == {(1, "moons", 0)} and contest.missing
     (sentence,) = contest.problems()
     assert sentence.startswith("NICE on moons, seed 0") and "damaged" in sentence
@@ -101,7 +113,7 @@ def test_a_damaged_training_is_refused_and_the_rest_stays(archive, tmp_path, dam
 def test_a_damaged_plan_gets_one_sentence(archive, tmp_path, content):
     (tmp_path / FOLDER / "a1" / "comparison.json").write_bytes(content)
     with pytest.raises(ValueError, match="press Compare") as error:
-        Contest.open("a1", None, RECIPES, Store(tmp_path))
+        Contest.open("a1", stored(tmp_path), RECIPES)
     assert "\n" not in str(error.value)
 
 
@@ -113,15 +125,14 @@ def test_the_oldest_comparisons_go(archive, tmp_path):
     assert archive.read("a1") is None and archive.read(f"b{MAX_COMPARISONS - 1}") == header
 
 
-def test_a_comparison_goes_on_where_it_was(engine, tmp_path):
-    store = Store(tmp_path)
-    first = Contest(engine, comparison(seeds=2), RECIPES, store).train()
+def test_a_comparison_goes_on_where_it_was(recorder):
+    first = Contest(recorder, comparison(seeds=2), RECIPES).train()
     while not first.results():
         first.poll()
     first.stop()
     first.wait()
     # Another program: nothing but what is on disk.
-    second = Contest.open(first.id, engine, RECIPES, store)
+    second = Contest.open(first.id, recorder, RECIPES)
     done = second.results()
     assert done == first.results() and second.missing and 1 <= len(done) < 4
     assert {h.status.state for h in second.trial_runs if h.result is None} == {MISSING}
@@ -129,18 +140,18 @@ def test_a_comparison_goes_on_where_it_was(engine, tmp_path):
     assert set(trained) == {run.key for run in second.trial_runs} - set(done)
     second.wait()
     assert not second.missing and done.items() <= second.results().items()
-    third = Contest.open(first.id, engine, RECIPES, store)
+    third = Contest.open(first.id, recorder, RECIPES)
     assert third.table() == second.table() and third.labels == ("NICE", "Small")
     assert [h.curve for h in third.trial_runs] == [h.curve for h in second.trial_runs]
     assert np.array_equal(third.trial_runs[0].look.density, second.trial_runs[0].look.density)
     assert all(math.isfinite(h.result.values["kl"]) for h in third.trial_runs)
 
 
-def test_a_finished_run_beside_models_is_kept_too(engine, tmp_path, capsys):
-    store = Store(tmp_path)
+def test_a_finished_run_beside_models_is_kept_too(recorder, capsys):
+    store = recorder.store
     run_id = made.kept(store, name="Mine")
     asked = comparison(models="nice:hidden=4:couplings=2", runs=run_id, data="moons,circles")
-    first = Contest(engine, asked, RECIPES, store).train()
+    first = Contest(recorder, asked, RECIPES).train()
     first.wait()
     assert not first.problems() and not first.missing and len(first.trial_runs) == 3
     rows = {(row.data, row.label): row for row in first.table().rows}
@@ -149,7 +160,7 @@ def test_a_finished_run_beside_models_is_kept_too(engine, tmp_path, capsys):
     assert not rows["circles", "Mine"].statistics["nll"].values
     assert not rows["moons", "Mine"].best and "Mine" in first.table().csv()
     store.delete(run_id)
-    second = Contest.open(first.id, None, RECIPES, store)
+    second = Contest.open(first.id, recorder, RECIPES)
     assert second.table() == first.table() and not second.missing
     assert main(["--models", "none", "--runs", run_id]) == 2
     assert "not kept" in capsys.readouterr().err

@@ -241,6 +241,6 @@ def test_the_note_says_how_to_read_the_marks():
 @pytest.mark.parametrize(("seeds", "said"), [(1, "KL 0.250"), (3, "seed 0: KL 0.250")])
 def test_a_square_says_whose_number_it_shows(seeds, said):
     comparison = Comparison(models=(Entry(model="nice"),), seeds=seeds)
-    run = TrialRun(plan(comparison, RECIPES)[0], status=Status("queued"), curve=[(1, 0.1, 0.25)])
+    run = TrialRun(plan(comparison, RECIPES)[0], "", Status("queued"), curve=[(1, 0.1, 0.25)])
     assert _caption(run, True, seeds) == f"{said}  waiting"
     assert ("one of them" in table.note(comparison)) == (seeds > 1)

@@ -10,8 +10,10 @@ from pages_helpers import APP, SMALL, go, page, run, state, status, until
 from streamlit.testing.v1 import AppTest
 
 from flowlab.runs import pack, unpack
+from flowlab.studies.sweep import Sweep, SweepSettings
 from flowlab.ui import runs as history
 from flowlab.ui.app.lab import lab
+from models import RECIPES
 
 pytestmark = pytest.mark.usefixtures("workers_end")
 
@@ -138,6 +140,40 @@ def test_a_run_under_way_is_not_deleted():
     run_id = kept("queued")
     with pytest.raises(ValueError, match="stop it"):
         lab().delete(run_id)
+
+
+def test_a_sweep_is_renamed_opened_and_deleted_with_its_runs():
+    other = kept()
+    settings = SweepSettings(name="depth", model="nice", settings={"points": 200},
+                             sweep={"couplings": (2, 4)})
+    work = Sweep(settings, RECIPES["nice"], lab().store)
+    for point in work.points:
+        lab().store.end(lab().store.begin(point.settings, origin="sweep", group=work.group,
+                                          name="depth: one"), "stopped")
+    lab().store.choose(work.group, settings.model_dump_json())
+    app = run(listed())
+    assert app.button(key="groups.open").disabled
+    app.selectbox(key="groups.chosen").select(work.group)
+    run(app)
+    app.button(key="groups.rename").click()
+    run(app)
+    app.text_input(key="groups.newname").set_value("how deep")
+    app.button(key="groups.save").click()
+    run(app)
+    assert any("how deep (sweep, 0 of 2 trained)" in option
+               for option in app.selectbox(key="groups.chosen").options)
+    app.button(key="groups.open").click()
+    run(app)
+    assert app.query_params["run"] == work.group and not app.error
+    assert list(app.dataframe[0].value["Outcome"]) == ["stopped"] * 2
+    app = run(listed())
+    app.selectbox(key="groups.chosen").select(work.group)
+    run(app)
+    app.button(key="groups.delete").click()
+    run(app)
+    app.button(key="groups.confirm").click()
+    run(app)
+    assert [one.id for one in lab().store.runs()] == [other]
 
 
 def test_a_sweep_in_the_app():

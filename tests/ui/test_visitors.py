@@ -163,7 +163,7 @@ def test_comparisons_are_their_owners(shared):
     for act in (lambda: registry.stop(contest, "bob"), lambda: registry.train(contest, "b", "bob")):
         with pytest.raises(NotYours):
             act()
-    assert Contest.open(contest.id, lab().engine, RECIPES, lab().store).visitor == "ada"
+    assert Contest.open(contest.id, lab().recorder, RECIPES).visitor == "ada"
     registry.stop(contest, "ada")
     deadline = time.monotonic() + 120
     while contest.active:
@@ -332,8 +332,8 @@ def test_words_of_people_are_neither_markup_nor_commands(tmp_path):
     with pytest.raises(ValueError, match="letters and digits"):
         archive.read("../other")
     with pytest.raises(ValueError):
-        Contest(lab().engine, Comparison(models=(Entry(model="nice"),), data=("../x",)), RECIPES,
-                None, [FinishedRun(id="a", name=NASTY, data="moons")])
+        Contest(lab().recorder, Comparison(models=(Entry(model="nice"),), data=("../x",)), RECIPES,
+                [FinishedRun(id="a", name=NASTY, data="moons")])
 
 
 def test_a_runs_name_is_shown_as_it_is():

@@ -41,10 +41,10 @@ print(len(trials), "trainings, the first one:", trials[0].settings.training)
 # %%
 # The app has them run on all cores at once. Here they run one after the other.
 
-looks, results = {}, {}
+curves, looks, results = {}, {}, {}
 for trial in trials:
     key = trial.entry, trial.data, trial.seed
-    looks[key], results[key] = finish(trial)
+    curves[key], looks[key], results[key] = finish(trial)
 
 # %%
 # One seed
@@ -83,10 +83,10 @@ density = truth.log_prob(truth.sample(1).new_tensor(points)).exp().reshape(GRID,
 picture = ComparisonPicture([truth.title], [truth.limits], [density.numpy()],
                         [truth.sample(500).numpy()], labels, ends=(comparison.amount, None))
 for entry in range(len(labels)):
-    of_seeds = [looks[entry, "moons", seed] for seed in range(comparison.seeds)]
+    of_seeds = [curves[entry, "moons", seed] for seed in range(comparison.seeds)]
     kl = results[entry, "moons", 0].values["kl"]
-    picture.update(0, entry, density=of_seeds[0][-1].density, caption=f"KL {kl:.3f}",
-                   curves=[[point for look in some for point in look.curve] for some in of_seeds])
+    picture.update(0, entry, density=looks[entry, "moons", 0].density, caption=f"KL {kl:.3f}",
+                   curves=of_seeds)
 picture.fit_axes()
 figure = picture.figure
 figure.set_label("The true density of the moons beside those of three models; below, their KL "

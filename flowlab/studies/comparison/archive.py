@@ -1,8 +1,9 @@
-"""Comparisons on disk: the settings of each, and one file for every finished training.
+"""Comparisons on disk: the settings of each, and what was measured of every trained flow.
 
 Each comparison has a folder beside those of the runs, with ``comparison.json``, and with
 ``<entry>-<distribution>-<seed>.npz`` for measures, curve, and the last density and samples. A file
-is written whole or not at all, so a program that is killed loses only unfinished trainings.
+is written whole or not at all, so nothing is lost where a program is killed. The trainings are
+runs of the store, whose group is the comparison's id; those of earlier versions are not there.
 """
 
 import io
@@ -22,7 +23,7 @@ from flowlab.settings import Settings
 from flowlab.studies.comparison.finished import FinishedRun
 from flowlab.studies.comparison.plan import MAX_ENTRIES, Comparison
 from flowlab.studies.comparison.table import measures
-from flowlab.studies.comparison.trial import GRID, SHOWN, Look, Result
+from flowlab.studies.comparison.trial import GRID, SHOWN, Curve, Look, Result
 
 FOLDER = "kept.comparisons"  # no run's id, since these have no dot
 MAX_COMPARISONS = 200  # comparisons; beyond that the oldest are deleted
@@ -43,11 +44,11 @@ class Header(Settings):
 
 
 class Record(NamedTuple):
-    """A finished training: result, curve, last look; see `flowlab.studies.comparison.trial`."""
+    """What was measured of a trained flow; see `flowlab.studies.comparison.trial`."""
 
     result: Result
-    curve: list[tuple[int, float, float]]
-    look: Look | None
+    curve: Curve
+    look: Look
 
 
 class Archive:
@@ -95,20 +96,18 @@ class Archive:
                              "is damaged: press Compare to begin a new one.") from error
 
     def keep(self, name: str, key: Key, record: Record) -> None:
-        """Store a finished training; ``key`` is its entry, distribution and seed.
+        """Store what was measured; ``key`` is its entry, distribution and seed.
 
         Raises
         ------
         OSError
             When it cannot be written.
         """
-        look = record.look
-        assert look is not None  # a finished training has one
-        text = json.dumps({"result": asdict(record.result), "spent": look.spent}, allow_nan=False)
+        text = json.dumps({"result": asdict(record.result), "spent": 1.0}, allow_nan=False)
         arrays = {"told": np.frombuffer(text.encode(), np.uint8),
                   "curve": np.array(record.curve, float).reshape(-1, 3),
                   **{part: array for part in ("density", "samples")
-                     if (array := getattr(look, part)) is not None}}
+                     if (array := getattr(record.look, part)) is not None}}
         file = io.BytesIO()
         np.savez_compressed(file, **arrays)
         files.write(self._file(name, key), file.getvalue())
@@ -164,6 +163,5 @@ def _record(content: bytes) -> Record:
     for array, shape in ((curve, (len(curve), 3)), (density, (GRID, GRID)), (samples, (SHOWN, 2))):
         if array is not None and (array.shape != shape or array.dtype.kind != "f"):
             raise ValueError("not the arrays that are expected")
-    look = Look(min(max(float(stored["spent"]), 0.0), 1.0), (), density, samples)
-    return Record(result, [(int(step), seconds, value) for step, seconds, value in curve.tolist()],
-                  look)
+    return Record(result, tuple((int(step), *rest) for step, *rest in curve.tolist()),
+                  Look(density, samples))

@@ -1,26 +1,29 @@
-"""Runs all trainings of a comparison on an engine."""
+"""A comparison: its trainings, which are runs of the store, and what is measured of them."""
 
 import logging
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Self, cast
+from dataclasses import dataclass
+from typing import Self
 
-from flowlab.jobs import Engine, Status
-from flowlab.runs import Store
+from flowlab.jobs import Engine, Job, Status
+from flowlab.live import Frame
+from flowlab.runs import Recorder, Run
+from flowlab.runs.run import COMPLETE
 from flowlab.studies.comparison.archive import Archive, Header, Key, Record
 from flowlab.studies.comparison.finished import (
     Evaluation,
     FinishedRun,
-    evaluate,
     evaluations,
     finished_runs,
+    trained,
 )
 from flowlab.studies.comparison.plan import Comparison, Trial, plan
 from flowlab.studies.comparison.table import Table, table
-from flowlab.studies.comparison.trial import Look, Result, run_trial
+from flowlab.studies.comparison.trial import Curve, Look, Result, curve_of, evaluate, look_at
+from flowlab.studies.submit import submit
 from flowlab.training import recipe
 
 log = logging.getLogger(__name__)
@@ -31,70 +34,56 @@ MISSING = "not finished"
 
 @dataclass
 class TrialRun:
-    """One training of a contest, or the evaluation of one finished run, and its results so far.
+    """One training of a comparison, or one finished run, and what is known of it so far.
 
     Attributes
     ----------
     trial : Trial or Evaluation
     run_id : str
-        Its id in the engine, once it was submitted.
+        The id of its run in the store.
     status : Status
-        Its status in the engine, or `MISSING`.
-    look : Look or None
-        The newest look.
-    curve : list of (int, float, float)
-        As in `Look`, for the whole training.
+        How its training stands, and after it how its measuring does; or `MISSING`.
     result : Result or None
-    taken : int
-        Number of events fetched so far.
+    curve : tuple of (int, float, float)
+    job : str
+        The id of the job that measures it, while it does.
+    frame : Frame or None
+        The newest frame with weights of a training under way.
     """
 
     trial: Trial | Evaluation
-    run_id: str = ""
+    run_id: str
     status: Status = Status(MISSING)
-    look: Look | None = None
-    curve: list[tuple[int, float, float]] = field(default_factory=list)
     result: Result | None = None
-    taken: int = 0
+    curve: Curve = ()
+    job: str = ""
+    frame: Frame | None = None
+    _look: Look | None = None
 
     @property
     def key(self) -> Key:
         """Entry, distribution and seed."""
         return self.trial.entry, self.trial.data, self.trial.seed
 
-    def start(self, engine: Engine, owner: str, store: Store | None) -> None:
-        """Queue the job from its beginning."""
-        self.look, self.curve, self.taken = None, [], 0
-        try:
-            job: tuple[Callable, Any] = (
-                (run_trial, self.trial) if isinstance(self.trial, Trial)
-                else (evaluate, self.trial.load(cast(Store, store))))
-        except ValueError as error:  # the run has been deleted meanwhile
-            self.status = Status("failed", message=str(error))
-            return
-        self.run_id, self.status = engine.submit(*job, owner), Status("queued")
+    @property
+    def look(self) -> Look | None:
+        """The newest look; at a training under way it is taken now."""
+        frame, self.frame = self.frame, None
+        if frame is not None:
+            self._look = look_at(frame.flow(), self.trial.data)
+        return self._look
+
+    @property
+    def spent(self) -> float:
+        """The share of the budget that is used."""
+        return 1.0 if self.job or self.result is not None else self._spent
+
+    _spent: float = 0.0
 
     def take(self, record: Record) -> None:
-        """Take the results from a stored record."""
-        self.result, self.curve, self.look = record
-        self.status = Status("finished")
-
-    def update(self, engine: Engine) -> bool:
-        """Fetch what is new, and return whether anything is."""
-        if not self.status.active:
-            return False
-        before, self.status = self.status, engine.status(self.run_id)
-        events = engine.events(self.run_id, self.taken)
-        for look in events:
-            self.curve.extend(look.curve)
-            self.look = look
-        self.taken += len(events)
-        if self.status.active:
-            engine.release(self.run_id, self.taken)
-        else:
-            self.result = engine.result(self.run_id)
-            engine.forget(self.run_id)
-        return bool(events) or self.status != before
+        """Take what was measured."""
+        self.result, self.curve, self._look = record
+        self.frame, self.status = None, Status("finished")
 
 
 class Contest:
@@ -102,14 +91,12 @@ class Contest:
 
     Parameters
     ----------
-    engine : Engine
-        Where the trainings run.
+    recorder : Recorder
+        Follows the trainings; its engine trains and measures, and the comparison is stored beside
+        the runs of its store.
     comparison : Comparison
     recipes : mapping of str to Recipe
         As ``models.RECIPES``.
-    store : Store, optional
-        The store of the finished runs, beside which the comparison is stored; without it, it is
-        not stored.
     runs : sequence of FinishedRun, optional
         The finished runs, where they are known without the store.
     visitor : str
@@ -132,26 +119,26 @@ class Contest:
         When the settings do not fit each other.
     """
 
-    def __init__(self, engine: Engine, comparison: Comparison, recipes: Mapping[str, recipe.Recipe],
-                 store: Store | None = None, runs: Sequence[FinishedRun] | None = None,
-                 visitor: str = "") -> None:
-        self.runs = tuple(finished_runs(comparison.runs, store) if runs is None else runs)
-        trials: list[Trial | Evaluation] = [*evaluations(comparison, self.runs),
-                                            *plan(comparison, recipes)]
-        self.trial_runs = [TrialRun(trial) for trial in trials]
-        self.id = secrets.token_hex(8)
-        self.engine, self.comparison, self.visitor = engine, comparison, visitor
+    def __init__(self, recorder: Recorder, comparison: Comparison,
+                 recipes: Mapping[str, recipe.Recipe], runs: Sequence[FinishedRun] | None = None,
+                 visitor: str = "", name: str = "") -> None:
+        self.recorder, self.comparison, self.visitor = recorder, comparison, visitor
+        self.runs = tuple(finished_runs(comparison.runs, recorder.store) if runs is None else runs)
+        self.id = name or secrets.token_hex(8)
+        self.trial_runs = [TrialRun(one, one.run) for one in evaluations(comparison, self.runs)] + [
+            TrialRun(trial, f"{self.id}e{trial.entry}d{comparison.data.index(trial.data)}"
+                     f"s{trial.seed}") for trial in plan(comparison, recipes)]
         self.labels = comparison.labels(
             {name: recipe.title for name, recipe in recipes.items()},
             [run.name for run in self.runs])
         self.version, self.seen = 0, time.monotonic()
-        self._store = store
-        self._archive = None if store is None else Archive(store.folder)
-        self._begun = False  # whether it is on disk
-        self._lock = threading.Lock()
+        self._archive = Archive(recorder.store.folder)
+        self._owner = ""
+        self._begun = bool(name)  # whether it is on disk
+        self._lock = threading.RLock()
 
     @classmethod
-    def open(cls, name: str, engine: Engine, recipes: Mapping[str, recipe.Recipe], store: Store
+    def open(cls, name: str, recorder: Recorder, recipes: Mapping[str, recipe.Recipe]
              ) -> Self | None:
         """Open a stored comparison, without starting anything; None where there is none.
 
@@ -160,24 +147,34 @@ class Contest:
         ValueError
             With one sentence, when it cannot be read or no longer fits the program.
         """
-        archive = Archive(store.folder)
+        archive = Archive(recorder.store.folder)
         header = archive.read(name)
         if header is None:
             return None
-        contest = cls(engine, header.comparison, recipes, store, header.runs, header.visitor)
-        contest.id, contest.labels, contest._begun = name, header.labels, True
+        contest = cls(recorder, header.comparison, recipes, header.runs, header.visitor, name)
+        contest.labels = header.labels
+        stored = contest._stored()
         for run in contest.trial_runs:
             try:
                 record = archive.load(name, run.key)
             except ValueError as error:
                 run.status = Status(MISSING, message=str(error))
-            else:
-                if record is not None:
-                    run.take(record)
+                continue
+            if record is not None:
+                run.take(record)
+            elif run.run_id in stored and isinstance(run.trial, Trial):
+                run.curve = curve_of(recorder.store.epochs(run.run_id), run.trial.data)
         return contest
 
+    @property
+    def engine(self) -> Engine:
+        """The engine of the recorder."""
+        return self.recorder.engine
+
     def train(self, owner: str = "") -> Self:
-        """Queue the trainings that have no result and are not active.
+        """Queue what has no result and is not active: trainings, and the measuring of their flows.
+
+        An interrupted training continues from its checkpoint.
 
         Parameters
         ----------
@@ -191,16 +188,21 @@ class Contest:
         """
         with self._lock:
             self._check()
-            if self._archive is not None and not self._begun:
+            self._owner = owner
+            if not self._begun:
                 self._keep(self._archive.begin, Header(
                     comparison=self.comparison, labels=self.labels, runs=self.runs,
                     visitor=self.visitor))
                 self._begun = True
+            stored = self._stored()
             for run in self.trial_runs:
                 if run.result is None and not run.status.active:
-                    run.start(self.engine, owner, self._store)
+                    self._start(run, stored.get(run.run_id))
             self.version += 1
         return self
+
+    def _stored(self) -> dict[str, Run]:
+        return {run.id: run for run in self.recorder.store.runs(group=self.id)}
 
     def _check(self) -> None:
         for run in self.trial_runs:
@@ -212,16 +214,80 @@ class Contest:
                     raise ValueError(f"No training can take {self.labels[trial.entry]} on "
                                      f"{trial.data}: {error}") from error
 
+    def _start(self, run: TrialRun, before: Run | None) -> None:
+        """Queue the training, or where it is over its measuring."""
+        if isinstance(run.trial, Evaluation) or before is not None and before.complete:
+            self._measure(run)
+        elif before is None or not before.active:  # otherwise another program trains it
+            submit(self.recorder, run.trial.train, run.trial.settings, before, self._owner,
+                   run_id=run.run_id, origin="comparison", group=self.id, visitor=self.visitor,
+                   pictures="weights", name=self._name(run.trial))
+            run.status = Status("queued")
+
+    def _measure(self, run: TrialRun) -> None:
+        """Queue the job that measures a trained flow."""
+        store, trial = self.recorder.store, run.trial
+        try:
+            if isinstance(trial, Evaluation):
+                flow = trial.load(store)
+            else:
+                stored = store.get(run.run_id)
+                if stored is None:
+                    raise ValueError("It was deleted; train what is missing.")
+                flow = trained(stored, store, trial.level, trial.seed, stored.outcome,
+                               stored.reason)
+        except ValueError as error:  # the run has been deleted meanwhile
+            run.status = Status("failed", message=str(error))
+            return
+        run.curve = curve_of(flow.epochs, trial.data)
+        # Under a name of its own it need not wait for all trainings.
+        run.job = self.engine.submit(Job(evaluate, flow, flow.settings.model),
+                                     owner=f"{self._owner}.measure")
+        run.status = Status("queued")
+
     def poll(self) -> None:
-        """Fetch what the trainings have reported."""
+        """Fetch what is new of the trainings and of their measuring."""
         with self._lock:
-            for run in self.trial_runs:
-                if not run.update(self.engine):
-                    continue
-                self.version += 1
-                if run.result is not None and self._archive is not None:
-                    self._keep(self._archive.keep, run.key,
-                               Record(run.result, run.curve, run.look))
+            self.version += sum(self._update(run) for run in self.trial_runs if run.status.active)
+
+    def _update(self, run: TrialRun) -> bool:
+        """Fetch what is new, and return whether anything is."""
+        before = run.status
+        if run.job:
+            run.status = self.engine.status(run.job)
+            if not run.status.active:
+                looks, result = self.engine.events(run.job), self.engine.result(run.job)
+                self.engine.forget(run.job)
+                run.job = ""
+                if result is not None:
+                    record = Record(result, run.curve, looks[-1])
+                    run.take(record)
+                    self._keep(self._archive.keep, run.key, record)
+        elif (status := self.recorder.status(run.run_id)) is not None:
+            frames = self.recorder.frames(run.run_id)
+            if status.active:
+                run.status = status
+                return self._follow(run, frames) or status != before
+            if self.recorder.done(run.run_id):
+                self.recorder.forget(run.run_id)
+                run.status = status
+                if status.state in COMPLETE:
+                    self._measure(run)
+        return run.status != before
+
+    def _follow(self, run: TrialRun, frames: Sequence[Frame]) -> bool:
+        """Take the newest frame of a training, and return whether it is new."""
+        if not frames or not isinstance(run.trial, Trial):
+            return False
+        moment = frames[-1].moment
+        spent = moment.step / moment.steps
+        if spent == run._spent:
+            return False
+        run._spent = spent
+        run.curve = curve_of(self.recorder.store.epochs(run.run_id), run.trial.data)
+        if run.trial.seed == 0 and frames[-1].has_weights:
+            run.frame = frames[-1]
+        return True
 
     def _keep(self, action: Callable, *values: object) -> None:
         """Write to the archive; a full disk must not end a comparison."""
@@ -232,20 +298,22 @@ class Contest:
 
     @property
     def active(self) -> bool:
-        """Whether any training was active at the last `poll`."""
+        """Whether anything was active at the last `poll`."""
         return any(run.status.active for run in self.trial_runs)
 
     @property
     def done(self) -> int:
-        """The number of trainings that are not active."""
+        """The number of trainings and finished runs that are not active."""
         return sum(not run.status.active for run in self.trial_runs)
 
     def stop(self) -> None:
         """Stop all trainings; results stay."""
         with self._lock:
             for run in reversed(self.trial_runs):  # queued ones first
-                if run.status.active:
-                    self.engine.control(run.run_id, "stop")
+                if run.job:
+                    self.engine.control(run.job, "stop")
+                elif run.status.active:
+                    self.recorder.control(run.run_id, "stop")
 
     def results(self) -> dict[tuple[int, str, int], Result]:
         """The results so far, by entry, distribution and seed."""
@@ -264,14 +332,16 @@ class Contest:
         """One sentence for every training that did not end normally."""
         sentences = []
         for run in self.trial_runs:
-            trial, result = run.trial, run.result
-            reason = result.reason if result else run.status.message
+            reason = run.result.reason if run.result else run.status.message
             status = run.status
             ended = not status.active and (status.state != "stopped" or status.late)
             if ended and reason:
-                seed = f", seed {trial.seed}" if isinstance(trial, Trial) else ""
-                sentences.append(f"{self.labels[trial.entry]} on {trial.data}{seed}: {reason}")
+                sentences.append(f"{self._name(run.trial)}: {reason}")
         return sentences
+
+    def _name(self, trial: Trial | Evaluation) -> str:
+        seed = f", seed {trial.seed}" if isinstance(trial, Trial) else ""
+        return f"{self.labels[trial.entry]} on {trial.data}{seed}"
 
     def wait(self, every: float = 0.2, on_poll: Callable[[Self], object] | None = None) -> None:
         """Poll until all trainings have ended, calling ``on_poll(contest)`` each time."""

@@ -1,25 +1,13 @@
 """Finished runs in a comparison: trained flows, which are only measured."""
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import torch
-
-from flowlab.analysis.grid import grid_points
 from flowlab.data import target
-from flowlab.flow import Flow
-from flowlab.runs import Epoch, Run, Store
-from flowlab.settings import RunSettings, Settings
+from flowlab.runs import Run, Store
+from flowlab.settings import Settings
 from flowlab.studies.comparison.plan import MAX_ENTRIES, MAX_LABEL, Comparison
-from flowlab.studies.comparison.trial import (
-    GRID,
-    Look,
-    Result,
-    fresh_points,
-    measure,
-    pace,
-    pictures,
-)
+from flowlab.studies.comparison.trial import Trained
 
 OUTCOMES = ("finished", "early stop")  # of the runs that can be compared
 
@@ -56,8 +44,8 @@ class Evaluation:
     level: float
     seed: int = 0
 
-    def load(self, store: Store) -> "EvaluationData":
-        """Load the input of `evaluate` from the store.
+    def load(self, store: Store) -> Trained:
+        """Load the flow from the store.
 
         Raises
         ------
@@ -65,24 +53,22 @@ class Evaluation:
             When the run cannot be compared (any more).
         """
         run = _comparable(self.run, store)
-        flow = store.flow(self.run)
-        if flow is None or run.moment is None:
-            raise ValueError(f"The flow of {run.name} is no longer kept: leave the run out.")
-        return EvaluationData(run.settings, flow, run.moment.step, run.moment.seconds,
-                              tuple(store.epochs(self.run)), self.level, self.seed)
+        return trained(run, store, self.level, self.seed, "finished", "")
 
 
-@dataclass(frozen=True)
-class EvaluationData:
-    """The input of `evaluate`: the flow, its settings, and the numbers of its training."""
+def trained(run: Run, store: Store, level: float, seed: int, outcome: str, reason: str) -> Trained:
+    """Load the flow of a run that is over, to be measured.
 
-    settings: RunSettings
-    flow: Flow = field(repr=False)
-    step: int
-    seconds: float
-    epochs: tuple[Epoch, ...] = field(repr=False)
-    level: float
-    seed: int
+    Raises
+    ------
+    ValueError
+        When its flow is no longer in the store.
+    """
+    flow = store.flow(run.id)
+    if flow is None or run.moment is None:
+        raise ValueError(f"The flow of {run.name} is no longer kept: leave the run out.")
+    return Trained(run.settings, flow, outcome, reason, run.moment.step, run.moment.seconds,
+                   tuple(store.epochs(run.id)), level, seed)
 
 
 def obstacle(run: Run) -> str:
@@ -129,26 +115,6 @@ def evaluations(comparison: Comparison, runs: Sequence[FinishedRun]) -> list[Eva
             raise ValueError(f"{run.name} was trained on {target(run.data).title}: take that "
                              "distribution in, or leave the run out.")
     return [Evaluation(first + i, run.data, run.id, comparison.level) for i, run in enumerate(runs)]
-
-
-def evaluate(data: EvaluationData) -> Generator[Look, None, Result]:
-    """Yield one `Look` at a finished run, and return its measures, as for a training.
-
-    Curve, speed, and the time to the level come from the epochs of its own training. The test
-    points are those of the comparison's first seed; for a user's own points, the run's held-out
-    points.
-    """
-    flow, settings = data.flow.eval(), data.settings
-    truth = target(settings.source.data)
-    known = truth.kind == "distribution"
-    curve = tuple((e.step, e.seconds, value) for e in data.epochs
-                  if (value := e.kl if known else e.test_nll) is not None
-                  and e.seconds is not None)
-    yield Look(1.0, curve, *pictures(flow, torch.as_tensor(grid_points(truth.limits, GRID))))
-    test = fresh_points(settings.training, truth, data.seed)
-    return Result("finished", "", data.step, data.seconds,
-                  measure(flow, truth, test, data.seed) | pace(
-                      curve, data.step, data.seconds, data.level if known else None))
 
 
 def _comparable(name: str, store: Store | None) -> Run:

@@ -11,12 +11,12 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from flowlab.data import target
 from flowlab.settings import RunSettings, Settings, describe, setting
 from flowlab.studies.comparison.sizes import fitted
-from flowlab.training import SCHEDULES, Progress
+from flowlab.training import Progress
 from flowlab.training.recipe import Recipe
 
 #: Settings that the comparison fixes for all its models.
-COMMON = ("data", "noise", "points", "test_fraction", "seed", "epochs", "event_shape", "classes",
-          "device")
+COMMON = ("data", "noise", "points", "test_fraction", "seed", "epochs", "optimiser_steps",
+          "seconds", "event_shape", "classes", "device")
 MAX_ENTRIES = 6  # models and runs in one comparison: more cannot be distinguished by colour
 NONE = "none"  # the models in a link where only finished runs are compared
 MAX_DISTRIBUTIONS = 8
@@ -184,14 +184,8 @@ class Trial:
         The recipe's ``train``.
     settings : RunSettings
         The settings of the run.
-    budget : str
-        ``"epochs"``, ``"steps"`` or ``"seconds"``.
-    amount : float
-        Size of the budget.
     level : float
         The KL in nats until which the time is measured.
-    pictures : bool
-        Whether looks have densities and samples.
     """
 
     entry: int
@@ -199,40 +193,7 @@ class Trial:
     seed: int
     train: Callable[..., Generator[Progress, float | None, None]]
     settings: RunSettings
-    budget: str = "epochs"
-    amount: float = 20.0
     level: float = 0.1
-    pictures: bool = True
-
-    @property
-    def label(self) -> str:
-        """The model's name, for the log."""
-        return self.settings.model
-
-    def start(self) -> RunSettings:
-        """The settings with which the training starts.
-
-        With a budget of steps or seconds, the schedule must end with the budget. So the training
-        gets a constant schedule, and `rate` is sent in before every batch.
-        """
-        if self.budget == "epochs":
-            return self.settings
-        changes = {"schedule": "constant", "epochs": MAX_EPOCHS, "learning_rate": self._rate(0.0)}
-        return type(self.settings).from_flat(self.settings.flat() | changes)
-
-    def spent(self, progress: Progress) -> float:
-        """The share of the budget that is used, from 0 to 1."""
-        done = {"epochs": progress.step / progress.steps, "steps": progress.step / self.amount,
-                "seconds": progress.seconds / self.amount}
-        return min(done[self.budget], 1.0)
-
-    def rate(self, progress: Progress) -> float | None:
-        """The learning rate to send in before the next batch; None for the training's own."""
-        return None if self.budget == "epochs" else self._rate(self.spent(progress))
-
-    def _rate(self, share: float) -> float:
-        training = self.settings.training
-        return max(training.learning_rate * SCHEDULES[training.schedule](share), 1e-6)
 
 
 def plan(comparison: Comparison, recipes: Mapping[str, Recipe]) -> list[Trial]:
@@ -258,7 +219,7 @@ def plan(comparison: Comparison, recipes: Mapping[str, Recipe]) -> list[Trial]:
                              "points of the plane.")
     return [Trial(entry, data, seed, recipes[comparison.models[entry].model].train,
                   type(run).from_flat(run.flat() | {"data": data, "seed": seed}),
-                  comparison.budget, comparison.amount, comparison.level, pictures=seed == 0)
+                  comparison.level)
             for seed in range(comparison.seeds) for data in comparison.data
             for entry, run in enumerate(runs)]
 
@@ -275,8 +236,9 @@ def settings_of(entry: Entry, comparison: Comparison, recipes: Mapping[str, Reci
     if entry.model not in recipes:
         raise ValueError(f"There is no model {entry.model!r}: choose from {', '.join(recipes)}.")
     recipe = recipes[entry.model]
-    epochs = round(comparison.amount) if comparison.budget == "epochs" else MAX_EPOCHS
-    common = {"points": str(comparison.points), "epochs": str(epochs)}
+    amount = comparison.amount if comparison.budget == "seconds" else round(comparison.amount)
+    budget = {"steps": "optimiser_steps"}.get(comparison.budget, comparison.budget)
+    common = {"points": str(comparison.points), budget: str(amount)}
     try:
         run = recipe.Run.from_texts(entry.settings | common)
     except ValidationError as error:

@@ -1,9 +1,9 @@
-"""One training of a comparison: shown while it runs, and measured at its end."""
+"""How the flows of a comparison are shown and measured."""
 
 import math
 import statistics
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,8 +13,9 @@ from torch import Tensor
 from flowlab.analysis.grid import grid_points
 from flowlab.data import Points, Target, target
 from flowlab.flow import Flow
-from flowlab.studies.comparison.plan import MAX_EPOCHS, Trial
-from flowlab.training import Progress, TrainingSettings
+from flowlab.settings import RunSettings
+from flowlab.studies.comparison.plan import Trial
+from flowlab.training import Epoch, TrainingSettings
 from flowlab.training.metrics import (
     bits_per_dimension,
     energy_distance,
@@ -27,7 +28,6 @@ from flowlab.training.split import split
 
 GRID = 80  # cells along a side of a density's picture
 SHOWN = 500  # samples in a look
-EVERY = 0.4  # seconds between two looks
 TEST = 10_000  # fresh points on which a trained flow is measured
 DRAWN = 10_000  # samples in the timing of sampling
 PAIRED = 2_000  # points of each kind for the energy distance
@@ -37,25 +37,22 @@ FRESH = 2**31  # added to a seed, so that the test points are new
 
 @dataclass(frozen=True)
 class Look:
-    """What viewers see of a training at one moment.
+    """What viewers see of a flow at one moment.
 
     Attributes
     ----------
-    spent : float
-        Share of the budget that is used.
-    curve : tuple of (int, float, float)
-        Steps, seconds of training, and KL in nats (where unknown, the test NLL) of the epochs since
-        the previous look.
     density : numpy.ndarray or None
         Shape (GRID, GRID) as in `flowlab.figures.grid_points`, float32, in 1 / area.
     samples : numpy.ndarray or None
         Shape (SHOWN, 2), float32.
     """
 
-    spent: float
-    curve: tuple[tuple[int, float, float], ...]
     density: np.ndarray | None = field(repr=False, default=None)
     samples: np.ndarray | None = field(repr=False, default=None)
+
+
+#: Steps, seconds of training, and KL in nats (where unknown, the test NLL) after every epoch.
+Curve = tuple[tuple[int, float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -82,85 +79,76 @@ class Result:
     values: dict[str, float | None]
 
 
-def run_trial(trial: Trial) -> Generator[Look | None, None, Result]:
-    """Train with the trial's budget; yield a `Look` or None after each batch, return the result.
+@dataclass(frozen=True)
+class Trained:
+    """A trained flow, its settings, and what is known of its training.
 
-    The flow that is shown and measured has the average of the recent weights, which it only has
-    between epochs; so looks are taken after epochs.
+    Attributes
+    ----------
+    level : float
+        The KL in nats until which the time is measured.
+    seed : int
+        The seed of the test points.
     """
-    watch = _Watch(trial)
-    training = trial.train(trial.start(), every="batch")
+
+    settings: RunSettings
+    flow: Flow = field(repr=False)
+    outcome: str
+    reason: str
+    step: int
+    seconds: float
+    epochs: tuple[Epoch, ...] = field(repr=False)
+    level: float
+    seed: int
+
+
+def evaluate(trained: Trained) -> Generator[Look, None, Result]:
+    """Yield one `Look` at a trained flow, and return its measures; a job.
+
+    Speed and the time to the level come from the epochs of its training.
+    """
+    flow, settings, level = trained.flow.eval(), trained.settings, trained.level
+    truth = target(settings.source.data)
+    yield look_at(flow, settings.source.data)
+    test = fresh_points(settings.training, truth, trained.seed)
+    return Result(trained.outcome, trained.reason, trained.step, trained.seconds,
+                  measure(flow, truth, test, trained.seed) | pace(
+                      curve_of(trained.epochs, settings.source.data), trained.step,
+                      trained.seconds, level if truth.kind == "distribution" else None))
+
+
+def finish(trial: Trial) -> tuple[Curve, Look, Result]:
+    """Train in this process; return the curve, the look at the trained flow, and the result."""
+    epochs: dict[int, Epoch] = {}
+    for progress in trial.train(trial.settings):
+        epochs.setdefault(progress.epoch, progress.completed)
+    measuring = evaluate(Trained(
+        trial.settings, progress.flow, progress.outcome, progress.reason, progress.step,
+        progress.seconds, tuple(epochs.values()), trial.level, trial.seed))
+    look = next(measuring)
     try:
-        progress = next(training)
-        while progress.outcome == "running" and trial.spent(progress) < 1:
-            yield watch.look(progress) if progress.snapshot is not None else None
-            progress = training.send(trial.rate(progress))
-    finally:
-        training.close()  # within an epoch, this gives the flow its averaged weights
-    yield watch.look(progress, last=True)
-    return watch.result(progress)
+        next(measuring)
+    except StopIteration as end:
+        return curve_of(epochs.values(), trial.data), look, end.value
+    raise AssertionError("a flow is looked at once")
 
 
-def finish(trial: Trial) -> tuple[list[Look], Result]:
-    """Run a trial in this process, and return all its looks and its result."""
-    looks: list[Look] = []
-    going = run_trial(trial)
-    while True:
-        try:
-            look = next(going)
-        except StopIteration as end:
-            return looks, end.value
-        if look is not None:
-            looks.append(look)
-
-
-class _Watch:
-    """Takes the looks at one training, always with the same points and latents."""
-
-    def __init__(self, trial: Trial) -> None:
-        self.trial = trial
-        self.truth = target(trial.data)
-        self.grid = torch.as_tensor(grid_points(self.truth.limits, GRID))
-        self.curve: list[tuple[int, float, float]] = []
-        self.sent = 0
-        self.next = 0.0
-
-    def look(self, progress: Progress, last: bool = False) -> Look | None:
-        """Extend the curve, and return a look where one is due."""
-        known = progress.kl is not None
-        value = progress.kl if known else progress.test_nll
-        new = not self.curve or progress.step > self.curve[-1][0]  # it may end with an earlier flow
-        if progress.recent is not None and new and value is not None and math.isfinite(value):
-            self.curve.append((progress.step, progress.seconds, value))
-        now = time.perf_counter()
-        if now < self.next and not last:
-            return None
-        self.next = now + EVERY
-        shown = pictures(progress.flow.eval(), self.grid) if self.trial.pictures else (None, None)
-        look = Look(self.trial.spent(progress), tuple(self.curve[self.sent:]), *shown)
-        self.sent = len(self.curve)
-        return look
-
-    def result(self, progress: Progress) -> Result:
-        """All measures of the trained flow."""
-        flow, trial = progress.flow.eval(), self.trial
-        test = fresh_points(trial.settings.training, self.truth, trial.seed)
-        outcome, reason = progress.outcome, progress.reason
-        if outcome == "finished" and trial.spent(progress) < 1:
-            reason = f"It ended after {MAX_EPOCHS:,} epochs, before its budget was used up."
-        return Result("finished" if outcome == "running" else outcome, reason, progress.step,
-                      progress.seconds, measure(flow, self.truth, test, trial.seed) | pace(
-                          self.curve, progress.step, progress.seconds,
-                          trial.level if self.truth.kind == "distribution" else None))
+def curve_of(epochs: Iterable[Epoch], data: str) -> Curve:
+    """The curve of a training on this distribution."""
+    known = target(data).kind == "distribution"
+    return tuple((e.step, e.seconds, value) for e in epochs
+                 if (value := e.kl if known else e.test_nll) is not None
+                 and math.isfinite(value) and e.seconds is not None)
 
 
 @torch.no_grad()
-def pictures(flow: Flow, grid: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Density and samples of a flow in evaluation mode, as in a `Look`."""
+def look_at(flow: Flow, data: str) -> Look:
+    """The look at a flow in evaluation mode, on the distribution's part of the plane."""
+    grid = torch.as_tensor(grid_points(target(data).limits, GRID))
     z = flow.base_sample(SHOWN, torch.Generator(flow.device).manual_seed(0))
     density = flow.log_prob(grid.to(flow.device, flow.dtype)).exp()
-    return (density.reshape(GRID, GRID).float().cpu().numpy(),
-            flow.forward(z)[0].float().cpu().numpy())
+    return Look(density.reshape(GRID, GRID).float().cpu().numpy(),
+                flow.forward(z)[0].float().cpu().numpy())
 
 
 @torch.no_grad()

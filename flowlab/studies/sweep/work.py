@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from flowlab import figures
 from flowlab.files import csv_text
 from flowlab.jobs.choose import is_local
-from flowlab.live import Request
 from flowlab.runs import Recorder, Run, Store
 from flowlab.settings import RunSettings
+from flowlab.studies.submit import submit
 from flowlab.studies.sweep.plan import Point, SweepSettings, points
 from flowlab.training.distributed import check_device
 from flowlab.training.recipe import Recipe, check
@@ -102,18 +102,12 @@ class Sweep:
             As `check`, before any is submitted.
         """
         self.check()
+        self.store.choose(self.group, self.settings.model_dump_json())  # its page opens with them
         ids = []
         for point, run in ((t.point, t.run) for t in self.left()):
-            resume = self.store.snapshot(run.id) if run is not None else None
-            if resume is not None and point.settings.training.share(
-                    resume.epoch, resume.step, resume.seconds) >= 1:
-                resume = None  # it was killed after its end, before that was noted
-            job = recorder.engine.submit(Request(
-                self.recipe.train, point.settings, resume=resume, pictures="end").job, owner=owner)
-            ids.append(recorder.follow(
-                job, point.settings, run_id=run.id if run is not None else job, film=False,
-                origin="sweep", group=self.group, name=self._name(point),
-                visitor=self.visitor))
+            ids.append(submit(recorder, self.recipe.train, point.settings, run, owner,
+                              origin="sweep", group=self.group, name=self._name(point),
+                              visitor=self.visitor))
         return ids
 
     def table(self) -> str:

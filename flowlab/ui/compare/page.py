@@ -192,8 +192,7 @@ def _progress(contest: Contest) -> None:
     what = "trainings and finished runs" if contest.runs else "trainings"
     total = len(contest.trial_runs)
     running = sum(run.status.state == "running" for run in contest.trial_runs)
-    spent = sum(1.0 if run.result else run.look.spent if run.look else 0.0
-                for run in contest.trial_runs) / total
+    spent = sum(run.spent for run in contest.trial_runs) / total
     if contest.active:
         text = f"**{contest.done}** of {total} {what} done, {running} under way."
         if not lab().engine.ready:

@@ -43,7 +43,7 @@ class Contests:
         flowlab.server.limits.Exceeded
             As `flowlab.server.admission.Admission.admitted`.
         """
-        contest = Contest(lab().engine, comparison, recipes, lab().store, visitor=visitor)
+        contest = Contest(lab().recorder, comparison, recipes, visitor=visitor)
         self.train(contest, owner, visitor)
         with self._lock:
             self._add(contest)
@@ -95,7 +95,7 @@ class Contests:
         with self._lock:
             contest = self._contests.get(name)
             if contest is None:
-                contest = Contest.open(name, lab().engine, recipes, lab().store)
+                contest = Contest.open(name, lab().recorder, recipes)
                 if contest is None:
                     return None
                 self._add(contest)
@@ -272,7 +272,7 @@ def _caption(run: TrialRun, known: bool, seeds: int) -> str:
         value = run.result.values["kl" if known else "nll"]
     else:
         value = run.curve[-1][2] if run.curve else None
-    at_it = "training" if isinstance(run.trial, Trial) else "measuring"
+    at_it = "measuring" if run.job else "training"
     state = {"queued": "waiting", "running": at_it, "paused": "paused"}.get(
         run.status.state, "" if run.result else run.status.state)
     number = "" if value is None else f"{'KL' if known else 'NLL'} {value:.3f}"
