@@ -24,6 +24,7 @@ from flowlab.live import pretrained, thumbnails
 from flowlab.live.cameras import PlaneCamera
 from flowlab.live.pretrained import Pretrained
 from flowlab.settings import RunSettings, TrainingSettings
+from flowlab.training import Epoch
 from flowlab.training.recipe import Recipe, featured
 from models import RECIPES
 
@@ -78,12 +79,12 @@ def learning(recipe: Recipe, settings: RunSettings) -> dict[str, Frames]:
     """Train the pretrained flow again, as a film in both themes."""
     cameras = {theme: PlaneCamera(settings, theme) for theme in THEMES}
     films: dict[str, Frames] = {theme: [] for theme in THEMES}
-    history: list[tuple[int, float, float]] = []
+    history: list[Epoch] = []
     for progress in recipe.train(settings):
-        history.append((progress.epoch, progress.train_nll, progress.test_nll))
+        history.append(progress.completed)
         if progress.epoch in FILM:
             for theme, camera in cameras.items():
-                picture = camera.take(progress.flow, history, vars(progress))
+                picture = camera.take(progress.flow, history, progress)
                 films[theme].append((image(picture), FILM_TIME))
     for film in films.values():
         film[-1] = film[-1][0], 3 * HOLD

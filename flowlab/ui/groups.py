@@ -36,8 +36,9 @@ def draw_groups(runs: Sequence[Run]) -> None:
     found = groups.groups(lab().store, runs, visitor() if limits().shared else None)
     if not found:
         return
-    with st.popover("Comparisons and sweeps", icon=":material/folder_open:", key="groups",
-                    help="Open, rename, export or delete all runs of one."):
+    with st.popover("Groups", icon=":material/folder_open:", key="groups",
+                    help="Comparisons and sweeps: open, rename, export or delete one with all its "
+                    "runs."):
         by_id = {group.id: group for group in found}
         chosen = st.selectbox("Comparison or sweep, the newest first", list(by_id), index=None,
                               format_func=lambda name: _line(by_id[name]),

@@ -151,7 +151,7 @@ def _follow(sweep: Sweep) -> None:
         st.error(plain(f"{len(failed)} failed. {failed[0].name}: {failed[0].reason}"),
                  icon=":material/error:")
     picture, table = st.columns([5, 4])
-    with picture, st.container(key="sweeps-picture"):
+    with picture, st.container(key="sweeps-map"):
         figure = sweep.figure(theme())
         if figure is None:
             st.info("The picture comes with the first run that is trained: press **Start**.",

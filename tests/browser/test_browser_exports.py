@@ -14,6 +14,7 @@ from flowlab.figures import DEFAULT_OVERLAYS, OVERLAYS
 from flowlab.figures.comparison import VIEWS
 from flowlab.live.cameras import camera
 from flowlab.live.drawing import flow_of
+from flowlab.training import Epoch
 from models import RECIPES
 
 pytestmark = pytest.mark.browser
@@ -73,7 +74,8 @@ def taken(name: str, theme: str, overlays: tuple[str, ...], **flat):
     recipe = RECIPES[name]
     settings = recipe.Run.from_flat(flat)
     taking = camera(settings, theme, overlays)
-    png = taking.take(flow_of(recipe.model, settings, None, taking), [(1, 3.0, 3.1), (2, 2.0, 2.2)])
+    png = taking.take(flow_of(recipe.model, settings, None, taking), [
+        Epoch(1, 10, 1.0, 3.0, 3.1, None), Epoch(2, 20, 2.0, 2.0, 2.2, None)])
     return png, taking.picture
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from flowlab.data import store, target
 from flowlab.figures import PairPicture
 from flowlab.live.cameras import TableCamera, camera
+from flowlab.training import Epoch
 from flowlab.training.recipe import build
 from models import RECIPES
 
@@ -65,5 +66,5 @@ def test_every_model_trains_on_a_table_in_its_own_shape(model):
     fresh = build(RECIPES[model].model, run)
     taking.initialise(fresh)
     first = taking.take(fresh, [])
-    assert taking.take(end.flow, [(1, 5.0, 5.1)]) != first
+    assert taking.take(end.flow, [Epoch(1, 10, 1.0, 5.0, 5.1, None)]) != first
     assert torch.equal(taking.data, taking.choose_points())

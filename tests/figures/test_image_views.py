@@ -13,6 +13,7 @@ from flowlab.analysis import images as explore_images
 from flowlab.data import dequantise, image_set
 from flowlab.figures.mosaic import mosaic
 from flowlab.live.cameras import ImageCamera, camera
+from flowlab.training import Epoch
 from flowlab.training.metrics import bits_per_dimension
 from glow import train_glow
 from models import RECIPES
@@ -153,7 +154,7 @@ def test_the_camera_keeps_its_latents_and_shows_the_flow_change(name):
     first = taking.take(made, [])
     latents = taking.latents
     assert taking.take(made, []) == first and size(first) == (1600, 960)
-    later = taking.take(shake(made, 0.05), [(1, 130.0, 133.0)])
+    later = taking.take(shake(made, 0.05), [Epoch(1, 10, 1.0, 130.0, 133.0, None)])
     assert later != first and taking.latents is latents
     assert size(figures.first_samples(later)) == (72, 72)
 
