@@ -116,9 +116,9 @@ class RationalQuadratic:
             slope + (p.last + p.first - 2 * slope) * rest).log()
 
     def _inside(self, v: Tensor, mapped: Tensor, log_slope: Tensor) -> tuple[Tensor, Tensor]:
-        """What was mapped within the bound; outside the identity."""
-        inside = v.abs() <= self.bound
-        return torch.where(inside, mapped, v), torch.where(inside, log_slope, 0)
+        """What was mapped within the bound, or is NaN; outside the identity."""
+        outside = v.abs() > self.bound
+        return torch.where(outside, v, mapped), torch.where(outside, 0, log_slope)
 
 
 class SplineCoupling(VectorCoupling):

@@ -100,3 +100,11 @@ def test_it_is_that_of_zuko():
         expected = spline.call_and_ladj(z[:, 0])
     for ours, other in zip(inner.forward(z, parameters), expected, strict=True):
         torch.testing.assert_close(ours[inside, 0], other[inside], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_not_a_number_remains_one(inverse):
+    inner, z, parameters = made(4, 1.0)
+    z[3] = math.nan
+    for found in (inner.inverse if inverse else inner.forward)(z, parameters):
+        assert torch.equal(found.isnan(), z.isnan())

@@ -106,7 +106,7 @@ def spline(layer, x, out, y, log_det, inverse):
         rows = out[begin:begin + ROWS]
         piece(layer, x[i], out, i, d, rows, inverse)
         for j in range(x.shape[1]):
-            v = min(max(x[i, j], -bound), bound)
+            v = bound if x[i, j] > bound else (-bound if x[i, j] < -bound else x[i, j])
             left, width, bottom, height = (
                 rows[LEFT, j], rows[WIDTH, j], rows[BOTTOM, j], rows[HEIGHT, j])
             first, last = rows[FIRST, j], rows[LAST, j]
@@ -125,10 +125,10 @@ def spline(layer, x, out, y, log_det, inverse):
             above = last * xi * xi + two * s * rest + first * (one - xi) * (one - xi)
             value = (left + width * xi if inverse else
                      bottom + height * (s * xi * xi + first * rest) / below)
-            inside = abs(x[i, j]) <= bound
+            outside = abs(x[i, j]) > bound
             rows[XI, j] = xi
-            y[i, j] = value if inside else x[i, j]
-            log_det[j] += sign * math.log(s * s * above / (below * below)) if inside else zero
+            y[i, j] = x[i, j] if outside else value
+            log_det[j] += zero if outside else sign * math.log(s * s * above / (below * below))
 
 
 @compiled
@@ -156,9 +156,9 @@ def spline_back(layer, x, out, g, g_ld, inverse):
             slope = s * s * above / (below * below)
             by_xi = two * (last * xi + s * turn - first * (one - xi)) / above - (
                 two * bend * turn / below)
-            inside = abs(x[i, j]) <= bound
-            c = (-g_ld[j] if inverse else g_ld[j]) if inside else zero
-            a = g[i, j] if inside else zero
+            outside = abs(x[i, j]) > bound
+            c = zero if outside else (-g_ld[j] if inverse else g_ld[j])
+            a = zero if outside else g[i, j]
             if inverse:
                 a = -(a + c * by_xi / width) / slope
             g_xi = a * width * slope + c * by_xi
@@ -170,7 +170,7 @@ def spline_back(layer, x, out, g, g_ld, inverse):
                 xi * xi / above - two * rest / below)
             g_height = a * part / below + g_s / width
             g_width = -(g_s * s + g_xi * xi) / width
-            if inside:
+            if not outside:
                 g[i, j] = -a if inverse else g_xi / width
             # By a raw size, through the softmax, for the bins before this one, for it, and after.
             k = rows[BIN, j]
