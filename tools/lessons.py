@@ -19,6 +19,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from flowlab.data import source_of
 from flowlab.flow import Flow
 from flowlab.training.lessons import FILE, Preset
+from flowlab.training.metrics import bits_per_dimension
 from flowlab.training.recipe import Recipe
 from models import RECIPES
 
@@ -37,9 +38,12 @@ def measure(lesson: Preset, training: str) -> dict[str, Any]:
     numbers = {"outcome": progress.outcome, "steps": progress.step, "kl": progress.kl,
                "train_nll": progress.train_nll, "test_nll": progress.test_nll,
                "turn": 1 + min(range(len(test_nll)), key=lambda i: _or_infinite(test_nll[i]))}
-    modes = source_of(run.source).modes
+    source = source_of(run.source)
+    if source.kind == "images":
+        numbers["bits"] = bits_per_dimension(progress.test_nll, source.event_shape)
+    modes = source.modes
     if modes is not None and len(modes) > 1 and progress.outcome == "finished":
-        numbers |= islands(progress.flow, modes, source_of(run.source).noise)
+        numbers |= islands(progress.flow, modes, source.noise)
     return {"model": model, "settings": run.texts(),
             "numbers": {name: _rounded(value) for name, value in numbers.items()}}
 

@@ -67,7 +67,7 @@ class ImagePicture(AnimatedPicture):
                 ) -> None:
         colours = style.theme(theme)
         shades = ink(colours)
-        across, down = style.LECTURE_SIZE if colours.layout else style.LIVE_SIZE
+        across, down = colours.size
         super().__init__((across, down), theme, shades)
         self.boxes = LECTURE if colours.layout else PAGE
         self.use(shades, colours.errors())
@@ -174,7 +174,7 @@ def _against(figure: Figure, box: Box, places: np.ndarray, density: np.ndarray, 
             write(axes, 0.98, second, "╌ base distribution", theme.text, **corner))
 
 
-def first_samples(picture: bytes, side: int = 72) -> bytes:
+def first_samples(picture: bytes, side: int = 72, theme: str = "light") -> bytes:
     """Return the first nine samples of an `ImagePicture` (PNG) as a small JPEG.
 
     Parameters
@@ -183,11 +183,14 @@ def first_samples(picture: bytes, side: int = 72) -> bytes:
         From `ImagePicture`; a picture of another size is not cropped.
     side : int
         Width and height of the result in pixels.
+    theme : str
+        Of the picture, whose layout says where the samples are.
     """
+    look = style.theme(theme)
     with Image.open(io.BytesIO(picture)) as image:
-        left, top, _, height = PAGE[0]
+        left, top, _, height = (LECTURE if look.layout else PAGE)[0]
         part = height // 2
-        box = (left, top, left + part, top + part) if image.size == style.LIVE_SIZE else None
+        box = (left, top, left + part, top + part) if image.size == look.size else None
         small = image.crop(box).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     small.save(file, "jpeg", quality=85)

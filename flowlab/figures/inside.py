@@ -187,9 +187,8 @@ class InsidePicture(AnimatedPicture):
 
 def _layout(theme: str) -> tuple[tuple[int, int], tuple[Box, ...]]:
     """The picture's size, and the boxes of its panels."""
-    if style.theme(theme).layout:
-        return style.LECTURE_SIZE, LECTURE
-    return style.LIVE_SIZE, PAGE
+    look = style.theme(theme)
+    return look.size, LECTURE if look.layout else PAGE
 
 
 class _Volume:

@@ -92,7 +92,7 @@ class LivePicture(AnimatedPicture):
                  best: float | None = None, sigma: float = 1.0, highest: float | None = None,
                  theme: str = "light") -> None:
         layout = style.theme(theme).layout
-        super().__init__(style.LECTURE_SIZE if layout else style.LIVE_SIZE, theme,
+        super().__init__(style.theme(theme).size, theme,
                          style.theme(theme).densities())
         self.boxes = BOXES[layout]
         self.limits = window(limits)
@@ -238,7 +238,7 @@ class LivePicture(AnimatedPicture):
             self.redraw()
 
 
-def learned_density(picture: bytes, side: int = 72) -> bytes:
+def learned_density(picture: bytes, side: int = 72, theme: str = "light") -> bytes:
     """Return the panel of the learned density of a live picture (PNG) as a small JPEG.
 
     Parameters
@@ -247,10 +247,13 @@ def learned_density(picture: bytes, side: int = 72) -> bytes:
         From `LivePicture`; a picture of another size is not cropped.
     side : int
         Width and height of the result in pixels.
+    theme : str
+        Of the picture, whose layout says where the panel is.
     """
+    look = style.theme(theme)
     with Image.open(io.BytesIO(picture)) as image:
-        left, top, width, height = BOXES[""]["learned"]
-        box = (left, top, left + width, top + height) if image.size == style.LIVE_SIZE else None
+        left, top, width, height = BOXES[look.layout]["learned"]
+        box = (left, top, left + width, top + height) if image.size == look.size else None
         small = image.crop(box).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     small.save(file, "jpeg", quality=85)

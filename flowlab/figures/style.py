@@ -89,6 +89,11 @@ class Theme:
         return DPI * LECTURE if self.layout else DPI
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels of a model's pictures."""
+        return LECTURE_SIZE if self.layout else LIVE_SIZE
+
+    @property
     def title_size(self) -> float:
         """Points of a title: its size in pixels is always the same, for it fills its panel."""
         return TITLE_SIZE * DPI / self.dpi

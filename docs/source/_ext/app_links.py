@@ -96,21 +96,22 @@ def paragraph(address: str, text: str) -> nodes.paragraph:
 
 
 class Experiments(SphinxDirective):
-    """All experiments of the app, or those named: what to do, what to look at, and why."""
+    """All experiments of the app, or those named: what to do, expect and look at, and why."""
 
     optional_arguments = 1
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
-        """A link and three paragraphs for each."""
+        """A link and four paragraphs for each."""
         names = self.arguments[0].split() if self.arguments else PRESETS
         shown = []
         for preset in (PRESETS[name] for name in names):
             text = [f"**{experiments.title(preset, RECIPES)}**", "",
                     f".. app-link:: {preset.model}", f"   :preset: {preset.name}", "",
                     "   Open this experiment", ""]
-            for head, said in (("Do", preset.do), ("Look", preset.look), ("Why", preset.why)):
-                text += [f"*{head}.* {said}", ""]
+            for head, words in (("Do.", preset.do), ("What do you expect?", preset.expect),
+                                ("Look.", preset.look), ("Why.", preset.why)):
+                text += [f"*{head}* {words}", ""]
             box = nodes.container(classes=["experiment"])
             self.state.nested_parse(StringList(text, self.get_source_info()[0]), 0, box)
             shown.append(box)

@@ -18,6 +18,7 @@ from flowlab.ui.controls.settings import GROUPS
 from flowlab.ui.elements.copy import copyable
 
 TITLE, TASK = 80, 600  # characters at most
+ANSWERS, ANSWER = 4, 40  # answers, and characters of each, at most
 NAMES = tuple(group.lower() for group in GROUPS)
 
 
@@ -36,6 +37,8 @@ class Lesson:
     view : str
         How the page is seen: a layout of the lecture view, of `flowlab.figures.style.LAYOUTS`, or
         empty.
+    expect : tuple of str
+        Answers to "What do you expect?", plain text.
     """
 
     hide: tuple[str, ...] = ()
@@ -44,12 +47,13 @@ class Lesson:
     task: str = ""
     preset: str = ""
     view: str = ""
+    expect: tuple[str, ...] = ()
 
     def texts(self) -> dict[str, str]:
         """What differs from an empty lesson, as a URL has it."""
         values = {name: getattr(self, name) for name in PARAMETERS}
-        return {name: ",".join(value) if isinstance(value, tuple) else value
-                for name, value in values.items() if value}
+        return {name: ("|" if name == "expect" else ",").join(value)
+                if isinstance(value, tuple) else value for name, value in values.items() if value}
 
 
 #: The names in a URL that are no settings.
@@ -71,6 +75,8 @@ def read(texts: dict[str, str], presets: tuple[str, ...] = ()) -> tuple[Lesson, 
         if set(asked) - set(NAMES):
             complaints.append(f"{name}: the groups of controls are {', '.join(NAMES)}; the link "
                               "names another.")
+    values["expect"], wrong = _answers(texts.get("expect", ""))
+    complaints += wrong
     if preset := texts.get("preset", ""):
         if preset in presets:
             values["preset"] = preset
@@ -78,6 +84,15 @@ def read(texts: dict[str, str], presets: tuple[str, ...] = ()) -> tuple[Lesson, 
             complaints.append("preset: there is no experiment of this name on this page.")
     values["view"], wrong = read_view(texts)
     return Lesson(**values), complaints + wrong
+
+
+def _answers(text: str) -> tuple[tuple[str, ...], list[str]]:
+    """The answers to choose from, separated by bars, and a sentence if they are cut."""
+    parts = [part.strip() for part in printable(text).replace("\n", " ").split("|")]
+    given = list(dict.fromkeys(filter(None, parts)))
+    kept = tuple(part[:ANSWER] for part in given[:ANSWERS])
+    return kept, [] if kept == tuple(given) else [
+        f"expect: a link can offer {ANSWERS} answers of {ANSWER} characters; this one is cut."]
 
 
 def read_view(texts: dict[str, str]) -> tuple[str, list[str]]:
@@ -116,7 +131,7 @@ def share(settings: RunSettings, lesson: Lesson, controls: Values) -> None:
         task = st.text_area("Task", lesson.task, max_chars=TASK, **controls.tie("task"),
                             help="Plain text, shown under the title.")
         new = Lesson(tuple(hide), tuple(lock), printable(title), printable(task), lesson.preset,
-                     lesson.view)
+                     lesson.view, lesson.expect)
         with link:
             copyable(address(settings, new), "Copy link")
 

@@ -38,12 +38,20 @@ class Playback:
     pinned: int | None = None  #: The step that the viewer chose; the nearest frame is shown.
 
 
+class First(NamedTuple):
+    """The first picture of a lesson, which stays beside those of its second half."""
+
+    picture: bytes  #: A JPEG.
+    caption: str  #: Markdown.
+
+
 @dataclass
 class ModelPage(Page):
     """State of a model's page."""
 
     recipe: Recipe = field(kw_only=True)  #: The model's.
     lesson: Lesson = Lesson()  #: What the page's link has besides the settings.
+    first: First | None = None
     run: str | None = None  #: The id of the run that the page follows.
     status: str = ""  #: The run's state that the buttons are drawn for.
     offer: int | None = None  #: The epoch that the Continue button offers to go on from.
@@ -58,6 +66,7 @@ class ModelPage(Page):
     goto: tuple[str, dict[str, str]] | None = None  #: A model's page to open next, and its query.
 
     experiment: Control[str | None] = Control(None)
+    expected: Control[str | None] = Control(None)  #: What the viewer expects of the lesson.
     view = Control("Training")
     chosen_overlays = Control(list(DEFAULT_OVERLAYS), "{page}.layers")
     speed = Control(1.0)  #: Of what plays.

@@ -15,6 +15,7 @@ from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.state import ModelPage, Shown
 from flowlab.ui.model import differing, metrics, picture, playback
 from flowlab.ui.model.inside import Subject
+from flowlab.ui.model.lesson import draw_first
 from flowlab.ui.model.status import draw_status
 from flowlab.ui.model.view import View
 
@@ -90,6 +91,7 @@ def _stage(view: View, status: Status, waits: bool) -> tuple[Subject, int, int]:
     page.shown = Shown(subject.key, subject.step(index if frames else -1), theme(), page.overlays)
     picture.choices(subject)
     with st.container(key=f"{page.name}-{'old-' if view.differs else ''}picture"):
+        draw_first(page)
         starting = status.state == "running" and not frames
         picture.picture(subject, index, _alt(status, moment, subject), starting)
     with cells:  # after the picture, so that it is drawn before a fresh flow is measured

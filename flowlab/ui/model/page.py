@@ -6,7 +6,6 @@ from functools import partial
 
 import streamlit as st
 
-from flowlab.data import kind_of
 from flowlab.training.recipe import Recipe
 from flowlab.ui import lecture
 from flowlab.ui.app import addresses
@@ -18,6 +17,7 @@ from flowlab.ui.controls.data import choose
 from flowlab.ui.controls.state import ModelPage, model_page
 from flowlab.ui.elements.escape import plain
 from flowlab.ui.model import differing, downloads, live, training
+from flowlab.ui.model.lesson import draw_lesson
 from flowlab.ui.model.view import view as view_of
 
 
@@ -34,13 +34,11 @@ def draw_model_page(name: str, recipes: Mapping[str, Recipe]) -> None:
     recipe = recipes[name]
     page = model_page(recipe)
     texts = addresses.news(page)
-    complaints = [] if texts is None else _open(page, texts)
+    complaints = [] if texts is None else _open(page, texts, recipes)
     complaints += page.controls.missing() + page.refusal()
     lesson = page.lesson
     with st.sidebar:
-        of_images = kind_of(page.controls["data"]) == "images"
-        if not of_images:  # all experiments are about points of the plane
-            experiments.choose(page, recipes)
+        experiments.choose(page, recipes)
     settings, session().layout = page.controls.settings(), lesson.view
     view = view_of(page, settings)
     run = {"run": view.run.id} if view.run is not None and not view.differs else {}
@@ -62,7 +60,7 @@ def draw_model_page(name: str, recipes: Mapping[str, Recipe]) -> None:
         for sentence in complaints:
             st.error(plain(sentence), icon=":material/error:")
             refused("link", sentence)
-        experiments.explain(page, folded=view.run is not None or bool(lesson.view))
+        draw_lesson(view, recipes)
         live.follow(view)
     with st.sidebar:  # last: the picture is seen first
         page.controls.draw(partial(choose, page), lesson.hide, lesson.lock)
@@ -80,14 +78,14 @@ def _about(recipe: Recipe) -> None:
     st.markdown(recipe.text)
 
 
-def _open(page: ModelPage, texts: dict[str, str]) -> list[str]:
+def _open(page: ModelPage, texts: dict[str, str], recipes: Mapping[str, Recipe]) -> list[str]:
     """Follow an address: settings, lesson and run; what of it could not be used."""
-    lesson, complaints = links.read(texts, experiments.names(page.recipe))
+    lesson, complaints = links.read(texts, experiments.names(page.recipe, recipes))
     settings = {name: text for name, text in texts.items()
                 if name not in (*links.PARAMETERS, "run")}
     complaints = page.controls.load(settings) + complaints
     if lesson != page.lesson:
-        page.lesson = lesson
+        page.lesson, page.first, page.expected = lesson, None, None
         page.share.forget("hide", "lock", "title", "task")  # they show the link's own again
     if "run" in texts:
         return complaints + _attach(page, texts["run"], alone=not settings)
