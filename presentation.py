@@ -45,7 +45,7 @@ def what_it_is() -> None:
         "#### A simple cloud of random points, bent step by step into complex data, with every "
         "step **exactly invertible**.")
     st.markdown(
-        "So one model does two things: it **draws new samples** (left to right), and it tells "
+        "So one model does two things: it **draws new samples** (left to right), and it gives "
         "the **exact probability density** of any point (right to left).", width=PAGE)
     with st.container(key="transport"):
         film(f"{FEATURED.name}/transport-{theme()}.webp",
@@ -56,7 +56,7 @@ def what_it_is() -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"A {FEATURED.title} that this lab trained on the two moons. Every point keeps "
                    "its colour; the grid shows how each layer bends the plane.")
-        st.toggle("Pictures move", True, key="moving", persist_state="session", width="content",
+        st.toggle("Animate pictures", True, key="moving", persist_state="session", width="content",
                   help="Switch off to see still pictures on this page.")
 
 

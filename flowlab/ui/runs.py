@@ -85,11 +85,11 @@ def _room(used: st.delta_generator.DeltaGenerator, budget: st.delta_generator.De
     store = lab().store
     taken, limit = store.used(), store.quota
     used.progress(min(taken / limit, 1.0), f"Disk: {taken / MEGA:,.0f} of {limit / MEGA:,.0f} MB")
-    with budget.popover("Room", icon=":material/hard_drive:", width="stretch",
-                        help="How much room the runs may take."):
+    with budget.popover("Free up space", icon=":material/hard_drive:", width="stretch",
+                        help="How much disk space the runs may take."):
         fixed = QUOTA if limits().shared or limits().max_disk is not None else ""
         st.number_input(
-            "Room for all runs (MB)", MIN_QUOTA // MEGA, 10**7, limit // MEGA, 100,
+            "Disk space for all runs (MB)", MIN_QUOTA // MEGA, 10**7, limit // MEGA, 100,
             key="runs.budget", on_change=_set_budget, disabled=bool(fixed),
             help=fixed or "When it is full, old runs keep fewer pictures, the oldest first. Their "
             "numbers and their trained flows stay. Runs whose pictures are kept are left out.")
@@ -243,7 +243,7 @@ def _actions(chosen: Sequence[Run]) -> None:
         icon=":material/public:", disabled=not travels, key="runs.page", on_click="ignore",
         help=where or WEB_PAGE)
     pinned = bool(one and one.pinned)
-    if st.button("Let pictures go" if pinned else "Keep pictures", icon=":material/keep:",
+    if st.button("Release pictures" if pinned else "Keep pictures", icon=":material/keep:",
                  disabled=bool(none), key="runs.pin",
                  help=none or "Whether its pictures stay when the room is full."
                  ) and one is not None:

@@ -73,7 +73,7 @@ def test_layers_time_and_replay(server, page):
 
     at_rest(page)
     button(page, "Replay").click()
-    expect(button(page, "Hold")).to_be_visible()
+    expect(page.locator("[class*='-replay'] button").first).to_contain_text("Pause")
     says(page, r"epoch ([1-3]?\d) of 40")
     says(page, "epoch 40 of 40")
     expect(button(page, "Replay")).to_be_enabled()

@@ -115,7 +115,7 @@ def test_a_teachers_link_is_made_opened_and_kept(server, page, browser):
 
 def test_an_experiment_of_another_model_opens_its_page(server, page):
     page.goto(f"{server}/nice")
-    says(page, "trained before")
+    says(page, "ready-trained")
     at_rest(page)
     page.get_by_role("combobox", name="Experiments").click()
     page.get_by_role("option", name="RealNVP: Why masks alternate").click()
@@ -127,7 +127,7 @@ def test_an_experiment_of_another_model_opens_its_page(server, page):
 
 def test_a_page_opens_with_a_trained_flow_and_goes_on_from_it(server, page):
     page.goto(f"{server}/realnvp?epochs=1&points=300")
-    says(page, "trained before")
+    says(page, "ready-trained")
     expect(picture(page)).to_be_visible()
     shown = page.get_by_test_id("stMetricValue").first.inner_text()
     assert float(shown.split()[0]) < 0.1

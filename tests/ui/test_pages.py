@@ -142,7 +142,7 @@ def test_frames_that_have_left_memory_are_held_by_no_page(monkeypatch):
 def test_a_flow_trained_before_is_shown_and_trained_on(name):
     app = run(page(name))
     shown = {m.label: m.value for m in app.metric}
-    assert "trained before" in status(app) and shown["KL to the truth"].endswith("nats")
+    assert "ready-trained" in status(app) and shown["KL to the truth"].endswith("nats")
     assert app.session_state[KEY].picture[0] == name
     assert not app.session_state[KEY].drawing  # the picture is there: nothing has to be drawn
     for query in ({"data": "circles"}, {"hidden": "8"}, {"activation": "elu"}):

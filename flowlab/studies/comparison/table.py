@@ -53,8 +53,9 @@ def measures(level: float = 0.1) -> tuple[Measure, ...]:
                 "they cannot be distinguished. From 2,000 points each; unbiased, so it scatters "
                 "around 0.",
                 style=".4f"),
-        Measure("modes", "Modes found", "Share of the separate heaps of data that get at least a "
-                "fifth of the samples they should; only where the heaps are known.", "high", ".0%"),
+        Measure("modes", "Modes found", "Share of the separate clusters that get at least a "
+                "fifth of the samples they should; only where the clusters are known.", "high",
+                ".0%"),
         Measure("reached", f"Seconds to KL {level:g}", f"Training time until the KL was first at "
                 f"{level:g} nats or less after an epoch, on the run's own test points; a dash "
                 "where it never was.", style=".2f"),

@@ -195,7 +195,7 @@ def _budget(state: ComparePage) -> dict[str, object]:
                       **ComparePage.seeds.tie(state))
     points = st.number_input("Points", 50, 200_000, step=500, help=fields["points"].description,
                              **ComparePage.points.tie(state))
-    level = st.number_input("KL whose reaching is timed (nats)", 0.001, 10.0, step=0.05,
+    level = st.number_input("Time until KL falls to (nats)", 0.001, 10.0, step=0.05,
                             format="%g", help=fields["level"].description,
                             **ComparePage.level.tie(state))
     sized = st.toggle("Equal parameters too", help="Choose the width of each model's networks so "

@@ -198,7 +198,7 @@ def _read_file(content: bytes, kind: str) -> Found:
 
 def _paste() -> Found | None:
     text = st.text_area("Coordinates", height=300, key="own.text", placeholder="0.5, 1.2\n0.7, 1.1",
-                        help="One point a line: x and y, parted by a comma, a tab or spaces.")
+                        help="One point a line: x and y, separated by a comma, a tab or spaces.")
     return _columns(read_text(text.encode())) if text.strip() else None
 
 

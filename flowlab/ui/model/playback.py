@@ -76,7 +76,7 @@ def time_slider(subject: Subject, index: int) -> None:
     page, frames = subject.page, subject.frames
     on = page.playback.what == "training"
     last = len(frames) - 1
-    st.button("Hold" if on else "Replay", key=f"{page.name}.replay", width=BUTTON,
+    st.button("Pause" if on else "Replay", key=f"{page.name}.replay", width=BUTTON,
               icon=":material/pause_circle:" if on else ":material/replay:",
               disabled=last < 1, on_click=_toggle_training,
               args=(page, 0.0 if index >= last else 100 * index / last),
@@ -120,7 +120,7 @@ def flow_slider(subject: Subject) -> int:
     """
     page, count = subject.page, inside.count(subject)
     on = page.playback.what == "flow"
-    st.button("Hold" if on else "Play", key=f"{page.name}.layerplay", width=BUTTON,
+    st.button("Pause" if on else "Play", key=f"{page.name}.layerplay", width=BUTTON,
               icon=":material/pause_circle:" if on else ":material/animation:",
               on_click=_toggle_flow, args=(page, count),
               help="Move from latent space to data, layer by layer.")

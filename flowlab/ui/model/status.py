@@ -34,7 +34,7 @@ def draw_status(status: Status, frame: Frame | None, foreign: bool, stale: str =
         if moment:
             text += f" Then it goes on after epoch {moment.epoch}: others have their turn now."
     elif moment and status.state == "ready":
-        text = (f"A flow trained before, for {moment.epoch} epochs. Explore it, **Continue**, "
+        text = (f"A ready-trained flow, after {moment.epoch} epochs. Explore it, **Continue**, "
                 "or **Train** a fresh one.")
     elif moment and not text:
         text = f"Epoch **{moment.epoch}** of {moment.epochs}"

@@ -47,12 +47,12 @@ def buttons(view: View) -> None:
 def _pause(view: View, active: bool, paused: bool) -> tuple[str, str, Callable | None, str]:
     """What the second button is now: its label, icon, action and tooltip."""
     if paused:
-        return "Resume", "resume", _resume, "Let the training go on."
+        return "Resume", "resume", _resume, "Continue the training."
     if active:
-        return "Pause", "pause", _step, "Hold the training where it is."
+        return "Pause", "pause", _step, "Pause the training."
     epoch = view.page.offer
     if epoch is None:
-        return "Pause", "pause", None, "Hold a training where it is, and let it go on."
+        return "Pause", "pause", None, "Pause a training, and resume it."
     moves = view.status().active  # it is another's, and goes on
     label, icon = "Continue" if moves else f"Continue from epoch {epoch}", "fast_forward"
     if not view.fits:
