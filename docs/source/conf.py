@@ -1,7 +1,6 @@
 """Settings of the documentation."""
 
 import os
-import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -93,12 +92,3 @@ html_css_files = ["site.css"]
 html_theme_options = {"navigation_depth": 3, "collapse_navigation": False}
 html_copy_source = False
 html_show_sphinx = False
-
-
-def setup(app):
-    """Leave bounds of numbers, which pydantic checks, out of signatures."""
-    def bare(app, what, name, obj, options, signature, returns):
-        return signature and re.sub(
-            r"Annotated\[(.+?), FieldInfo\((?:[^()]|\([^()]*\))*\)\]", r"\1", signature), returns
-
-    app.connect("autodoc-process-signature", bare)

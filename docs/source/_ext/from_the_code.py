@@ -155,19 +155,24 @@ class CommandHelp(SphinxDirective):
         return [nodes.literal_block(text, text, language="text")]
 
 
+BOUNDED = r"Annotated\[(.+?), FieldInfo\((?:[^()]|\([^()]*\))*\)\]"
+
+
 def short_signature(app: Sphinx, what: str, name: str, thing: object, options: object,
                     signature: str | None, returns: str | None
                     ) -> tuple[str | None, str | None]:
     """Signatures that can be read, and that Sphinx can parse.
 
     Settings take their fields by name: the tables tell them better. A default without a literal,
-    such as a dataclass's ``<factory>``, is shown as dots, and NumPy's union of all that can become
-    an array by its name.
+    such as a dataclass's ``<factory>``, is shown as dots, NumPy's union of all that can become an
+    array by its name, and a number without the bounds that pydantic checks.
     """
     if isinstance(thing, type) and issubclass(thing, Settings | BaseSettings):
         return "(**settings)", None
-    signature = signature and signature.replace(ARRAY_LIKE, "~numpy.typing.ArrayLike")
-    return signature and re.sub(r"<[^<>]*>", "...", signature), returns
+    if signature:
+        signature = signature.replace(ARRAY_LIKE, "~numpy.typing.ArrayLike")
+        signature = re.sub(BOUNDED, r"\1", re.sub(r"<[^<>]*>", "...", signature))
+    return signature, returns
 
 
 def plain_stars(app: Sphinx, what: str, name: str, thing: object, options: object,

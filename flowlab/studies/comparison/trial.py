@@ -52,7 +52,7 @@ class Look:
 
 
 #: Steps, seconds of training, and KL in nats (where unknown, the test NLL) after every epoch.
-Curve = tuple[tuple[int, float, float], ...]
+Curve = Sequence[tuple[int, float, float]]
 
 
 @dataclass(frozen=True)
