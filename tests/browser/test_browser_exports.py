@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from figures_helpers import rivals
+from helpers import small
 from PIL import Image
 
 from flowlab.data import store
@@ -83,7 +84,7 @@ def taken(name: str, theme: str, overlays: tuple[str, ...], **flat):
 @pytest.mark.parametrize("name", RECIPES)
 def test_an_svg_shows_the_picture_of_the_plane(page, name, overlays):
     assert set().union(*SETS) == set(OVERLAYS)
-    png, picture = taken(name, "dark" if name == "glow" else "light", overlays, hidden=(8,))
+    png, picture = taken(name, "dark" if name == "glow" else "light", overlays, **small(name))
     same(rendered(page, picture.file("svg"), (1600, 960)), opened(png))
 
 

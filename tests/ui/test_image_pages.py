@@ -116,7 +116,7 @@ def test_choosing_images_brings_their_settings_and_points_bring_theirs_back(name
     own = RECIPES[name].images
     assert app.number_input(key=f"{name}.epochs").value == own["epochs"]
     assert {"Learn each class"} <= labels(app) and app.query_params["classes"] == "10"
-    gone = {"Noise", "Points", "Objective", "Test share", "Experiments"}
+    gone = {"Noise", "Points", "Objective", "Test share"}
     assert gone <= plain and not gone & labels(app)
     assert ("Width" in labels(app)) == (name == "nice")
     assert ("Levels" in labels(app)) == (name != "nice")
