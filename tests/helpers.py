@@ -96,7 +96,7 @@ FLOWS = {name: (model, {}) for name, model in MODELS.items()} | {
 def make_flow(name: str, features: int = 2, **settings: object) -> Flow:
     """A fresh flow of `FLOWS`; small networks keep the tests quick."""
     model, own = FLOWS[name]
-    small = having(model, hidden=(16, 16), couplings=8, steps=8)
+    small = having(model, hidden=(16, 16), couplings=8, steps=8, bins=4)
     return model(event_shape=(features,), **{**small, **own, **settings})
 
 

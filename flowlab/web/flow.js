@@ -235,9 +235,17 @@ class Flow {
   }
 }
 
-// Numbers that were written as base64, in float64, float32 or float16.
+// Numbers that were written in base 85, five digits for four bytes, in float64, float32 or float16.
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
+const VALUES = Object.fromEntries(Array.from(DIGITS, (digit, value) => [digit, value]));
+
 function decode(text, type) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const bytes = new DataView(new ArrayBuffer((text.length / 5) * 4));
+  for (let i = 0; i < text.length / 5; i += 1) {
+    let word = 0;
+    for (let k = 0; k < 5; k += 1) word = word * 85 + VALUES[text[5 * i + k]];
+    bytes.setUint32(4 * i, word);
+  }
   if (type === "float64") return new Float64Array(bytes.buffer);
   if (type === "float32") return Float64Array.from(new Float32Array(bytes.buffer));
   return Float64Array.from(new Uint16Array(bytes.buffer), (bits) => {

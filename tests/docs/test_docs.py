@@ -204,9 +204,9 @@ def test_every_setting_and_option_is_in_the_reference(site):
             assert f"--{name.replace('_', '-')} " in commands, name
 
 
-def test_links_of_the_lesson_open_the_app_as_they_say(pages):
-    app, = [p for path, p in pages.items() if path.name == "lesson.html"]
-    urls = [urlsplit(link) for link in app.links if link.startswith("http://localhost:8501/")]
+def test_links_of_the_lesson_open_the_app_as_they_say(site, pages):
+    links_of_it = pages[site / "lesson.html"].links
+    urls = [urlsplit(link) for link in links_of_it if link.startswith("http://localhost:8501/")]
     urls = [url for url in urls if url.query]
     known = {*RECIPES, *re.findall(r'url_path="(\w+)"', (ROOT / "app.py").read_text("utf-8"))}
     for url in urls:
