@@ -121,7 +121,7 @@ def test_an_experiment_of_another_model_opens_its_page(server, page):
     page.get_by_role("option", name="RealNVP: Why masks alternate").click()
     expect(page.get_by_role("heading", name="RealNVP")).to_be_visible()
     page.wait_for_url("**/realnvp?*preset=masks*")
-    says(page, "8 couplings that all change the same half")
+    says(page, "all 8 couplings change the same half")
     says(page, "before its first step")
 
 
