@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import small
+from helpers import ON_IMAGES, small
 
 from flowlab.commands import train
 from flowlab.training.checkpoint import Snapshot
@@ -37,12 +37,12 @@ def refused(name, settings, snapshot) -> str:
     return sentence(caught)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize(("values", "words"), [
-    ({"hidden": (9,)}, "hidden [8], and the flow of this run has [9]"),
-    ({"hidden": (8, 8)}, "hidden"), ({"activation": "relu"}, "activation tanh"),
-    ({"base": "other"}, "base "), ({"precision": "float64"}, "float32"),
-    ({"event_shape": (2,), "data": "digits"}, "event_shape [2]"),
+@pytest.mark.parametrize(("name", "values", "words"), [
+    *((name, *case) for name in RECIPES for case in (
+        ({"hidden": (9,)}, "hidden [8], and the flow of this run has [9]"),
+        ({"hidden": (8, 8)}, "hidden"), ({"activation": "relu"}, "activation tanh"),
+        ({"base": "other"}, "base "), ({"precision": "float64"}, "float32"))),
+    *((name, {"event_shape": (2,), "data": "digits"}, "event_shape [2]") for name in ON_IMAGES),
 ])
 def test_other_settings_are_named(name, values, words, checkpoints):
     if "base" in values:
