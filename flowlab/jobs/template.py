@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -95,7 +96,8 @@ class Forked:
         if self.poll() is not None:
             return
         if self._pid:
-            os.kill(self._pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended, and the template just says so
+                os.kill(self._pid, signal.SIGKILL)
         else:
             self._code = -signal.SIGKILL
 

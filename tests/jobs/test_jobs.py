@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from multiprocessing import Pipe
 from pathlib import Path
 
 import jobs_functions as jobs
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from flowlab.jobs import Job, Local, Ray, Status, UnknownRun
 from flowlab.jobs.queue import QueuedRun, fair_order
-from flowlab.jobs.template import METHOD, TEMPLATE, Template, can_fork
+from flowlab.jobs.template import METHOD, TEMPLATE, Forked, Template, can_fork
 
 PATIENCE = 60  # seconds; only ever waited out by a test that fails
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -105,6 +106,19 @@ def template(fresh):
     if not can_fork():
         pytest.skip("Workers are not forked here.")
     return fresh
+
+
+def test_to_kill_a_worker_that_has_just_ended_is_no_error():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    status, template = Pipe(duplex=False)
+    template.send(process.pid)
+    worker = Forked(process, status)
+    worker.kill()  # before the template tells that it has ended
+    template.send(0)
+    assert worker.wait(10) == 0
+    status.close()
+    template.close()
 
 
 # The contract
