@@ -68,7 +68,7 @@ def _inner(inner: InnerMap) -> dict[str, Any]:
         case Affine():
             return {"inner": "affine", "bound": inner.bound}
         case RationalQuadratic():
-            return {"inner": "spline", "bins": inner.bins, "bound": inner.bound}
+            return {"inner": "rational_quadratic", "bins": inner.bins, "bound": inner.bound}
     raise ValueError(f"A web page does not know the inner map {type(inner).__name__}.")
 
 

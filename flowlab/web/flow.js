@@ -42,7 +42,7 @@ const INNER = {
     };
   },
   // Neural spline flows: a rational-quadratic spline within the bound, and the identity outside.
-  spline: ({ bins, bound }) => {
+  rational_quadratic: ({ bins, bound }) => {
     const piece = (value, parameters, column) => {
       const places = [0, 1].map((k) => knots(parameters.slice(k * bins, (k + 1) * bins), bound));
       const slopes = [1, ...parameters.slice(2 * bins).map(slopeOf), 1];

@@ -28,7 +28,6 @@ def draw_downloads(view: View) -> None:
 
     ready = bool(frames()) or view.status().state in ("running", "paused")
     begun = ready and view.run is not None
-    plane = settings.flow.event_shape == (2,)
 
     def moment(make: Callable) -> Callable[[], bytes]:
         return lambda: make(settings, *_moment(frames(), page.shown))
@@ -54,19 +53,20 @@ def draw_downloads(view: View) -> None:
         ("Weights", "safetensors", "weights.safetensors", "application/octet-stream",
          lambda: _moment(frames(), page.shown)[0].weights, ready,
          "The flow of the moment shown; the code below loads it."),
-        ("HTML", "Web page", "flow.html", "text/html", web_page, ready and plane, WEB_PAGE),
         ("JSON", "Settings", "run.json", "application/json", lambda: export.json(settings), True,
          "Everything that makes the run; the command line reads it with --settings."),
     ]
     if export.encoder():
         files.insert(3, ("MP4", "Training", "training.mp4", "video/mp4", film(export.mp4), begun,
                          "The same as a film, in full size."))
+    if settings.flow.event_shape == (2,):
+        files.append(("HTML", "Web page", "flow.html", "text/html", web_page, ready, WEB_PAGE))
     for column, (label, about, what, mime, make, can, text) in zip(
             st.columns(len(files)), files, strict=True):
         column.download_button(
             label, make, export.file_name(settings, what, run_id), mime,
             key=f"{page.name}.take.{what}", on_click="ignore", disabled=not can, width="stretch",
-            help=text if can or ready else NOT_YET)
+            help=text if can else NOT_YET)
         column.caption(about, text_alignment="center")
     load, repeat = st.columns(2)
     with load:
