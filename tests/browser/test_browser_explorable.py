@@ -1,7 +1,10 @@
 """Web pages of flows, opened from disk in a real browser without a network."""
 
+import time
+
 import pytest
 import torch
+from browser_helpers import SECONDS
 from helpers import make_flow, shake
 from playwright.sync_api import expect
 
@@ -18,6 +21,14 @@ COMPUTE = """([points, classes]) => {
     return [rows(forward.points), [...forward.logDet], rows(inverse.points), [...inverse.logDet],
             [...flow.logProb(columns, classes)]];
 }"""
+
+
+def until(page, condition: str) -> None:
+    """Wait for a condition; Playwright's own wait evaluates strings, which the page forbids."""
+    deadline = time.monotonic() + SECONDS / 1000
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        page.wait_for_timeout(20)
 
 
 @pytest.fixture
@@ -62,10 +73,10 @@ def test_a_person_plays_probes_and_goes_back_in_training(opened):
     early, flow = make_flow("realnvp"), shake(make_flow("realnvp"), 0.3).eval()
     page = opened(flow, title="<b>Mine</b>", text="<i>ours</i>", moments=[("epoch 0", early)])
     expect(page.get_by_role("heading", level=1)).to_have_text("<b>Mine</b>")
-    page.wait_for_function("journey && picture")
+    until(page, "Boolean(journey && picture)")
 
     page.get_by_role("button", name="Play").click()
-    page.wait_for_function("state.stage > 0 && state.stage < depth")
+    until(page, "state.stage > 0 && state.stage < depth")
     page.get_by_role("button", name="Pause").click()
     page.locator("h1").click()
     page.evaluate("document.activeElement.blur()")
