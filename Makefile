@@ -11,13 +11,14 @@ TORCH := $(shell grep '^torch==' requirements.txt)
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 LOCKS := tools/locks
 
-.PHONY: help install run test nightly fuzz lint docs pictures lock licences audit benchmark
+.PHONY: help install run test test-all nightly fuzz lint docs pictures lock licences audit benchmark
 .PHONY: lessons benchmark-images benchmark-live load-test clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run      install what is missing, then start the lab at http://localhost:8501"
-	@echo "make test     run all tests (WORKERS=0: in one process)"
+	@echo "make test     run the tests, in five minutes (WORKERS=0: in one process)"
+	@echo "make test-all  run them with every case of each (a quarter of an hour)"
 	@echo "make nightly  run the tests that train for minutes"
 	@echo "make fuzz     feed every entry with hostile input (N=100000: so many of each kind)"
 	@echo "make lint     check the style and the types of the code"
@@ -81,6 +82,9 @@ run: $(STAMP)
 
 # One thread for each process: several that all take every core are slower.
 test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not thorough"
+
+test-all: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 # What trains for minutes, and is not in make test.

@@ -44,12 +44,17 @@ def place(nodeid: str) -> tuple[int, str]:
     return len(FIRST), file
 
 
+@pytest.hookimpl(tryfirst=True)  # before a marker expression chooses
 def pytest_collection_modifyitems(config, items):
     """Put what takes long first, so that all processes end at about the same time.
 
     Tests that train for minutes run only where they are asked for.
     """
     for item in items:
+        quick = item.get_closest_marker("quick")
+        if "site" in item.fixturenames or quick and not any(
+                f"-{case}-" in f"-{item.callspec.id}-" for case in quick.args):
+            item.add_marker("thorough")
         if place(item.nodeid)[0] < len(FIRST):
             item.add_marker("slow")
         if {"server", "workers_end"} & {*item.fixturenames}:

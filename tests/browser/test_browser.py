@@ -57,6 +57,7 @@ def test_train_pause_leave_return_reload_stop(server, page):
     assert step_count(page) > held
 
 
+@pytest.mark.quick("Glow")
 @pytest.mark.parametrize("name", ["NICE", "Glow"])
 def test_the_other_models_train_to_the_end(server, page, name):
     page.goto(f"{server}/{name.lower()}?epochs=3&points=1000&data=circles")

@@ -46,6 +46,7 @@ def settled(page):
     return source(page)
 
 
+@pytest.mark.thorough
 def test_layers_time_and_replay(server, page):
     page.goto(f"{server}/realnvp?{SMALL}")
     says(page, "Ready")

@@ -80,6 +80,7 @@ def taken(name: str, theme: str, overlays: tuple[str, ...], **flat):
     return png, taking.picture
 
 
+@pytest.mark.quick(*(f"realnvp-{'+'.join(overlays)}" for overlays in SETS))
 @pytest.mark.parametrize("overlays", SETS, ids="+".join)
 @pytest.mark.parametrize("name", RECIPES)
 def test_an_svg_shows_the_picture_of_the_plane(page, name, overlays):

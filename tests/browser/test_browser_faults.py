@@ -12,6 +12,7 @@ from wire import wire
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.thorough
 def test_a_closed_tab_finds_its_run_again_and_it_went_on(server, browser):
     tab = browser.new_page()
     tab.set_default_timeout(SECONDS)
@@ -51,6 +52,7 @@ def test_a_cut_connection_comes_back_to_the_run(server, page):
         says(page, "Stopped")
 
 
+@pytest.mark.thorough
 def test_a_suspended_browser_catches_up(server, browser, page):
     page.goto(f"{server}/nice?epochs=9000")
     says(page, "Ready")

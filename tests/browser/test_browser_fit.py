@@ -76,6 +76,7 @@ def train(page: Page, address: str) -> None:
     says(page, r"Epoch \d+ of 9000")
 
 
+@pytest.mark.quick("realnvp")
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_training_is_seen_whole_and_so_is_the_way_through_the_flow(server, page, name):
     train(page, f"{server}/{name}?{urlencode(LONG)}")
@@ -88,6 +89,7 @@ def test_a_training_is_seen_whole_and_so_is_the_way_through_the_flow(server, pag
     says(page, "Stopped")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("preset", EXPERIMENTS, ids=lambda preset: preset.name)
 def test_a_task_and_a_card_leave_the_training_whole(server, page, preset):
     page.goto(f"{server}/{preset.model}?{urlencode(start(preset, TASK, RECIPES) | LONG)}")
@@ -107,6 +109,7 @@ def test_a_task_and_a_card_leave_the_training_whole(server, page, preset):
     says(page, "Stopped")
 
 
+@pytest.mark.thorough
 def test_a_comparison_is_seen_whole(server, page):
     page.goto(f"{server}/compare?{urlencode(TINY)}")
     says(page, "Ready")
@@ -118,6 +121,7 @@ def test_a_comparison_is_seen_whole(server, page):
         "picture": picture(page), "state": page.locator(".stMarkdownBadge").first})
 
 
+@pytest.mark.thorough
 def test_a_lecture_fills_the_screen_and_follows_keys(server, page):
     page.goto(f"{server}/nice?{urlencode(LONG)}&view=lecture")
     says(page, "Ready")
@@ -164,6 +168,7 @@ def test_a_lecture_fills_the_screen_and_follows_keys(server, page):
     says(page, "Stopped")
 
 
+@pytest.mark.quick("compare?view=lecture")
 @pytest.mark.parametrize("address", ["glow?data=digits&view=lecture", "compare?view=lecture"])
 def test_images_and_comparisons_have_a_lecture_view(server, page, address):
     page.goto(f"{server}/{address}")

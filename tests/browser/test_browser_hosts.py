@@ -29,6 +29,7 @@ def open_all(page: Page) -> int:
     return opened
 
 
+@pytest.mark.quick("")
 @pytest.mark.parametrize("path", PAGES)
 def test_no_page_and_nothing_that_opens_on_it_asks_another_host(server, page, path):
     asked = []

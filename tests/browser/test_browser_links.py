@@ -22,6 +22,7 @@ pytestmark = pytest.mark.browser
 SETTINGS = "epochs=3&points=300&hidden=8,8&data=circles&seed=4"
 
 
+@pytest.mark.thorough
 def test_a_run_is_taken_away_and_each_file_is_what_it_says(server, page, tmp_path):
     page.goto(f"{server}/realnvp?{SETTINGS}")
     says(page, "Ready")
@@ -72,6 +73,7 @@ def test_a_run_is_taken_away_and_each_file_is_what_it_says(server, page, tmp_pat
         assert value.equal(taken.state_dict()[key])
 
 
+@pytest.mark.thorough
 def test_a_teachers_link_is_made_opened_and_kept(server, page, browser):
     page.goto(f"{server}/nice?{SETTINGS}")
     says(page, "Ready")

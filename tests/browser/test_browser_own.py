@@ -54,6 +54,7 @@ def board_holds(page: Page, count: int) -> None:
     says(page, f"^A drawing of {strokes(count)}, as a density")
 
 
+@pytest.mark.thorough
 def test_draw_undo_clear_and_train(server, page):
     board = open_board(page, server, "?epochs=3")
     expect(button(page, "Use these data")).to_be_disabled()
@@ -85,6 +86,7 @@ def test_draw_undo_clear_and_train(server, page):
         re.compile(r"\d\.\d"))
 
 
+@pytest.mark.thorough
 def test_a_drawing_survives_closing_and_another_way(server, page):
     board = open_board(page, server)
     stroke(page, board, (0.2, 0.5), (0.6, 0.5))
@@ -102,6 +104,7 @@ def test_a_drawing_survives_closing_and_another_way(server, page):
     board_holds(page, 1)
 
 
+@pytest.mark.thorough
 def test_the_keyboard_draws(server, page):
     board = open_board(page, server)
     board.focus()
@@ -153,6 +156,7 @@ def test_upload_a_csv_and_train(server, page):
     says(page, "200 points of your own")
 
 
+@pytest.mark.thorough
 def test_the_dialog_and_the_drawing_stay_while_a_training_ends(server, page):
     page.goto(f"{server}/nice?epochs=400&points=500&hidden=8,8")
     at_rest(page)

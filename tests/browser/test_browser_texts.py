@@ -49,6 +49,7 @@ def test_equations_of_the_first_page_are_whole(server, page):
     whole_at_all_widths(page)
 
 
+@pytest.mark.quick("realnvp")
 @pytest.mark.parametrize("name", RECIPES)
 def test_equations_and_the_table_of_layers_are_whole(server, page, name):
     page.goto(f"{server}/{name}")
@@ -67,6 +68,7 @@ def test_equations_and_the_table_of_layers_are_whole(server, page, name):
         expect(page.locator(".katex-display")).to_have_count(2)
 
 
+@pytest.mark.thorough
 def test_the_first_page_says_the_kl_that_the_models_pages_say(server, page):
     page.goto(server)
     cards = page.get_by_text(re.compile("^KL to the truth: "))
@@ -78,6 +80,7 @@ def test_the_first_page_says_the_kl_that_the_models_pages_say(server, page):
         expect(metric).to_contain_text(text)
 
 
+@pytest.mark.thorough
 def test_train_trains_and_its_link_alone_does_not(server, page, browser):
     page.goto(server)
     button(page, "Train NICE").click()

@@ -24,6 +24,7 @@ def link(preset: str) -> str:
     return urlencode(settings.texts() | {"preset": preset})
 
 
+@pytest.mark.thorough
 def test_a_run_that_diverges_at_once_says_so_ten_times_of_ten(server, page):
     page.goto(f"{server}/realnvp?{link('exploding')}")
     says(page, "Ready")
@@ -43,6 +44,7 @@ def test_a_run_that_diverges_at_once_says_so_ten_times_of_ten(server, page):
     says(page, r"^\d+ runs$")
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_stopped_at_once_says_so(server, page):
     page.goto(f"{server}/nice?epochs=9000")
     says(page, "Ready")
@@ -55,6 +57,7 @@ def test_a_run_that_is_stopped_at_once_says_so(server, page):
     expect(badge(page)).to_have_text("Stopped")
 
 
+@pytest.mark.thorough
 def test_one_press_of_back_restores_page_and_settings_after_every_step(server, page):
     lesson = "couplings=2&hide=network&lock=training&title=Lesson+one&task=What+moves"
 
@@ -145,6 +148,7 @@ def test_other_settings_leave_the_picture_pale_and_say_whose_it_is(server, page)
     expect(picture(page)).to_have_css("opacity", "1")
 
 
+@pytest.mark.thorough
 def test_continue_goes_on_from_the_moment_shown(server, page):
     page.goto(f"{server}/realnvp?epochs=6&points=4000")
     says(page, "Ready")

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.thorough
 def test_two_browsers_on_a_shared_server(browser):
     with serving(FLOWLAB_SHARED="1", FLOWLAB_MAX_WORKERS="1") as url:
         first, second = (browser.new_context(viewport={"width": 1280, "height": 800})

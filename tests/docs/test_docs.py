@@ -311,6 +311,7 @@ def follow(page: str, lab: Path) -> None:
     run(lab, "ruff", "check", *(caption for _, caption, _ in code_blocks(page)))
 
 
+@pytest.mark.thorough
 def test_adding_a_distribution_as_the_page_says(tmp_path):
     lab = copy_of_the_lab(tmp_path)
     follow("howto/add-a-distribution.rst", lab)
@@ -354,6 +355,7 @@ def test_commands(tmp_path, capsys):
 '''
 
 
+@pytest.mark.thorough
 def test_adding_a_model_as_the_page_says(tmp_path):
     lab = copy_of_the_lab(tmp_path)
     follow("howto/add-a-model.rst", lab)

@@ -81,6 +81,7 @@ def test_pictures_are_drawn_kept_dropped_and_tried_again(monkeypatch):
         assert ask("bad", "ann", 60) == drawn(asked_for())
 
 
+@pytest.mark.quick("flat0", "flat1")
 @pytest.mark.parametrize("flat", [{"data": "moons"}, {"data": "table", "precision": "float64"},
                                   {"data": "digits", "classes": 10},
                                   {"data": "eight_gaussians", "objective": "reverse"}])

@@ -161,6 +161,7 @@ def test_csv_leaves_out_what_nobody_knows(watched):
     assert last.endswith(",,")
 
 
+@pytest.mark.quick("glow")
 def test_weights_are_a_flow_that_loads_with_the_code_shown(watched, tmp_path):
     recipe, settings, frames, epochs = watched
     path = tmp_path / export.file_name(settings, "weights.safetensors")
@@ -179,6 +180,7 @@ def test_json_is_the_run(watched):
     assert recipe.Run.model_validate_json(export.json(settings)) == settings
 
 
+@pytest.mark.quick("realnvp")
 def test_the_script_repeats_the_run_in_another_process_bit_for_bit(watched, tmp_path):
     recipe, settings, frames, epochs = watched
     script = export.python(recipe, settings)

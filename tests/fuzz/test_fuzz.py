@@ -33,6 +33,7 @@ INPUTS = 280
 KINDS = ["address", "settings", "csv", "npy", "picture", "zip", "safetensors", "run"]
 
 
+@pytest.mark.thorough
 def test_hostile_input_is_refused_with_a_sentence_or_is_good():
     file = Path(__file__).with_name("hostile.py")
     done = subprocess.run(

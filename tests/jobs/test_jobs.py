@@ -25,6 +25,8 @@ from flowlab.jobs.template import METHOD, TEMPLATE, Forked, Template, can_fork
 PATIENCE = 60  # seconds; only ever waited out by a test that fails
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 METHODS = ["fork", "spawn"] if can_fork() else ["spawn"]
+#: The tests that end in five minutes take the first of them.
+EITHER = [METHODS[0], *(pytest.param(way, marks=pytest.mark.thorough) for way in METHODS[1:])]
 ENGINES = {"local": Local, "ray": Ray}
 
 
@@ -39,14 +41,14 @@ def ray():
         yield
 
 
-@pytest.fixture(params=METHODS)
+@pytest.fixture(params=EITHER)
 def method(request, monkeypatch):
     """How the local engine starts its workers."""
     monkeypatch.setenv(METHOD, request.param)
     return request.param
 
 
-@pytest.fixture(params=[*METHODS, "ray"])
+@pytest.fixture(params=[*EITHER, pytest.param("ray", marks=pytest.mark.thorough)])
 def make(request, monkeypatch):
     """The class of an engine; local workers start in each way that there is."""
     if request.param == "ray":

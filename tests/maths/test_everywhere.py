@@ -23,15 +23,19 @@ from flowlab.settings import describe
 from models import MODELS
 
 VECTOR, ODD, IMAGE = (2,), (3,), (1, 4, 4)
+THOROUGH = pytest.mark.thorough
 #: Every model on vectors of even and odd length and on images, with and without classes.
-CASES = [(name, shape, classes) for name in MODELS
-         for shape, classes in ((VECTOR, 3), (ODD, 0), (ODD, 3), (IMAGE, 0), (IMAGE, 3))
-         if shape != IMAGE or name in ON_IMAGES]
+CASES = [pytest.param(name, shape, classes, marks=thorough)
+         for name in MODELS for shape, classes, thorough in (
+             (VECTOR, 3, THOROUGH), (ODD, 0, THOROUGH), (ODD, 3, ()), (IMAGE, 0, THOROUGH),
+             (IMAGE, 3, ())) if shape != IMAGE or name in ON_IMAGES]
 cases = pytest.mark.parametrize(("name", "shape", "classes"), CASES)
 #: What compiles takes seconds: each kind once.
 few = pytest.mark.parametrize(("name", "shape", "classes"), [
-    ("nice", ODD, 3), ("nice", IMAGE, 0), ("realnvp", VECTOR, 0), ("realnvp", IMAGE, 3),
-    ("glow", ODD, 3), ("glow", IMAGE, 3), ("spline", ODD, 3)])
+    pytest.param("nice", ODD, 3, marks=THOROUGH), pytest.param("nice", IMAGE, 0, marks=THOROUGH),
+    ("realnvp", VECTOR, 0), pytest.param("realnvp", IMAGE, 3, marks=THOROUGH),
+    pytest.param("glow", ODD, 3, marks=THOROUGH), ("glow", IMAGE, 3),
+    pytest.param("spline", ODD, 3, marks=THOROUGH)])
 #: Sentences are short, and one line.
 LONGEST = 160
 
@@ -98,6 +102,7 @@ def test_compiled(name, shape, classes):
     agree(torch.compile(flow.log_prob, backend="aot_eager", fullgraph=True), flow, *batch(flow))
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # of PyTorch's tracer
 def test_compiled_in_pieces():
     """Where a layer cannot be traced, the rest of a chain is compiled without the fast path."""

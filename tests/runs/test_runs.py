@@ -307,6 +307,7 @@ while True:
 """
 
 
+@pytest.mark.thorough
 def test_killed_while_writing_at_any_moment(store):
     before = [kept(store, seed=i) for i in range(2)]
     killed = []

@@ -29,6 +29,7 @@ def test_what_lies_below_a_quantile():
     assert load.quantile([7.0], 0.95) == 7
 
 
+@pytest.mark.thorough
 @needs_proc
 def test_a_small_class_loses_nothing_and_sees_only_its_own(monkeypatch):
     monkeypatch.delenv("FLOWLAB_MAX_WORKERS")  # as many as there are cores

@@ -60,6 +60,7 @@ def test_large_blocks_are_returned_when_they_are_free(place):
     assert held > 10 and left == 0  # some find a place among what was free
 
 
+@pytest.mark.thorough
 def test_what_is_there_is_left_out_of_collections_and_workers_keep_their_blocks(tmp_path):
     frozen, types_left, threshold = printed(
         LAB, FLOWLAB_RUNS=str(tmp_path), MALLOC_MMAP_THRESHOLD_="65536")

@@ -26,6 +26,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess:
                           check=False, cwd=ROOT, timeout=120)
 
 
+@pytest.mark.quick("realnvp.train_realnvp")
 @pytest.mark.parametrize("name", MODULES)
 def test_trains_and_saves(name, tmp_path):
     path = tmp_path / "run.safetensors"
@@ -193,6 +194,7 @@ def test_what_cannot_be_written_at_the_end_is_kept_elsewhere(
     assert full.is_char_device()
 
 
+@pytest.mark.quick("2")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_what_there_is_and_says_so_in_a_line(number, tmp_path):
     path = tmp_path / "run.safetensors"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -33,6 +34,7 @@ def test_gradients_and_weights_are_those_of_one_process(tmp_path):
         torch.testing.assert_close(two[name], value, atol=1e-9, rtol=1e-9, msg=name)
 
 
+@pytest.mark.thorough
 def test_the_command_line_runs_under_torchrun(tmp_path):
     file = tmp_path / "run.safetensors"
     said = run(*TORCHRUN, "-m", "glow.train_glow", "--data", "digits", "--epochs", "1", "--steps",

@@ -55,6 +55,7 @@ def board(app: AppTest) -> str:
     return next(h.proto.body for h in app.get("html") if "scoreboard" in h.proto.body)
 
 
+@pytest.mark.thorough
 def test_one_press_compares_all_models_by_default():
     app = page()
     assert "Ready" in status(app) and not app.error and dict(app.query_params) == {}

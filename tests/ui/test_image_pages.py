@@ -41,6 +41,7 @@ def captions(app):
     return " ".join(c.value for c in app.caption)
 
 
+@pytest.mark.quick("glow")
 @pytest.mark.parametrize("name", ON_IMAGES)
 def test_trains_on_digits_and_explores_them(name):
     app = trained(name)

@@ -129,6 +129,7 @@ def test_share_makes_the_link():
     assert query == {"couplings": "3", "lock": "data", "task": "Try 2 couplings.\nWhy?"}
 
 
+@pytest.mark.thorough
 def test_the_same_link_gives_the_same_run_in_two_processes():
     code = f'''
 import sys; sys.path.insert(0, {str(ROOT)!r})

@@ -138,6 +138,7 @@ def test_frames_that_have_left_memory_are_held_by_no_page(monkeypatch):
     assert frame() is None
 
 
+@pytest.mark.quick("realnvp")
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_flow_trained_before_is_shown_and_trained_on(name):
     app = run(page(name))
