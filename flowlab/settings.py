@@ -212,13 +212,15 @@ class SourceSettings(Settings):
     data: str = setting(
         "moons", "Distribution", "The distribution that the flow learns, or a set of images: "
         "digits, mnist or fashion_mnist. On the command line also a file of points (.csv, .npy, "
-        ".npz), a greyscale image (.png, .jpg) or a stack of images (.zip, .npy, .npz).",
+        ".npz), a greyscale image (.png, .jpg) or a stack of images (.zip, .npy, .npz, "
+        ".idx3-ubyte, also packed as .gz).",
         group="Data", min_length=1)
     noise: float | None = setting(
         None, "Noise", "Standard deviation of the Gaussian noise around the shape; leave it empty "
         "for the distribution's default.", group="Data", unit="data units", ge=0, le=10)
     image_side: int = setting(
-        16, "Side", "Height and width to which your own images are scaled.",
+        16, "Side", "Height and width to which your own images are scaled; those of an IDX file "
+        "keep their own where none is given.",
         group="Images", unit="pixels", ge=4, le=64)
 
     _points_only: ClassVar[tuple[str, ...]] = ("noise",)
@@ -228,8 +230,8 @@ class SourceSettings(Settings):
     def _short(cls, data: str) -> str:
         if len(data) > LONGEST_NAME:
             raise ValueError(f"give a name of up to {LONGEST_NAME} characters, or on the command "
-                             "line a file that ends in .csv, .tsv, .txt, .npy, .npz, .png, .jpg or "
-                             ".zip")
+                             "line a file that ends in .csv, .tsv, .txt, .npy, .npz, .png, .jpg, "
+                             ".zip or .idx3-ubyte")
         return data
 
 

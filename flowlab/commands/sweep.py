@@ -19,7 +19,7 @@ from flowlab.commands import outputs
 from flowlab.commands import train as cli
 from flowlab.commands.status import with_status
 from flowlab.commands.stopping import Stopping
-from flowlab.data.uploads.files import DEFAULT_SIDE, is_file
+from flowlab.data.uploads.files import is_file
 from flowlab.figures import png
 from flowlab.files import write
 from flowlab.runs import Recorder
@@ -85,8 +85,8 @@ def _files(settings: SweepSettings) -> list[str]:
 
 def _with_files(settings: SweepSettings, leave_out: str) -> SweepSettings:
     """Store the sweep's data files, and replace them by the names of the stored data."""
-    side = settings.settings.get("image_side", DEFAULT_SIDE)
-    side = side if type(side) is int else DEFAULT_SIDE
+    side = settings.settings.get("image_side")
+    side = side if type(side) is int else None
     names: dict[Any, str] = {path: cli.kept_file(path, leave_out, side)
                              for path in dict.fromkeys(_files(settings))}
     common, swept = dict(settings.settings), dict(settings.sweep)

@@ -17,7 +17,7 @@ from flowlab.commands.status import fail, with_status
 from flowlab.commands.stopping import Stopping
 from flowlab.data import source_of
 from flowlab.data.uploads import leaving
-from flowlab.data.uploads.files import DEFAULT_SIDE, is_file, keep_file
+from flowlab.data.uploads.files import is_file, keep_file
 from flowlab.files import read_text
 from flowlab.server import admission
 from flowlab.server.limits import MEGA, limits
@@ -103,10 +103,10 @@ def _keep_file(options: dict[str, str], leave_out: str) -> None:
     """Where ``--data`` names a file, store its content, and train on that."""
     if not is_file(options.get("data", "")):
         return
-    path, side = options["data"], options.get("image_side", str(DEFAULT_SIDE))
-    if not side.isdecimal():
+    side = options.get("image_side")
+    if side is not None and not side.isdecimal():
         raise ValueError(f"image_side is {side!r}, but it should be a whole number.")
-    options["data"] = kept_file(path, leave_out, int(side))
+    options["data"] = kept_file(options["data"], leave_out, None if side is None else int(side))
 
 
 def add_leave_out(p: argparse.ArgumentParser) -> None:
@@ -117,7 +117,7 @@ def add_leave_out(p: argparse.ArgumentParser) -> None:
                    "stretch the scale), or nothing. Default: index.")
 
 
-def kept_file(path: str, leave_out: str, side: int = DEFAULT_SIDE) -> str:
+def kept_file(path: str, leave_out: str, side: int | None = None) -> str:
     """Store the content of a data file, print notes about it, and return its name."""
     name, sentences = keep_file(path, side, leave_out, limits().max_own_data * MEGA)
     for sentence in sentences:

@@ -29,6 +29,25 @@ TITLES = {"digits": "Digits", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"
 OPENML = {"mnist": "mnist_784", "fashion_mnist": "fashion-mnist"}
 
 
+def labelled(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return images (n, height, width) and their labels (n,), uint8, as one array of records."""
+    records = np.empty(len(pixels), [("pixels", np.uint8, pixels.shape[1:]), ("label", np.uint8)])
+    records["pixels"], records["label"] = pixels, labels
+    return records
+
+
+def parts(array: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the images and the labels, if there are any, of an array that `are_images`."""
+    if array.dtype.names is None:
+        return array, None
+    return array["pixels"], array["label"]
+
+
+def are_images(array: np.ndarray) -> bool:
+    """Whether stored data are images: a stack of them, or records as of `labelled`."""
+    return array.ndim == 3 or array.dtype.names == ("pixels", "label")
+
+
 class Images(Source):
     """Grey images, split into a training set and a test set.
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowlab.data.images import Images
+from flowlab.data.images import Images, are_images, parts
 from flowlab.data.source import Source, Window
 from flowlab.data.store import columns_of, load
 from flowlab.data.targets.target import Target, check_draw, square_window
@@ -146,8 +146,11 @@ def own(name: str) -> Points | Picture | Drawing | Images:
     array = load(name)
     if array.dtype == CORNER:
         return Drawing(array, name)
-    if array.ndim == 3:
-        return Images(name, "Own images", f"{len(array):,} images of your own.", array, None, 256)
+    if are_images(array):
+        pixels, labels = parts(array)
+        kinds = "" if labels is None else f" of {len(np.unique(labels))} classes"
+        return Images(name, "Own images", f"{len(array):,} images of your own{kinds}.", pixels,
+                      labels, 256)
     if array.dtype == np.uint8:
         return Picture(array, name)
     return Points(array, name)

@@ -18,7 +18,7 @@ from flowlab import files
 VARIABLE = "FLOWLAB_OWN_DATA"
 MAX_FILES = 500
 ROOM = 500_000_000  # bytes of all files, where no other limit is given
-MAX_FILE = 16_000_000  # bytes of one file
+MAX_FILE = 50_000_000  # bytes of one file: 60,000 labelled images of 28 × 28 pixels
 
 _NAME = re.compile(r"own-[0-9a-f]{16}")
 
@@ -43,7 +43,8 @@ def keep(array: np.ndarray, columns: tuple[str, ...] = (), room: int = ROOM) -> 
     ----------
     array : numpy.ndarray
         Float32 points, one a row; the uint8 weights of a picture, (rows, columns); uint8 images,
-        (n, height, width); or the corners of a drawing (`flowlab.data.uploads.drawing.CORNER`).
+        (n, height, width), alone or with their labels (`flowlab.data.images.labelled`); or the
+        corners of a drawing (`flowlab.data.uploads.drawing.CORNER`).
     columns : tuple of str
         Names of the columns of points; empty where they have none.
     room : int

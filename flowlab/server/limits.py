@@ -68,7 +68,7 @@ class Limits(BaseSettings):
         None, "Parameters", "Maximum number of parameters of one flow.", group="Training",
         unit="parameters", ge=1, le=10**9)
     max_upload: int = setting(
-        10, "Upload", "Maximum size of one uploaded file.", group="Files", unit="MB", ge=1, le=200)
+        30, "Upload", "Maximum size of one uploaded file.", group="Files", unit="MB", ge=1, le=200)
     max_disk: int | None = setting(
         None, "Disk", "Disk quota of all runs: beyond it old pictures are deleted, and where that "
         "is not enough no run starts. By default the page Runs sets it.", group="Files", unit="MB",

@@ -212,7 +212,7 @@ BAD = {
     "objects": (npy(np.array([[[{}]]], dtype=object)), "npy", "Python objects"),
     "no array": (b"nothing", "npy", "NumPy"),
     "short": (npy(np.zeros((30, 8, 8)))[:-8], "npy", "long"),
-    "too many": (npy(np.tile(np.arange(64, dtype=np.uint8).reshape(1, 8, 8), (4000, 1, 1))),
+    "too many": (npy(np.tile(np.arange(64, dtype=np.uint8).reshape(1, 8, 8), (13000, 1, 1))),
                  "npy", "too many"),
 }
 

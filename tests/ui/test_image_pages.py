@@ -172,7 +172,7 @@ def test_own_images_are_read_looked_at_and_trained_on():
     run(app)
     app.file_uploader(key="own.file").set_value([("a.zip", file.getvalue(), "application/zip")])
     run(app)
-    app.slider(key="own.side").set_value(8)
+    app.slider(key="own.side.zip").set_value(8)
     run(app)
     assert "25 images of 8 × 8 pixels" in captions(app) and "25 pictures" in captions(app)
     app.button(key="own.use").click()

@@ -1,4 +1,4 @@
-"""A user's own images, from a zip of pictures or a NumPy array, as grey squares of one size.
+"""A user's own images, from a zip, a NumPy array or an IDX file, as grey squares of one size.
 
 Everything in a file is checked first: the sizes that a zip claims, and the type that an array
 claims. `flowlab.data.uploads.levels` decides for all images together which numbers are black and
@@ -12,7 +12,9 @@ import numpy as np
 from PIL import Image
 
 from flowlab import files
+from flowlab.data.images import labelled
 from flowlab.data.store import MAX_FILE
+from flowlab.data.uploads import idx
 from flowlab.data.uploads.levels import levels
 from flowlab.data.uploads.picture import as_grey, grey_bytes, open_picture
 from flowlab.data.uploads.table import open_npy, shape_text
@@ -21,30 +23,46 @@ from flowlab.settings import shown
 MAX_BYTES = 50_000_000  # of an upload
 MAX_UNPACKED = 200_000_000  # of all pictures in a zip together
 MAX_PICTURE = 10_000_000  # bytes of one picture
-MAX_ENTRIES = 20_000
+MAX_ENTRIES = 20_000  # of a zip
+MAX_IMAGES = 250_000  # of an array
 MAX_PIXELS = 300_000_000  # of all pictures before they are resized
 MAX_RATIO = 200  # pictures are compressed already, and hardly shrink in a zip
 MIN_IMAGES = 20
 CHANNELS = (1, 3, 4)
 SIDES = (4, 64)
+DEFAULT_SIDE = 16  # pixels
 PICTURES = (".png", ".jpg", ".jpeg")
 
 
-def read_images(content: bytes, kind: str, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
+def own_side(content: bytes, kind: str) -> int:
+    """The side, in pixels, that the images of a file get where no other is chosen.
+
+    Those of an IDX file are data sets as they were published, and keep theirs where it can be.
+    """
+    height, width = idx.read_images(content).shape[1:] if kind == idx.KIND else (0, 0)
+    whole = height == width and height % 4 == 0  # flows on images halve their sides
+    return height if whole and SIDES[0] <= height <= SIDES[1] else DEFAULT_SIDE
+
+
+def read_images(content: bytes, kind: str, side: int, labels: bytes | None = None
+                ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Read images from the bytes of a file.
 
     Parameters
     ----------
     content : bytes
-    kind : "zip" or "npy"
-        The extension of the file's name.
+    kind : "zip", "npy" or "idx"
+        What `flowlab.data.uploads.files.ending` gives for the file's name.
     side : int
         Height and width of the result, from 4 to 64 pixels.
+    labels : bytes, optional
+        An IDX file with the images' labels.
 
     Returns
     -------
     tuple
-        The images, shape (n, side, side), uint8; and sentences on what was done.
+        The images, shape (n, side, side), uint8, with labels as `flowlab.data.images.labelled`
+        has them; and sentences on what was done.
 
     Raises
     ------
@@ -54,18 +72,23 @@ def read_images(content: bytes, kind: str, side: int) -> tuple[np.ndarray, tuple
     if not SIDES[0] <= side <= SIDES[1]:
         raise ValueError(f"The side must be from {SIDES[0]} to {SIDES[1]} pixels; {side} is not.")
     if not content:
-        raise ValueError("The file is empty: choose a zip of pictures, or a NumPy array.")
+        raise ValueError("The file is empty: choose a zip of pictures, a NumPy array, or an IDX "
+                         "file.")
     if len(content) > MAX_BYTES:
         raise ValueError(f"The file has {len(content) / 1e6:.0f} MB: give at most "
                          f"{MAX_BYTES // 10**6} MB.")
-    images, notes = (_from_array if kind == "npy" else _from_zip)(content, side)
+    images, notes = {"npy": _from_npy, "zip": _from_zip, idx.KIND: _from_idx}[kind](content, side)
     if len(images) < MIN_IMAGES:
         raise ValueError(f"There are {len(images)} images: give at least {MIN_IMAGES}.")
     if images.nbytes > MAX_FILE - 1000:
         raise ValueError(_too_large(len(images), side))
     if images.min() == images.max():
         raise ValueError("All pixels have the same grey: choose images that show something.")
-    return images, notes
+    if labels is None:
+        return images, notes
+    found = idx.read_labels(labels, len(images))
+    return labelled(images, found), (
+        *notes, f"Labels: {len(np.unique(found))} classes, up to {found.max()}.")
 
 
 def _too_large(count: int, side: int) -> str:
@@ -125,8 +148,17 @@ def _pictures(archive: zipfile.ZipFile, size: int, side: int, broken: str
     return np.stack([meanings[kind].bytes(square) for kind, square in squares]), tuple(notes)
 
 
-def _from_array(content: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
-    images = open_npy(content, _axis)
+def _from_npy(content: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    return _from_array(open_npy(content, _axis), side)
+
+
+def _from_idx(content: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    images = idx.read_images(content)
+    _axis(images.shape)
+    return _from_array(images, side)
+
+
+def _from_array(images: np.ndarray, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
     axis = _axis(images.shape)
     if axis is None:
         images = images[..., None]
@@ -139,11 +171,15 @@ def _from_array(content: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]
                          "0 to 255, or real numbers from 0 to 1.")
     meaning = levels(colours)
     layers = [meaning.bytes(colours)]
+    notes = [meaning.note] if meaning.note else []
+    if images.shape[1:] == (side, side, 1):
+        return layers[0][..., 0], tuple(notes)
+    if len(images) * side**2 > MAX_FILE - 1000:
+        raise ValueError(_too_large(len(images), side))
     if channels == 4:
         layers.append(levels(opacity).bytes(opacity))
     small = [np.asarray(_square(grey_bytes(Image.fromarray(image.squeeze())), side))
              for image in np.concatenate(layers, axis=-1)]
-    notes = [meaning.note] if meaning.note else []
     if channels > 1:
         notes.append("Their colours were made grey.")
     if (height, width) != (side, side):
@@ -171,9 +207,9 @@ def _axis(shape: tuple[int, ...]) -> int | None:
         raise ValueError(f"The array has the shape {shape_text(shape)}, which is one picture in "
                          "colour, or images 3 pixels wide: save a picture as PNG, and images as "
                          "(images, height, width).")
-    if not 1 <= shape[0] <= MAX_ENTRIES:
+    if not 1 <= shape[0] <= MAX_IMAGES:
         raise ValueError(f"The array has no images, or too many: give from {MIN_IMAGES} to "
-                         f"{MAX_ENTRIES:,}.")
+                         f"{MAX_IMAGES:,}.")
     return fit[0] if fit else None
 
 

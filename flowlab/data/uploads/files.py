@@ -1,12 +1,13 @@
 """Reads a user's file of any kind, by the extension of its name."""
 
+import re
 from pathlib import Path, PurePath
 
 import numpy as np
 
 from flowlab import files
 from flowlab.data import store
-from flowlab.data.uploads import albums, leaving
+from flowlab.data.uploads import albums, idx, leaving
 from flowlab.data.uploads.drawing import CORNER, read_drawing
 from flowlab.data.uploads.picture import read_picture
 from flowlab.data.uploads.table import (
@@ -21,14 +22,22 @@ from flowlab.settings import shown
 
 TABLES = ("csv", "tsv", "txt", "npy", "npz")
 PICTURES = ("png", "jpg", "jpeg")
-DEFAULT_SIDE = 16  # pixels
 MAX_ARRAYS = 100  # in an NPZ
 HEADER = 2000  # bytes of an array in which its shape is
 
 
 def ending(name: str) -> str:
-    """Return the extension of a file's name, in lower case and without its dot."""
-    return PurePath(name).suffix.lower().removeprefix(".")
+    """Return the extension of a file's name, in lower case and without its dot.
+
+    That of what is packed in a gzip file counts, and ``idx`` for each name of an IDX file.
+    """
+    name = _unpacked_name(name)
+    return idx.KIND if idx.NAME.search(name) else PurePath(name).suffix.lower().removeprefix(".")
+
+
+def _unpacked_name(name: str) -> str:
+    """A file's name without the ``.gz`` of what is packed."""
+    return re.sub(r"\.gz$", "", PurePath(name).name, flags=re.IGNORECASE)
 
 
 def read_table(content: bytes, kind: str) -> UploadedTable:
@@ -45,15 +54,18 @@ def read_table(content: bytes, kind: str) -> UploadedTable:
 def opened(content: bytes, name: str) -> tuple[bytes, str, tuple[str, ...]]:
     """Return a file's content, its kind by the extension, and sentences on what was chosen.
 
-    From an NPZ, which is a zip of arrays, it takes the one array that has the dimensions of points
-    or images, as an NPY.
+    A gzip file is unpacked. From an NPZ, which is a zip of arrays, it takes the one array that has
+    the dimensions of points or images, as an NPY.
 
     Raises
     ------
     ValueError
-        With one sentence, for an NPZ without such an array, or with several.
+        With one sentence, for a damaged gzip file, or one that unpacks to too much, and for an NPZ
+        without such an array, or with several.
     """
     kind = ending(name)
+    if name.lower().endswith(".gz"):
+        content = idx.unpacked(content)
     if kind != "npz":
         return content, kind, ()
     broken = "The NPZ file is damaged: save it again with numpy.savez."
@@ -73,6 +85,11 @@ def opened(content: bytes, name: str) -> tuple[bytes, str, tuple[str, ...]]:
         f", and left out {shown(', '.join(left))}." if left else "."),)
 
 
+def is_album(content: bytes, kind: str) -> bool:
+    """Whether bytes are images; ``kind`` is as `ending` gives it."""
+    return kind in ("zip", idx.KIND) or (kind == "npy" and is_stack(content))
+
+
 def is_drawing(content: bytes, kind: str) -> bool:
     """Whether bytes are a drawing of the lab; ``kind`` is the extension of its file's name."""
     return kind == "npy" and is_of(content, CORNER)
@@ -80,25 +97,26 @@ def is_drawing(content: bytes, kind: str) -> bool:
 
 def is_file(data: str) -> bool:
     """Whether the command line's ``data`` is a file, not a distribution."""
-    return ending(data) in (*TABLES, *PICTURES, "zip")
+    return ending(data) in (*TABLES, *PICTURES, "zip", idx.KIND)
 
 
-def read_file(path: str, side: int = DEFAULT_SIDE) -> tuple[np.ndarray, tuple[str, ...]]:
+def read_file(path: str, side: int | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
     """Read a table, a picture, or images from a file on this machine.
 
     Parameters
     ----------
     path : str
-        A zip, and a NumPy array (NPY, or alone in an NPZ) of three or four dimensions, hold
-        images.
-    side : int
-        Height and width of images in pixels.
+        A zip, a NumPy array (NPY, or alone in an NPZ) of three or four dimensions, and an IDX file
+        hold images; labels are read where their IDX file lies beside it.
+    side : int, optional
+        Height and width of images in pixels; by default `flowlab.data.uploads.albums.own_side`.
 
     Returns
     -------
     tuple
         Points, shape (rows, columns), float32; a picture's weights, uint8; images, shape
-        (n, side, side), uint8; or a drawing; and sentences on what was done to them.
+        (n, side, side), uint8, or records of them with labels; or a drawing; and sentences on what
+        was done to them.
 
     Raises
     ------
@@ -111,14 +129,14 @@ def read_file(path: str, side: int = DEFAULT_SIDE) -> tuple[np.ndarray, tuple[st
     return array, notes
 
 
-def keep_file(path: str, side: int = DEFAULT_SIDE, leave_out: str = ",".join(leaving.DEFAULT),
+def keep_file(path: str, side: int | None = None, leave_out: str = ",".join(leaving.DEFAULT),
               room: int = store.ROOM) -> tuple[str, tuple[str, ...]]:
     """Read a file as `read_file` does, and store what it holds.
 
     Parameters
     ----------
     path : str
-    side : int
+    side : int, optional
     leave_out : str
         What to leave out of a table, as `flowlab.data.uploads.leaving.listed` reads it.
     room : int
@@ -136,7 +154,7 @@ def keep_file(path: str, side: int = DEFAULT_SIDE, leave_out: str = ",".join(lea
                   *leave.offers())
 
 
-def _read(path: str, side: int, leave: leaving.Listed
+def _read(path: str, side: int | None, leave: leaving.Listed
           ) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
     """Return the data of a file, sentences on them, and the names of their columns."""
     with Path(path).open("rb") as file:
@@ -144,8 +162,12 @@ def _read(path: str, side: int, leave: leaving.Listed
     names: tuple[str, ...] = ()
     try:
         content, kind, notes = opened(content, path)
-        if kind == "zip" or (kind == "npy" and is_stack(content)):
-            array, more = albums.read_images(content, kind, side)
+        if is_album(content, kind):
+            labels = _labels_beside(path) if kind == idx.KIND else None
+            array, more = albums.read_images(
+                content, kind, side or albums.own_side(content, kind), labels)
+            if kind == idx.KIND and labels is None:
+                more = (*more, "No file of labels lies beside it, so the images have no classes.")
         elif kind in PICTURES:
             array, more = read_picture(content)
         elif is_drawing(content, kind):
@@ -161,3 +183,13 @@ def _read(path: str, side: int, leave: leaving.Listed
                              f"{leave.option('gaps')}.") from error
         raise ValueError(f"{path}: {error}") from error
     return array, (*notes, *more), names
+
+
+def _labels_beside(path: str) -> bytes | None:
+    """The labels of an IDX file of images, which lie beside it under the name that is usual."""
+    file = Path(path)
+    name = _unpacked_name(path).replace("images", "labels").replace("idx3", "idx1")
+    for beside in (file.with_name(name), file.with_name(name + ".gz")):
+        if beside.is_file():
+            return beside.read_bytes()
+    return None

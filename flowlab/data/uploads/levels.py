@@ -28,6 +28,8 @@ class Levels:
 
     def bytes(self, pixels: np.ndarray) -> np.ndarray:
         """Return pixels as whole numbers from 0 (black) to 255 (white)."""
+        if pixels.dtype == np.uint8 and (self.black, self.white) == (0, 255):
+            return pixels
         grey = pixels.astype(np.float32) - np.float32(self.black)
         grey *= np.float32(255 / (self.white - self.black))
         return np.rint(grey, out=grey).clip(0, 255, out=grey).astype(np.uint8)

@@ -11,21 +11,23 @@ import torch
 
 from flowlab.analysis.grid import grid_points
 from flowlab.data import Drawing, Picture, Points, Target, image_set, store, target
-from flowlab.data.uploads import leaving
-from flowlab.data.uploads.albums import SIDES, read_images
+from flowlab.data.images import are_images, parts
+from flowlab.data.uploads import idx, leaving
+from flowlab.data.uploads.albums import SIDES, own_side, read_images
 from flowlab.data.uploads.drawing import CORNER, drawn, read_drawing
 from flowlab.data.uploads.files import (
-    DEFAULT_SIDE,
     PICTURES,
-    TABLES,
+    is_album,
     is_drawing,
+    is_file,
     opened,
     read_table,
 )
 from flowlab.data.uploads.picture import SIDE, Dense, read_picture
-from flowlab.data.uploads.table import MAX_COLUMNS, MAX_ROWS, UploadedTable, is_stack, read_text
+from flowlab.data.uploads.table import MAX_COLUMNS, MAX_ROWS, UploadedTable, read_text
 from flowlab.figures import density_thumbnail, image_thumbnail, png, thumbnail
 from flowlab.server.limits import MEGA, limits
+from flowlab.settings import shown
 from flowlab.ui.app.lab import theme
 from flowlab.ui.app.operating import refused
 from flowlab.ui.app.state import Page, page
@@ -110,7 +112,7 @@ def _content(state: ModelPage) -> None:
     try:
         with left:
             found = {"draw": _draw, "file": _file, "paste": _paste}[way]()
-        if found is not None and found.array.ndim == 3 and state.recipe.vectors_only:
+        if found is not None and are_images(found.array) and state.recipe.vectors_only:
             raise ValueError(f"{state.recipe.title} learns points, not images: give points or one "
                              "picture, or use the images on another model's page.")
         problem = None
@@ -140,7 +142,7 @@ def _use(state: ModelPage, found: Found) -> None:
     except ValueError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
-    if array.ndim == 3:
+    if are_images(array):
         _dialog().images = name
         defaults.to_images(state, name)
     else:
@@ -163,15 +165,18 @@ def _draw() -> Found | None:
 
 def _file() -> Found | None:
     file = st.file_uploader(
-        "Points, a picture, or images", type=[*TABLES, *PICTURES, "zip"], key="own.file",
-        max_upload_size=largest(),
+        "Points, a picture, or images", key="own.file", max_upload_size=largest(),
         help=f"Points: CSV or NPY with two or more columns of numbers (at most {MAX_ROWS:,} rows "
         f"and {MAX_COLUMNS} columns). A picture: PNG or JPEG, taken as a density in grey; larger "
-        f"ones are made {SIDE} pixels wide or high. Images: a zip of PNG or JPEG pictures, or an "
-        "NPY of three dimensions, or of four in colour; all become grey squares of one size. An "
-        "NPZ is read where it holds one such array.")
+        f"ones are made {SIDE} pixels wide or high. Images: a zip of PNG or JPEG pictures; an NPY "
+        "of three dimensions, or of four in colour; or an IDX file, as MNIST is published, with "
+        "its labels; all become grey squares of one size. An NPZ is read where it holds one such "
+        "array, and each of these also where it is packed as GZ.")
     if file is None:
         return None
+    if not is_file(file.name):
+        raise ValueError(f"{shown(file.name)} is of a kind that is not read here: give a CSV, TSV, "
+                         "TXT, NPY, NPZ, PNG, JPEG, ZIP or IDX file.")
     limits().refuse("max_upload", file.size / 1e6, f"This file has {file.size / 1e6:.1f} MB",
                     "give a smaller one")
     content, kind, notes = opened(file.getvalue(), file.name)
@@ -181,11 +186,11 @@ def _file() -> Found | None:
 
 def _read_file(content: bytes, kind: str) -> Found:
     """Read a file of that kind, and draw controls where it leaves a choice."""
-    if kind == "zip" or (kind == "npy" and is_stack(content)):
-        side = st.slider("Side of the images (pixels)", *SIDES, DEFAULT_SIDE, SIDE_STEP,
-                         key="own.side", help="Height and width that all get. Small ones are "
-                         "learned in minutes, large ones take hours.")
-        return Found(*_album(content, kind, side))
+    if is_album(content, kind):
+        side = st.slider("Side of the images (pixels)", *SIDES, own_side(content, kind), SIDE_STEP,
+                         key=f"own.side.{kind}", help="Height and width that all get. Small ones "
+                         "are learned in minutes, large ones take hours.")
+        return Found(*_album(content, kind, side, _labels() if kind == idx.KIND else None))
     if kind in PICTURES:
         dense = st.selectbox("Density is high", list(DENSE), format_func=DENSE.__getitem__,
                              key="own.dense",
@@ -238,9 +243,19 @@ def _read(content: bytes, kind: str) -> UploadedTable:
     return read_table(content, kind)
 
 
-@st.cache_data(show_spinner="Reading the images", max_entries=4)
-def _album(content: bytes, kind: str, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
-    return read_images(content, kind, side)
+@st.cache_data(show_spinner="Reading the images", max_entries=2)
+def _album(content: bytes, kind: str, side: int, labels: bytes | None
+           ) -> tuple[np.ndarray, tuple[str, ...]]:
+    return read_images(content, kind, side, labels)
+
+
+def _labels() -> bytes | None:
+    """Ask for the labels that belong to the images of an IDX file."""
+    file = st.file_uploader(
+        "Labels of the images (optional)", key="own.labels", max_upload_size=largest(),
+        help="The IDX file with a class for each image, such as train-labels-idx1-ubyte: then the "
+        "flow can learn the classes, and you choose one for its samples.")
+    return None if file is None else file.getvalue()
 
 
 def _look(found: Found | None, problem: str | None) -> None:
@@ -259,10 +274,11 @@ def _look(found: Found | None, problem: str | None) -> None:
 
 
 def _seen(array: np.ndarray, appearance: str, names: tuple[str, ...]) -> tuple[bytes, str]:
-    if array.ndim == 3:
-        return (png(image_thumbnail(array, 255, theme=appearance)),
-                f"{len(array):,} images of {array.shape[1]} × {array.shape[2]} pixels; the first "
-                "nine.")
+    if are_images(array):
+        pixels = parts(array)[0]
+        return (png(image_thumbnail(pixels, 255, theme=appearance)),
+                f"{len(pixels):,} images of {pixels.shape[1]} × {pixels.shape[2]} pixels; the "
+                "first nine.")
     if array.dtype == CORNER:
         drawing = Drawing(array)
         count = f"{drawing.strokes:,} {'stroke' if drawing.strokes == 1 else 'strokes'}"
