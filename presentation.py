@@ -224,6 +224,9 @@ def card(name: str, recipe: Recipe) -> None:
         begin(name)
     st.page_link(addresses.destination(name), label="Open its page", width="stretch",
                  query_params=addresses.of(name))
+    for each, settings in recipe.pretrained.items():
+        st.page_link(addresses.destination(name), label=f"See its {each} flow", width="stretch",
+                     query_params=recipe.Run.from_flat(dict(settings)).texts())
     st.caption(recipe.paper)
 
 

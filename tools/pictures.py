@@ -53,8 +53,9 @@ def main() -> None:
         weights, folder = recipe.folder / "images", ROOT / "static" / name
         weights.mkdir(exist_ok=True)
         folder.mkdir(exist_ok=True)
-        pretrained.make(recipe, weights)
-        draw(recipe, pretrained.load(recipe, weights), folder)
+        for each in pretrained.names(recipe):
+            pretrained.make(recipe, each)
+        draw(recipe, pretrained.load(recipe), folder)
         for path in sorted([*weights.iterdir(), *folder.iterdir()]):
             print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
 
@@ -65,7 +66,7 @@ Frames = list[tuple[Image.Image, int]]  # images, and milliseconds that each is 
 def draw(recipe: Recipe, flow: Pretrained, folder: Path) -> None:
     """Write the animations of a model's pretrained flow."""
     print(f"{recipe.title}: KL to the truth {flow.moment.kl:.4f} nats")
-    journey = sampling(flow.flow, POINTS, SEED)
+    journey = sampling(flow.frames[-1].flow(), POINTS, SEED)
     films = learning(recipe, flow.settings) if recipe is featured(RECIPES) else {}
     for theme in THEMES:
         frames = list(travel(journey, theme))

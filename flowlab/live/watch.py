@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from flowlab.data import source_of
@@ -76,6 +77,8 @@ class Content(Protocol):
     ----------
     png : bytes
         The picture; empty where there is none.
+    file : Path or None
+        The picture as a file that the server gives out unchanged, where there is one.
     weights : bytes
         The flow as `Flow.save` writes it, from which the picture can be drawn again; empty where
         there is none: frames of a large flow have it only every few seconds.
@@ -87,6 +90,9 @@ class Content(Protocol):
 
     @property
     def png(self) -> bytes: ...
+
+    @property
+    def file(self) -> Path | None: ...
 
     @property
     def weights(self) -> bytes: ...
@@ -105,6 +111,7 @@ class Content(Protocol):
 class InMemory:
     """A `Content` in memory."""
 
+    file = None
     png: bytes = b""
     weights: bytes = b""
 

@@ -197,6 +197,7 @@ class OnDisk:
     step: int
     has_png: bool
     kept_weights: bool
+    file = None  # of these pictures the server gives none out
 
     @property
     def has_weights(self) -> bool:

@@ -48,6 +48,9 @@ class Recipe:
         do, and who published it where (Markdown).
     images : mapping
         What the page's controls are set to when images are chosen.
+    pretrained : mapping
+        The settings of the pretrained flows that come with it besides the one with default
+        settings, by their names.
     lessons : tuple of Preset
         The experiments of its page; `presets` are the same with the numbers in their texts.
     featured : bool
@@ -66,6 +69,7 @@ class Recipe:
     limit: str = ""
     paper: str = ""
     images: Mapping[str, Any] = field(default_factory=dict)
+    pretrained: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     lessons: tuple[Preset, ...] = ()
     featured: bool = False
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from flowlab.bijections.equations import LOG_DET
 from flowlab.ui.app.lab import lab
 from flowlab.ui.controls.state import NEWEST
 from flowlab.ui.model import inside
+from flowlab.ui.model.picture import WAITING
 from models import RECIPES
 
 SMALL = {"epochs": "12", "points": "400", "hidden": "8,8", "batch_size": "32"}
@@ -70,6 +72,28 @@ def test_replay_starts_again_and_holds():
     app.button(key="realnvp.replay").click()
     run(app)
     assert not state(app, "realnvp").playback.what
+
+
+@pytest.mark.parametrize(("name", "query"), [
+    *((name, {}) for name in TRAINED),
+    ("glow", {**RECIPES["glow"].pretrained["digits"], "classes": "10"})])
+def test_the_moments_of_a_shipped_flow_are_there_before_any_training(name, query):
+    app = run(page(name, **{key: str(value) for key, value in query.items()}))
+    assert "ready-trained" in " ".join(m.value for m in app.markdown)
+    picture = next(i.proto.imgs[0] for i in app.get("image"))
+    assert picture.url.startswith(f"/app/static/{name}/")
+    assert not moment(app).disabled and len(moment(app).options) >= 4
+    assert not app.button(key=f"{name}.replay").disabled
+    moment(app).set_value(30)
+    run(app)
+    assert any(m.value.startswith("epoch **") for m in app.markdown)
+    for _ in range(100):
+        picture = next(i.proto.imgs[0] for i in app.get("image"))
+        if picture.alt != WAITING:
+            break
+        time.sleep(0.1)
+        run(app)
+    assert picture.url.startswith("data:image/png") and picture.alt != WAITING
 
 
 @pytest.mark.parametrize("name", TRAINED)

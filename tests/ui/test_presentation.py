@@ -1,5 +1,6 @@
 """The landing page, the trained flows and the pictures that come with the lab."""
 
+import io
 import math
 import re
 from pathlib import Path
@@ -14,14 +15,19 @@ from streamlit.testing.v1 import AppTest
 from flowlab import Flow
 from flowlab.analysis.equations import describe, normalising, sampling, stretch
 from flowlab.bijections import Scaling
-from flowlab.data import target
+from flowlab.data import source_of, target
+from flowlab.data.images import dequantise
 from flowlab.live import pretrained, thumbnails
+from flowlab.live.cameras import camera
+from flowlab.live.thinning import history
 from flowlab.ui.model import metrics
 from models import MODELS, RECIPES
 
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "static"
 THEMES = ("light", "dark")
+#: Models, and the names of the flows that come with them.
+SHIPPED = [(name, each) for name in TRAINED for each in pretrained.names(RECIPES[name])]
 #: What each pretrained flow has to reach on the moons, in nats.
 LIMITS = {"nice": 0.2}  # of all others 0.05
 MOVING = [f"{name}/card-{theme}" for name in TRAINED for theme in THEMES] + [
@@ -143,7 +149,7 @@ def test_shipped_weights_have_learned_the_moons(name):
     x = moons.sample(20_000, seed=12345)
     with torch.no_grad():
         kl = (moons.log_prob(x) - flow.log_prob(x)).mean().item()
-    facts = pretrained.load(RECIPES[name], ROOT / name / "images").moment
+    facts = pretrained.load(RECIPES[name]).moment
     assert kl < LIMITS.get(name, 0.05)
     assert math.isclose(kl, facts.kl, abs_tol=0.02)
 
@@ -152,9 +158,41 @@ def test_the_first_page_says_of_the_shipped_flows_what_their_pages_say(page):
     said = re.findall(r"KL to the truth: \*\*(.+?)\*\*", " ".join(m.value for m in page.markdown))
     for text, name in zip(said, TRAINED, strict=True):
         recipe = RECIPES[name]
-        flow = pretrained.load(recipe, ROOT / name / "images")
+        flow = pretrained.load(recipe)
         assert flow.fits(recipe.Run())  # so the model's page opens with it
         assert text == metrics.number(flow.moment.kl, "nats")
+
+
+@pytest.mark.parametrize(("name", "each"), SHIPPED)
+def test_shipped_flows_come_with_moments_that_get_better(name, each):
+    shipped = pretrained.load(RECIPES[name], each)
+    source, last = source_of(shipped.settings.source), shipped.frames[-1]
+    assert len(shipped.frames) >= 4
+    steps = [frame.moment.step for frame in shipped.frames]
+    assert steps == sorted(set(steps)) and steps[-1] == last.moment.steps
+    assert len(history(shipped.frames)) == last.moment.epochs
+    if source.kind == "images":
+        pixels, context = source.part(test=True)
+        x = dequantise(pixels, torch.Generator().manual_seed(0))
+    else:
+        x, context = source.sample(500, seed=4), None
+    with torch.no_grad():
+        losses = [-frame.flow().log_prob(x, context).mean().item() for frame in shipped.frames]
+    assert losses == sorted(losses, reverse=True)
+    assert {parameter.dtype for frame in shipped.frames for parameter in frame.flow().parameters()
+            } == {torch.float32}
+
+
+@pytest.mark.parametrize(("name", "each"), SHIPPED)
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_shipped_picture_is_that_of_the_flow(name, each, theme):
+    shipped = pretrained.load(RECIPES[name], each)
+    *_, last = shipped.drawn(theme)
+    assert last.theme == theme and last.content.file.is_relative_to(STATIC)
+    now = camera(shipped.settings, theme).take(last.flow(), history(shipped.frames), last.moment)
+    with Image.open(last.content.file) as kept, Image.open(io.BytesIO(now)) as drawn:
+        kept, drawn = (np.asarray(each.convert("RGB"), dtype=float) for each in (kept, drawn))
+    assert kept.shape == drawn.shape and np.abs(kept - drawn).mean() < 2
 
 
 @pytest.mark.parametrize("path", MOVING)
@@ -173,8 +211,11 @@ def test_moving_pictures_are_whole(path):
 
 def test_shipped_files_are_small():
     sizes = [file.stat().st_size for file in STATIC.rglob("*.*")]
+    weights = [file.stat().st_size for name in TRAINED
+               for file in (RECIPES[name].folder / "images").iterdir()]
+    assert max(weights) < 1.1e6 and sum(weights) < 1.5e6 * len(SHIPPED)
     assert max(sizes) < 1.5e6
-    assert sum(sizes) < 2e6 * len(TRAINED)
+    assert sum(sizes) < 2e6 * len(SHIPPED)
 
 
 @pytest.mark.parametrize("theme", THEMES)

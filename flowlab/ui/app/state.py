@@ -9,6 +9,7 @@ it.
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, NamedTuple, Self, TypeVar, cast, overload
 
 import streamlit as st
@@ -57,7 +58,7 @@ class Session:
     token: str = ""  #: The browser's, on a shared server; empty until it is needed.
     drawing: str = ""  #: Names the session to who draws pictures; empty until one is asked for.
     #: A model's name and its picture shown last: a visitor holds no more than one.
-    picture: tuple[str, bytes] = ("", b"")
+    picture: tuple[str, bytes | Path] = ("", b"")
     layout: str = ""  #: Of the pictures on the page shown, one of `flowlab.figures.style.LAYOUTS`.
     refused: set[tuple[str, str]] = field(default_factory=set)  #: Kinds and sentences in the log.
     pages: dict[str, Page] = field(default_factory=dict)

@@ -3,11 +3,14 @@
 import base64
 import io
 from functools import cache
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 import streamlit as st
 from PIL import Image
+
+from flowlab.live.thumbnails import FOLDER
 
 
 def address(content: bytes, kind: str = "png") -> str:
@@ -32,7 +35,10 @@ def blank(size: tuple[int, int]) -> bytes:
     return file.getvalue()
 
 
-def draw_png(png: bytes, alt: str, width: int | Literal["stretch", "content"] = "stretch") -> None:
-    """Show a PNG, with ``alt`` for those who cannot see it."""
-    st.image(address(png), width=width, alt=alt)
+def draw_png(png: bytes | Path, alt: str,
+             width: int | Literal["stretch", "content"] = "stretch") -> None:
+    """Show a PNG or a picture in the folder ``static``, with ``alt`` for those who cannot see it.
+    """  # noqa: D200
+    st.image(address(png) if isinstance(png, bytes) else
+             f"/app/static/{png.relative_to(FOLDER).as_posix()}", width=width, alt=alt)
     urlsplit.cache_clear()  # type: ignore[attr-defined]  # Streamlit splits the address, and Python caches the last 128 splits

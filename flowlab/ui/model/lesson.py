@@ -105,7 +105,8 @@ def _first(view: View, after: RunSettings) -> First | None:
         part, reached = first_samples, metrics.number(bits, "bits/dim")
     else:
         part, reached = learned_density, f"KL {metrics.number(frame.moment.kl, 'nats')}"
-    return First(part(png, SIDE, appearance()), f"Before: {view.page.recipe.title}, "
+    picture = png if isinstance(png, bytes) else png.read_bytes()
+    return First(part(picture, SIDE, appearance()), f"Before: {view.page.recipe.title}, "
                  f"{differing.title(before, names)}. {reached}")
 
 

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 
 import streamlit as st
 
@@ -130,14 +131,16 @@ def _take(subject: Subject, index: int, patience: float) -> bool:
     return png is not None
 
 
-def _last(subject: Subject) -> bytes | None:
+def _last(subject: Subject) -> bytes | Path | None:
     """The picture shown last, where it was this model's; a visitor holds no more than one."""
     name, png = session().picture
     return png if name == subject.page.name else None
 
 
-def training_picture(subject: Subject, index: int, patience: float) -> bytes | None:
-    """The six panels of one moment in the page's theme and overlays, as PNG; None until drawn.
+def training_picture(subject: Subject, index: int, patience: float) -> bytes | Path | None:
+    """The six panels of one moment in the page's theme and overlays; None until drawn.
+
+    It is a PNG, or the file of a picture.
 
     Raises
     ------
@@ -148,7 +151,7 @@ def training_picture(subject: Subject, index: int, patience: float) -> bytes | N
     if subject.frames:
         frame = subject.frames[index]
         fits = (frame.theme, frame.overlays) == (looks, shown)
-        if fits and (png := frame.png):
+        if fits and (png := frame.content.file or frame.png):
             return png
         if not frame.has_weights:
             return frame.png or image.blank(LIVE_SIZE)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from flowlab.data import source_of
-from flowlab.figures import DEFAULT_OVERLAYS
 from flowlab.jobs import Status
 from flowlab.live import Frame, pretrained
 from flowlab.live.pretrained import Pretrained
@@ -15,7 +14,7 @@ from flowlab.server.admission import owns
 from flowlab.settings import FlowSettings, RunSettings
 from flowlab.training import Epoch
 from flowlab.training.recipe import Recipe, fitted
-from flowlab.ui.app.lab import appearance, lab
+from flowlab.ui.app.lab import lab, theme
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.state import ModelPage
 from flowlab.ui.model import differing
@@ -72,25 +71,27 @@ class View:
         """The newest frame of the run; before any, the pretrained flow's where it fits."""
         if self.run is not None:
             return lab().last(self.run)
-        before = trained_before(self.page.name, self.page.recipe)
-        if before is None or not before.fits(self.settings):
-            return None
-        return _pretrained_frame(self.page.name, before, appearance())
+        frames = self.frames()
+        return frames[-1] if frames else None
 
     def frames(self) -> list[Frame]:
         """All frames there are to look at, oldest first; the last is that of `frame`."""
         if self.run is not None:
             lab().find(self.run.id)
             return lab().frames(self.run)
-        frame = self.frame()
-        return [] if frame is None else [frame]
+        before = self._pretrained()
+        return [] if before is None else before.drawn(theme())
+
+    def _pretrained(self) -> Pretrained | None:
+        every = trained_before(self.page.name, self.page.recipe)
+        return next((before for before in every if before.fits(self.settings)), None)
 
     def subject(self, frames: list[Frame]) -> Subject:
         """What there is to explore."""
         model = self.page.recipe.model
         if self.run is not None:
             return Subject(self.page, model, self.run.settings, self.run.id, frames)
-        key = "pretrained" if frames else fresh_key(self.settings)
+        key = f"pretrained.{self.settings.source.data}" if frames else fresh_key(self.settings)
         return Subject(self.page, model, self.settings, f"{self.page.name}.{key}", frames)
 
     @property
@@ -132,11 +133,7 @@ def _shape(settings: RunSettings) -> FlowSettings:
 
 
 @st.cache_resource(show_spinner=False)
-def trained_before(name: str, _recipe: Recipe) -> Pretrained | None:
-    """The trained flow that comes with a model."""
-    return pretrained.load(_recipe, _recipe.folder / "images")
-
-
-@st.cache_resource(show_spinner=False, max_entries=16)  # no copies: nobody changes a frame
-def _pretrained_frame(name: str, _before: Pretrained, appearance: str) -> Frame:
-    return _before.frame(appearance, DEFAULT_OVERLAYS)
+def trained_before(name: str, _recipe: Recipe) -> list[Pretrained]:
+    """The trained flows that come with a model."""
+    found = (pretrained.load(_recipe, each) for each in pretrained.names(_recipe))
+    return [each for each in found if each is not None]
