@@ -157,6 +157,8 @@ load-test: $(STAMP)
 
 docs: $(STAMP)
 	$(MAKE) -C docs html SPHINXBUILD=../$(BIN)/sphinx-build SPHINXOPTS=-W
+	@# The lab serves the folder static, and Help leads there.
+	rm -rf static/docs && cp -R docs/build/html static/docs
 
 pictures: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python tools/pictures.py
@@ -167,5 +169,5 @@ lessons: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python tools/lessons.py $(ONLY)
 
 clean:
-	rm -rf docs/build docs/source/generated build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf docs/build static/docs docs/source/generated build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -13,6 +13,8 @@ from flowlab.ui.compare.page import draw_compare_page
 from flowlab.ui.model.page import draw_model_page
 from flowlab.ui.runs import draw_runs_page
 from flowlab.ui.sweeps import draw_sweeps_page
+from flowlab.ui.teach.page import draw_teach_page
+from lesson_plan import STEPS
 from models import RECIPES
 from presentation import draw_presentation
 
@@ -38,5 +40,7 @@ menu.run([
             url_path="sweeps"),
     st.Page(partial(draw_runs_page, RECIPES), title="Runs", icon=":material/history:",
             url_path="history"),
+    st.Page(partial(draw_teach_page, RECIPES, STEPS), title="Teach",
+            icon=":material/co_present:", url_path="teach"),
 ])
 about(running.engine, running.store)

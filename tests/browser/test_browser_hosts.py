@@ -8,7 +8,8 @@ from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("", "nice", "glow?data=digits", "compare", "sweeps", "history")
+PAGES = ("", "nice", "glow?data=digits", "compare", "sweeps", "history", "teach",
+         "teach?model=nice")
 MENUS = ("stPopover", "stSelectbox", "stMainMenu")
 
 

@@ -7,10 +7,10 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import pytest
-from browser_helpers import ROOT, SECONDS, at_rest, button, download, open_downloads, picture, says
+from browser_helpers import ROOT, at_rest, button, download, open_downloads, picture, says
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -71,48 +71,6 @@ def test_a_run_is_taken_away_and_each_file_is_what_it_says(server, page, tmp_pat
     again = Flow.load(saved)
     for key, value in again.state_dict().items():
         assert value.equal(taken.state_dict()[key])
-
-
-@pytest.mark.thorough
-def test_a_teachers_link_is_made_opened_and_kept(server, page, browser):
-    page.goto(f"{server}/nice?{SETTINGS}")
-    says(page, "Ready")
-    at_rest(page)
-    button(page, "Share").click()
-    page.get_by_role("button", name="Training", exact=True).first.click()
-    at_rest(page)
-    page.get_by_role("textbox", name="Title").fill("<b>Lesson</b> **1**")
-    page.get_by_role("textbox", name="Task").fill(
-        "What moves?\n<script>document.title='x'</script>")
-    page.keyboard.press("Tab")
-    link = page.locator("pre", has_text="hide=training")
-    expect(link).to_contain_text("task=")
-    at_rest(page)
-    url = link.inner_text().replace("\n", "")
-    query = dict(parse_qsl(urlsplit(url).query))
-    assert query["hide"] == "training" and query["data"] == "circles"
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy link").click()
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == url
-
-    student = browser.new_page()
-    student.set_default_timeout(SECONDS)
-    student.goto(url)
-    expect(student.get_by_text("<b>Lesson</b> **1**")).to_be_visible()
-    says(student, "What moves\\?")
-    expect(student.get_by_text("<script>")).to_be_visible()
-    assert student.title() != "x"
-    says(student, "Ready")
-    expect(student.get_by_text("Hidden layers", exact=True)).to_have_count(1)
-    expect(student.get_by_text("Epochs", exact=True)).to_have_count(0)
-    student.get_by_role("link", name="Glow").click()
-    expect(student.get_by_role("heading", name="Glow")).to_be_visible()
-    student.get_by_role("link", name="NICE").click()
-    says(student, "What moves\\?")
-    student.wait_for_url("**hide=training*")
-    assert dict(parse_qsl(urlsplit(student.url).query)) == query
-    student.close()
 
 
 def test_an_experiment_of_another_model_opens_its_page(server, page):

@@ -119,10 +119,10 @@ def test_a_lesson_outlives_another_page_and_a_new_link_replaces_it():
     assert app.query_params == {"data": "spiral"}
 
 
-def test_share_makes_the_link():
-    app = run(page("nice", couplings="3"))
-    app.text_area(key="nice.share.task").set_value("Try 2 couplings.\nWhy?")
-    app.pills(key="nice.share.lock").set_value(["data"])
+def test_a_teacher_makes_the_link():
+    app = run(page("teach", model="nice", couplings="3"))
+    app.text_area(key="teach.lesson.task").set_value("Try 2 couplings.\nWhy?")
+    app.multiselect(key="teach.lesson.lock").set_value(["data"])
     run(app)
     link = next(text for text in copyable(app) if "couplings=3" in text)
     query = dict(parse_qsl(urlsplit(link).query))

@@ -4,52 +4,19 @@ They are made from the settings by the app's own code, and read by it: what a pa
 about fails the build, so that a link cannot go stale.
 """
 
-from urllib.parse import urlencode
-
 from docutils import nodes
 from docutils.parsers.rst import directives
-from docutils.parsers.rst.states import Inliner
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from flowlab.ui.compare import controls
-from flowlab.ui.controls import experiments, links, validation
+import lesson_plan
+from flowlab.ui.controls import experiments
+from flowlab.ui.teach.plan import Link, address, filled
 from models import RECIPES
 
 PRESETS = experiments.every(RECIPES)
-TOLD = ("hide", "lock", "title", "task")
-
-
-def query(page: str, settings: dict[str, str], told: dict[str, str]) -> str:
-    """What follows the page's name in a link.
-
-    Parameters
-    ----------
-    page : str
-        A model's name, or ``compare``.
-    settings : dict of str
-        As `RunSettings.from_texts` or `Comparison` reads them.
-    told : dict of str
-        What a teacher adds, as `flowlab.ui.controls.links.read` reads it.
-
-    Raises
-    ------
-    ValueError
-        With the page's complaints.
-    """
-    if page == "compare":
-        comparison, complaints = controls.read(settings, RECIPES)
-        text = "?" + urlencode(comparison.texts(), safe=",:;=")
-        complaints += [f"The page Compare knows no {name}." for name in told]
-    else:
-        run, complaints = validation.read(RECIPES[page].Run, settings)
-        lesson, more = links.read(told, experiments.names(RECIPES[page]))
-        complaints += more
-        text = links.address(run, lesson)
-    if complaints:
-        raise ValueError(" ".join(complaints))
-    return text
+LESSON = ("hide", "lock", "title", "task")
 
 
 class AppLink(SphinxDirective):
@@ -72,27 +39,52 @@ class AppLink(SphinxDirective):
 
     required_arguments = 1
     has_content = True
-    option_spec = dict.fromkeys(("preset", "settings", *TOLD), directives.unchanged_required)
+    option_spec = dict.fromkeys(("preset", "settings", *LESSON), directives.unchanged_required)
 
     def run(self) -> list[nodes.Node]:
         """A paragraph with the link."""
-        page, preset = self.arguments[0], self.options.get("preset")
-        told = {name: " ".join(self.options[name].split()) for name in TOLD if name in self.options}
-        settings = experiments.start(PRESETS[preset], links.Lesson(), RECIPES) if preset else {}
-        told |= {"preset": settings.pop("preset")} if preset else {}
-        settings |= dict(line.strip().split("=", 1)
-                         for line in self.options.get("settings", "").splitlines())
+        lesson = {name: " ".join(self.options[name].split()) for name in LESSON
+                  if name in self.options}
+        settings = dict(line.strip().split("=", 1)
+                        for line in self.options.get("settings", "").splitlines())
+        link = Link(" ".join(self.content), self.arguments[0], settings,
+                    self.options.get("preset", ""), lesson)
         try:
-            address = f"{self.config.flowlab_app}/{page}{query(page, settings, told)}"
+            return [paragraph(link, self.config.flowlab_app)]
         except ValueError as error:
             raise self.error(str(error)) from error
-        return [paragraph(address, " ".join(self.content))]
 
 
-def paragraph(address: str, text: str) -> nodes.paragraph:
+def paragraph(link: Link, lab: str) -> nodes.paragraph:
     """A paragraph with one link to the app."""
-    return nodes.paragraph("", "", nodes.reference("", text, refuri=address),
-                           classes=["app-link"])
+    reference = nodes.reference("", link.label, refuri=address(link, RECIPES, lab))
+    return nodes.paragraph("", "", reference, classes=["app-link"])
+
+
+class LessonPlan(SphinxDirective):
+    """The goals and the steps of the lesson plan, as the page Teach has them."""
+
+    def run(self) -> list[nodes.Node]:
+        """The goals, and a section for each step."""
+        goals = "\n".join(f"- {self._text(goal)}" for goal in lesson_plan.GOALS)
+        shown = self.parse_text_to_nodes(
+            f"What the class should know afterwards:\n\n{goals}\n")
+        for step in lesson_plan.STEPS:
+            first, last = step.minutes
+            title = f"{first} to {last}: {step.title}"
+            section = nodes.section("", nodes.title("", title), ids=[nodes.make_id(step.title)])
+            section += self.parse_text_to_nodes(self._text(step.text))
+            try:
+                section += [paragraph(link, self.config.flowlab_app) for link in step.links]
+            except ValueError as error:
+                raise self.error(str(error)) from error
+            for question, answer in step.ask:
+                section += self.parse_text_to_nodes(f"*{question}* {self._text(answer)}")
+            shown.append(section)
+        return shown
+
+    def _text(self, text: str) -> str:
+        return filled(text, RECIPES, lambda words, page: f":doc:`{words} </{page}>`")
 
 
 class Experiments(SphinxDirective):
@@ -118,20 +110,10 @@ class Experiments(SphinxDirective):
         return shown
 
 
-def number(role: str, raw: str, text: str, line: int, inliner: Inliner, options: dict | None = None,
-           content: list[str] | None = None) -> tuple[list[nodes.Node], list]:
-    """``:measured:`volume nice.kl .2f```: a lesson's number, and how it is written."""
-    lesson, name, style = text.split()
-    training, _, key = name.partition(".")
-    recipe = RECIPES[PRESETS[lesson].model]
-    value = recipe.measured[lesson][training]["numbers"][key]
-    return [nodes.Text(f"{value:{style}}")], []
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     """Add the directives, and the setting where the app is."""
     app.add_config_value("flowlab_app", "http://localhost:8501", "env")
     app.add_directive("app-link", AppLink)
     app.add_directive("experiments", Experiments)
-    app.add_role("measured", number)
+    app.add_directive("lesson-plan", LessonPlan)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

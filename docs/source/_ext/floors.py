@@ -33,7 +33,7 @@ FLOORS = (
     "commands ui sweep comparison explorable status limits",
     "models",
     "models.py",
-    "app.py presentation.py tools/",
+    "app.py presentation.py lesson_plan.py tools/",
 )
 NO_ROOMS = ("tests", "docs", "benchmarks")
 

@@ -17,6 +17,11 @@ def destination(name: str) -> navigation.Page:
     return st.Page(lambda: None, title=name, url_path=name)
 
 
+def here() -> str:
+    """The address of the lab, as the viewer's browser has it; empty outside a server."""
+    return (st.context.url or "").partition("?")[0].rpartition("/")[0]
+
+
 def of(name: str) -> dict[str, str]:
     """The query that leads to a page as it was left; empty where it has not been opened."""
     page = session().pages.get(name)

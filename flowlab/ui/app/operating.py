@@ -19,6 +19,7 @@ from flowlab.jobs.local import cores
 from flowlab.runs import Store
 from flowlab.server import log as events
 from flowlab.server import status
+from flowlab.ui.app.documentation import draw_help
 from flowlab.ui.app.state import session
 from flowlab.ui.app.visitor import leave
 
@@ -105,7 +106,10 @@ def settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 def about(engine: Engine, store: Store) -> None:
     """Draw the version at the end of the sidebar; the diagnostics open from it."""
-    with st.sidebar.popover(f"Flow Lab {__version__}", type="tertiary", key="about"):
+    with st.sidebar.container(horizontal=True, vertical_alignment="center", key="foot"):
+        draw_help()
+        foot = st.container(width="content")
+    with foot.popover(f"Flow Lab {__version__}", type="tertiary", key="about"):
         st.markdown(f"**Flow Lab {__version__}**  \nPython {platform.python_version()}, "
                     f"PyTorch {torch.__version__}, Streamlit {st.__version__}")
         st.download_button(

@@ -1,25 +1,29 @@
 """Links: the settings of a page, and what a teacher adds to them.
 
-A teacher's link hides or locks groups of controls and carries a title and a task. These are plain
-text: cleaned here, cut to a length, and drawn so that markup in them is shown as it is.
+A teacher's link hides or locks controls, chooses what the picture shows, and carries a title and a
+task. These are plain text: cleaned here, cut to a length, and drawn so that markup in them is shown
+as it is.
 """
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import urlencode
 
-import streamlit as st
-
+from flowlab.figures import OVERLAYS
 from flowlab.figures.style import LAYOUTS
 from flowlab.settings import RunSettings
-from flowlab.ui.app.state import Values
+from flowlab.ui.app import addresses
 from flowlab.ui.controls.settings import GROUPS
-from flowlab.ui.elements.copy import copyable
 
 TITLE, TASK = 80, 600  # characters at most
 ANSWERS, ANSWER = 4, 40  # answers, and characters of each, at most
 NAMES = tuple(group.lower() for group in GROUPS)
+#: What a link can ask the picture to show first, and the view's name on the page.
+SHOWS = {"flow": "Through the flow", "samples": "Samples", "between": "Between two",
+         "scales": "Scales", "likelihood": "Likelihood"}
+NO_OVERLAYS = "none"
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class Lesson:
     Attributes
     ----------
     hide, lock : tuple of str
-        Groups of controls that are not shown, and that are shown but cannot be changed.
+        Groups of controls, or single settings, that are not shown, and that are shown but cannot
+        be changed.
     title, task : str
         Plain text above the page.
     preset : str
@@ -39,6 +44,10 @@ class Lesson:
         empty.
     expect : tuple of str
         Answers to "What do you expect?", plain text.
+    show : str
+        What the picture shows first, of `SHOWS`; empty for the training.
+    overlays : tuple of str or None
+        The overlays that the picture has first; None for the usual ones.
     """
 
     hide: tuple[str, ...] = ()
@@ -48,10 +57,14 @@ class Lesson:
     preset: str = ""
     view: str = ""
     expect: tuple[str, ...] = ()
+    show: str = ""
+    overlays: tuple[str, ...] | None = None
 
     def texts(self) -> dict[str, str]:
         """What differs from an empty lesson, as a URL has it."""
         values = {name: getattr(self, name) for name in PARAMETERS}
+        if self.overlays == ():
+            values["overlays"] = NO_OVERLAYS
         return {name: ("|" if name == "expect" else ",").join(value)
                 if isinstance(value, tuple) else value for name, value in values.items() if value}
 
@@ -60,7 +73,13 @@ class Lesson:
 PARAMETERS = tuple(field.name for field in fields(Lesson))
 
 
-def read(texts: dict[str, str], presets: tuple[str, ...] = ()) -> tuple[Lesson, list[str]]:
+def names(run: type[RunSettings]) -> tuple[str, ...]:
+    """The groups of a model's controls and its single settings, which a link can hide or lock."""
+    return *NAMES, *(name for name in run.fields() if name not in NAMES)
+
+
+def read(texts: dict[str, str], presets: tuple[str, ...] = (), names: Sequence[str] = NAMES
+         ) -> tuple[Lesson, list[str]]:
     """The lesson in a URL's texts, and one sentence for each that could not be used whole."""
     values: dict[str, Any] = {}
     complaints = []
@@ -70,11 +89,11 @@ def read(texts: dict[str, str], presets: tuple[str, ...] = ()) -> tuple[Lesson, 
             complaints.append(f"{name}: the text in this link is cut after {limit} characters.")
         values[name] = text[:limit]
     for name in ("hide", "lock"):
-        asked = [part.strip().lower() for part in texts.get(name, "").split(",") if part.strip()]
-        values[name] = tuple(group for group in NAMES if group in asked)
-        if set(asked) - set(NAMES):
+        asked = _parts(texts.get(name, ""))
+        values[name] = tuple(group for group in names if group in asked)
+        if set(asked) - set(names):
             complaints.append(f"{name}: the groups of controls are {', '.join(NAMES)}; the link "
-                              "names another.")
+                              "names another, or a setting that this page has not.")
     values["expect"], wrong = _answers(texts.get("expect", ""))
     complaints += wrong
     if preset := texts.get("preset", ""):
@@ -83,7 +102,22 @@ def read(texts: dict[str, str], presets: tuple[str, ...] = ()) -> tuple[Lesson, 
         else:
             complaints.append("preset: there is no experiment of this name on this page.")
     values["view"], wrong = read_view(texts)
-    return Lesson(**values), complaints + wrong
+    complaints += wrong
+    if (show := texts.get("show", "")) in ("", *SHOWS):
+        values["show"] = show
+    else:
+        complaints.append(f"show: a link can ask for {', '.join(SHOWS)}; this one asks for "
+                          "another.")
+    if asked := _parts(texts.get("overlays", "")):
+        values["overlays"] = tuple(name for name in OVERLAYS if name in asked)
+        if set(asked) - {*OVERLAYS, NO_OVERLAYS}:
+            complaints.append(f"overlays: there are {', '.join(OVERLAYS)}, or {NO_OVERLAYS}; the "
+                              "link names another.")
+    return Lesson(**values), complaints
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip().lower() for part in text.split(",") if part.strip()]
 
 
 def _answers(text: str) -> tuple[tuple[str, ...], list[str]]:
@@ -110,34 +144,20 @@ def printable(text: str) -> str:
     return "\n".join(kept).strip()
 
 
-def share(settings: RunSettings, lesson: Lesson, controls: Values) -> None:
-    """Draw a button that opens the page's link, and what a teacher may add to it."""
-    with st.popover("Share", icon=":material/link:", key=f"{controls.prefix}.link",
-                    help="A link to this page as it stands, also for a class."):
-        st.markdown("The same settings and seed: a run of as many seconds, which gets as far as "
-                    "its machine allows." if settings.training.seconds else
-                    "The same settings and seed: the same run, on any machine with the same "
-                    "versions.")
-        link = st.container(gap="xsmall")
-        st.markdown("**For a class**")
-        groups: dict[str, Any] = {"options": NAMES, "format_func": str.capitalize,
-                                  "selection_mode": "multi"}
-        hide = st.pills("Hide controls", default=lesson.hide, **groups, **controls.tie("hide"),
-                        help="Groups of controls that the link's page does not show.")
-        lock = st.pills("Lock controls", default=lesson.lock, **groups, **controls.tie("lock"),
-                        help="Groups that are shown, but cannot be changed.")
-        title = st.text_input("Title", lesson.title, TITLE, **controls.tie("title"),
-                              help="Plain text, shown above the page.")
-        task = st.text_area("Task", lesson.task, max_chars=TASK, **controls.tie("task"),
-                            help="Plain text, shown under the title.")
-        new = Lesson(tuple(hide), tuple(lock), printable(title), printable(task), lesson.preset,
-                     lesson.view, lesson.expect)
-        with link:
-            copyable(address(settings, new), "Copy link")
+def query(settings: RunSettings, lesson: Lesson) -> dict[str, str]:
+    """The query of a link: only what differs from the defaults, so it is as short as it can be."""
+    return settings.texts() | lesson.texts()
 
 
-def address(settings: RunSettings, lesson: Lesson) -> str:
-    """The link to the page with these settings."""
-    query = urlencode(settings.texts() | lesson.texts(), safe=",")
-    url = (st.context.url or "").partition("?")[0]
-    return f"{url}?{query}" if query else url
+def address(settings: RunSettings, lesson: Lesson, lab: str = "") -> str:
+    """The link to a model's page with these settings.
+
+    Parameters
+    ----------
+    settings : RunSettings
+    lesson : Lesson
+    lab : str, optional
+        The address of the lab, with which the link begins; by default the one that is open.
+    """
+    text = urlencode(query(settings, lesson), safe=",|")
+    return f"{lab or addresses.here()}/{settings.model}" + (f"?{text}" if text else "")

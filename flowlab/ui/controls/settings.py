@@ -119,7 +119,8 @@ class Controls(Values):
         choose_data : callable
             Draws the chooser of distributions.
         hide, lock : tuple of str
-            Groups, in small letters, that are not drawn, or drawn so that nothing can be changed.
+            Groups, in small letters, and settings that are not drawn, or drawn so that they cannot
+            be changed.
         """
         left_out = (*hidden(self.run, self["data"]), "data", *AMOUNTS)
         changed = self.settings().texts().keys()
@@ -129,7 +130,7 @@ class Controls(Values):
                   help="Set everything to its default. A dot marks what differs from it.")
         places = {group: st.container() for group in ORDER}
         for group in GROUPS:  # data first, since choosing some changes other controls
-            named = [n for n, f in self.fields.items() if n not in left_out
+            named = [n for n, f in self.fields.items() if n not in (*left_out, *hide)
                      and extra(f)["group"] == group]
             if group.lower() in hide or not named and group != "Data":
                 continue
@@ -146,7 +147,7 @@ class Controls(Values):
                 elif group == "Data":
                     choose_data()
                 for name in named:
-                    self._draw(name, locked)
+                    self._draw(name, locked or name in lock)
 
     def _opened(self, group: str, key: str) -> None:
         self.open = group if st.session_state[key] else ""
@@ -164,10 +165,10 @@ class Controls(Values):
                              "var(--st-primary-color, #0b68a8); }") + "</style>")
 
     def _reset(self, kept: Collection[str]) -> None:
-        """Show the defaults, except in the groups that are `kept`."""
+        """Show the defaults, except of the groups and settings that are `kept`."""
         now, flat = self.settings().flat(), self.run.from_flat({}).flat()
         flat |= {name: now[name] for name, field in self.fields.items()
-                 if extra(field)["group"].lower() in kept and name in now}
+                 if {extra(field)["group"].lower(), name} & {*kept} and name in now}
         self.put(self.run.from_flat(flat))
 
     def some(self, names: tuple[str, ...]) -> dict[str, Any]:

@@ -81,7 +81,6 @@ class ModelPage(Page):
         self.x1 = Values(f"{self.name}.x1")  #: The point that is followed, by the data's name.
         self.x2 = Values(f"{self.name}.x2")
         self.img = Values(f"{self.name}.img")  #: The views of images.
-        self.share = Values(f"{self.name}.share")  #: What a teacher adds to a link.
 
     @property
     def overlays(self) -> tuple[str, ...]:

@@ -12,12 +12,13 @@ from flowlab.data import Images, dequantise, image_set
 from flowlab.figures.image_views import EXAMPLES, PAIRS, STRIP
 from flowlab.ui.app.lab import appearance
 from flowlab.ui.app.state import Values
+from flowlab.ui.controls.links import SHOWS
 from flowlab.ui.elements import image
 from flowlab.ui.model import inside
 from flowlab.ui.model.inside import Subject
 
-SAMPLES, BETWEEN, SCALES, LIKELIHOOD = "Samples", "Between two", "Scales", "Likelihood"
-VIEWS = (SAMPLES, BETWEEN, SCALES, LIKELIHOOD)
+VIEWS = SAMPLES, BETWEEN, SCALES, LIKELIHOOD = *(name for key, name in SHOWS.items()
+                                                 if key != "flow"),
 HELP = ("What the training has reached; samples at any temperature beside the training images "
         "nearest to them; the way between two images through latent space; what each scale of "
         "the latents holds; and what the flow thinks of other images.")

@@ -6,6 +6,7 @@ from functools import partial
 
 import streamlit as st
 
+from flowlab.settings import RunSettings
 from flowlab.training.recipe import Recipe
 from flowlab.ui import lecture
 from flowlab.ui.app import addresses
@@ -15,6 +16,7 @@ from flowlab.ui.app.state import session
 from flowlab.ui.controls import experiments, links, validation
 from flowlab.ui.controls.data import choose
 from flowlab.ui.controls.state import ModelPage, model_page
+from flowlab.ui.elements.copy import copyable
 from flowlab.ui.elements.escape import plain
 from flowlab.ui.model import differing, downloads, live, training
 from flowlab.ui.model.lesson import draw_lesson
@@ -65,7 +67,21 @@ def draw_model_page(name: str, recipes: Mapping[str, Recipe]) -> None:
     with st.sidebar:  # last: the picture is seen first
         page.controls.draw(partial(choose, page), lesson.hide, lesson.lock)
     with sharing:  # at the end, so that no run is cut off between the link and the rest
-        links.share(settings, lesson, page.share)
+        _share(settings, lesson)
+
+
+def _share(settings: RunSettings, lesson: links.Lesson) -> None:
+    """Draw a button that opens the page's link, and leads to where a teacher adds to it."""
+    with st.popover("Share", icon=":material/link:", key=f"{settings.model}.link",
+                    help="A link to this page as it stands, also for a class."):
+        st.markdown("The same settings and seed: a run of as many seconds, which gets as far as "
+                    "its machine allows." if settings.training.seconds else
+                    "The same settings and seed: the same run, on any machine with the same "
+                    "versions.")
+        copyable(links.address(settings, lesson), "Copy link")
+        st.page_link(addresses.destination("teach"), icon=":material/co_present:",
+                     label="Make a link for a class: with a task, hidden controls, a QR code",
+                     query_params={"model": settings.model} | links.query(settings, lesson))
 
 
 def _lecture(page: ModelPage, layout: str) -> None:
@@ -80,13 +96,17 @@ def _about(recipe: Recipe) -> None:
 
 def _open(page: ModelPage, texts: dict[str, str], recipes: Mapping[str, Recipe]) -> list[str]:
     """Follow an address: settings, lesson and run; what of it could not be used."""
-    lesson, complaints = links.read(texts, experiments.names(page.recipe, recipes))
+    lesson, complaints = links.read(texts, experiments.names(page.recipe, recipes),
+                                    links.names(page.recipe.Run))
     settings = {name: text for name, text in texts.items()
                 if name not in (*links.PARAMETERS, "run")}
     complaints = page.controls.load(settings) + complaints
     if lesson != page.lesson:
         page.lesson, page.first, page.expected = lesson, None, None
-        page.share.forget("hide", "lock", "title", "task")  # they show the link's own again
+        if lesson.show:
+            page.view = links.SHOWS[lesson.show]
+        if lesson.overlays is not None:
+            page.chosen_overlays = [*lesson.overlays]
     if "run" in texts:
         return complaints + _attach(page, texts["run"], alone=not settings)
     before = lab().find(page.run)

@@ -18,13 +18,14 @@ from flowlab.training import Moment
 from flowlab.ui import lecture
 from flowlab.ui.app.lab import appearance, lab
 from flowlab.ui.app.state import session
+from flowlab.ui.controls.links import SHOWS
 from flowlab.ui.controls.state import ModelPage
 from flowlab.ui.elements import image
 from flowlab.ui.elements.escape import plain
 from flowlab.ui.model import images, inside, playback
 from flowlab.ui.model.inside import Subject
 
-TRAINING, FLOW = "Training", "Through the flow"
+TRAINING, FLOW = "Training", SHOWS["flow"]
 #: Seconds that a look waits for a picture that is being drawn, or while a training is replayed, and
 #: between two looks; clicks are answered in between.
 PATIENCE, LONGER, LOOK = 0.3, 2.0, 0.3
