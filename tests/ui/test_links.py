@@ -129,6 +129,22 @@ def test_a_teacher_makes_the_link():
     assert query == {"couplings": "3", "lock": "data", "task": "Try 2 couplings.\nWhy?"}
 
 
+def test_quick_changes_stay_where_the_browsers_address_comes_late():
+    app = run(page("nice", couplings="3"))
+    before = dict(app.query_params)
+    app.slider(key="nice.couplings").set_value(5)
+    run(app)
+    between = dict(app.query_params)
+    for late, change in ((before, ("depth", 3)), (between, ("depth", 1))):
+        app.query_params.clear()
+        app.query_params.update(late)
+        app.slider(key=f"nice.{change[0]}").set_value(change[1])
+        run(app)
+        assert app.slider(key="nice.couplings").value == 5
+        assert app.slider(key=f"nice.{change[0]}").value == change[1]
+        assert app.query_params["couplings"] == "5"
+
+
 @pytest.mark.thorough
 def test_the_same_link_gives_the_same_run_in_two_processes():
     code = f'''

@@ -32,8 +32,14 @@ def news(page: Page) -> dict[str, str] | None:
     """The query that the page should follow; None where the page stays as it is.
 
     A page that was opened before does not follow a bare address, unless the viewer went back to it.
+    Nor does it follow one that it has just replaced: two quick changes reach the server before the
+    browser has the address of the first, and would be undone by the one from before them.
     """
     query, own = st.query_params.to_dict(), page.address
+    if own is not None and query == own.query:
+        page.former = []
+    if query in page.former and not _history():
+        return None
     others = [other.address.query for other in session().pages.values()
               if other is not page and other.address]
     if query and query in others and (own is None or query != own.query):
@@ -62,6 +68,7 @@ def write(page: Page, wanted: dict[str, str], followed: dict[str, str] | None = 
     else:
         stays = own == Address(query, wanted)
     if not stays and query != wanted:
+        page.former += [query] if own is None else [query, own.query]
         st.query_params.from_dict(wanted)
     page.address = Address(query if stays else wanted, wanted)
 

@@ -30,6 +30,8 @@ class Page:
 
     name: str  #: Keys of the page's controls start with it.
     address: Address | None = None  #: None until the page has written one.
+    #: The browser's queries that the page has replaced, until the browser has the last one.
+    former: list[dict[str, str]] = field(default_factory=list)
     refused: str = ""  #: The sentence on what was refused, for the next time the page is drawn.
 
     def refusal(self) -> list[str]:
