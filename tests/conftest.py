@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(config, items):
     """
     for item in items:
         quick = item.get_closest_marker("quick")
-        if "site" in item.fixturenames or quick and not any(
+        if {"site", "ray"} & {*item.fixturenames} or quick and not any(
                 f"-{case}-" in f"-{item.callspec.id}-" for case in quick.args):
             item.add_marker("thorough")
         if place(item.nodeid)[0] < len(FIRST):

@@ -28,6 +28,7 @@ def points(columns: int) -> np.ndarray:
             ).astype(np.float32)
 
 
+@pytest.mark.quick("3-light")
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("columns", [3, 4, 7])
 def test_every_pair_has_its_panel_and_what_it_shows_is_what_was_given(columns, theme):
@@ -54,6 +55,7 @@ def test_samples_that_are_not_finite_are_left_out():
     assert picture.png()
 
 
+@pytest.mark.quick("realnvp")
 @pytest.mark.parametrize("model", RECIPES)
 def test_every_model_trains_on_a_table_in_its_own_shape(model):
     name = store.keep(points(5))

@@ -36,6 +36,7 @@ def played(asked, job=draw):
     return end.value.value
 
 
+@pytest.mark.quick("moons")
 @pytest.mark.parametrize("data", ["moons", "checkerboard", "own", "table"])
 def test_a_used_camera_takes_the_same_picture_as_a_new_one_for_every_seed(data):
     rng = np.random.default_rng(0)

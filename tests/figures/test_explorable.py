@@ -20,6 +20,7 @@ def content_of(text: str) -> dict:
     return json.loads(CONTENT.search(text)[1])
 
 
+@pytest.mark.quick("spline")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_default_flow_takes_at_most_half_a_megabyte_and_its_training_three(name):
     flow = MODELS[name](event_shape=(2,))

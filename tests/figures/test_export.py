@@ -32,6 +32,7 @@ def watched(request):
     return recipe, settings, frames, [epoch for frame in frames for epoch in frame.epochs]
 
 
+@pytest.mark.quick("realnvp")
 def test_svg_is_drawn_again_with_all_its_panels(watched):
     recipe, settings, frames, epochs = watched
     tree = ElementTree.fromstring(export.svg(settings, frames[-1], epochs))
@@ -57,6 +58,7 @@ def test_the_web_page_has_the_moments_of_the_training(watched):
     assert moments > 1 and text.count('"label": "epoch') == moments - 1
 
 
+@pytest.mark.quick("realnvp")
 def test_gif_shows_the_training_and_waits_at_its_end(watched):
     frames = watched[2]
     pictures = [frames[0].png, *[frame.png for frame in frames] * 40]
@@ -88,6 +90,7 @@ def _square(shade: int) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.quick("realnvp")
 def test_every_frame_of_a_gif_shows_its_picture(watched):
     """Also what is in the middle only: colours are not those of the last picture alone."""
     pictures = [frame.png for frame in watched[2] if frame.png][:4]
@@ -109,6 +112,7 @@ def test_every_frame_of_a_gif_shows_its_picture(watched):
         assert np.abs(made - small).mean() < 2
 
 
+@pytest.mark.quick("realnvp")
 def test_a_film_has_one_theme_and_the_overlays_that_are_shown(watched):
     recipe, settings, frames, epochs = watched
     shown = "dark", ("error", "contours")

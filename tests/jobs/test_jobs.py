@@ -841,6 +841,7 @@ print("end", flush=True)
 """
 
 
+@pytest.mark.thorough
 def test_workers_of_a_streamlit_server_do_not_run_the_app(method, program):
     from streamlit.proto.BackMsg_pb2 import BackMsg
     from websockets.sync.client import connect

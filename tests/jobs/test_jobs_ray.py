@@ -35,6 +35,7 @@ def test_nothing_imports_ray_unasked():
 
 @pytest.mark.skipif(find_spec("ray") is None,
                     reason="Ray is not installed: pip install -r requirements-ray.txt")
+@pytest.mark.thorough
 class TestCluster:
     """With Ray."""
 

@@ -83,6 +83,7 @@ def test_compares_to_the_table_and_a_reload_finds_it():
     assert all(float(row["kl"]) > 0 for row in values)
 
 
+@pytest.mark.thorough
 def test_of_a_comparison_that_is_over_the_server_holds_the_png_alone():
     app = page(**TINY)
     app.button(key="compare.start").click()

@@ -96,6 +96,7 @@ def test_the_moments_of_a_shipped_flow_are_there_before_any_training(name, query
     assert picture.url.startswith("data:image/png") and picture.alt != WAITING
 
 
+@pytest.mark.quick("realnvp")
 @pytest.mark.parametrize("name", TRAINED)
 def test_the_inside_of_a_shipped_flow_with_numbers_that_add_up(name):
     app = run(page(name))
