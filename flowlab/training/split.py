@@ -14,6 +14,9 @@ from flowlab.settings import FlowSettings, TrainingSettings
 
 #: Maximum number of training points on which the NLL is measured.
 MAX_MEASURED = 4096
+#: Maximum number of pixels, of all images together, on which it is measured: a training on large
+#: images would spend most of its time on that.
+MAX_PIXELS = 2**20
 #: Minimum number of training points on which the NLL is measured.
 MIN_MEASURED = 500
 #: Indices of the noise for measuring, different from those of epochs and steps.
@@ -144,9 +147,13 @@ class DataSplit:
         if not self.pixels:
             return self.train_x, self.train_context
         noise = generator(self.seed, TRAIN_NOISE, self.device)
-        context = self.train_context
-        return (dequantise(self.train_x[:MAX_MEASURED], noise, self.dtype),
-                None if context is None else context[:MAX_MEASURED])
+        context, count = self.train_context, min(MAX_MEASURED, self._images())
+        return (dequantise(self.train_x[:count], noise, self.dtype),
+                None if context is None else context[:count])
+
+    def _images(self) -> int:
+        """The number of images on which a flow is measured, at most."""
+        return MAX_PIXELS // self.train_x[0].numel()
 
     def _take_points(self, flow: Flow, source: Target | Points | Given,
                      settings: TrainingSettings) -> None:
@@ -169,11 +176,18 @@ class DataSplit:
             None if context is None else context[i].to(self.device) for i in (train, test))
 
     def _take_images(self, flow: Flow, images: Images) -> None:
-        """Take the training and test set of the images; test images always have the same noise."""
+        """Take the training and test set of the images; test images always have the same noise.
+
+        Of many large images, some that are drawn once and for all are the test set.
+        """
         (x, labels), (test_x, test_labels) = images.part(False), images.part(True)
         if flow.settings.classes:
             _classes(images.labels, len(images), flow.settings.classes)
         self.train_x = x.to(self.device)
+        if len(test_x) > self._images():
+            chosen = np.random.default_rng(0).permutation(len(test_x))[:self._images()]
+            test_x = test_x[chosen]
+            test_labels = None if test_labels is None else test_labels[chosen]
         self.test_x = dequantise(test_x.to(self.device),
                                  generator(self.seed, TEST_NOISE, self.device), self.dtype)
         self.train_context, self.test_context = (

@@ -649,6 +649,7 @@ def test_no_worker_is_forked_where_an_import_has_started_threads(template, tmp_p
         assert engine.events(run)[0][2] == os.getpid()
 
 
+@pytest.mark.thorough
 def test_what_the_lab_imports_starts_no_threads_and_is_shared(template):
     from flowlab.ui.app.lab import DRAWING, PRELOAD
 

@@ -34,7 +34,7 @@ cases = pytest.mark.parametrize(("name", "shape", "classes"), CASES)
 few = pytest.mark.parametrize(("name", "shape", "classes"), [
     pytest.param("nice", ODD, 3, marks=THOROUGH), pytest.param("nice", IMAGE, 0, marks=THOROUGH),
     ("realnvp", VECTOR, 0), pytest.param("realnvp", IMAGE, 3, marks=THOROUGH),
-    pytest.param("glow", ODD, 3, marks=THOROUGH), ("glow", IMAGE, 3),
+    pytest.param("glow", ODD, 3, marks=THOROUGH), pytest.param("glow", IMAGE, 3, marks=THOROUGH),
     pytest.param("spline", ODD, 3, marks=THOROUGH)])
 #: Sentences are short, and one line.
 LONGEST = 160
@@ -131,6 +131,7 @@ def test_exported_and_traced(name, shape, classes):
     close((x, log_det), flow.forward(*args))
 
 
+@pytest.mark.thorough
 @cases
 def test_recorded_and_without_numbers(name, shape, classes):
     flow = make(name, shape, classes)

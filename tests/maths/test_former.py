@@ -30,6 +30,7 @@ def test_a_former_name_in_a_package_is_what_has_a_new_one(former, now):
     assert getattr(module, name) is getattr(module, now)
 
 
+@pytest.mark.thorough
 def test_scripts_of_earlier_versions_import_what_they_did():
     script = ("from flowlab.layers.coupling import AffineCoupling\n"
               "from flowlab.layers import ActNorm, at\n"

@@ -69,6 +69,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.thorough
 def test_server_and_worker_killed_during_a_save_leave_whole_files(store, tmp_path):
     script = tmp_path / "server.py"
     script.write_text(BOTH)
@@ -172,6 +173,7 @@ print(writer.troubles["one"])
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.name == "nt", reason="has no such limit")
 def test_a_disk_that_is_really_full_ends_nothing(store):
     other = made.kept(store)

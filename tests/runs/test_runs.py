@@ -257,6 +257,7 @@ def test_who_is_silent_counts_as_gone(store, monkeypatch):
     assert seen_as(kept_module.OWNER, now - 60) == "queued"
 
 
+@pytest.mark.thorough
 def test_threads_and_programs_write_at_once(store):
     script = ("import sys, runs_helpers as made, models\n"
               "from flowlab.runs import Store\n"

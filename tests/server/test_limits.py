@@ -76,6 +76,7 @@ def test_a_bad_variable_and_a_missing_file_get_one_sentence(tmp_path):
         read({VARIABLE: str(tmp_path / "large.toml")})
 
 
+@pytest.mark.thorough
 def test_the_command_says_what_holds_or_what_is_wrong():
     def said(value: str) -> subprocess.CompletedProcess:
         return subprocess.run([sys.executable, "-m", "flowlab.limits"], cwd=ROOT, text=True,

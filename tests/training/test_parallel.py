@@ -24,6 +24,7 @@ def run(*command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.thorough
 def test_gradients_and_weights_are_those_of_one_process(tmp_path):
     script, one, two = str(HERE / "parallel_run.py"), tmp_path / "one", tmp_path / "two"
     run(sys.executable, script, str(one))

@@ -33,6 +33,7 @@ def test_the_classifier_knows_test_images_and_not_noise():
     assert recognised(noise.numpy(), torch.arange(1000) % 10, DIGITS) < 200
 
 
+@pytest.mark.thorough
 def test_a_short_training_already_shows_the_class():
     last = trained("glow", epochs=14, batch_size=64, steps=4, hidden_channels=32)
     at_one, colder = rates(last.flow, 500)

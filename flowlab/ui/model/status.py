@@ -43,7 +43,7 @@ def draw_status(status: Status, frame: Frame | None, foreign: bool, stale: str =
     elif not text:
         text = "The flow before its first step. Press **Train**, or change anything at the left."
         if status.active:
-            text = "Starting."
+            text = "Starting: the untrained flow is measured first."
     whose = ":violet-badge[Another visitor's] " if foreign else ""
     st.markdown(f":{colour}-badge[{label}] {whose}{text}",
                 help=f"{FOREIGN} **Continue** makes a run of your own of it." if foreign else None)
