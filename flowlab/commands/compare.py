@@ -60,15 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                                for name in names)
     comparison = Comparison.model_validate(options)
     store = admission.store()
-    with (admission.engine(PRELOAD, workers) as runner,
+    with (admission.engine(PRELOAD, workers) as runner, Recorder(runner, store) as recorder,
           Stopping() as stopping):
-        recorder = Recorder(runner, store)
-        try:
-            contest = Contest(recorder, comparison, recipes).train()
-            with tqdm(total=len(contest.trial_runs), unit="training") as bar:
-                contest.wait(on_poll=lambda c: _follow(c, bar, stopping))
-        finally:
-            recorder.close()
+        contest = Contest.unfinished(recorder, comparison, recipes) or Contest(
+            recorder, comparison, recipes)
+        if contest.results():
+            print(f"{len(contest.results())} of {len(contest.trial_runs)} trainings are measured "
+                  "already.", file=sys.stderr)
+        contest.train()
+        with tqdm(total=len(contest.trial_runs), unit="training") as bar:
+            contest.wait(on_poll=lambda c: _follow(c, bar, stopping))
         return report(contest, csv, latex, stopping)
 
 
@@ -84,8 +85,8 @@ def report(contest: Contest, csv: Path | None, latex: Path | None, stopping: Sto
     results, kept = contest.table(), True
     print(f"Kept: the page Compare opens it with ?run={contest.id}", file=sys.stderr)
     if stopping.signal:
-        print(f"Stopped by {stopping.name}: this is what was measured before; the page Compare "
-              "trains what is missing.", file=sys.stderr)
+        print(f"Stopped by {stopping.name}: this is what was measured before; the same command, "
+              "and the page Compare, train what is missing.", file=sys.stderr)
     print(results.text(), end="")
     for sentence in contest.problems():
         print(sentence)

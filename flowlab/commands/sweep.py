@@ -99,23 +99,15 @@ def _with_files(settings: SweepSettings, leave_out: str) -> SweepSettings:
 
 def train(sweep: Sweep, workers: int | None, stopping: Stopping) -> None:
     """Train the points that are left, with a progress bar, to the end or until a signal."""
-    with admission.engine(PRELOAD, workers) as runner:
-        recorder = Recorder(runner, sweep.store)
-        left = sweep.start(recorder)
-        try:
-            with tqdm(total=len(left), unit="run", dynamic_ncols=True) as bar:
-                while left and not stopping.signal:
-                    time.sleep(POLL)
-                    over = [run_id for run_id in left if recorder.done(run_id)]
-                    for run_id in over:
-                        recorder.forget(run_id)
-                        left.remove(run_id)
-                    bar.update(len(over))
-            if left:
-                print("Stopping: what is trained stays, and the same command goes on from here.")
-                recorder.stop(left)
-        finally:
-            recorder.close()
+    with admission.engine(PRELOAD, workers) as runner, Recorder(runner, sweep.store) as recorder:
+        with tqdm(total=len(sweep.start(recorder)), unit="run", dynamic_ncols=True) as bar:
+            while (left := [*recorder.group(sweep.group)]) and not stopping.signal:
+                bar.update(bar.total - len(left) - bar.n)
+                time.sleep(POLL)
+            bar.update(bar.total - len(left) - bar.n)
+        if left:
+            print("Stopping: what is trained stays, and the same command goes on from here.")
+            recorder.stop(left)
 
 
 def report(sweep: Sweep, table: Path, picture: Path) -> int:

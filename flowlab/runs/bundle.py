@@ -1,7 +1,8 @@
 """Exports a run as one file, and imports it again.
 
-The file is a zip with fixed members: ``run.json``, ``metrics.csv``, ``weights.safetensors`` and
-``frames/<step>.png``. An imported file is not trusted: names, sizes, numbers, weights and pictures
+The file is a zip with fixed members: ``run.json``, ``metrics.csv``, ``weights.safetensors``,
+``frames/<step>.png`` and, of a comparison, ``measured.npz``, which is checked when it is read. An
+imported file is not trusted: names, sizes, numbers, weights and pictures
 are checked before anything is stored, and no code in it is ever executed.
 """
 
@@ -36,7 +37,8 @@ from flowlab.settings import RunSettings, describe
 from flowlab.training import Epoch, Moment
 
 MAX_BYTES = 200_000_000  # bytes of a file, and of what it holds
-MEMBERS = {"run.json": 2_000_000, "metrics.csv": 4_000_000, "weights.safetensors": MAX_BYTES}
+MEMBERS = {"run.json": 2_000_000, "metrics.csv": 4_000_000, "weights.safetensors": MAX_BYTES,
+           "measured.npz": 2_000_000}
 MAX_FRAMES = 200
 MAX_PICTURE_BYTES = 5_000_000  # bytes of a picture
 MAX_SIDE = 4000  # pixels of a picture's side
@@ -117,14 +119,19 @@ def pack(store: Store, run_id: str) -> bytes:
         bundle.writestr("metrics.csv", csv_text([_COLUMNS, *store.epochs(run_id)]))
         if weights := store.weights(run_id):
             bundle.writestr("weights.safetensors", weights)
+        if measured := store.measured(run_id):
+            bundle.writestr("measured.npz", measured)
         for frame in frames:
             if frame.png:
                 bundle.writestr(f"frames/{frame.moment.step:09d}.png", frame.png)
     return file.getvalue()
 
 
-def unpack(store: Store, content: bytes, visitor: str = "") -> str:
+def unpack(store: Store, content: bytes, visitor: str = "", origin: str = "import",
+           **about: Any) -> str:
     """Store the run in a file that `pack` made as a visitor's, and return its new id.
+
+    ``about`` are further arguments of `Run.new`.
 
     Raises
     ------
@@ -157,13 +164,15 @@ def unpack(store: Store, content: bytes, visitor: str = "") -> str:
         raise ValueError("This file has a picture that run.json does not tell of: export the run "
                          "again.")
     name = " ".join(_unmarked(header.name).split())
-    run_id = store.begin(settings, name=name or "imported", origin="import",
+    run_id = store.begin(settings, name=name or "imported", origin=origin,
                          continued=header.continued, created=header.created, of=header.versions,
-                         visitor=visitor)
+                         visitor=visitor, **about)
     try:
         store.record(run_id, frames)
         outcome = "interrupted" if header.outcome in ("running", "queued") else header.outcome
         store.end(run_id, outcome, _unmarked(header.reason), header.steered, header.ended)
+        if measured := members.get("measured.npz"):
+            store.measure(run_id, measured)
     except BaseException as error:
         store.delete(run_id)
         if is_full(error):
@@ -192,7 +201,8 @@ def _members(content: bytes) -> dict[str, bytes]:
                      else MEMBERS.get(info.filename))
             if limit is None:
                 raise ValueError(f"{what}: it should hold run.json, metrics.csv, "
-                                 "weights.safetensors and frames/….png, and nothing else.")
+                                 "weights.safetensors, measured.npz and frames/….png, and "
+                                 "nothing else.")
             if info.file_size > limit:
                 raise ValueError(f"{what}: one of its parts is too large.")
         return {info.filename: read_entry(bundle, info, info.file_size + 1, damaged)

@@ -19,7 +19,7 @@ from flowlab.runs import rescue
 log = logging.getLogger(__name__)
 
 FORMAT = "flowlab-run-1"
-VERSION = 2  # of the tables
+VERSION = 3  # of the tables
 #: Environment variable with the folder of runs; by default it is ``runs`` beside ``app.py``.
 VARIABLE = "FLOWLAB_RUNS"
 PATIENCE = 30  # seconds to wait while another program writes
@@ -43,9 +43,12 @@ CREATE TABLE IF NOT EXISTS frames (
     numbers TEXT NOT NULL, theme TEXT NOT NULL, layers TEXT NOT NULL,
     png INTEGER NOT NULL, weights INTEGER NOT NULL, PRIMARY KEY (run, step)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS choices (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS measures (
+    run TEXT PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE, content BLOB NOT NULL);
 """
 #: What brings the tables of a version to the next one.
-UPGRADES = {0: TABLES, 1: "ALTER TABLE runs ADD COLUMN visitor TEXT NOT NULL DEFAULT '';"}
+UPGRADES = {0: TABLES, 1: "ALTER TABLE runs ADD COLUMN visitor TEXT NOT NULL DEFAULT '';",
+            2: TABLES}
 
 
 def default_folder() -> Path:

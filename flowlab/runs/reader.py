@@ -19,8 +19,9 @@ from flowlab.runs.run import Run
 from flowlab.training import Epoch, Moment, Snapshot
 
 PNG_END = b"IEND\xaeB`\x82"
-SELECT = """SELECT runs.*, total(frames.png + frames.weights) AS bytes,
-    count(nullif(frames.png, 0)) AS pictures FROM runs LEFT JOIN frames ON frames.run = runs.id """
+SELECT = """SELECT runs.*, total(frames.png + frames.weights) + (
+    SELECT total(length(content)) FROM measures WHERE run = runs.id) AS bytes, count(
+    nullif(frames.png, 0)) AS pictures FROM runs LEFT JOIN frames ON frames.run = runs.id """
 
 
 class Reader:
@@ -71,6 +72,11 @@ class Reader:
         """What was chosen by this name; empty where nothing was."""
         found = self._db.read("SELECT value FROM choices WHERE name = ?", name)
         return found[0][0] if found else ""
+
+    def measured(self, run_id: str) -> bytes:
+        """What was measured of the run's flow, as its study wrote it; empty before that."""
+        found = self._db.read("SELECT content FROM measures WHERE run = ?", run_id)
+        return found[0][0] if found else b""
 
     def epochs(self, run_id: str) -> list[Epoch]:
         """The numbers of every epoch."""

@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 from flowlab.jobs import Engine, Status
 from flowlab.live import Frame
@@ -22,7 +22,8 @@ UNWRITTEN = 4_000_000  # bytes of a run that are kept in memory while the disk i
 class _FollowedRun:
     """A followed run, its id in the engine, its status and its frames.
 
-    Its frames are those on disk, followed by those that are still in memory.
+    Its frames are those on disk, followed by those that are still in memory. Once it is complete,
+    ``measure`` submits the job that measures it, whose id ``job`` is from then on.
     """
 
     run: Run
@@ -33,6 +34,8 @@ class _FollowedRun:
     pruned: int = 0  # as the store had it when `stored` was read
     taken: int = 0
     status: Status = Status("queued")
+    measure: Callable[[], str] | None = None
+    measuring: bool = False
 
     @property
     def ended(self) -> bool:
@@ -68,7 +71,7 @@ class Recorder:
         self._writer = Writer(store, self._pull_all, self._written)
 
     def follow(self, job: str, settings: RunSettings, *, run_id: str | None = None,
-               film: bool = True, **about: Any) -> str:
+               film: bool = True, measure: Callable[[], str] | None = None, **about: Any) -> str:
         """Store a run of the engine from now on.
 
         Parameters
@@ -80,6 +83,8 @@ class Recorder:
             Its id in the store; by default that of the engine.
         film : bool
             Whether `frames` has all frames, or only the newest.
+        measure : callable, optional
+            As in `measure`; called once the run is complete and on disk.
         **about
             As for `Run.new`.
 
@@ -90,8 +95,36 @@ class Recorder:
         """
         run = self._writer.begin(run_id or job, settings, **about)
         with self._lock:
-            self._followed[run.id] = _FollowedRun(run, job, film)
+            self._followed[run.id] = _FollowedRun(run, job, film, measure=measure)
         return run.id
+
+    def measure(self, run: Run, measure: Callable[[], str]) -> None:
+        """Have a complete run measured: ``measure`` submits the job, and returns the job's id.
+
+        The job's result, some bytes, is stored with the run.
+        """
+        with self._lock:
+            self._followed[run.id] = _FollowedRun(run, measure(), False,
+                                                  status=Status("finished"), measuring=True)
+
+    def group(self, name: str) -> dict[str, Status]:
+        """The runs of a group that are trained or measured here, by their ids.
+
+        Those that are over and on disk are forgotten.
+        """
+        found = {}
+        with self._lock:
+            members = [(i, run) for i, run in self._followed.items() if run.run.group == name]
+            for run_id, run in members:
+                self._pull(run_id, run)
+                status = self.engine.status(run.job) if run.measuring else run.status
+                if status.active:
+                    found[run_id] = status
+                elif run.measuring or run.measure or not self._writer.flush(run_id, 0):
+                    found[run_id] = Status("running")  # it is being written
+                else:
+                    self.forget(run_id)
+        return found
 
     def run(self, run_id: str) -> Run | None:
         """The run of this id, as it was begun; None where it is not followed with a film."""
@@ -111,7 +144,7 @@ class Recorder:
         """The newest moments of all runs that have any, by their ids in the engine."""
         with self._lock:
             return {run.job: run.frames[-1].moment for run in self._followed.values()
-                    if run.frames}
+                    if run.frames and not run.measuring}
 
     def status(self, run_id: str) -> Status | None:
         """The run's status; None for a run that is not followed.
@@ -152,6 +185,11 @@ class Recorder:
         while time.monotonic() < deadline and not all(self.done(i, 1.0) for i in run_ids):
             time.sleep(0.05)
 
+    def stop_group(self, name: str) -> None:
+        """Stop the runs of a group, queued ones first, and do not wait."""
+        for run_id in reversed(self.group(name)):
+            self.control(run_id, "stop")
+
     def done(self, run_id: str, timeout: float = 0.0) -> bool:
         """Whether the run has ended and is on disk; waits up to ``timeout`` seconds for it."""
         deadline = time.monotonic() + timeout
@@ -170,12 +208,19 @@ class Recorder:
         with self._lock:
             run = self._followed[run_id]
             self._pull(run_id, run)
-            self.engine.forget(run.job)
+            if run.job:
+                self.engine.forget(run.job)
             del self._followed[run_id]
 
     def close(self) -> None:
         """Write all frames so far, and stop following."""
         self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def _pull_all(self) -> None:
         with self._lock:
@@ -185,6 +230,25 @@ class Recorder:
                 self._pull(run_id, run)
             if run.stored and run.pruned != self.store.pruned:
                 self._written(run_id)
+            with self._lock:
+                if run.ended and self._writer.flush(run_id, 0):
+                    self._measure(run_id, run)
+
+    def _measure(self, run_id: str, run: _FollowedRun) -> None:
+        """Have a run measured that is on disk, or store what was measured."""
+        if run.measuring and not (status := self.engine.status(run.job)).active:
+            if (content := self.engine.result(run.job)) is not None:
+                self._writer.measure(run_id, content)
+            elif status.state != "stopped":
+                self._writer.troubles[run_id] = status.message
+            self.engine.forget(run.job)
+            run.job, run.measuring = "", False
+        elif run.measure is not None:
+            measure, run.measure = run.measure, None
+            stored = self.store.get(run_id)
+            if stored is not None and stored.complete:
+                training, run.job, run.measuring = run.job, measure(), True
+                self.engine.forget(training)
 
     def _written(self, run_id: str) -> None:
         """Drop what is on disk from memory; called in the writer's thread only."""

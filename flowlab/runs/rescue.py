@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-TABLES = ("runs", "epochs", "frames", "choices")
+TABLES = ("runs", "epochs", "frames", "choices", "measures")
 
 
 def damaged(connection: sqlite3.Connection) -> bool:
@@ -45,7 +45,7 @@ def rescue(path: Path, tables: str) -> str:
                 for row in _rows(old, table):
                     marks = ",".join("?" * len(row))
                     new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
-        for table in ("epochs", "frames"):  # rows whose run could not be read
+        for table in ("epochs", "frames", "measures"):  # rows whose run could not be read
             new.execute(f"DELETE FROM {table} WHERE run NOT IN (SELECT id FROM runs)")
         count = new.execute("SELECT count(*) FROM runs").fetchone()[0]
     return (f"The list of runs was damaged. {count} of its runs could be read again; the damaged "

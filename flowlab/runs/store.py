@@ -1,9 +1,9 @@
 """The folder of runs: one database, and a folder of files for each run.
 
-``runs.sqlite`` has settings, numbers and outcomes; ``<id>/`` has a PNG and a safetensors file for
-each stored frame, named by its step, and a checkpoint. A file is written before its row in the
-database and deleted after it; so whenever a program is killed, all files that the database names
-exist.
+``runs.sqlite`` has settings, numbers, outcomes and measures; ``<id>/`` has a PNG and a safetensors
+file for each stored frame, named by its step, and a checkpoint. A file is written before its row in
+the database and deleted after it; so whenever a program is killed, all files that the database
+names exist.
 """
 
 import json
@@ -12,11 +12,12 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from flowlab import files
-from flowlab.live import Frame
+from flowlab.live import Frame, InMemory
 from flowlab.live.thinning import MAX_BYTES, MAX_FRAMES, MIN_FRAMES, to_drop
 from flowlab.runs.reader import Reader, file_of
 from flowlab.runs.run import COMPLETE, NAME, OWNER, Run, strict_json
@@ -124,6 +125,25 @@ class Store(Reader):
         if complete:
             (self.path(run_id) / "checkpoint.safetensors").unlink(missing_ok=True)
 
+    def measure(self, run_id: str, content: bytes) -> None:
+        """Store what was measured of a run's flow, unless the run has been deleted meanwhile."""
+        with self._db.write() as db:
+            db.execute("INSERT OR REPLACE INTO measures SELECT id, ? FROM runs WHERE id = ?",
+                       (content, run_id))
+
+    def copy(self, run: Run, **about: Any) -> str:
+        """Store a run once more, with its newest picture and weights; arguments as `Run.new`."""
+        frames, weights = self.frames(run.id, check=False), self.weights(run.id)
+        if not (frames and weights):
+            raise ValueError(f"The flow of {run.name} is no longer stored: leave the run out.")
+        newest = replace(frames[-1], epochs=tuple(self.epochs(run.id)),
+                         content=InMemory(self.picture(run.id), weights))
+        new = self.begin(run.settings, name=run.name, continued=run.continued, of=run.versions,
+                         **about)
+        self.record(new, [newest])
+        self.end(new, run.outcome, run.reason, run.steered, run.ended)
+        return new
+
     def beat(self, run_ids: Sequence[str]) -> None:
         """Record a heartbeat of this program for these runs."""
         with self._db.write() as db:
@@ -197,7 +217,8 @@ class Store(Reader):
         """Size of the files of all runs in bytes."""
         return int(self._db.read(
             "SELECT (SELECT total(png + weights) FROM frames) + "
-            "(SELECT total(checkpoint) FROM runs)")[0][0])
+            "(SELECT total(checkpoint) FROM runs) + "
+            "(SELECT total(length(content)) FROM measures)")[0][0])
 
     def enforce_quota(self) -> None:
         """Delete pictures of old runs until all runs fit into the quota.

@@ -68,6 +68,10 @@ class Writer:
         """As `Store.record`."""
         self._add(run_id, self._record, run_id, frames)
 
+    def measure(self, run_id: str, content: bytes) -> None:
+        """As `Store.measure`."""
+        self._add(run_id, self.store.measure, run_id, content)
+
     def end(self, run_id: str, outcome: str, reason: str = "", steered: bool = False) -> None:
         """As `Store.end`; a run that was stopped before its first frame is deleted."""
         self._add(run_id, self._end, run_id, outcome, reason, steered)

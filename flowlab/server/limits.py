@@ -26,6 +26,7 @@ VARIABLE = "FLOWLAB_LIMITS"
 PREFIX = "FLOWLAB_"
 MAX_BYTES = 100_000  # bytes of the file
 MEGA = 1_000_000  # bytes
+FORMER = ("comparisons",)  # limits of earlier versions, which have no effect
 
 
 class Exceeded(ValueError):
@@ -79,9 +80,6 @@ class Limits(BaseSettings):
     grace: float = setting(
         120.0, "Grace", "Time that a training continues while nobody watches it.",
         group="Training", unit="seconds", ge=0, le=1e7)
-    comparisons: int = setting(
-        12, "Comparisons", "Number of finished comparisons that stay in memory; all are on disk.",
-        group="Files", unit="comparisons", ge=0, le=10_000)
 
     @classmethod
     def read(cls) -> Self:
@@ -94,7 +92,7 @@ class Limits(BaseSettings):
         """
         path = os.environ.get(VARIABLE, "")
         named = {name: PREFIX + name.upper() for name in cls.model_fields}
-        in_file = _file(Path(path)) if path else {}
+        in_file = {k: v for k, v in _file(Path(path)).items() if k not in FORMER} if path else {}
         for name in in_file:
             if name not in named:
                 raise ValueError(f"{path}: there is no limit called {name}; there are "

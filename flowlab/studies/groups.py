@@ -1,18 +1,32 @@
-"""Groups of runs: comparisons and sweeps, to be listed, named, exported and deleted."""
+"""Groups of runs: comparisons and sweeps, to be listed, named, given away and deleted."""
 
 import io
-import shutil
+import re
+import secrets
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from flowlab.runs import Run, Store, pack
+from pydantic import Field, ValidationError
+
+from flowlab.files import open_zip, read_entry
+from flowlab.runs import Run, Store, pack, unpack
+from flowlab.runs.bundle import MAX_BYTES
+from flowlab.runs.run import NAME
 from flowlab.runs.store import checked_name
-from flowlab.studies.comparison.archive import FOLDER, Archive
-from flowlab.studies.sweep.plan import SweepSettings
+from flowlab.settings import Settings, describe
+from flowlab.studies.comparison import archive
+from flowlab.studies.sweep.plan import MAX_RUNS, SweepSettings
+from flowlab.studies.sweep.work import group_of, recovered
 
 KINDS = ("comparison", "sweep")
-LOST = "An earlier version did not store this sweep's settings: enter them on the page Sweeps."
+LOST = ("An earlier version did not store this sweep's settings, and its runs do not show them: "
+        "enter them on the page Sweeps.")
+MAX_JSON = 1_000_000  # bytes of group.json
+BROKEN = "This is no group of runs that Flow Lab exported: the file is damaged, or of another kind."
+_PLACE = re.compile(r"runs/.*?(e\d+d\d+s\d+)?\.flowlab\.zip")
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,7 @@ class Group:
     created : float
         Seconds since 1970.
     runs : tuple of Run
-        Its trainings, the newest first. Comparisons of earlier versions have none.
+        Its runs, the newest first.
     visitor : str
         Its owner, as in `flowlab.runs.Run`.
     """
@@ -45,30 +59,32 @@ class Group:
         return any(run.active for run in self.runs)
 
 
-def groups(store: Store, runs: Sequence[Run], visitor: str | None = None) -> list[Group]:
-    """The comparisons and sweeps of these runs, and stored comparisons of a visitor, newest first.
-    """  # noqa: D200
+class _File(Settings):
+    """The content of ``group.json``: the name, and what is compared or swept."""
+
+    format: Literal["flowlab-group-1"] = "flowlab-group-1"
+    name: Annotated[str, Field(min_length=1, max_length=NAME)]
+    comparison: archive.Header | None = None
+    sweep: SweepSettings | None = None
+
+
+def groups(store: Store, runs: Sequence[Run]) -> list[Group]:
+    """The comparisons and sweeps of these runs, newest first."""
     members: dict[str, list[Run]] = {}
     for run in runs:
         if run.group and run.origin in KINDS:
             members.setdefault(run.group, []).append(run)
-    found = [Group(name, own[0].origin, own[0].name.partition(": ")[0], own[-1].created,
-                   tuple(own), own[0].visitor)
-             for name, own in members.items() if own[0].origin == "sweep"]
-    archive = Archive(store.folder)
-    for folder in archive.folder.glob("*/comparison.json"):
-        try:
-            header = archive.read(folder.parent.name)
-        except ValueError:  # damaged, or of a newer version
-            continue
-        if header is not None and visitor in (None, header.visitor):
-            found.append(Group(
-                folder.parent.name, "comparison", f"{' and '.join(header.labels)} on "
-                f"{', '.join(header.comparison.data)}", folder.stat().st_mtime,
-                tuple(members.get(folder.parent.name, ())), header.visitor))
-    named = [Group(**{**vars(group), "name": store.choice(f"name:{group.id}") or group.name})
-             for group in found]
-    return sorted(named, key=lambda group: -group.created)
+    return [Group(name, own[0].origin, store.choice(f"name:{name}") or _title(store, own[0]),
+                  own[-1].created, tuple(own), own[0].visitor)
+            for name, own in members.items()]
+
+
+def _title(store: Store, run: Run) -> str:
+    if run.origin == "comparison":
+        with suppress(ValueError):  # damaged, or of a newer version
+            if (header := archive.read(store, run.group)) is not None:
+                return f"{' and '.join(header.labels)} on {', '.join(header.comparison.data)}"
+    return run.name.partition(": ")[0]
 
 
 def rename(store: Store, group: Group, name: str) -> None:
@@ -82,21 +98,6 @@ def rename(store: Store, group: Group, name: str) -> None:
     store.choose(f"name:{group.id}", checked_name(name))
 
 
-def export(store: Store, group: Group) -> bytes:
-    """A zip with the file of each run, as `flowlab.runs.pack` makes it, and the settings."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as bundle:
-        if group.kind == "comparison":
-            for path in sorted((store.folder / FOLDER / group.id).iterdir()):
-                bundle.write(path, f"comparison/{path.name}")
-        elif settings := sweep_settings(store, group.id):
-            bundle.writestr("sweep.toml", settings.toml())
-        for run in group.runs:
-            bundle.writestr(f"runs/{run.model}-{run.data}-{run.id}.flowlab.zip",
-                            pack(store, run.id))
-    return file.getvalue()
-
-
 def delete(store: Store, group: Group) -> None:
     """Delete a group with all its runs and what was measured of them.
 
@@ -105,17 +106,81 @@ def delete(store: Store, group: Group) -> None:
     ValueError
         When one of them is under way.
     """
-    if any(run.active for run in store.runs(group=group.id)):
+    runs = store.runs(group=group.id)
+    if any(run.active for run in runs):
         raise ValueError("One of its runs is under way: stop it before you delete them.")
-    for run in store.runs(group=group.id):
+    for run in runs:
         store.delete(run.id)
-    if group.kind == "comparison":
-        shutil.rmtree(store.folder / FOLDER / group.id, ignore_errors=True)
     for name in (group.id, f"name:{group.id}"):
         store.choose(name, "")
 
 
+def export(store: Store, group: Group) -> bytes:
+    """A zip with the settings, and the file of each run as `flowlab.runs.pack` makes it."""
+    comparison = archive.read(store, group.id) if group.kind == "comparison" else None
+    about = _File(name=group.name[:NAME], comparison=comparison,
+                  sweep=sweep_settings(store, group.id))
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as bundle:
+        bundle.writestr("group.json", about.model_dump_json())
+        for run in reversed(group.runs):
+            place = run.id.removeprefix(group.id)
+            bundle.writestr(f"runs/{run.model}-{run.data}-{place}.flowlab.zip",
+                            pack(store, run.id))
+    return file.getvalue()
+
+
+def take(store: Store, content: bytes, visitor: str = "") -> str:
+    """Store the run, or the group of runs, in an exported file as a visitor's; return its name.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, when the file has an invalid part; then nothing is stored.
+    """
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"The file is larger than {MAX_BYTES // 10**6} MB: export fewer runs.")
+    with open_zip(content, MAX_RUNS + 1, BROKEN, BROKEN) as bundle:
+        parts = {info.filename: info for info in bundle.infolist()}
+        if "group.json" not in parts:
+            run = store.get(unpack(store, content, visitor))
+            return run.name if run is not None else ""
+        if sum(info.file_size for info in parts.values()) > MAX_BYTES:
+            raise ValueError(BROKEN)
+        try:
+            about = _File.model_validate_json(read_entry(bundle, parts.pop("group.json"),
+                                                         MAX_JSON, BROKEN))
+        except ValidationError as error:
+            raise ValueError(f"group.json in this file is not as it should be: {describe(error)}"
+                             ) from error
+        group, setting = secrets.token_hex(8), about.comparison or about.sweep
+        if about.sweep is not None:
+            group = group_of(about.sweep.name, about.sweep.model, visitor)
+        elif about.comparison is not None:
+            setting = about.comparison.model_copy(update={"visitor": visitor})
+        taken: list[str] = []
+        try:
+            for name, info in parts.items():
+                place = _PLACE.fullmatch(name)
+                if place is None:
+                    raise ValueError(BROKEN)
+                own = group + place[1] if about.comparison is not None and place[1] else None
+                taken.append(unpack(
+                    store, read_entry(bundle, info, MAX_BYTES, BROKEN), visitor, run_id=own,
+                    origin="sweep" if about.comparison is None else "comparison", group=group))
+        except BaseException:
+            for run_id in taken:
+                store.delete(run_id)
+            raise
+    if setting is not None:
+        store.choose(group, setting.model_dump_json())
+    store.choose(f"name:{group}", about.name)
+    return about.name
+
+
 def sweep_settings(store: Store, group: str) -> SweepSettings | None:
-    """The settings of a sweep; None where they are not stored."""
+    """The settings of a sweep, also as its runs show them; None where they are unknown."""
+    if not group.startswith("sweep:"):
+        return None
     text = store.choice(group)
-    return SweepSettings.model_validate_json(text) if text else None
+    return SweepSettings.model_validate_json(text) if text else recovered(store, group)

@@ -3,9 +3,22 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
+from flowlab.jobs.choose import is_local
 from flowlab.live import Request
 from flowlab.runs import Recorder, Run
 from flowlab.settings import RunSettings
+from flowlab.training import recipe
+from flowlab.training.distributed import check_device
+
+
+def check(name: str, settings: RunSettings) -> None:
+    """Raise a ValueError of one sentence where no training can take the settings of this name."""
+    try:
+        recipe.check(settings)
+        if is_local():
+            check_device(settings.training.device)
+    except ValueError as error:
+        raise ValueError(f"No training can take {name}: {error}") from error
 
 
 def submit(recorder: Recorder, train: Callable, settings: RunSettings, before: Run | None,

@@ -127,6 +127,12 @@ def featured(recipes: Mapping[str, Recipe]) -> Recipe:
     return next((recipe for recipe in recipes.values() if recipe.featured), [*recipes.values()][0])
 
 
+def imported() -> dict[str, Recipe]:
+    """The recipes of all models that the program has imported, by their names."""
+    return {kind.model_fields["model"].default: _recipe_in(kind.__module__)
+            for kind in RunSettings.__subclasses__()}
+
+
 def _recipe_in(module: str) -> Recipe:
     return import_module(module).RECIPE
 

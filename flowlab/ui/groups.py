@@ -1,6 +1,6 @@
 """The comparisons and sweeps in the list of runs: to open, name, export and delete."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -10,7 +10,6 @@ import streamlit as st
 from flowlab.runs import Run
 from flowlab.runs.store import NAME
 from flowlab.server.admission import must_own
-from flowlab.server.limits import limits
 from flowlab.studies import groups
 from flowlab.studies.groups import LOST, Group
 from flowlab.ui.app import addresses
@@ -33,7 +32,7 @@ class GroupsPage(Page):
 
 def draw_groups(runs: Sequence[Run]) -> None:
     """Draw the comparisons and sweeps of these runs, where there are any."""
-    found = groups.groups(lab().store, runs, visitor() if limits().shared else None)
+    found = groups.groups(lab().store, runs)
     if not found:
         return
     with st.popover("Groups", icon=":material/folder_open:", key="groups",
@@ -50,8 +49,7 @@ def draw_groups(runs: Sequence[Run]) -> None:
 def _line(group: Group) -> str:
     """Name, kind, number of runs and date."""
     done = sum(run.complete for run in group.runs)
-    runs = f", {done} of {len(group.runs)} trained" if group.runs else ""
-    return (f"{group.name} ({group.kind}{runs}), "
+    return (f"{group.name} ({group.kind}, {done} of {len(group.runs)} trained), "
             f"{datetime.fromtimestamp(group.created):%Y-%m-%d %H:%M}")
 
 
@@ -93,25 +91,23 @@ def _rename(group: Group) -> None:
         name = st.text_input("Name", group.name, NAME, key="groups.newname")
         saved = st.form_submit_button("Save", type="primary", key="groups.save")
     if saved:
-        try:
-            must_own(group, visitor())
-            groups.rename(lab().store, group, name)
-        except ValueError as error:
-            st.error(plain(str(error)))
-            return
-        _close()
-        st.rerun()
+        _do(groups.rename, group, name)
 
 
 def _delete(group: Group) -> None:
     st.markdown(f"Delete {plain(group.name)} with its {len(group.runs)} runs and all that was "
                 "measured? It cannot be undone.")
     if st.button("Delete", type="primary", key="groups.confirm", icon=":material/delete:"):
-        try:
-            must_own(group, visitor())
-            groups.delete(lab().store, group)
-        except ValueError as error:
-            st.error(plain(str(error)))
-            return
-        _close()
-        st.rerun()
+        _do(groups.delete, group)
+
+
+def _do(action: Callable[..., None], group: Group, *values: str) -> None:
+    """Change a group, and close the dialog; it stays with a sentence where that is refused."""
+    try:
+        must_own(group, visitor())
+        action(lab().store, group, *values)
+    except ValueError as error:
+        st.error(plain(str(error)))
+        return
+    _close()
+    st.rerun()

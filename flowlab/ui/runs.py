@@ -11,10 +11,11 @@ import streamlit as st
 from flowlab.data import kind_of, title_of
 from flowlab.figures import first_samples, learned_density
 from flowlab.live import export
-from flowlab.runs import Run, pack, unpack
+from flowlab.runs import Run, pack
 from flowlab.runs.store import MIN_QUOTA, NAME
 from flowlab.server.admission import QUOTA
 from flowlab.server.limits import MEGA, limits
+from flowlab.studies.groups import take
 from flowlab.training.recipe import Recipe
 from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab
@@ -64,7 +65,8 @@ def draw_runs_page(recipes: Mapping[str, Recipe]) -> None:
                       "Every training is kept here, from the pages and from the command line.")
         _room(used, budget)
         with load.popover("Import", icon=":material/upload:", width="stretch",
-                          help="Add a run that was exported, here or on another machine."):
+                          help="Add a run, a comparison or a sweep that was exported, here or on "
+                          "another machine."):
             _import()
         state = _page()
         if state.imported:
@@ -97,24 +99,19 @@ def _room(used: st.delta_generator.DeltaGenerator, budget: st.delta_generator.De
 
 
 def _set_budget() -> None:
-    try:
-        lab().set_room(int(_page().budget) * MEGA)
-    except ValueError as error:
-        _page().refused = str(error)
+    _page().attempt(lab().set_room, int(_page().budget) * MEGA)
 
 
 def _import() -> None:
     state = _page()
-    file = st.file_uploader("A run's file (.zip)", type="zip", key=f"runs.file.{state.turn}",
+    file = st.file_uploader("An exported file (.zip)", type="zip", key=f"runs.file.{state.turn}",
                             max_upload_size=largest())
     if file is not None:
         state.turn += 1  # an empty uploader next time
         try:
             limits().refuse("max_upload", file.size / MEGA, f"This file has {file.size / MEGA:.1f} "
                             "MB", "export the run with fewer pictures")
-            run_id = unpack(lab().store, file.getvalue(), visitor())
-            imported = lab().store.get(run_id)
-            state.imported = imported.name if imported else run_id
+            state.imported = take(lab().store, file.getvalue(), visitor())
         except ValueError as error:
             state.refused = str(error)
             refused("run's file", str(error))

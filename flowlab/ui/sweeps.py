@@ -14,6 +14,7 @@ from flowlab.settings import MIN_SECONDS
 from flowlab.studies.groups import sweep_settings
 from flowlab.studies.sweep import Sweep, SweepSettings
 from flowlab.studies.sweep.work import MEASURES, counts, title
+from flowlab.studies.sweep.work import text as written
 from flowlab.training.recipe import Recipe, featured
 from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab, owner, theme
@@ -61,13 +62,14 @@ def draw_sweeps_page(recipes: Mapping[str, Recipe]) -> None:
         state = page(SweepsPage, "sweeps")
         for sentence in state.refusal():
             st.error(plain(sentence), icon=":material/error:")
-        state.active = active = _active(sweep)
+        state.active = active = bool(lab().recorder.group(sweep.group))
         go, stop, rest = st.columns([1, 1, 4], vertical_alignment="center")
         go.button("Start", type="primary", icon=":material/play_arrow:", width="stretch",
-                  disabled=active, on_click=_start, args=(sweep,), key="sweeps.start",
+                  disabled=active, on_click=state.attempt, args=(_start, sweep),
+                  key="sweeps.start",
                   help="Train what is not trained yet, several runs at once.")
         stop.button("Stop", icon=":material/stop:", width="stretch", disabled=not active,
-                    on_click=_stop, args=(sweep,), key="sweeps.stop",
+                    on_click=lab().recorder.stop_group, args=(sweep.group,), key="sweeps.stop",
                     help="Stop; what is trained stays, and Start goes on from there.")
         rest.caption(f"{len(sweep.points)} runs. They take turns with everybody's trainings.")
         st.fragment(_follow, run_every=LOOK if active else None)(sweep)
@@ -126,7 +128,7 @@ def _form(recipes: Mapping[str, Recipe]) -> Sweep:
         if chosen == NONE:
             continue
         text = right.text_input(
-            "Its values", VALUES.get(chosen, _text(fields[chosen].default)),
+            "Its values", VALUES.get(chosen, written(fields[chosen].default)),
             key=f"sweeps.{name}.values.{chosen}", help=_allowed(fields[chosen]), **keep)
         swept[chosen] = tuple(_value(fields[chosen], part) for part in text.split(",")
                               if part.strip())
@@ -170,7 +172,7 @@ def _follow(sweep: Sweep) -> None:
         st.download_button("Table (CSV)", text, _file_name(sweep), "text/csv", on_click="ignore",
                            icon=":material/download:", key="sweeps.csv")
         st.page_link(addresses.destination("history"), label="All runs", icon=":material/history:")
-    if _active(sweep) != page(SweepsPage, "sweeps").active:
+    if bool(lab().recorder.group(sweep.group)) != page(SweepsPage, "sweeps").active:
         st.rerun()  # the buttons, and how often to look, depend on it
 
 
@@ -182,34 +184,8 @@ def _file_name(sweep: Sweep) -> str:
 
 
 def _start(sweep: Sweep) -> None:
-    try:
-        with lab().admission.admitted([left.point.settings for left in sweep.left()], owner()):
-            _jobs()[sweep.group] = sweep.start(lab().recorder, f"{owner()}.sweep")
-    except ValueError as error:
-        page(SweepsPage, "sweeps").refused = str(error)
-
-
-def _stop(sweep: Sweep) -> None:
-    lab().recorder.stop(_jobs().get(sweep.group, ()), timeout=0)
-
-
-def _active(sweep: Sweep) -> bool:
-    """Whether this server is at the sweep; runs that are over are let go."""
-    left = []
-    for run_id in _jobs().get(sweep.group, ()):
-        status = lab().recorder.status(run_id)
-        if status is not None and (status.active or not lab().recorder.done(run_id)):
-            left.append(run_id)
-        elif status is not None:
-            lab().recorder.forget(run_id)
-    _jobs()[sweep.group] = left
-    return bool(left)
-
-
-@st.cache_resource(show_spinner=False)
-def _jobs() -> dict[str, list[str]]:
-    """The runs under way of every sweep of this server."""
-    return {}
+    with lab().admission.admitted([left.point.settings for left in sweep.left()], owner()):
+        sweep.start(lab().recorder, f"{owner()}.sweep")
 
 
 def _value(field: FieldInfo, text: str) -> Any:
@@ -224,10 +200,6 @@ def _value(field: FieldInfo, text: str) -> Any:
         except ValueError:
             continue
     return text
-
-
-def _text(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _number(text: str) -> Any:

@@ -433,13 +433,15 @@ def test_a_run_that_nobody_watches_is_stopped_and_others_go_on(monkeypatch):
     lab = Lab.__new__(Lab)
     stopped, rounds, now = [], iter([None]), time.monotonic()
     lab._seen = {"left": now - limits().grace - 60, "watched": now - 1}
+    lab.watched = {"comparison": now - limits().grace - 60, "new": now - 1}
     lab._refresher = SimpleNamespace(write=lambda: None)
     lab.recorder = SimpleNamespace(run=lambda name: name,
-                                   control=lambda *what: stopped.append(what))
+                                   control=lambda *what: stopped.append(what),
+                                   stop_group=lambda name: stopped.append((name, "group")))
     monkeypatch.setattr(lab_module.time, "sleep", lambda seconds: next(rounds))
     with pytest.raises(StopIteration):
         lab._stop_unwatched()
-    assert stopped == [("left", "stop")]
+    assert stopped == [("left", "stop"), ("comparison", "group")]
 
 
 def test_a_folder_of_runs_that_cannot_be_used_gets_one_sentence_on_every_page(

@@ -6,7 +6,13 @@ import runs_helpers as made
 from flowlab.data import target
 from flowlab.runs import Store
 from flowlab.studies.comparison import Comparison, measures
-from flowlab.studies.comparison.finished import FinishedRun, evaluations, finished_runs
+from flowlab.studies.comparison.finished import (
+    FinishedRun,
+    comparable,
+    evaluations,
+    finished_runs,
+    trained,
+)
 from flowlab.studies.comparison.trial import GRID, SHOWN, curve_of, evaluate, fresh_points
 from flowlab.training.metrics import nll
 
@@ -37,14 +43,11 @@ def test_a_finished_run_is_measured_like_a_training(store):
     (one,) = evaluations(comparison([run_id], data="moons,eight_gaussians", level=0.75),
                      finished_runs([run_id], store))
     assert (one.entry, one.data, one.seed) == (1, "eight_gaussians", 0)
-    going = evaluate(one.load(store))
-    look = next(going)
+    look, result = evaluate(trained(comparable(one.run, store), store, one.level, one.seed))
     assert look.density.shape == (GRID, GRID) and look.samples.shape == (SHOWN, 2)
-    assert curve_of(store.epochs(run_id), one.data) == tuple(
+    assert look.curve == curve_of(store.epochs(run_id), one.data) == tuple(
         (10 * n, n / 2, pytest.approx(1 - n / 10)) for n in range(1, 5))
-    with pytest.raises(StopIteration) as end:
-        next(going)
-    values, flow = end.value.value.values, store.flow(run_id)
+    values, flow = result.values, store.flow(run_id)
     assert set(values) == {m.name for m in measures()}
     points = fresh_points(made.settings().training, target("eight_gaussians"), 0)
     assert values["nll"] == pytest.approx(nll(flow, points))

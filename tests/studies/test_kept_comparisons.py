@@ -1,8 +1,9 @@
 """Comparisons on disk: opened again with all that was measured, damaged files included."""
 
+import io
 import json
 import math
-import os
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,15 +12,16 @@ import runs_helpers as made
 
 from flowlab.commands.compare import main
 from flowlab.jobs import Local
-from flowlab.runs import Recorder, Store
+from flowlab.runs import Recorder, Store, pack, unpack
 from flowlab.studies.comparison import Comparison, Contest
-from flowlab.studies.comparison.archive import FOLDER, MAX_COMPARISONS, Archive, Header, Record
+from flowlab.studies.comparison.archive import FORMER, Header, Record, adopt, members, read
 from flowlab.studies.comparison.contest import MISSING
+from flowlab.studies.comparison.finished import FinishedRun
 from flowlab.studies.comparison.table import measures
 from flowlab.studies.comparison.trial import GRID, SHOWN, Look, Result
 from models import RECIPES
 
-KEY = (0, "moons", 0)
+RUN = "a1e0d0s0"
 
 
 def comparison(**values) -> Comparison:
@@ -28,17 +30,25 @@ def comparison(**values) -> Comparison:
         "points": 100, "amount": 2, **values})
 
 
+HEADER = Header(comparison=comparison(), labels=("NICE", "Small"))
+
+
 def record(value=0.5, pictures=True) -> Record:
     values = {m.name: value for m in measures()} | {"modes": None}
     arrays = (np.full((GRID, GRID), value, np.float32), np.full((SHOWN, 2), value, np.float32))
-    return Record(Result("finished", "", 2, 1 / 3, values), ((1, 0.1, 2 / 3), (2, 0.2, 0.5)),
-                  Look(*arrays if pictures else (None, None)))
+    curve = ((1, 0.1, 2 / 3), (2, 0.2, 0.5))
+    return Record(Result("finished", "", 2, 1 / 3, values),
+                  Look(1.0, curve, *arrays if pictures else (None, None)))
 
 
 @pytest.fixture
-def archive(tmp_path) -> Archive:
-    kept = Archive(tmp_path)
-    kept.begin("a1", Header(comparison=comparison(), labels=("NICE", "Small")))
+def store(tmp_path) -> Store:
+    """With a comparison, both of whose runs are finished."""
+    kept = Store(tmp_path)
+    kept.choose("a1", HEADER.model_dump_json())
+    for run_id, trial in members("a1", HEADER, RECIPES).items():
+        kept.begin(trial.settings, run_id=run_id, origin="comparison", group="a1")
+        kept.end(run_id, "finished")
     return kept
 
 
@@ -55,79 +65,113 @@ def recorder(engine, tmp_path):
     recorder.close()
 
 
-def stored(folder):
+def stored(store):
     """What opens a comparison from disk, and trains nothing."""
-    return SimpleNamespace(store=Store(folder))
+    return SimpleNamespace(store=store, group=lambda name: {}, trouble=lambda run_id: "")
 
 
 @pytest.mark.parametrize("pictures", [True, False])
-def test_what_is_kept_is_read_again_to_the_last_digit(archive, pictures):
+def test_what_is_kept_is_read_again_to_the_last_digit(store, pictures):
     before = record(pictures=pictures)
-    archive.keep("a1", KEY, before)
-    after = archive.load("a1", KEY)
-    assert after.result == before.result and after.curve == before.curve
+    used = store.used()
+    store.measure(RUN, before.pack())
+    after = Record.unpack(store.measured(RUN))
+    assert after.result == before.result and after.look.curve == before.look.curve
     for part in ("density", "samples"):
         one, other = getattr(before.look, part), getattr(after.look, part)
         assert (one is None and other is None) or np.array_equal(one, other)
-    assert archive.read("a1") == Header(comparison=comparison(), labels=("NICE", "Small"))
-    assert archive.load("a1", (1, "moons", 0)) is None and archive.read("a2") is None
+    assert read(store, "a1") == HEADER
+    assert store.measured("a1e1d0s0") == b"" and read(store, "a2") is None
+    assert store.used() - used == len(before.pack()) == store.get(RUN).bytes
+
+
+def test_what_was_measured_goes_with_its_run(store):
+    store.measure(RUN, record().pack())
+    again = unpack(store, pack(store, RUN))
+    assert store.measured(again) == store.measured(RUN)
+    for run_id in (RUN, again):
+        store.delete(run_id)
+        assert store.measured(run_id) == b""
+    store.measure(RUN, b"of a run that is deleted")
+    assert store.measured(RUN) == b"" and store.used() == 0
 
 
 @pytest.mark.parametrize("name", ["..", "", "a/b", "a" * 65])
-def test_an_id_leads_nowhere_else(archive, name):
+def test_an_id_leads_nowhere_else(store, name):
     with pytest.raises(ValueError, match="letters and digits"):
-        archive.read(name)
+        read(store, name)
 
 
-def pickled(path):
-    np.savez(path, told=np.array([{}], dtype=object))
+def saved(**arrays) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
 
 
-def other_shape(path):
+def other_shape() -> bytes:
     told = json.dumps({"result": {"outcome": "finished", "reason": "", "step": 1, "seconds": 1.0,
                                   "values": {}}, "spent": 1.0})
-    np.savez(path, told=np.frombuffer(told.encode(), np.uint8), curve=np.zeros((2, 3)),
-             density=np.zeros((2, 2)))
+    return saved(told=np.frombuffer(told.encode(), np.uint8), curve=np.zeros((2, 3)),
+                 density=np.zeros((2, 2)))
 
 
-@pytest.mark.parametrize("damage", [
-    lambda path: path.write_bytes(path.read_bytes()[:-40]),
-    lambda path: path.write_bytes(b""), lambda path: path.write_bytes(b"what is this?"),
-    lambda path: np.savez(path, told=np.zeros(3, np.uint8), curve=np.zeros((2, 3))),
-    lambda path: np.savez(path, curve=np.zeros((2, 3))), pickled, other_shape,
-], ids=["cut", "empty", "text", "no JSON", "nothing told", "pickled", "other shape"])
-def test_a_damaged_training_is_refused_and_the_rest_stays(archive, tmp_path, damage):
-    archive.keep("a1", KEY, record())
-    archive.keep("a1", (1, "moons", 0), record(0.25))
-    damage(tmp_path / FOLDER / "a1" / "0-moons-0.npz")
+@pytest.mark.parametrize("damaged", [
+    record().pack()[:-40], b"what is this?",
+    saved(told=np.zeros(3, np.uint8), curve=np.zeros((2, 3))), saved(curve=np.zeros((2, 3))),
+    saved(told=np.array([{}], dtype=object)), other_shape(),
+], ids=["cut", "text", "no JSON", "nothing told", "pickled", "other shape"])
+def test_a_damaged_training_is_refused_and_the_rest_stays(store, damaged):
+    store.measure(RUN, damaged)
+    store.measure("a1e1d0s0", record(0.25).pack())
     with pytest.raises(ValueError, match="damaged"):
-        archive.load("a1", KEY)
-    contest = Contest.open("a1", stored(tmp_path), RECIPES)
+        Record.unpack(damaged)
+    contest = Contest.open("a1", stored(store), RECIPES)
     assert set(contest.results()) == {(1, "moons", 0)} and contest.missing
     (sentence,) = contest.problems()
     assert sentence.startswith("NICE on moons, seed 0") and "damaged" in sentence
     assert contest.table().rows[1].statistics["kl"].mean == 0.25
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"format": "flowlab-comparison-9"}'])
-def test_a_damaged_plan_gets_one_sentence(archive, tmp_path, content):
-    (tmp_path / FOLDER / "a1" / "comparison.json").write_bytes(content)
-    with pytest.raises(ValueError, match="press Compare") as error:
-        Contest.open("a1", stored(tmp_path), RECIPES)
-    assert "\n" not in str(error.value)
+@pytest.mark.parametrize("content", ["?", "{", '{"format": "flowlab-comparison-9"}'])
+def test_a_damaged_plan_gets_one_sentence(store, content):
+    store.choose("a1", content)
+    folder = store.folder / FORMER / "b2"  # of an earlier version
+    folder.mkdir(parents=True)
+    (folder / "comparison.json").write_text(content)
+    for name in ("a1", "b2"):
+        with pytest.raises(ValueError, match="press Compare") as error:
+            Contest.open(name, stored(store), RECIPES)
+        assert "\n" not in str(error.value)
+    adopt(store)
+    assert folder.exists()  # what cannot be read stays where it is
 
 
-def test_the_oldest_comparisons_go(archive, tmp_path):
-    header = archive.read("a1")
-    os.utime(tmp_path / FOLDER / "a1", (0, 0))
-    for number in range(MAX_COMPARISONS):
-        archive.begin(f"b{number}", header)
-    assert archive.read("a1") is None and archive.read(f"b{MAX_COMPARISONS - 1}") == header
+def test_a_comparison_of_an_earlier_version_is_taken_over_once(store):
+    for run in store.runs():
+        store.delete(run.id)
+    header = Header(comparison=comparison(runs="0123", seeds=2), labels=("NICE", "Small", "Mine"),
+                    runs=(FinishedRun(id="0123", name="Mine", data="moons"),), visitor="ada")
+    folder = store.folder / FORMER / "b2"
+    folder.mkdir(parents=True)
+    (folder / "comparison.json").write_text(header.model_dump_json())
+    for entry in (0, 2):  # the finished run has been deleted since
+        (folder / f"{entry}-moons-0.npz").write_bytes(record(entry).pack())
+    (folder / "1-moons-0.npz").write_bytes(b"damaged")
+    adopt(store)
+    assert not folder.exists() and read(store, "b2") == header
+    contest = Contest.open("b2", stored(store), RECIPES)
+    assert contest.results() == {(entry, "moons", 0): record(entry).result for entry in (0, 2)}
+    assert contest.missing and contest.visitor == "ada" and contest.trial_runs[0].look.curve
+    runs = store.runs()
+    assert {run.group for run in runs} == {"b2"} and {run.visitor for run in runs} == {"ada"}
+    adopt(store)
+    assert store.runs() == runs
 
 
 def test_a_comparison_goes_on_where_it_was(recorder):
     first = Contest(recorder, comparison(seeds=2), RECIPES).train()
     while not first.results():
+        time.sleep(0.02)
         first.poll()
     first.stop()
     first.wait()

@@ -68,6 +68,8 @@ def test_whole_numbers_that_fall_together_are_trained_once():
     ("[sweep]\nlearning_rate = {low = 0.0, high = 0.1, log = true}", "above 0"),
     ("[sweep]\ncouplings = {low = 1, high = 64, count = 64}\n"
      "batch_size = {low = 1, high = 999, count = 99}", "6,336 runs"),
+    ("[settings]\nseconds = 5\n[sweep]\nepochs = [1, 2]", "one budget"),
+    ("[sweep]\nepochs = [1, 2]\noptimiser_steps = [10, 20]", "one budget"),
     ("seeds = 0\n[sweep]\ncouplings = [1]", "seeds is 0"),
     ("wings = 2\n[sweep]\ncouplings = [1]", "wings"),
     ("model = 'bend'\n[sweep]\ncouplings = [1]", "nice, realnvp, glow"),

@@ -11,13 +11,12 @@ from pages_helpers import TINY, go, state
 from streamlit.testing.v1 import AppTest
 
 from flowlab.jobs import Status
-from flowlab.studies.comparison import Comparison, Entry
-from flowlab.studies.comparison.archive import FOLDER
+from flowlab.studies.comparison import Comparison, Contest, Entry
 from flowlab.studies.comparison.contest import TrialRun
 from flowlab.studies.comparison.plan import plan
 from flowlab.ui.app.lab import lab
 from flowlab.ui.compare import controls, table
-from flowlab.ui.compare.pictures import _caption, _of, contests, drawn, file
+from flowlab.ui.compare.pictures import _caption, _of, drawn, file
 from models import RECIPES
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -51,6 +50,10 @@ def until(app: AppTest, words: str, seconds: float = 120) -> None:
         run(app)
 
 
+def stored(name: str) -> Contest:
+    return Contest.open(name, lab().recorder, RECIPES)
+
+
 def board(app: AppTest) -> str:
     return next(h.proto.body for h in app.get("html") if "scoreboard" in h.proto.body)
 
@@ -70,7 +73,7 @@ def test_compares_to_the_table_and_a_reload_finds_it():
     app.button(key="compare.start").click()
     run(app)
     until(app, "Finished")
-    name = state(app, "compare").run
+    name = state(app, "compare").contest.id
     assert app.query_params["run"] == name
     shown = board(app)
     assert "Small" in shown and "Eight Gaussians" in shown and "±" in shown
@@ -78,7 +81,7 @@ def test_compares_to_the_table_and_a_reload_finds_it():
     assert "Finished" in status(again) and board(again) == shown
     assert again.query_params["models"] == TINY["models"]
     assert again.slider(key="compare.seeds").value == 2
-    values = list(csv.DictReader(io.StringIO(contests().find(name, RECIPES).table().csv())))
+    values = list(csv.DictReader(io.StringIO(stored(name).table().csv())))
     assert [row["model"] for row in values] == ["NICE", "Small"] * 2
     assert all(float(row["kl"]) > 0 for row in values)
 
@@ -89,7 +92,7 @@ def test_of_a_comparison_that_is_over_the_server_holds_the_png_alone():
     app.button(key="compare.start").click()
     run(app)
     until(app, "Finished")
-    contest = contests().find(state(app, "compare").run, RECIPES)
+    contest = stored(state(app, "compare").contest.id)
     deadline = time.monotonic() + 60
     while not drawn(contest, "density", "light")[1]:
         assert time.monotonic() < deadline
@@ -110,20 +113,19 @@ def test_after_a_restart_the_link_opens_it_and_what_is_missing_is_trained():
     app.button(key="compare.start").click()
     run(app)
     until(app, "Finished")
-    name, shown = state(app, "compare").run, board(app)
-    (lab().store.folder / FOLDER / name / "1-moons-0.npz").write_bytes(b"damaged")
-    contests.clear()  # what a new server knows: nothing but what is on disk
+    name, shown = state(app, "compare").contest.id, board(app)
+    lab().store.measure(f"{name}e1d0s0", b"damaged")
     again = page(run=name)
     assert "Not finished" in status(again) and again.query_params["models"] == TINY["models"]
     (warning,) = again.warning
     assert warning.value.startswith("Small on moons") and "damaged" in warning.value
     assert board(again) != shown
-    kept = contests().find(name, RECIPES).results()
+    kept = stored(name).results()
     again.button(key="compare.missing").click()
     run(again)
     until(again, "Finished")
     assert "compare.missing" not in [b.key for b in again.button] and not again.warning
-    results = contests().find(name, RECIPES).results()
+    results = stored(name).results()
     assert len(results) == 2 and kept.items() <= results.items()
 
 
@@ -151,7 +153,7 @@ def test_a_finished_run_is_added_measured_and_taken_out():
     app.button(key="compare.start").click()
     run(app)
     until(app, "Finished")
-    ((key, result),) = contests().find(state(app, "compare").run, RECIPES).results().items()
+    ((key, result),) = stored(state(app, "compare").contest.id).results().items()
     assert key == (0, "rings", 0) and f"{result.values['nll']:.3f}" in board(app)
     for name in (run_id, other):
         lab().store.delete(name)

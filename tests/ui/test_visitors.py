@@ -17,14 +17,13 @@ from flowlab.runs import database as tables
 from flowlab.server.admission import NotYours
 from flowlab.server.limits import Exceeded
 from flowlab.studies.comparison import Comparison, Contest, Entry
-from flowlab.studies.comparison.archive import Archive
 from flowlab.studies.comparison.finished import FinishedRun
 from flowlab.studies.sweep import Sweep, SweepSettings
 from flowlab.ui.app import visitor
 from flowlab.ui.app.lab import lab
 from flowlab.ui.app.state import KEY
-from flowlab.ui.compare.page import command
-from flowlab.ui.compare.pictures import Contests
+from flowlab.ui.compare.page import command, stop
+from flowlab.ui.compare.page import train as compare
 from flowlab.ui.elements.escape import plain
 from models import RECIPES
 
@@ -147,7 +146,7 @@ def test_a_visitor_has_so_many_runs_and_no_more():
             raise AssertionError("let in")
         runs = [train("ada")]
         with pytest.raises(Exceeded, match="2 trainings besides your 1 under way"):
-            Contests().start(comparison, RECIPES, "ada")
+            compare(Contest(lab().recorder, comparison, RECIPES), "ada")
         runs += [train("ada"), train("bob")]
         with pytest.raises(Exceeded, match=r"You have 2 .* 2 runs \(max_runs\)"):
             train("ada")
@@ -157,22 +156,22 @@ def test_a_visitor_has_so_many_runs_and_no_more():
 
 
 def test_comparisons_are_their_owners(shared):
-    registry = Contests()
     comparison = Comparison(models=(Entry(model="nice"),), amount=1000)
-    contest = registry.start(comparison, RECIPES, "ada", "ada")
-    for act in (lambda: registry.stop(contest, "bob"), lambda: registry.train(contest, "b", "bob")):
+    contest = Contest(lab().recorder, comparison, RECIPES, visitor="ada")
+    compare(contest, "ada", "ada")
+    for act in (lambda: stop(contest, "bob"), lambda: compare(contest, "b", "bob")):
         with pytest.raises(NotYours):
             act()
     assert Contest.open(contest.id, lab().recorder, RECIPES).visitor == "ada"
-    registry.stop(contest, "ada")
+    stop(contest, "ada")
     deadline = time.monotonic() + 120
     while contest.active:
         assert time.monotonic() < deadline
         contest.poll()
         time.sleep(0.05)
     with limited(max_seconds=5), pytest.raises(Exceeded, match="max_seconds"):
-        registry.start(Comparison(models=comparison.models, budget="seconds", amount=6), RECIPES,
-                       "ada", "ada")
+        compare(Contest(lab().recorder, Comparison(models=comparison.models, budget="seconds",
+                                                   amount=6), RECIPES, visitor="ada"), "ada", "ada")
 
 
 def test_sweeps_of_two_visitors_do_not_meet(tmp_path):
@@ -328,9 +327,8 @@ def test_words_of_people_are_neither_markup_nor_commands(tmp_path):
     name = export.file_name(settings, "run.json")
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_.") and ".." not in name
     compile(export.python(RECIPES["nice"], settings), "script", "exec")
-    archive = Archive(tmp_path)
     with pytest.raises(ValueError, match="letters and digits"):
-        archive.read("../other")
+        read(Store(tmp_path), "../other")
     with pytest.raises(ValueError):
         Contest(lab().recorder, Comparison(models=(Entry(model="nice"),), data=("../x",)), RECIPES,
                 [FinishedRun(id="a", name=NASTY, data="moons")])

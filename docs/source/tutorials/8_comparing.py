@@ -41,10 +41,10 @@ print(len(trials), "trainings, the first one:", trials[0].settings.training)
 # %%
 # The app has them run on all cores at once. Here they run one after the other.
 
-curves, looks, results = {}, {}, {}
+looks, results = {}, {}
 for trial in trials:
     key = trial.entry, trial.data, trial.seed
-    curves[key], looks[key], results[key] = finish(trial)
+    (looks[key],), results[key] = finish(trial)
 
 # %%
 # One seed
@@ -83,7 +83,7 @@ density = truth.log_prob(truth.sample(1).new_tensor(points)).exp().reshape(GRID,
 picture = ComparisonPicture([truth.title], [truth.limits], [density.numpy()],
                         [truth.sample(500).numpy()], labels, ends=(comparison.amount, None))
 for entry in range(len(labels)):
-    of_seeds = [curves[entry, "moons", seed] for seed in range(comparison.seeds)]
+    of_seeds = [looks[entry, "moons", seed].curve for seed in range(comparison.seeds)]
     kl = results[entry, "moons", 0].values["kl"]
     picture.update(0, entry, density=looks[entry, "moons", 0].density, caption=f"KL {kl:.3f}",
                    curves=of_seeds)

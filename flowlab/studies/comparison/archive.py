@@ -1,44 +1,42 @@
-"""Comparisons on disk: the settings of each, and what was measured of every trained flow.
-
-Each comparison has a folder beside those of the runs, with ``comparison.json``, and with
-``<entry>-<distribution>-<seed>.npz`` for measures, curve, and the last density and samples. A file
-is written whole or not at all, so nothing is lost where a program is killed. The trainings are
-runs of the store, whose group is the comparison's id; those of earlier versions are not there.
-"""
+"""What is stored of a comparison: a header for its group of runs, and measures with every run."""
 
 import io
 import json
+import logging
 import shutil
 import zipfile
-import zlib
-from dataclasses import asdict
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
-from flowlab import files
-from flowlab.settings import Settings
-from flowlab.studies.comparison.finished import FinishedRun
-from flowlab.studies.comparison.plan import MAX_ENTRIES, Comparison
+from flowlab.runs import Run, Store
+from flowlab.settings import FlowSettings, RunSettings, Settings, SourceSettings
+from flowlab.studies.comparison.finished import Evaluation, FinishedRun, evaluations
+from flowlab.studies.comparison.plan import MAX_ENTRIES, Comparison, Trial, plan
 from flowlab.studies.comparison.table import measures
-from flowlab.studies.comparison.trial import GRID, SHOWN, Curve, Look, Result
+from flowlab.studies.comparison.trial import GRID, SHOWN, Look, Result, Trained, evaluate
+from flowlab.training.recipe import Recipe, imported
 
-FOLDER = "kept.comparisons"  # no run's id, since these have no dot
-MAX_COMPARISONS = 200  # comparisons; beyond that the oldest are deleted
-MAX_BYTES = 20_000_000  # of a file, packed and unpacked
+FORMER = "kept.comparisons"  # where earlier versions had header and measures
+MAX_BYTES = 20_000_000  # of a record, unpacked
+DAMAGED = ("What is kept of this comparison cannot be read by this version, or is damaged: press "
+           "Compare to begin a new one.")
 
-Key = tuple[int, str, int]
+log = logging.getLogger(__name__)
 _RESULT = TypeAdapter(Result)
 
 
 class Header(Settings):
-    """The content of ``comparison.json``."""
+    """What is compared; the record of a comparison's group."""
 
     format: Literal["flowlab-comparison-1"] = "flowlab-comparison-1"
     comparison: Comparison
-    labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_ENTRIES)]
+    labels: Annotated[tuple[Annotated[str, Field(max_length=100)], ...],
+                      Field(min_length=1, max_length=MAX_ENTRIES)]
     runs: tuple[FinishedRun, ...] = ()
     visitor: str = ""
 
@@ -47,121 +45,125 @@ class Record(NamedTuple):
     """What was measured of a trained flow; see `flowlab.studies.comparison.trial`."""
 
     result: Result
-    curve: Curve
     look: Look
 
-
-class Archive:
-    """All stored comparisons; several programs and threads may use one folder at once.
-
-    Parameters
-    ----------
-    runs : pathlib.Path
-        The folder of the runs.
-    """
-
-    def __init__(self, runs: Path) -> None:
-        self.folder = runs / FOLDER
-
-    def begin(self, name: str, header: Header) -> None:
-        """Store the header of a comparison under a new id.
-
-        Raises
-        ------
-        OSError
-            When the folder cannot be written.
-        """
-        folder = self._path(name)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files.write(folder / "comparison.json", header.model_dump_json().encode())
-        kept = sorted(self.folder.iterdir(), key=lambda path: path.stat().st_mtime)
-        for old in kept[:-MAX_COMPARISONS]:
-            shutil.rmtree(old, ignore_errors=True)
-
-    def read(self, name: str) -> Header | None:
-        """The header of the comparison with this id; None where there is none.
-
-        Raises
-        ------
-        ValueError
-            With one sentence, when the file is damaged or of another version, or the id is invalid.
-        """
-        path = self._path(name) / "comparison.json"
-        try:
-            return Header.model_validate_json(_content(path))
-        except FileNotFoundError:
-            return None
-        except (ValueError, OSError) as error:
-            raise ValueError("What is kept of this comparison cannot be read by this version, or "
-                             "is damaged: press Compare to begin a new one.") from error
-
-    def keep(self, name: str, key: Key, record: Record) -> None:
-        """Store what was measured; ``key`` is its entry, distribution and seed.
-
-        Raises
-        ------
-        OSError
-            When it cannot be written.
-        """
-        text = json.dumps({"result": asdict(record.result), "spent": 1.0}, allow_nan=False)
+    def pack(self) -> bytes:
+        """The record as it is stored with its run."""
+        look, text = self.look, json.dumps({"result": asdict(self.result), "spent": 1.0},
+                                           allow_nan=False)
         arrays = {"told": np.frombuffer(text.encode(), np.uint8),
-                  "curve": np.array(record.curve, float).reshape(-1, 3),
+                  "curve": np.array(look.curve, float).reshape(-1, 3),
                   **{part: array for part in ("density", "samples")
-                     if (array := getattr(record.look, part)) is not None}}
+                     if (array := getattr(look, part)) is not None}}
         file = io.BytesIO()
         np.savez_compressed(file, **arrays)
-        files.write(self._file(name, key), file.getvalue())
+        return file.getvalue()
 
-    def load(self, name: str, key: Key) -> Record | None:
-        """Read what `keep` stored; None where there is nothing.
+    @classmethod
+    def unpack(cls, content: bytes) -> "Record":
+        """Read what `pack` wrote.
 
         Raises
         ------
         ValueError
-            With one sentence, when the file is damaged.
+            With one sentence, when it is damaged.
         """
         try:
-            return _record(_content(self._file(name, key)))
-        except FileNotFoundError:
-            return None
-        except (ValueError, TypeError, KeyError, OSError, EOFError, NotImplementedError,
-                zipfile.BadZipFile, zlib.error) as error:
+            with zipfile.ZipFile(io.BytesIO(content)) as parts:
+                if sum(part.file_size for part in parts.infolist()) > MAX_BYTES:
+                    raise ValueError("too large")
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                result = _RESULT.validate_python(json.loads(arrays["told"].tobytes())["result"])
+                curve = arrays["curve"]
+                density, samples = (arrays[part] if part in arrays else None
+                                    for part in ("density", "samples"))
+            for array, shape in ((curve, (len(curve), 3)), (density, (GRID, GRID)),
+                                 (samples, (SHOWN, 2))):
+                if array is not None and (array.shape != shape or array.dtype.kind != "f"):
+                    raise ValueError("not the arrays that are expected")
+        except Exception as error:  # zipfile and NumPy raise many kinds for invalid bytes
             raise ValueError("What was kept of it is damaged; train what is missing.") from error
-
-    def _path(self, name: str) -> Path:
-        """A comparison's folder; ids come from links and must not lead to another folder."""
-        if not (name.isascii() and name.isalnum() and len(name) <= 64):
-            raise ValueError("A comparison's id is made of letters and digits: use the link as it "
-                             "was.")
-        return self.folder / name
-
-    def _file(self, name: str, key: Key) -> Path:
-        entry, data, seed = key
-        return self._path(name) / f"{entry}-{data}-{seed}.npz"
+        # Trainings of earlier versions lack the measures that were added later.
+        values = {m.name: result.values.get(m.name) for m in measures()}
+        return cls(replace(result, values=values), Look(
+            1.0, tuple((int(step), *rest) for step, *rest in curve.tolist()), density, samples))
 
 
-def _content(path: Path) -> bytes:
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError("too large")
-    return path.read_bytes()
+def record(trained: Trained) -> Generator[None, None, bytes]:
+    """Measure a trained flow, and return the packed record; a job."""
+    yield
+    look, result = evaluate(trained)
+    return Record(result, look).pack()
 
 
-def _record(content: bytes) -> Record:
-    """Read a record from a file's bytes; raises various errors where they are invalid."""
-    with zipfile.ZipFile(io.BytesIO(content)) as members:
-        if sum(member.file_size for member in members.infolist()) > MAX_BYTES:
-            raise ValueError("too large")
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        stored = json.loads(arrays["told"].tobytes())
-        curve = arrays["curve"]
-        density, samples = (arrays[part] if part in arrays else None
-                            for part in ("density", "samples"))
-    result = _RESULT.validate_python(stored["result"])
-    # Trainings of earlier versions lack the measures that were added later.
-    result = Result(result.outcome, result.reason, result.step, result.seconds,
-                    {m.name: result.values.get(m.name) for m in measures()})
-    for array, shape in ((curve, (len(curve), 3)), (density, (GRID, GRID)), (samples, (SHOWN, 2))):
-        if array is not None and (array.shape != shape or array.dtype.kind != "f"):
-            raise ValueError("not the arrays that are expected")
-    return Record(result, tuple((int(step), *rest) for step, *rest in curve.tolist()),
-                  Look(density, samples))
+def members(name: str, header: Header, recipes: Mapping[str, Recipe]
+            ) -> dict[str, Trial | Evaluation]:
+    """The finished runs and the trainings of a comparison, by the ids of its runs."""
+    comparison = header.comparison
+    every: Sequence[Trial | Evaluation] = [*evaluations(comparison, header.runs),
+                                           *plan(comparison, recipes)]
+    return {f"{name}e{one.entry}d{comparison.data.index(one.data)}s{one.seed}": one
+            for one in every}
+
+
+def read(store: Store, name: str) -> Header | None:
+    """The header of the comparison with this id; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, when it is damaged or of another version, or the id is invalid.
+    """
+    store.path(name)  # ids come from links
+    if (former := store.folder / FORMER / name).exists():
+        _adopt(store, former)
+    text = store.choice(name)
+    return _header(text) if text else None
+
+
+def adopt(store: Store) -> None:
+    """Take over the comparisons of earlier versions, once; one that cannot be read stays there."""
+    for folder in (store.folder / FORMER).glob("*"):
+        try:
+            _adopt(store, folder)
+        except (ValueError, OSError):
+            log.exception("The comparison %s could not be taken over", folder.name)
+
+
+def _adopt(store: Store, folder: Path) -> None:
+    try:
+        header = _header((folder / "comparison.json").read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(DAMAGED) from error
+    for run_id, one in members(folder.name, header, imported()).items():
+        path = folder / f"{one.entry}-{one.data}-{one.seed}.npz"
+        try:
+            content = path.read_bytes()
+            result = Record.unpack(content).result
+        except (ValueError, OSError):  # not measured, or damaged: it is trained again
+            continue
+        if store.get(run_id) is None:
+            name = f"{header.labels[one.entry]} on {one.data}"
+            store.begin(_settings(store, one), run_id=run_id, name=name, origin="comparison",
+                        group=folder.name, visitor=header.visitor, created=path.stat().st_mtime)
+            store.end(run_id, result.outcome, result.reason, ended=path.stat().st_mtime)
+        store.measure(run_id, content)
+    store.choose(folder.name, header.model_dump_json())
+    shutil.rmtree(folder)
+
+
+def _settings(store: Store, one: Trial | Evaluation) -> RunSettings:
+    """The settings of a training; those of a finished run are unknown once it is deleted."""
+    if isinstance(one, Trial):
+        return one.settings
+    run: Run | None = store.get(one.run)
+    return run.settings if run is not None else RunSettings(
+        model="unknown", flow=FlowSettings(), source=SourceSettings(data=one.data))
+
+
+def _header(text: str) -> Header:
+    try:
+        return Header.model_validate_json(text)
+    except ValidationError as error:
+        raise ValueError(DAMAGED) from error
+

@@ -1,40 +1,35 @@
-"""A comparison: its trainings, which are runs of the store, and what is measured of them."""
+"""A comparison: a group of runs in the store, and what is measured of them."""
 
-import logging
 import secrets
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Self
 
-from flowlab.jobs import Engine, Job, Status
-from flowlab.live import Frame
-from flowlab.runs import Recorder, Run
-from flowlab.runs.run import COMPLETE
-from flowlab.studies.comparison.archive import Archive, Header, Key, Record
+from flowlab.jobs import Job, Status
+from flowlab.runs import Recorder, Run, Store
+from flowlab.studies.comparison.archive import Header, Record, members, read, record
 from flowlab.studies.comparison.finished import (
     Evaluation,
     FinishedRun,
-    evaluations,
+    comparable,
     finished_runs,
     trained,
 )
-from flowlab.studies.comparison.plan import Comparison, Trial, plan
+from flowlab.studies.comparison.plan import Comparison, Trial
 from flowlab.studies.comparison.table import Table, table
-from flowlab.studies.comparison.trial import Curve, Look, Result, curve_of, evaluate, look_at
-from flowlab.studies.submit import submit
-from flowlab.training import recipe
+from flowlab.studies.comparison.trial import Curve, Look, Result, curve_of, look_at
+from flowlab.studies.submit import check, submit
+from flowlab.training.recipe import Recipe
 
-log = logging.getLogger(__name__)
-
-#: The state of a training that was not started, or was interrupted.
+#: The state of a run that was not trained or measured, or was interrupted.
 MISSING = "not finished"
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrialRun:
-    """One training of a comparison, or one finished run, and what is known of it so far.
+    """One training of a comparison, or one finished run, as it stands now.
 
     Attributes
     ----------
@@ -43,57 +38,46 @@ class TrialRun:
         The id of its run in the store.
     status : Status
         How its training stands, and after it how its measuring does; or `MISSING`.
-    result : Result or None
+    record : Record or None
+        What was measured.
     curve : tuple of (int, float, float)
-    job : str
-        The id of the job that measures it, while it does.
-    frame : Frame or None
-        The newest frame with weights of a training under way.
+    spent : float
+        The share of the budget that is used.
+    newest : callable
+        Looks at the newest flow in the store.
     """
 
     trial: Trial | Evaluation
     run_id: str
     status: Status = Status(MISSING)
-    result: Result | None = None
+    record: Record | None = None
     curve: Curve = ()
-    job: str = ""
-    frame: Frame | None = None
-    _look: Look | None = None
+    spent: float = 0.0
+    newest: Callable[[], Look | None] = lambda: None
 
     @property
-    def key(self) -> Key:
+    def key(self) -> tuple[int, str, int]:
         """Entry, distribution and seed."""
         return self.trial.entry, self.trial.data, self.trial.seed
 
     @property
-    def look(self) -> Look | None:
-        """The newest look; at a training under way it is taken now."""
-        frame, self.frame = self.frame, None
-        if frame is not None:
-            self._look = look_at(frame.flow(), self.trial.data)
-        return self._look
+    def result(self) -> Result | None:
+        """The measures; None before they are there."""
+        return None if self.record is None else self.record.result
 
     @property
-    def spent(self) -> float:
-        """The share of the budget that is used."""
-        return 1.0 if self.job or self.result is not None else self._spent
-
-    _spent: float = 0.0
-
-    def take(self, record: Record) -> None:
-        """Take what was measured."""
-        self.result, self.curve, self._look = record
-        self.frame, self.status = None, Status("finished")
+    def look(self) -> Look | None:
+        """The look that was measured, or one at the newest flow."""
+        return self.newest() if self.record is None else self.record.look
 
 
 class Contest:
-    """A comparison and its results; safe to read from several threads.
+    """A comparison as its runs in the store show it; each program and page makes its own.
 
     Parameters
     ----------
     recorder : Recorder
-        Follows the trainings; its engine trains and measures, and the comparison is stored beside
-        the runs of its store.
+        Has the runs trained and measured, and stores them.
     comparison : Comparison
     recipes : mapping of str to Recipe
         As ``models.RECIPES``.
@@ -101,17 +85,16 @@ class Contest:
         The finished runs, where they are known without the store.
     visitor : str
         Its owner, as in `flowlab.runs.Run`.
+    name : str
+        The id of a comparison that is stored; by default a new one.
 
     Attributes
     ----------
     id : str
-        An unguessable id.
+        An unguessable id, which is the group of its runs.
     trial_runs : list of TrialRun
-        One for each finished run and each training, in the order in which they start.
-    version : int
-        Increases whenever something is new.
-    seen : float
-        When a viewer last looked, on the monotonic clock.
+        One for each finished run and each training, in the order in which they start, as they were
+        at the last `poll`.
 
     Raises
     ------
@@ -120,26 +103,22 @@ class Contest:
     """
 
     def __init__(self, recorder: Recorder, comparison: Comparison,
-                 recipes: Mapping[str, recipe.Recipe], runs: Sequence[FinishedRun] | None = None,
+                 recipes: Mapping[str, Recipe], runs: Sequence[FinishedRun] | None = None,
                  visitor: str = "", name: str = "") -> None:
         self.recorder, self.comparison, self.visitor = recorder, comparison, visitor
         self.runs = tuple(finished_runs(comparison.runs, recorder.store) if runs is None else runs)
         self.id = name or secrets.token_hex(8)
-        self.trial_runs = [TrialRun(one, one.run) for one in evaluations(comparison, self.runs)] + [
-            TrialRun(trial, f"{self.id}e{trial.entry}d{comparison.data.index(trial.data)}"
-                     f"s{trial.seed}") for trial in plan(comparison, recipes)]
         self.labels = comparison.labels(
             {name: recipe.title for name, recipe in recipes.items()},
             [run.name for run in self.runs])
-        self.version, self.seen = 0, time.monotonic()
-        self._archive = Archive(recorder.store.folder)
-        self._owner = ""
-        self._begun = bool(name)  # whether it is on disk
-        self._lock = threading.RLock()
+        self._members = members(self.id, self.header, recipes)
+        self._records: dict[str, Record] = {}
+        self._notes: dict[str, str] = {}  # why a run could not be measured
+        self._ended = MISSING  # the state of a run that is not trained
+        self.poll()
 
     @classmethod
-    def open(cls, name: str, recorder: Recorder, recipes: Mapping[str, recipe.Recipe]
-             ) -> Self | None:
+    def open(cls, name: str, recorder: Recorder, recipes: Mapping[str, Recipe]) -> Self | None:
         """Open a stored comparison, without starting anything; None where there is none.
 
         Raises
@@ -147,29 +126,31 @@ class Contest:
         ValueError
             With one sentence, when it cannot be read or no longer fits the program.
         """
-        archive = Archive(recorder.store.folder)
-        header = archive.read(name)
+        header = read(recorder.store, name)
         if header is None:
             return None
         contest = cls(recorder, header.comparison, recipes, header.runs, header.visitor, name)
         contest.labels = header.labels
-        stored = contest._stored()
-        for run in contest.trial_runs:
-            try:
-                record = archive.load(name, run.key)
-            except ValueError as error:
-                run.status = Status(MISSING, message=str(error))
-                continue
-            if record is not None:
-                run.take(record)
-            elif run.run_id in stored and isinstance(run.trial, Trial):
-                run.curve = curve_of(recorder.store.epochs(run.run_id), run.trial.data)
         return contest
 
+    @classmethod
+    def unfinished(cls, recorder: Recorder, comparison: Comparison,
+                   recipes: Mapping[str, Recipe]) -> Self | None:
+        """Open the newest one without a visitor that compares the same and was interrupted."""
+        store, same = recorder.store, comparison.model_dump_json()
+        for name in dict.fromkeys(run.group for run in store.runs(visitor="")
+                                  if run.origin == "comparison"):
+            if same in store.choice(name):
+                contest = cls.open(name, recorder, recipes)
+                if contest is not None and contest.missing:
+                    return contest
+        return None
+
     @property
-    def engine(self) -> Engine:
-        """The engine of the recorder."""
-        return self.recorder.engine
+    def header(self) -> Header:
+        """Its record in the store."""
+        return Header(comparison=self.comparison, labels=self.labels, runs=self.runs,
+                      visitor=self.visitor)
 
     def train(self, owner: str = "") -> Self:
         """Queue what has no result and is not active: trainings, and the measuring of their flows.
@@ -186,115 +167,76 @@ class Contest:
         ValueError
             With one sentence, where settings do not fit; then no training is queued.
         """
-        with self._lock:
-            self._check()
-            self._owner = owner
-            if not self._begun:
-                self._keep(self._archive.begin, Header(
-                    comparison=self.comparison, labels=self.labels, runs=self.runs,
-                    visitor=self.visitor))
-                self._begun = True
-            stored = self._stored()
-            for run in self.trial_runs:
-                if run.result is None and not run.status.active:
-                    self._start(run, stored.get(run.run_id))
-            self.version += 1
+        store, self._ended, self._notes = self.recorder.store, MISSING, {}
+        self.poll()
+        left = [run for run in self.trial_runs if run.result is None and not run.status.active]
+        for trial in (run.trial for run in left):
+            if isinstance(trial, Trial) and trial.seed == 0:
+                check(f"{self.labels[trial.entry]} on {trial.data}", trial.settings)
+        store.choose(self.id, self.header.model_dump_json())
+        for run in left:
+            try:
+                self._start(run.run_id, run.trial, store.get(run.run_id), owner)
+            except ValueError as error:  # the flow has been deleted meanwhile
+                self._notes[run.run_id] = str(error)
+        self.poll()
         return self
 
-    def _stored(self) -> dict[str, Run]:
-        return {run.id: run for run in self.recorder.store.runs(group=self.id)}
+    def _start(self, run_id: str, trial: Trial | Evaluation, before: Run | None, owner: str
+               ) -> None:
+        """Queue the training, or where it is over the measuring; a finished run joins as a copy."""
+        store, measure = self.recorder.store, partial(self._measure, run_id, trial, owner)
+        about = {"run_id": run_id, "origin": "comparison", "group": self.id,
+                 "visitor": self.visitor}
+        if before is None and isinstance(trial, Evaluation):
+            before = store.get(store.copy(comparable(trial.run, store), **about))
+        if before is not None and before.complete:
+            self.recorder.measure(before, measure)
+        elif isinstance(trial, Trial):
+            submit(self.recorder, trial.train, trial.settings, before, owner, pictures="weights",
+                   measure=measure, name=self._name(trial), **about)
 
-    def _check(self) -> None:
-        for run in self.trial_runs:
-            trial = run.trial
-            if run.result is None and isinstance(trial, Trial) and trial.seed == 0:
-                try:
-                    recipe.check(trial.settings)
-                except ValueError as error:
-                    raise ValueError(f"No training can take {self.labels[trial.entry]} on "
-                                     f"{trial.data}: {error}") from error
-
-    def _start(self, run: TrialRun, before: Run | None) -> None:
-        """Queue the training, or where it is over its measuring."""
-        if isinstance(run.trial, Evaluation) or before is not None and before.complete:
-            self._measure(run)
-        elif before is None or not before.active:  # otherwise another program trains it
-            submit(self.recorder, run.trial.train, run.trial.settings, before, self._owner,
-                   run_id=run.run_id, origin="comparison", group=self.id, visitor=self.visitor,
-                   pictures="weights", name=self._name(run.trial))
-            run.status = Status("queued")
-
-    def _measure(self, run: TrialRun) -> None:
-        """Queue the job that measures a trained flow."""
-        store, trial = self.recorder.store, run.trial
-        try:
-            if isinstance(trial, Evaluation):
-                flow = trial.load(store)
-            else:
-                stored = store.get(run.run_id)
-                if stored is None:
-                    raise ValueError("It was deleted; train what is missing.")
-                flow = trained(stored, store, trial.level, trial.seed, stored.outcome,
-                               stored.reason)
-        except ValueError as error:  # the run has been deleted meanwhile
-            run.status = Status("failed", message=str(error))
-            return
-        run.curve = curve_of(flow.epochs, trial.data)
+    def _measure(self, run_id: str, trial: Trial | Evaluation, owner: str) -> str:
+        """Queue the job that measures a trained flow, and return the job's id."""
+        run = self.recorder.store.get(run_id)
+        if run is None:
+            raise ValueError("It was deleted; train what is missing.")
+        flow = trained(run, self.recorder.store, trial.level, trial.seed)
         # Under a name of its own it need not wait for all trainings.
-        run.job = self.engine.submit(Job(evaluate, flow, flow.settings.model),
-                                     owner=f"{self._owner}.measure")
-        run.status = Status("queued")
+        return self.recorder.engine.submit(Job(record, flow, run.model), owner=f"{owner}.measure")
 
     def poll(self) -> None:
-        """Fetch what is new of the trainings and of their measuring."""
-        with self._lock:
-            self.version += sum(self._update(run) for run in self.trial_runs if run.status.active)
+        """See how all runs are now."""
+        here = self.recorder.group(self.id)  # before the store, which then has what is over
+        stored = {run.id: run for run in self.recorder.store.runs(group=self.id)}
+        self.trial_runs = [self._now(run_id, trial, stored.get(run_id), here.get(run_id))
+                           for run_id, trial in self._members.items()]
 
-    def _update(self, run: TrialRun) -> bool:
-        """Fetch what is new, and return whether anything is."""
-        before = run.status
-        if run.job:
-            run.status = self.engine.status(run.job)
-            if not run.status.active:
-                looks, result = self.engine.events(run.job), self.engine.result(run.job)
-                self.engine.forget(run.job)
-                run.job = ""
-                if result is not None:
-                    record = Record(result, run.curve, looks[-1])
-                    run.take(record)
-                    self._keep(self._archive.keep, run.key, record)
-        elif (status := self.recorder.status(run.run_id)) is not None:
-            frames = self.recorder.frames(run.run_id)
-            if status.active:
-                run.status = status
-                return self._follow(run, frames) or status != before
-            if self.recorder.done(run.run_id):
-                self.recorder.forget(run.run_id)
-                run.status = status
-                if status.state in COMPLETE:
-                    self._measure(run)
-        return run.status != before
+    def _now(self, run_id: str, trial: Trial | Evaluation, run: Run | None, status: Status | None
+             ) -> TrialRun:
+        store = self.recorder.store
+        note = self._notes.get(run_id) or self.recorder.trouble(run_id)
+        if run is not None and run.complete and status is None:
+            try:
+                if run_id not in self._records and (content := store.measured(run_id)):
+                    self._records[run_id] = Record.unpack(content)
+            except ValueError as error:
+                note = str(error)
+            if (known := self._records.get(run_id)) is not None:
+                return TrialRun(trial, run_id, Status("finished"), known, known.look.curve, 1.0)
+        if run is None:
+            return TrialRun(trial, run_id, status or Status(self._ended, message=note))
+        if status is None:  # active runs are another program's
+            failed = run.active or run.reason and not run.complete
+            status = Status(run.outcome if failed else self._ended, message=run.reason or note)
+        spent = 1.0 if run.complete else run.moment.step / run.moment.steps if run.moment else 0.0
+        return TrialRun(trial, run_id, status, None, curve_of(store.epochs(run_id), trial.data),
+                        spent, partial(_newest, store, run_id, run.weights, trial.data))
 
-    def _follow(self, run: TrialRun, frames: Sequence[Frame]) -> bool:
-        """Take the newest frame of a training, and return whether it is new."""
-        if not frames or not isinstance(run.trial, Trial):
-            return False
-        moment = frames[-1].moment
-        spent = moment.step / moment.steps
-        if spent == run._spent:
-            return False
-        run._spent = spent
-        run.curve = curve_of(self.recorder.store.epochs(run.run_id), run.trial.data)
-        if run.trial.seed == 0 and frames[-1].has_weights:
-            run.frame = frames[-1]
-        return True
-
-    def _keep(self, action: Callable, *values: object) -> None:
-        """Write to the archive; a full disk must not end a comparison."""
-        try:
-            action(self.id, *values)
-        except OSError:
-            log.exception("The comparison %s could not be kept", self.id)
+    @property
+    def version(self) -> tuple:
+        """A value that changes with everything that picture and table show."""
+        return tuple((run.status.state, run.spent, len(run.curve)) for run in self.trial_runs)
 
     @property
     def active(self) -> bool:
@@ -308,12 +250,8 @@ class Contest:
 
     def stop(self) -> None:
         """Stop all trainings; results stay."""
-        with self._lock:
-            for run in reversed(self.trial_runs):  # queued ones first
-                if run.job:
-                    self.engine.control(run.job, "stop")
-                elif run.status.active:
-                    self.recorder.control(run.run_id, "stop")
+        self._ended = "stopped"
+        self.recorder.stop_group(self.id)
 
     def results(self) -> dict[tuple[int, str, int], Result]:
         """The results so far, by entry, distribution and seed."""
@@ -330,14 +268,9 @@ class Contest:
 
     def problems(self) -> list[str]:
         """One sentence for every training that did not end normally."""
-        sentences = []
-        for run in self.trial_runs:
-            reason = run.result.reason if run.result else run.status.message
-            status = run.status
-            ended = not status.active and (status.state != "stopped" or status.late)
-            if ended and reason:
-                sentences.append(f"{self._name(run.trial)}: {reason}")
-        return sentences
+        reasons = [(run.trial, run.result.reason if run.result and isinstance(run.trial, Trial)
+                    else run.status.message) for run in self.trial_runs if not run.status.active]
+        return [f"{self._name(trial)}: {reason}" for trial, reason in reasons if reason]
 
     def _name(self, trial: Trial | Evaluation) -> str:
         seed = f", seed {trial.seed}" if isinstance(trial, Trial) else ""
@@ -352,3 +285,13 @@ class Contest:
             if not self.active:
                 return
             time.sleep(every)
+
+
+@lru_cache(48)
+def _newest(store: Store, run_id: str, step: int | None, data: str) -> Look | None:
+    """The look at a run's newest flow, which is that of this step."""
+    try:
+        flow = store.flow(run_id)
+    except ValueError:  # damaged
+        return None
+    return None if flow is None else look_at(flow, data)

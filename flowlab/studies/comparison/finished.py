@@ -22,21 +22,7 @@ class FinishedRun(Settings):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The evaluation of a finished run.
-
-    Attributes
-    ----------
-    entry : int
-        Index among the comparison's models and, after them, runs.
-    data : str
-        The distribution that it was trained on.
-    run : str
-        The run's id.
-    level : float
-        The KL in nats until which the time is measured.
-    seed : int
-        The seed of the test points.
-    """
+    """The evaluation of the finished run with this id; the rest is as in a `Trial`."""
 
     entry: int
     data: str
@@ -44,31 +30,13 @@ class Evaluation:
     level: float
     seed: int = 0
 
-    def load(self, store: Store) -> Trained:
-        """Load the flow from the store.
 
-        Raises
-        ------
-        ValueError
-            When the run cannot be compared (any more).
-        """
-        run = _comparable(self.run, store)
-        return trained(run, store, self.level, self.seed, "finished", "")
-
-
-def trained(run: Run, store: Store, level: float, seed: int, outcome: str, reason: str) -> Trained:
-    """Load the flow of a run that is over, to be measured.
-
-    Raises
-    ------
-    ValueError
-        When its flow is no longer in the store.
-    """
+def trained(run: Run, store: Store, level: float, seed: int) -> Trained:
+    """Load the flow of a run that is over, to be measured; a ValueError where it is gone."""
     flow = store.flow(run.id)
     if flow is None or run.moment is None:
         raise ValueError(f"The flow of {run.name} is no longer kept: leave the run out.")
-    return Trained(run.settings, flow, outcome, reason, run.moment.step, run.moment.seconds,
-                   tuple(store.epochs(run.id)), level, seed)
+    return Trained(run.settings, flow, run.moment, tuple(store.epochs(run.id)), level, seed)
 
 
 def obstacle(run: Run) -> str:
@@ -94,7 +62,7 @@ def finished_runs(ids: Sequence[str], store: Store | None) -> tuple[FinishedRun,
     ValueError
         With one sentence, when one of them cannot be compared.
     """
-    runs = [_comparable(name, store) for name in ids]
+    runs = [comparable(name, store) for name in ids]
     return tuple(FinishedRun(id=run.id, data=run.data, name=run.name if len(run.name) <= MAX_LABEL
                          else run.name[:MAX_LABEL - 1].rstrip() + "…") for run in runs)
 
@@ -117,7 +85,8 @@ def evaluations(comparison: Comparison, runs: Sequence[FinishedRun]) -> list[Eva
     return [Evaluation(first + i, run.data, run.id, comparison.level) for i, run in enumerate(runs)]
 
 
-def _comparable(name: str, store: Store | None) -> Run:
+def comparable(name: str, store: Store | None) -> Run:
+    """The run with this id; a ValueError where it cannot be compared."""
     run = None if store is None else store.get(name)
     if run is None:
         raise ValueError(f"The run {name} is not kept (any more): leave it out.")

@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from flowlab.data import Points, Target, target
 from flowlab.flow import Flow
 from flowlab.settings import RunSettings
 from flowlab.studies.comparison.plan import Trial
-from flowlab.training import Epoch, TrainingSettings
+from flowlab.training import Epoch, Moment, TrainingSettings
 from flowlab.training.metrics import (
     bits_per_dimension,
     energy_distance,
@@ -35,24 +35,30 @@ REPEATS = 3  # timings, of which the median is taken
 FRESH = 2**31  # added to a seed, so that the test points are new
 
 
+#: Steps, seconds of training, and KL in nats (where unknown, the test NLL) after every epoch.
+Curve = Sequence[tuple[int, float, float]]
+
+
 @dataclass(frozen=True)
 class Look:
-    """What viewers see of a flow at one moment.
+    """What viewers see of a training at one moment.
 
     Attributes
     ----------
+    spent : float
+        Share of the budget that is used.
+    curve : tuple of (int, float, float)
+        As `Curve`.
     density : numpy.ndarray or None
         Shape (GRID, GRID) as in `flowlab.figures.grid_points`, float32, in 1 / area.
     samples : numpy.ndarray or None
         Shape (SHOWN, 2), float32.
     """
 
+    spent: float = 1.0
+    curve: Curve = ()
     density: np.ndarray | None = field(repr=False, default=None)
     samples: np.ndarray | None = field(repr=False, default=None)
-
-
-#: Steps, seconds of training, and KL in nats (where unknown, the test NLL) after every epoch.
-Curve = Sequence[tuple[int, float, float]]
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained flow, its settings, and what is known of its training.
+    """A trained flow, its settings, and the numbers of its training.
 
     Attributes
     ----------
@@ -93,44 +99,35 @@ class Trained:
 
     settings: RunSettings
     flow: Flow = field(repr=False)
-    outcome: str
-    reason: str
-    step: int
-    seconds: float
+    moment: Moment
     epochs: tuple[Epoch, ...] = field(repr=False)
     level: float
     seed: int
 
 
-def evaluate(trained: Trained) -> Generator[Look, None, Result]:
-    """Yield one `Look` at a trained flow, and return its measures; a job.
+def evaluate(trained: Trained) -> tuple[Look, Result]:
+    """Look at a trained flow and measure it.
 
     Speed and the time to the level come from the epochs of its training.
     """
-    flow, settings, level = trained.flow.eval(), trained.settings, trained.level
+    flow, settings, end = trained.flow.eval(), trained.settings, trained.moment
     truth = target(settings.source.data)
-    yield look_at(flow, settings.source.data)
+    curve = curve_of(trained.epochs, settings.source.data)
     test = fresh_points(settings.training, truth, trained.seed)
-    return Result(trained.outcome, trained.reason, trained.step, trained.seconds,
-                  measure(flow, truth, test, trained.seed) | pace(
-                      curve_of(trained.epochs, settings.source.data), trained.step,
-                      trained.seconds, level if truth.kind == "distribution" else None))
+    values = measure(flow, truth, test, trained.seed) | pace(
+        curve, end.step, end.seconds, trained.level if truth.kind == "distribution" else None)
+    return (look_at(flow, settings.source.data, curve),
+            Result(end.outcome, end.reason, end.step, end.seconds, values))
 
 
-def finish(trial: Trial) -> tuple[Curve, Look, Result]:
-    """Train in this process; return the curve, the look at the trained flow, and the result."""
+def finish(trial: Trial) -> tuple[list[Look], Result]:
+    """Train in this process; return a look at the trained flow, in a list, and its measures."""
     epochs: dict[int, Epoch] = {}
     for progress in trial.train(trial.settings):
         epochs.setdefault(progress.epoch, progress.completed)
-    measuring = evaluate(Trained(
-        trial.settings, progress.flow, progress.outcome, progress.reason, progress.step,
-        progress.seconds, tuple(epochs.values()), trial.level, trial.seed))
-    look = next(measuring)
-    try:
-        next(measuring)
-    except StopIteration as end:
-        return curve_of(epochs.values(), trial.data), look, end.value
-    raise AssertionError("a flow is looked at once")
+    look, result = evaluate(Trained(trial.settings, progress.flow, progress.moment,
+                                    tuple(epochs.values()), trial.level, trial.seed))
+    return [look], result
 
 
 def curve_of(epochs: Iterable[Epoch], data: str) -> Curve:
@@ -142,12 +139,12 @@ def curve_of(epochs: Iterable[Epoch], data: str) -> Curve:
 
 
 @torch.no_grad()
-def look_at(flow: Flow, data: str) -> Look:
+def look_at(flow: Flow, data: str, curve: Curve = ()) -> Look:
     """The look at a flow in evaluation mode, on the distribution's part of the plane."""
     grid = torch.as_tensor(grid_points(target(data).limits, GRID))
     z = flow.base_sample(SHOWN, torch.Generator(flow.device).manual_seed(0))
     density = flow.log_prob(grid.to(flow.device, flow.dtype)).exp()
-    return Look(density.reshape(GRID, GRID).float().cpu().numpy(),
+    return Look(1.0, curve, density.reshape(GRID, GRID).float().cpu().numpy(),
                 flow.forward(z)[0].float().cpu().numpy())
 
 

@@ -170,6 +170,11 @@ def points(sweep: SweepSettings, run: type[RunSettings]) -> list[Point]:
         With one sentence, for a setting that is unknown or out of bounds, or for too many runs.
     """
     fields = run.fields()
+    budgets = [name for name in ("epochs", "optimiser_steps", "seconds")
+               if sweep.settings.get(name) or name in sweep.sweep]
+    if len(budgets) > 1:
+        raise ValueError(f"{' and '.join(budgets)} are given, and a training has one budget: leave "
+                         "the others out.")
     axes = {name: axis if isinstance(axis, Range) else tuple(axis)
             for name, axis in sweep.sweep.items()}
     size = sweep.seeds * (sweep.trials if sweep.search == "random" else math.prod(

@@ -11,13 +11,11 @@ from matplotlib.figure import Figure
 
 from flowlab import figures
 from flowlab.files import csv_text
-from flowlab.jobs.choose import is_local
 from flowlab.runs import Recorder, Run, Store
 from flowlab.settings import RunSettings
-from flowlab.studies.submit import submit
+from flowlab.studies.submit import check, submit
 from flowlab.studies.sweep.plan import Point, SweepSettings, points
-from flowlab.training.distributed import check_device
-from flowlab.training.recipe import Recipe, check
+from flowlab.training.recipe import Recipe
 
 MEASURES = {"kl": "KL to the truth (nats)", "test_nll": "Test NLL (nats)"}
 
@@ -56,8 +54,7 @@ class Sweep:
     def __init__(self, settings: SweepSettings, recipe: Recipe, store: Store,
                  visitor: str = "") -> None:
         self.settings, self.recipe, self.store, self.visitor = settings, recipe, store, visitor
-        self.group = "sweep:" + hashlib.sha256("\n".join(filter(None, (
-            settings.name, settings.model, visitor))).encode()).hexdigest()[:16]
+        self.group = group_of(settings.name, settings.model, visitor)
         self.points = points(settings, recipe.Run)
 
     def check(self) -> None:
@@ -69,12 +66,7 @@ class Sweep:
             With one sentence on the first point that cannot be trained.
         """
         for point in self.points:
-            try:
-                check(point.settings)
-                if is_local():
-                    check_device(point.settings.training.device)
-            except ValueError as error:
-                raise ValueError(f"No training can take {self._name(point)}: {error}") from error
+            check(self._name(point), point.settings)
 
     def state(self) -> list[Trained]:
         """Every point with its best run in the store: a complete one before an active one."""
@@ -103,12 +95,9 @@ class Sweep:
         """
         self.check()
         self.store.choose(self.group, self.settings.model_dump_json())  # its page opens with them
-        ids = []
-        for point, run in ((t.point, t.run) for t in self.left()):
-            ids.append(submit(recorder, self.recipe.train, point.settings, run, owner,
-                              origin="sweep", group=self.group, name=self._name(point),
-                              visitor=self.visitor))
-        return ids
+        return [submit(recorder, self.recipe.train, left.point.settings, left.run, owner,
+                       origin="sweep", group=self.group, name=self._name(left.point),
+                       visitor=self.visitor) for left in self.left()]
 
     def table(self) -> str:
         """All points as CSV, with the numbers of the trained ones."""
@@ -156,6 +145,39 @@ class Sweep:
         return f"{self.settings.name}: " + ", ".join(
             [*(f"{name} {text(value)}" for name, value in point.values.items()),
              *([f"seed {point.seed}"] if self.settings.seeds > 1 else [])])
+
+
+def group_of(name: str, model: str, visitor: str) -> str:
+    """The id of a sweep's group."""
+    return "sweep:" + hashlib.sha256("\n".join(filter(None, (
+        name, model, visitor))).encode()).hexdigest()[:16]
+
+
+def recovered(store: Store, group: str) -> SweepSettings | None:
+    """The settings of a grid whose runs are stored, but not its settings; None where unclear."""
+    runs = store.runs(group=group)
+    try:
+        flat = [run.settings.flat() for run in runs]
+        default = type(runs[0].settings).from_flat({}).flat()
+    except (ValueError, IndexError):  # of another version, or there are none
+        return None
+    name = next((name for run in runs if group_of(
+        name := run.name.partition(": ")[0], run.model, run.visitor) == group), None)
+    values = {setting: tuple(dict.fromkeys(one[setting] for one in reversed(flat)))
+              for setting in default}
+    seeds = values.pop("seed")
+    swept = {setting: found for setting, found in values.items() if len(found) > 1}
+    named = runs[0].name.partition(": ")[2].partition(" ")[0]
+    if not swept and named in values:  # a single value
+        swept[named] = values[named]
+    combinations = {tuple(one[setting] for setting in swept) for one in flat}
+    random = len(swept) > 1 and any(len(found) == len(combinations) for found in swept.values())
+    if name is None or not swept or random:
+        return None
+    return SweepSettings(
+        name=name, model=runs[0].model, seeds=max(seeds) + 1, sweep=swept,
+        settings={setting: found[0] for setting, found in values.items()
+                  if setting not in swept and found[0] != default[setting]})
 
 
 @lru_cache(4096)

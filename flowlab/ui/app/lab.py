@@ -27,6 +27,7 @@ from flowlab.server.admission import QUOTA, Admission, must_own, owns
 from flowlab.server.limits import limits
 from flowlab.server.status import EVERY, remove
 from flowlab.settings import RunSettings
+from flowlab.studies.comparison.archive import adopt
 from flowlab.training import Epoch, Moment, Snapshot
 from flowlab.ui.app import operating
 from flowlab.ui.app.state import session
@@ -73,7 +74,10 @@ class Lab:
         self._seen: dict[str, float] = {}
         #: Runs opened from disk, how often the store had been pruned then, and their frames.
         self._opened: dict[str, tuple[Run, int, list[Frame]]] = {}
+        #: When a viewer last looked at a comparison, which is stopped when nobody does.
+        self.watched: dict[str, float] = {}
         self._lock = threading.RLock()
+        adopt(self.store)
         operating.started(self.engine)
         self._refresher = operating.Refresher(self.engine, self.store)
         atexit.register(remove, self.store.folder)
@@ -290,6 +294,10 @@ class Lab:
                 run = self.recorder.run(run_id)
                 if run is not None and time.monotonic() - seen > limits().grace:
                     self.recorder.control(run_id, "stop")
+            for group, seen in list(self.watched.items()):
+                if time.monotonic() - seen > limits().grace:
+                    del self.watched[group]
+                    self.recorder.stop_group(group)
 
 
 def _left(moment: Moment | None) -> float | None:

@@ -39,6 +39,13 @@ class Page:
         sentence, self.refused = self.refused, ""
         return [sentence] if sentence else []
 
+    def attempt(self, action: Callable[..., object], *values: object) -> None:
+        """Do something; where a ValueError refuses it, its sentence is shown."""
+        try:
+            action(*values)
+        except ValueError as error:
+            self.refused = str(error)
+
     def keep(self, *names: str) -> None:
         """Tell the browser the values of the controls whose names begin so again.
 

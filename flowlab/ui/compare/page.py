@@ -9,10 +9,12 @@ import streamlit as st
 
 from flowlab.figures.comparison import VIEWS
 from flowlab.jobs.waiting import STARTING
-from flowlab.server.admission import FOREIGN, NotYours, owns
+from flowlab.server.admission import FOREIGN, must_own, owns
+from flowlab.server.limits import limits
 from flowlab.studies.comparison import Comparison, Contest, Table, plan, table
 from flowlab.studies.comparison.contest import MISSING
 from flowlab.studies.comparison.finished import FinishedRun, evaluations, finished_runs
+from flowlab.studies.comparison.plan import Trial
 from flowlab.ui import lecture
 from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import appearance, lab, owner, theme
@@ -21,7 +23,6 @@ from flowlab.ui.app.visitor import visitor
 from flowlab.ui.compare import controls, pictures
 from flowlab.ui.compare import table as scoreboard
 from flowlab.ui.compare.controls import Recipes
-from flowlab.ui.compare.pictures import contests as registry
 from flowlab.ui.compare.state import ComparePage
 from flowlab.ui.controls.links import read_view
 from flowlab.ui.elements import image
@@ -47,7 +48,9 @@ def draw_compare_page(recipes: Recipes) -> None:
     with st.sidebar:
         comparison = controls.draw_controls(state, recipes)
     runs = finished_runs(comparison.runs, lab().store)
-    contest = registry().find(state.run, recipes)
+    contest = state.contest
+    if contest is not None:
+        contest.poll()
     addresses.write(state, controls.texts(comparison, recipes)
                     | ({"run": contest.id} if contest else {})
                     | ({"view": state.layout} if state.layout else {}),
@@ -64,7 +67,8 @@ def draw_compare_page(recipes: Recipes) -> None:
         st.markdown(about)
         for sentence in complaints:
             st.error(plain(sentence), icon=":material/error:")
-        _live(contest, comparison, runs, recipes)
+        st.fragment(_look, run_every=POLL if state.moves else None)(contest, comparison, runs,
+                                                                    recipes)
 
 
 def _page() -> ComparePage:
@@ -74,17 +78,17 @@ def _page() -> ComparePage:
 def _open(state: ComparePage, recipes: Recipes, texts: dict[str, str]) -> list[str]:
     """Follow an address: a comparison with its settings; what of it could not be used."""
     state.layout, complaints = read_view(texts)
-    contest, run = None, texts.get("run")
-    try:
-        contest = registry().find(run, recipes)
-        if contest is None and run:
-            complaints.append("The comparison in this link is no longer on this server: press "
-                              "Compare to repeat it with the same settings.")
-    except ValueError as error:
-        complaints.append(str(error))
-    state.run = contest.id if contest else None
-    if contest is not None:
-        controls.put(state, contest.comparison, recipes)
+    state.contest = None
+    if run := texts.get("run"):
+        try:
+            state.contest = Contest.open(run, lab().recorder, recipes)
+            if state.contest is None:
+                complaints.append("The comparison in this link is no longer on this server: press "
+                                  "Compare to repeat it with the same settings.")
+        except ValueError as error:
+            complaints.append(str(error))
+    if state.contest is not None:
+        controls.put(state, state.contest.comparison, recipes)
         return complaints
     return complaints + controls.load(state, recipes,
                                       {n: t for n, t in texts.items() if n not in ("run", "view")})
@@ -95,7 +99,7 @@ def _buttons(comparison: Comparison, runs: Sequence[FinishedRun], contest: Conte
     """Draw the buttons; a sentence on what they would do."""
     foreign = contest is not None and not owns(contest, visitor())
     active = contest is not None and contest.active and not foreign
-    unfit = ""
+    unfit, attempt = "", _page().attempt
     try:
         trainings = f"{len(plan(comparison, recipes))} trainings"
         if measured := len(evaluations(comparison, runs)):
@@ -104,11 +108,11 @@ def _buttons(comparison: Comparison, runs: Sequence[FinishedRun], contest: Conte
     except ValueError as error:
         about = unfit = str(error)
     st.button("Compare", type="primary", icon=":material/play_arrow:", key="compare.start",
-              disabled=active or bool(unfit), on_click=_start, args=(comparison, recipes),
+              disabled=active or bool(unfit), on_click=attempt, args=(_start, comparison, recipes),
               help="Train all models with the settings at the left, on every distribution and "
               "with every seed.")
     st.button("Stop", icon=":material/stop:", key="compare.stop", disabled=not active,
-              on_click=_stop, args=(contest,),
+              on_click=attempt, args=(stop, contest, visitor()),
               help=FOREIGN if foreign else "End all trainings; what was measured stays.")
     st.segmented_control("Pictures", list(VIEWS), format_func=str.capitalize,
                          default=VIEWS[0], required=True, key="compare.view", width="content",
@@ -116,43 +120,41 @@ def _buttons(comparison: Comparison, runs: Sequence[FinishedRun], contest: Conte
                          help="What the squares show: the learned density, or samples.")
     if contest is not None and contest.missing and not foreign:
         st.button("Train what is missing", icon=":material/resume:", key="compare.missing",
-                  on_click=_train, args=(contest,), help="Train what has no result yet in the "
-                  "comparison that is shown; what is measured stays.")
+                  on_click=attempt, args=(train, contest, owner(), visitor()), help="Train what "
+                  "has no result yet in the comparison that is shown; what is measured stays.")
     return f":red-badge[Cannot be] {plain(unfit)}" if unfit else f":small[{about}]"
 
 
 def _start(comparison: Comparison, recipes: Recipes) -> None:
-    try:
-        contest = registry().start(comparison, recipes, owner(), visitor())
-    except ValueError as error:
-        _page().refused = str(error)
-        return
-    _page().run = contest.id
+    contest = Contest(lab().recorder, comparison, recipes, visitor=visitor())
+    train(contest, owner(), visitor())
+    _page().contest = contest
 
 
-def _train(contest: Contest) -> None:
-    try:
-        registry().train(contest, owner(), visitor())
-    except (ValueError, NotYours) as error:
-        _page().refused = str(error)
+def train(contest: Contest, owner: str, visitor: str = "") -> None:
+    """Queue what has no result yet, where it is the visitor's and the limits admit it."""
+    must_own(contest, visitor)
+    comparison = contest.comparison
+    if comparison.budget == "seconds":
+        limits().refuse("max_seconds", comparison.amount, f"Each training would take "
+                        f"{comparison.amount:g} s", "give less time")
+    left = [h.trial for h in contest.trial_runs if h.result is None and not h.status.active]
+    trials = [trial for trial in left if isinstance(trial, Trial)]
+    # An owner of its own: a single training of the same person need not wait for all of these.
+    with lab().admission.admitted([trial.settings for trial in trials], owner,
+                                  len(left) - len(trials), comparison.budget == "epochs"):
+        contest.train(f"{owner}.compare")
 
 
-def _stop(contest: Contest) -> None:
-    try:
-        registry().stop(contest, visitor())
-    except NotYours as error:
-        _page().refused = str(error)
-
-
-def _live(contest: Contest | None, comparison: Comparison, runs: Sequence[FinishedRun],
-          recipes: Recipes) -> None:
-    """Draw status, pictures and table, again by themselves while a training may change."""
-    every = POLL if _page().moves else None
-    st.fragment(_look, run_every=every)(contest, comparison, runs, recipes)
+def stop(contest: Contest, visitor: str = "") -> None:
+    """Stop a comparison, where it is the visitor's."""
+    must_own(contest, visitor)
+    contest.stop()
 
 
 def _look(contest: Contest | None, comparison: Comparison, runs: Sequence[FinishedRun],
           recipes: Recipes) -> None:
+    """Draw status, pictures and table, again by themselves while a training may change."""
     with st.container(key="compare-stage"):
         fresh, numbers, comparison = _stage(contest, comparison, runs, recipes)
     scoreboard.draw_table(numbers, comparison)
@@ -177,7 +179,7 @@ def _stage(contest: Contest | None, comparison: Comparison, runs: Sequence[Finis
         png, numbers = (pictures.preview(comparison, labels, appearance()),
                         table(comparison, {}, labels, [run.data for run in runs]))
     else:
-        contest.seen = time.monotonic()
+        lab().watched[contest.id] = time.monotonic()
         contest.poll()
         _progress(contest)
         (png, fresh), numbers = pictures.drawn(contest, _page().view, appearance()), contest.table()

@@ -1,9 +1,8 @@
-"""The comparisons of this server process, and their pictures."""
+"""The pictures of comparisons, which all their viewers share."""
 
 import math
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -14,118 +13,10 @@ import torch
 from flowlab.analysis.grid import grid_points
 from flowlab.data import target
 from flowlab.figures import ComparisonPicture
-from flowlab.server.admission import must_own
-from flowlab.server.limits import limits
 from flowlab.studies.comparison import Comparison, Contest
 from flowlab.studies.comparison.contest import TrialRun
 from flowlab.studies.comparison.plan import Trial
 from flowlab.studies.comparison.trial import GRID, SHOWN
-from flowlab.training.recipe import Recipe
-from flowlab.ui.app.lab import lab
-
-LOOK = 1.0  # seconds between two looks at those under way
-
-
-class Contests:
-    """Starts and finds comparisons; safe to use from several sessions at once."""
-
-    def __init__(self) -> None:
-        self._contests: dict[str, Contest] = {}
-        self._lock = threading.Lock()
-        threading.Thread(target=self._follow, daemon=True).start()
-
-    def start(self, comparison: Comparison, recipes: Mapping[str, Recipe], owner: str,
-              visitor: str = "") -> Contest:
-        """Queue all trainings of a comparison, as `Contest` says.
-
-        Raises
-        ------
-        flowlab.server.limits.Exceeded
-            As `flowlab.server.admission.Admission.admitted`.
-        """
-        contest = Contest(lab().recorder, comparison, recipes, visitor=visitor)
-        self.train(contest, owner, visitor)
-        with self._lock:
-            self._add(contest)
-        return contest
-
-    def train(self, contest: Contest, owner: str, visitor: str = "") -> None:
-        """Queue what has no result yet, as `Contest.train`.
-
-        Raises
-        ------
-        flowlab.server.limits.Exceeded
-            As `flowlab.server.admission.Admission.admitted`.
-        NotYours
-            If it is another visitor's.
-        """
-        must_own(contest, visitor)
-        comparison = contest.comparison
-        if comparison.budget == "seconds":
-            limits().refuse("max_seconds", comparison.amount, f"Each training would take "
-                            f"{comparison.amount:g} s", "give less time")
-        left = [h.trial for h in contest.trial_runs if h.result is None and not h.status.active]
-        trials = [trial for trial in left if isinstance(trial, Trial)]
-        # An owner of its own: a single training of the same person need not wait for all of these.
-        with lab().admission.admitted([trial.settings for trial in trials], owner,
-                                 len(left) - len(trials), comparison.budget == "epochs"):
-            contest.train(f"{owner}.compare")
-
-    def stop(self, contest: Contest, visitor: str = "") -> None:
-        """Stop a visitor's comparison.
-
-        Raises
-        ------
-        NotYours
-            If it is another's.
-        """
-        must_own(contest, visitor)
-        contest.stop()
-
-    def find(self, name: str | None, recipes: Mapping[str, Recipe]) -> Contest | None:
-        """The comparison with this id, as it is now; None where there is none (any more).
-
-        Raises
-        ------
-        ValueError
-            For one on disk that cannot be read, or no longer fits the program.
-        """
-        if not name:
-            return None
-        with self._lock:
-            contest = self._contests.get(name)
-            if contest is None:
-                contest = Contest.open(name, lab().recorder, recipes)
-                if contest is None:
-                    return None
-                self._add(contest)
-        contest.seen = time.monotonic()
-        contest.poll()
-        return contest
-
-    def _add(self, contest: Contest) -> None:
-        self._contests[contest.id] = contest
-        over = [c.id for c in self._contests.values() if not c.active and c is not contest]
-        for name in over[:max(0, len(over) - limits().comparisons)]:
-            del self._contests[name]
-
-    def _follow(self) -> None:
-        """Keep on disk what comes also while nobody looks, and stop what nobody watches."""
-        while True:
-            time.sleep(LOOK)
-            with self._lock:
-                contests = list(self._contests.values())
-            for contest in contests:
-                if contest.active:
-                    contest.poll()
-                    if time.monotonic() - contest.seen > limits().grace:
-                        contest.stop()
-
-
-@st.cache_resource(show_spinner=False)
-def contests() -> Contests:
-    """The one registry of this process."""
-    return Contests()
 
 
 @dataclass
@@ -272,7 +163,7 @@ def _caption(run: TrialRun, known: bool, seeds: int) -> str:
         value = run.result.values["kl" if known else "nll"]
     else:
         value = run.curve[-1][2] if run.curve else None
-    at_it = "measuring" if run.job else "training"
+    at_it = "measuring" if run.spent >= 1 else "training"
     state = {"queued": "waiting", "running": at_it, "paused": "paused"}.get(
         run.status.state, "" if run.result else run.status.state)
     number = "" if value is None else f"{'KL' if known else 'NLL'} {value:.3f}"

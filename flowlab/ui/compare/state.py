@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from flowlab.figures.comparison import VIEWS
 from flowlab.settings import RunSettings
+from flowlab.studies.comparison import Contest
 from flowlab.ui.app.state import Control, Page, Values
 from flowlab.ui.controls.settings import Controls
 
@@ -23,7 +24,7 @@ class Rival(NamedTuple):
 class ComparePage(Page):
     """State of the page."""
 
-    run: str | None = None  #: The id of the comparison that is shown.
+    contest: Contest | None = None  #: The comparison that is shown.
     moves: bool = False  #: Whether the page is drawn for a comparison that may still change.
     rivals: list[Rival] = field(default_factory=list)
     added: int = 0  #: How many models were ever put into the sidebar.
