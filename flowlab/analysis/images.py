@@ -153,11 +153,13 @@ class Likelihoods:
     examples: dict[str, np.ndarray]
 
 
-def likelihoods(flow: Flow, images: Images, seed: int = 0, examples: int = 10) -> Likelihoods:
+def likelihoods(flow: Flow, images: Images, seed: int = 0, examples: int = 10,
+                other: Images | None = None) -> Likelihoods:
     """Measure the likelihood of test images, and of three kinds of images unlike them.
 
     Constant images have one grey level each; the pixels of noise images are uniform over all grey
-    levels; shuffled images are test images with their pixels in another order.
+    levels; shuffled images are test images with their pixels in another order, and in their place
+    another collection's test images are taken where there is one, of the same shape.
     """
     random = torch.Generator().manual_seed(seed)
     test = images.part(test=True)[0][:COUNT]
@@ -166,7 +168,8 @@ def likelihoods(flow: Flow, images: Images, seed: int = 0, examples: int = 10) -
     order = torch.randperm(test[0].numel(), generator=random)
     kinds = {
         "test images": test,
-        "shuffled pixels": test.flatten(1)[:, order].reshape(shape),
+        **({"shuffled pixels": test.flatten(1)[:, order].reshape(shape)} if other is None else
+           {other.title: other.part(test=True)[0][:COUNT]}),
         "constant images": grey.to(torch.uint8)[:, None, None, None].expand(shape),
         "noise": torch.randint(levels, shape, generator=random, dtype=torch.uint8),
     }

@@ -10,7 +10,7 @@ from PIL import Image
 
 from flowlab import figures
 from flowlab.analysis import images as explore_images
-from flowlab.data import dequantise, image_set
+from flowlab.data import Images, dequantise, image_set
 from flowlab.figures.mosaic import mosaic
 from flowlab.live.cameras import ImageCamera, camera
 from flowlab.training import Epoch
@@ -107,6 +107,14 @@ def test_likelihoods_tell_kinds_apart_and_are_in_bits():
     nats = -made.log_prob(x).mean().item()
     assert np.mean(seen.bits["test images"]) == pytest.approx(
         bits_per_dimension(nats, (1, 8, 8)), rel=0.01)
+
+
+def test_another_collection_takes_the_place_of_shuffled_images():
+    other = Images("other", "Others", "", 16 - DIGITS.pixels[:300, 0].numpy(), None, 17)
+    seen = explore_images.likelihoods(flow("nice", 0), DIGITS, other=other)
+    assert list(seen.bits) == ["test images", "Others", "constant images", "noise"]
+    assert len(seen.bits["Others"]) == len(other.part(test=True)[0])
+    assert np.array_equal(seen.examples["Others"][0], other.part(test=True)[0][0, 0].numpy())
 
 
 def test_a_mosaic_keeps_the_images_and_leaves_gaps():

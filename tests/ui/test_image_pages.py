@@ -1,5 +1,6 @@
 """Images on the models' pages, by Streamlit's own test harness."""
 
+import gzip
 import io
 import zipfile
 
@@ -9,7 +10,8 @@ from helpers import ON_IMAGES, small
 from pages_helpers import page, run, state, status, until
 from PIL import Image
 
-from flowlab.data import openml, store
+from flowlab.data import image_set, openml, store
+from flowlab.data.images import OPENML
 from flowlab.live import export
 from flowlab.ui import runs
 from flowlab.ui.app.lab import lab
@@ -191,3 +193,57 @@ def test_own_images_are_read_looked_at_and_trained_on():
     run(app)
     assert app.number_input(key="glow.img.second").max == 4
     assert runs._title(name) == "Own images" and runs._title("mnist") == "MNIST"
+
+
+def test_idx_files_with_labels_are_learned_by_class():
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (30, 8, 8), np.uint8)
+    head = bytes((0, 0, 8, 3, 0, 0, 0, 30, 0, 0, 0, 8, 0, 0, 0, 8))
+    labels_file = bytes((0, 0, 8, 1, 0, 0, 0, 30)) + bytes(i % 3 for i in range(30))
+    app = run(page("glow", epochs="1", **SMALL["glow"]))
+    app.button(key="glow.own").click()
+    run(app)
+    app.segmented_control(key="own.way").set_value("file")
+    run(app)
+    app.file_uploader(key="own.file").set_value(
+        [("train-images-idx3-ubyte.gz", gzip.compress(head + pixels.tobytes()), "")])
+    run(app)
+    assert app.slider(key="own.side.idx").value == 8
+    app.file_uploader(key="own.labels").set_value([("labels", labels_file[:-1], "")])
+    run(app)
+    assert "damaged" in app.error[0].value
+    app.file_uploader(key="own.labels").set_value(
+        [("train-labels-idx1-ubyte.gz", gzip.compress(labels_file), "")])
+    run(app)
+    assert "3 classes" in captions(app) and not app.error
+    app.button(key="own.use").click()
+    run(app)
+    assert "Learn each class" in labels(app) and app.query_params["classes"] == "3"
+
+
+def test_a_file_of_another_kind_gets_one_sentence():
+    app = run(page("glow"))
+    app.button(key="glow.own").click()
+    run(app)
+    app.segmented_control(key="own.way").set_value("file")
+    run(app)
+    app.file_uploader(key="own.file").set_value([("a.docx", b"PK", "")])
+    run(app)
+    assert "a.docx is of a kind that is not read here" in app.error[0].value
+
+
+def test_what_a_flow_thinks_of_fashion_beside_digits(tmp_path, monkeypatch):
+    monkeypatch.setenv(openml.VARIABLE, str(tmp_path))
+    random = np.random.default_rng(0)
+    for name in OPENML.values():
+        np.savez(tmp_path / name, pixels=random.integers(0, 256, (70, 28, 28), np.uint8),
+                 labels=np.arange(70) % 10)
+    image_set.cache_clear()
+    app = run(page("glow", data="mnist", epochs="1", **SMALL["glow"]))
+    app.segmented_control(key="glow.view").set_value(images.LIKELIHOOD)
+    run(app)
+    assert "Fashion-MNIST" not in captions(app)
+    app.selectbox(key="glow.img.other").set_value("fashion_mnist")
+    run(app)
+    assert "likeliest of the Fashion-MNIST" in captions(app) and not app.exception
+    image_set.cache_clear()

@@ -8,11 +8,13 @@ import torch
 
 from flowlab import figures
 from flowlab.analysis import images as explore_images
-from flowlab.data import Images, dequantise, image_set
+from flowlab.data import Images, dequantise, image_set, title_of
+from flowlab.data.images import OPENML, at_hand
 from flowlab.figures.image_views import EXAMPLES, PAIRS, STRIP
 from flowlab.ui.app.lab import appearance
 from flowlab.ui.app.state import Values
 from flowlab.ui.controls.links import SHOWS
+from flowlab.ui.controls.upload import newest_images
 from flowlab.ui.elements import image
 from flowlab.ui.model import inside
 from flowlab.ui.model.inside import Subject
@@ -23,6 +25,7 @@ HELP = ("What the training has reached; samples at any temperature beside the tr
         "nearest to them; the way between two images through latent space; what each scale of "
         "the latents holds; and what the flow thinks of other images.")
 MIXED = "All in turn"
+SHUFFLED = "Shuffled pixels"
 DRAWS = 5
 RATED = 300  # samples whose class is looked at
 NOISE = 0  # seed of the noise upon the images that are shown
@@ -58,7 +61,19 @@ def _chosen(subject: Subject, view: str) -> tuple:
         return min(get("first", 0), last), min(get("second", 5), last), get("way", 0.5)
     if view == SCALES:
         return get("scale", 0), get("anew", 0)
-    return ()
+    other = get("other", SHUFFLED)
+    return (other if other in _others(images) else SHUFFLED,)
+
+
+def _others(images: Images) -> list[str]:
+    """What test images can be compared with: themselves in disorder, and other collections."""
+    known = [name for name in OPENML if images.event_shape == (1, 28, 28) and at_hand(name)]
+    return [SHUFFLED, *(name for name in dict.fromkeys((*known, newest_images()))
+                        if name and name != images.name and _alike(image_set(name), images))]
+
+
+def _alike(one: Images, other: Images) -> bool:
+    return (one.event_shape, one.grey_levels) == (other.event_shape, other.grey_levels)
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
@@ -86,7 +101,7 @@ def _drawn(key: str, step: int, view: str, chosen: tuple, appearance: str, _subj
         drawn = explore_images.resampled(flow, x, scale, DRAWS, labels, seed)
         return figures.png(figures.scale_anew(x[:, 0].numpy(), drawn, entries, scale, highest,
                                               theme=appearance))
-    seen = _likelihoods(key, step, flow, images)
+    seen = _likelihoods(key, step, chosen[0], flow, images)
     return figures.png(figures.likelihood_histogram(seen.bits, seen.examples, highest,
                                                     theme=appearance))
 
@@ -110,9 +125,11 @@ def _test(flow: Any, images: Images, which: Any) -> tuple[torch.Tensor, torch.Te
     return x, labels[which] if flow.settings.classes and labels is not None else None
 
 
-@st.cache_resource(show_spinner=False, max_entries=32)
-def _likelihoods(key: str, step: int, _flow: Any, _images: Images) -> explore_images.Likelihoods:
-    return explore_images.likelihoods(_flow, _images)
+@st.cache_resource(show_spinner="Measuring likelihoods", max_entries=32)
+def _likelihoods(key: str, step: int, other: str, _flow: Any, _images: Images
+                 ) -> explore_images.Likelihoods:
+    return explore_images.likelihoods(
+        _flow, _images, other=None if other == SHUFFLED else image_set(other))
 
 
 def controls(subject: Subject, index: int) -> None:
@@ -208,10 +225,18 @@ def _scales(subject: Subject, index: int) -> None:
 def _lesson(subject: Subject, index: int) -> None:
     place = subject.weighty(index)
     flow, images = inside.flow_at(subject, place), images_of(subject)
-    bits = _likelihoods(subject.key, subject.step(place), flow, images).bits
+    others = _others(images)
+    if len(others) > 1:
+        st.selectbox("Compare with", others, **subject.page.img.tie("other"),
+                     format_func=lambda name: name if name == SHUFFLED else title_of(name),
+                     help="Other images of the same size: the flow never saw one of them. Your own "
+                     "are the ones that you used last.")
+    other, = _chosen(subject, LIKELIHOOD)
+    bits = _likelihoods(subject.key, subject.step(place), other, flow, images).bits
     test = bits["test images"]
     sentences = []
-    for kind in ("constant images", "noise"):
+    unlike = [] if other == SHUFFLED else [title_of(other)]
+    for kind in (*unlike, "constant images", "noise"):
         share = float((test > np.nanmin(bits[kind])).mean())
         sentences.append(f"**{share:.0%}** of the test images are *less* likely than the likeliest "
                          f"of the {kind}")
