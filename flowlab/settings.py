@@ -315,7 +315,7 @@ class TrainingSettings(Settings):
     def length(self) -> str:
         """The budget in words, such as 40 epochs."""
         unit, amount = self.budget
-        return f"{amount:,.10g} {unit}"
+        return f"{amount:,.10g} {unit.removesuffix('s') if amount == 1 else unit}"
 
     def share(self, epoch: int, step: int, seconds: float, batch: int = 0, batches: int = 1
               ) -> float:

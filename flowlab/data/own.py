@@ -10,7 +10,7 @@ from torch import Tensor
 
 from flowlab.data.images import Images, are_images, parts
 from flowlab.data.source import Source, Window
-from flowlab.data.store import columns_of, load
+from flowlab.data.store import columns_of, load, title_of
 from flowlab.data.targets.target import Target, check_draw, square_window
 from flowlab.data.uploads.drawing import CORNER, Drawing
 
@@ -143,7 +143,12 @@ def own(name: str) -> Points | Picture | Drawing | Images:
     ValueError
         If they are not in the store (any more).
     """
-    array = load(name)
+    found = _own(load(name), name)
+    found.title = title_of(name) or found.title
+    return found
+
+
+def _own(array: np.ndarray, name: str) -> Points | Picture | Drawing | Images:
     if array.dtype == CORNER:
         return Drawing(array, name)
     if are_images(array):

@@ -9,6 +9,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ VARIABLE = "FLOWLAB_OWN_DATA"
 MAX_FILES = 500
 ROOM = 500_000_000  # bytes of all files, where no other limit is given
 MAX_FILE = 50_000_000  # bytes of one file: 60,000 labelled images of 28 × 28 pixels
+LONGEST = 40  # characters of a title
 
 _NAME = re.compile(r"own-[0-9a-f]{16}")
 
@@ -33,11 +35,12 @@ def is_own(name: object) -> bool:
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
-def keep(array: np.ndarray, columns: tuple[str, ...] = (), room: int = ROOM) -> str:
+def keep(array: np.ndarray, columns: tuple[str, ...] = (), room: int = ROOM, title: str = ""
+         ) -> str:
     """Store an array, and delete those that were not used for longest when there are too many.
 
-    The names of columns are stored beside it and are no part of its name: the same numbers with
-    other column names are the same data, and have the newest ones.
+    The title and the names of columns are stored beside it and are no part of its name: the same
+    numbers with others are the same data, and have the newest ones.
 
     Parameters
     ----------
@@ -49,6 +52,8 @@ def keep(array: np.ndarray, columns: tuple[str, ...] = (), room: int = ROOM) -> 
         Names of the columns of points; empty where they have none.
     room : int
         Bytes that all files may take.
+    title : str
+        What people call the data, such as their file's name; see `as_title`.
 
     Returns
     -------
@@ -67,8 +72,10 @@ def keep(array: np.ndarray, columns: tuple[str, ...] = (), room: int = ROOM) -> 
         with (files.replacing(folder() / f"{name}.npy") as path,  # another process may be reading
               path.open("wb") as file):
             np.save(file, array, allow_pickle=False)
-        if columns:
-            files.write(folder() / f"{name}.json", json.dumps({"columns": columns}).encode())
+        beside = {"title": as_title(title) or title_of(name),
+                  "columns": columns or columns_of(name)}
+        if any(beside.values()):
+            files.write(folder() / f"{name}.json", json.dumps(beside).encode())
         _drop_oldest(room)
     except OSError as error:
         raise ValueError(f"The points cannot be kept in {folder()}: make it writable, or name "
@@ -103,14 +110,39 @@ def load(name: str) -> np.ndarray:
 
 def columns_of(name: str) -> tuple[str, ...]:
     """The names of the columns of stored points; empty where they have none."""
-    if not is_own(name):
-        return ()
+    names = _beside(name).get("columns")
+    if isinstance(names, list) and all(isinstance(n, str) and n.isprintable() for n in names):
+        return tuple(names)
+    return ()
+
+
+def title_of(name: str) -> str:
+    """What people call stored data; empty where nobody has named them."""
+    title = _beside(name).get("title")
+    return as_title(title) if isinstance(title, str) else ""
+
+
+def as_title(text: str) -> str:
+    """A title of letters, digits, spaces, dots, dashes and underscores: no markup, no formula."""
+    kept = "".join(c if c.isalnum() or c in " .-_" else " " for c in text)
+    return " ".join(kept.split()).strip(".-_ ")[:LONGEST].rstrip(".-_ ")
+
+
+def next_drawing() -> str:
+    """The title of the next drawing: Drawing 1, Drawing 2, and so on."""
+    titles = (title_of(path.stem) for path in folder().glob("own-*.json"))
+    numbers = [int(title.removeprefix("Drawing ")) for title in titles
+               if re.fullmatch(r"Drawing \d{1,6}", title)]
+    return f"Drawing {max(numbers, default=0) + 1}"
+
+
+def _beside(name: str) -> dict[str, Any]:
+    """What is stored beside data, if anything."""
     try:
-        names = json.loads((folder() / f"{name}.json").read_text("utf-8"))["columns"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return ()
-    good = isinstance(names, list) and all(isinstance(n, str) and n.isprintable() for n in names)
-    return tuple(names) if good else ()
+        found = json.loads((folder() / f"{name}.json").read_text("utf-8")) if is_own(name) else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def name_of(array: np.ndarray) -> str:

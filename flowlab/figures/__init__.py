@@ -20,7 +20,7 @@ from flowlab.figures.inside import InsidePicture
 from flowlab.figures.overlays import DEFAULT_OVERLAYS, OVERLAYS
 from flowlab.figures.pairs import PairPicture
 from flowlab.figures.plane import LivePicture, learned_density
-from flowlab.figures.sweeps import heat_map, parallel
+from flowlab.figures.sweeps import cell, heat_map, parallel
 from flowlab.figures.thumbnails import density_thumbnail, thumbnail
 from flowlab.figures.transport import TransportPicture
 
@@ -34,6 +34,7 @@ __all__ = [
     "PairPicture",
     "TransportPicture",
     "animation",
+    "cell",
     "change_of_variables",
     "coupling_curve",
     "density_thumbnail",

@@ -77,6 +77,13 @@ def heat_map(values: ArrayLike, rows: Sequence[str], columns: Sequence[str], nam
     return figure
 
 
+def cell(across: float, down: float, rows: int, columns: int) -> tuple[int, int] | None:
+    """The row and column of a heat map at a place, by shares from the upper left corner."""
+    row = (down * style.SWEEP_SIZE[1] - TOP) / HEIGHT * rows
+    column = (across * style.SWEEP_SIZE[0] - LEFT) / WIDTH * columns
+    return (int(row), int(column)) if 0 <= row < rows and 0 <= column < columns else None
+
+
 def parallel(names: Sequence[str], columns: Sequence[Sequence], scores: Sequence[float],
              title: str, *, theme: str = "light") -> Figure:
     """Return parallel coordinates: a line for every run, through its settings to its result.

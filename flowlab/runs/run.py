@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from flowlab import __version__
+from flowlab.runs.naming import name_of
 from flowlab.settings import RunSettings
 from flowlab.training import Moment
 
@@ -106,7 +107,7 @@ class Run:
         of : dict, optional
             The versions of an imported run.
         """
-        name = name or f"{settings.model} on {settings.source.data.replace('_', ' ')}"
+        name = name or name_of(settings)
         return cls(run_id or secrets.token_hex(8), name[:NAME], origin, group, settings.model,
                    settings.source.data, settings.model_dump_json(), of or versions(),
                    created or time.time(), None, "queued", "", None, None, False, continued,

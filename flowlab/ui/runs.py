@@ -15,6 +15,8 @@ from flowlab.runs import Run, pack
 from flowlab.runs.store import MIN_QUOTA, NAME
 from flowlab.server.admission import QUOTA
 from flowlab.server.limits import MEGA, limits
+from flowlab.studies.comparison.finished import obstacle
+from flowlab.studies.comparison.plan import MAX_DISTRIBUTIONS, MAX_ENTRIES, Comparison
 from flowlab.studies.groups import take
 from flowlab.training.recipe import Recipe
 from flowlab.ui.app import addresses
@@ -209,7 +211,7 @@ def _table(runs: Sequence[Run], titles: Mapping[str, str]) -> list[int]:
                         alt="All runs that are kept").selection.rows
 
 
-def _address(run: Run) -> dict[str, str]:
+def address(run: Run) -> dict[str, str]:
     """The query of a run's page, with its settings where they are all that page's to set."""
     texts = run.settings.texts()
     _, complaints = validation.read(type(run.settings), texts)
@@ -224,7 +226,14 @@ def _actions(chosen: Sequence[Run]) -> None:
     if st.button("Open", icon=":material/open_in_new:", disabled=bool(where), key="runs.open",
                  type="primary", help=where or "Look at it on its model's page, and train on."
                  ) and one is not None:
-        st.switch_page(addresses.destination(one.model), query_params=_address(one))
+        st.switch_page(addresses.destination(one.model), query_params=address(one))
+    alone = _incomparable(chosen)
+    if st.button("Compare selected", icon=":material/compare:", disabled=bool(alone),
+                 key="runs.compare", help=alone or "Measure and draw these runs side by side; "
+                 "nothing is trained."):
+        comparison = Comparison(models=(), runs=tuple(run.id for run in chosen),
+                                data=tuple(dict.fromkeys(run.data for run in chosen)))
+        st.switch_page(addresses.destination("compare"), query_params=comparison.texts())
     if st.button("Rename", icon=":material/edit:", disabled=bool(none), key="runs.rename",
                  help=none or "Give it another name."):
         _open("rename", chosen)
@@ -253,6 +262,18 @@ def _actions(chosen: Sequence[Run]) -> None:
                  "Delete them with all their files."):
         _open("delete", chosen)
     _dialog()
+
+
+def _incomparable(chosen: Sequence[Run]) -> str:
+    """Why these runs cannot be compared; nothing where they can."""
+    if len(chosen) < 2:
+        return "Choose the runs to compare by the boxes at their left."
+    if len(chosen) > MAX_ENTRIES:
+        return f"Choose up to {MAX_ENTRIES} runs to compare."
+    if len({run.data for run in chosen}) > MAX_DISTRIBUTIONS:
+        return f"Choose runs on up to {MAX_DISTRIBUTIONS} distributions to compare."
+    return next((f"{plain(run.name)} cannot be compared: {why}." for run in chosen
+                 if (why := obstacle(run))), "")
 
 
 def _closed(run: Run) -> str:

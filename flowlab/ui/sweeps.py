@@ -1,7 +1,7 @@
 """A sweep in the app: which settings, how far it is, and its picture."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
@@ -10,7 +10,8 @@ from pydantic.fields import FieldInfo
 
 from flowlab.data import target, targets
 from flowlab.figures import png
-from flowlab.settings import MIN_SECONDS
+from flowlab.runs import Run
+from flowlab.settings import MIN_SECONDS, shown
 from flowlab.studies.groups import sweep_settings
 from flowlab.studies.sweep import Sweep, SweepSettings
 from flowlab.studies.sweep.work import MEASURES, counts, title
@@ -18,16 +19,18 @@ from flowlab.studies.sweep.work import text as written
 from flowlab.training.recipe import Recipe, featured
 from flowlab.ui.app import addresses
 from flowlab.ui.app.lab import lab, owner, theme
-from flowlab.ui.app.state import Page, page
+from flowlab.ui.app.state import Page, Values, page
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.settings import BUDGETS
 from flowlab.ui.controls.validation import HIDDEN
-from flowlab.ui.elements import image
+from flowlab.ui.elements.clickable import clickable
 from flowlab.ui.elements.copy import copyable
 from flowlab.ui.elements.escape import plain
+from flowlab.ui.runs import address
 
 LOOK = 1.0  # seconds between two looks while a sweep is under way
 NONE = "–"
+MAX_SEEDS, LONGEST = 50, 1000  # and characters of a setting's values
 COLUMNS = {"seed": "Seed", "outcome": "Outcome", "kl_nats": "KL (nats)",
            "test_nll_nats": "Test NLL (nats)", "seconds": "Seconds"}
 #: What is proposed for each setting.
@@ -45,6 +48,8 @@ class SweepsPage(Page):
     """State of the page of sweeps."""
 
     active: bool = False  #: Whether the buttons are drawn for a sweep under way.
+    goto: Run | None = None  #: A run to open when the page is drawn next.
+    turn: int = 0  #: How many runs were opened: each empties the choice in the table.
 
 
 def draw_sweeps_page(recipes: Mapping[str, Recipe]) -> None:
@@ -54,12 +59,20 @@ def draw_sweeps_page(recipes: Mapping[str, Recipe]) -> None:
         st.markdown("Which setting matters? A sweep trains one model once for **every "
                     "combination** of the values you give, and draws how the result depends on "
                     "them. What is trained already is not trained again.")
+        state = page(SweepsPage, "sweeps")
+        texts = addresses.news(state)
+        complaints = _load(texts, recipes) if texts and "run" not in texts else []
+        for sentence in complaints:
+            st.error(plain(sentence), icon=":material/error:")
         try:
-            sweep = _opened(recipes) or _form(recipes)
+            sweep = _opened(recipes)
+            query = {"run": sweep.group} if sweep else {}
+            if sweep is None:
+                sweep, query = _form(recipes)
         except ValueError as error:
             st.error(plain(str(error)), icon=":material/error:")
             return
-        state = page(SweepsPage, "sweeps")
+        addresses.write(state, query, followed=None if complaints else texts)
         for sentence in state.refusal():
             st.error(plain(sentence), icon=":material/error:")
         state.active = active = bool(lab().recorder.group(sweep.group))
@@ -92,44 +105,91 @@ def _opened(recipes: Mapping[str, Recipe]) -> Sweep | None:
     return Sweep(settings, recipes[settings.model], lab().store, visitor())
 
 
-def _form(recipes: Mapping[str, Recipe]) -> Sweep:
-    """Draw the controls; the sweep that they describe."""
+def _load(texts: dict[str, str], recipes: Mapping[str, Recipe]) -> list[str]:
+    """Show the sweep of an address in the controls; what of it could not be used."""
+    model = texts.get("model", featured(recipes).name)
+    length = next((name for name in BUDGETS.values() if name in texts), "epochs")
+    known: dict[str, tuple[str, Callable[[str], Any], Collection[Any] | None]] = {
+        "model": ("model", str, recipes), "data": ("data", str, targets()),
+        "seeds": ("seeds", int, range(1, MAX_SEEDS + 1)), "measure": ("measure", str, MEASURES),
+        length: (length, type(AMOUNTS[length][0]), None)}
+    put: dict[str, Any] = {"budget": next(u for u, name in BUDGETS.items() if name == length)}
+    complaints = [f"There is nothing called {shown(name)} in a sweep's link." for name in texts
+                  if name not in {*known, "sweep"}]
+    for name, (key, kind, options) in known.items():
+        try:
+            value = kind(texts[name]) if name in texts else None
+            low, high, *_ = AMOUNTS.get(name, (value, value))
+            if value is not None and (not low <= value <= high or options and value not in options):
+                raise ValueError
+        except ValueError:
+            complaints.append(f"{name}: a sweep cannot have {shown(texts[name])} there.")
+            continue
+        if value is not None:
+            put[key] = value
+    if model in recipes and "sweep" in texts:
+        fields, chosen = _fields(recipes[model]), texts["sweep"].split(";")
+        for place, part in enumerate([*chosen[:2], NONE][:2]):
+            name, _, values = part.partition(":")
+            if name not in (*fields, NONE):
+                complaints.append(f"sweep: {recipes[model].title} has no setting {shown(name)}.")
+                break
+            put[f"{model}.{place}"] = name
+            if values:
+                put[f"{model}.values.{name}"] = values[:LONGEST]
+    Values("sweeps").update(put)
+    return complaints
+
+
+def _fields(recipe: Recipe) -> dict[str, FieldInfo]:
+    """The settings that can be swept."""
+    return {n: f for n, f in recipe.Run.fields().items() if n not in (*HIDDEN, "data", "seed")}
+
+
+def _form(recipes: Mapping[str, Recipe]) -> tuple[Sweep, dict[str, str]]:
+    """Draw the controls; the sweep that they describe, and its link's query."""
     model, data, units, amounts, seeds, measure = st.columns(6)
-    keep: dict[str, Any] = {"persist_state": "session"}
-    name = model.selectbox("Model", list(recipes), key="sweeps.model", **keep,
-                           index=list(recipes).index(featured(recipes).name),
+    values = Values("sweeps")
+
+    def tie(key: str, usual: Any) -> dict[str, Any]:
+        values.setdefault(key, usual)
+        return values.tie(key)
+
+    name = model.selectbox("Model", list(recipes), **tie("model", featured(recipes).name),
                            format_func=lambda n: recipes[n].title)
     recipe = recipes[name]
-    source = data.selectbox("Distribution", targets(), targets().index("moons"), key="sweeps.data",
-                            format_func=lambda n: target(n).title, **keep)
-    unit = units.selectbox("Train for", list(BUDGETS), format_func=str.capitalize, **keep,
-                           key="sweeps.budget", help="What ends each run.")
+    source = data.selectbox("Distribution", targets(), **tie("data", "moons"),
+                            format_func=lambda n: target(n).title)
+    unit = units.selectbox("Train for", list(BUDGETS), format_func=str.capitalize,
+                           **tie("budget", "epochs"), help="What ends each run.")
     length = BUDGETS[unit]
     low, high, usual, step = AMOUNTS[length]
-    amount = amounts.number_input(unit.capitalize(), low, high, usual, step, **keep,
-                                  key=f"sweeps.{length}", help="Of each run, unless it is swept.")
-    many = seeds.number_input("Seeds", 1, 50, 1, key="sweeps.seeds", **keep, help="Trainings of "
-                              "each combination, which differ in chance alone; the picture shows "
-                              "their mean.")
-    score = measure.selectbox("Measure", list(MEASURES), key="sweeps.measure",
+    amount = amounts.number_input(unit.capitalize(), low, high, step=step, **tie(length, usual),
+                                  help="Of each run, unless it is swept.")
+    many = seeds.number_input("Seeds", 1, MAX_SEEDS, **tie("seeds", 1), help="Trainings of each "
+                              "combination, which differ in chance alone; the picture shows their "
+                              "mean.")
+    score = measure.selectbox("Measure", list(MEASURES), **tie("measure", next(iter(MEASURES))),
                               format_func=lambda m: MEASURES[m].partition(" (")[0],
-                              help="In nats; the less, the better.", **keep)
-    fields = {n: f for n, f in recipe.Run.fields().items() if n not in (*HIDDEN, "data", "seed")}
+                              help="In nats; the less, the better.")
+    fields = _fields(recipe)
     first = [n for n in VALUES if n in fields]
     swept: dict[str, tuple[Any, ...]] = {}
+    texts: dict[str, str] = {}
     for place, (label, options) in enumerate((("First setting", list(fields)),
                                               ("Second setting", [NONE, *fields]))):
         left, right = st.columns(2)
         chosen: str = left.selectbox(
-            label, options, options.index(first[place]), key=f"sweeps.{name}.{place}",
-            format_func=lambda n: fields[n].title or n if n in fields else NONE, **keep,
+            label, options, **tie(f"{name}.{place}", first[place]),
+            format_func=lambda n: fields[n].title or n if n in fields else NONE,
             help="What changes from run to run." if place == 0 else
             "With two settings, all pairs are trained and the picture is a map.")
         if chosen == NONE:
             continue
         text = right.text_input(
-            "Its values", VALUES.get(chosen, written(fields[chosen].default)),
-            key=f"sweeps.{name}.values.{chosen}", help=_allowed(fields[chosen]), **keep)
+            "Its values", help=_allowed(fields[chosen]), **tie(
+                f"{name}.values.{chosen}", VALUES.get(chosen, written(fields[chosen].default))))
+        texts[chosen] = text
         swept[chosen] = tuple(_value(fields[chosen], part) for part in text.split(",")
                               if part.strip())
     common: dict[str, Any] = {"data": source}
@@ -139,12 +199,21 @@ def _form(recipes: Mapping[str, Recipe]) -> Sweep:
         raise ValueError("Give each setting one value or more, such as 2, 4, 8.")
     settings = SweepSettings(name=f"{name} on {source}", model=name, seeds=int(many),
                              measure=score, settings=common, sweep=swept)
-    return Sweep(settings, recipe, lab().store, visitor())
+    proposed = ";".join(f"{n}:{VALUES.get(n, written(fields[n].default))}" for n in first[:2])
+    query = {"model": name, "data": source, length: f"{amount:g}", "seeds": str(many),
+             "measure": score, "sweep": ";".join(f"{n}:{t}" for n, t in texts.items())}
+    left_out = {"model": featured(recipes).name, "data": "moons", "seeds": "1", "sweep": proposed,
+                "epochs": str(AMOUNTS["epochs"][2]), "measure": next(iter(MEASURES))}
+    return (Sweep(settings, recipe, lab().store, visitor()),
+            {n: t for n, t in query.items() if left_out.get(n) != t})
 
 
 def _follow(sweep: Sweep) -> None:
     """Draw the sweep's progress, picture and table."""
-    state = sweep.state()
+    here, state = page(SweepsPage, "sweeps"), sweep.state()
+    if here.goto is not None:
+        run, here.goto, here.turn = here.goto, None, here.turn + 1
+        st.switch_page(addresses.destination(run.model), query_params=address(run))
     done = counts(state)
     st.progress(done["complete"] / len(state),
                 f"{done['complete']} of {len(state)} trained, {done['running']} under way")
@@ -159,21 +228,33 @@ def _follow(sweep: Sweep) -> None:
             st.info("The picture comes with the first run that is trained: press **Start**.",
                     icon=":material/info:")
         else:
-            image.draw_png(png(figure), f"{MEASURES[sweep.settings.measure]} for "
-                       + " and ".join(sweep.settings.sweep))
+            clickable(png(figure), f"{MEASURES[sweep.settings.measure]} for "
+                      + " and ".join(sweep.settings.sweep), "sweeps.cells",
+                      lambda across, down: _choose(sweep.at(across, down)))
     with table:
         text = sweep.table()
         head, *rows = (line.split(",") for line in text.splitlines())
-        shown = [*range(len(sweep.settings.sweep) + 2), head.index("kl_nats"),
+        columns = [*range(len(sweep.settings.sweep) + 2), head.index("kl_nats"),
                  head.index("test_nll_nats"), head.index("seconds")]
         titles = COLUMNS | {n: title(sweep.recipe.Run, n) for n in sweep.settings.sweep}
-        st.dataframe({titles[head[i]]: [_number(row[i]) for row in rows] for i in shown},
-                     hide_index=True, placeholder=NONE, height=360, alt="The runs of the sweep")
+        key = f"sweeps.table.{here.turn}"
+        st.dataframe({titles[head[i]]: [_number(row[i]) for row in rows] for i in columns},
+                     hide_index=True, placeholder=NONE, height=360, alt="The runs of the sweep",
+                     key=key, selection_mode="single-row",
+                     on_select=lambda: _choose(*(state[i].run for i in
+                                                 st.session_state[key].selection.rows)))
+        st.caption("Click a cell of the picture, or the box at the left of a row, to open its run.")
         st.download_button("Table (CSV)", text, _file_name(sweep), "text/csv", on_click="ignore",
                            icon=":material/download:", key="sweeps.csv")
         st.page_link(addresses.destination("history"), label="All runs", icon=":material/history:")
-    if bool(lab().recorder.group(sweep.group)) != page(SweepsPage, "sweeps").active:
+    if bool(lab().recorder.group(sweep.group)) != here.active:
         st.rerun()  # the buttons, and how often to look, depend on it
+
+
+def _choose(run: Run | None = None) -> None:
+    """Open a run on its model's page, where it has something to show."""
+    if run is not None and run.moment is not None:
+        page(SweepsPage, "sweeps").goto = run
 
 
 def _file_name(sweep: Sweep) -> str:

@@ -9,6 +9,7 @@ from browser_helpers import ROOT, at_rest, button, download, resting_box, says
 from playwright.sync_api import expect
 
 from flowlab import __version__
+from flowlab.figures import style, sweeps
 
 pytestmark = pytest.mark.browser
 
@@ -64,6 +65,48 @@ def test_a_training_is_listed_opened_renamed_and_deleted(server, page):
     button(page, "Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     says(page, rf"^{runs} runs?$")
+
+
+def test_selected_runs_are_told_apart_and_compared(server, page):
+    for count in (1, 2):
+        page.goto(f"{server}/nice?epochs=1&points=300&hidden=8,8&couplings={count}")
+        says(page, "Ready")
+        button(page, "Train").click()
+        says(page, "Finished")
+    name = "NICE · Two moons · hidden layers 8 × 8, 2 couplings, 1 epoch"
+    expect(page).to_have_title(f"{name} · Flow Lab")
+    page.get_by_role("link", name="Runs").click()
+    table = page.get_by_test_id("stDataFrame")
+    resting_box(table)
+    selected = button(page, "Compare selected")
+    table.click(position=FIRST)
+    at_rest(page)
+    expect(selected).to_be_disabled()
+    table.click(position={"x": FIRST["x"], "y": FIRST["y"] + 58})
+    expect(selected).to_be_enabled()
+    at_rest(page)
+    selected.click()
+    page.wait_for_url("**/compare?*models=none*")
+    says(page, "2 finished runs")
+    lines = page.locator("[class*='st-key-compare-run-']").all_inner_texts()
+    assert len(lines) == 2 and all("NICE · hidden" in line for line in lines)
+
+
+def test_a_cell_of_a_sweep_opens_its_run(server, page):
+    page.goto(f"{server}/sweeps?model=nice&epochs=1&sweep=batch_size:100, 200;points:300")
+    at_rest(page)
+    button(page, "Start").click()
+    says(page, "2 of 2 trained")
+    at_rest(page)
+    box = resting_box(page.locator(".st-key-sweeps-map img"))
+    lower = (sweeps.TOP + 0.75 * sweeps.HEIGHT) / style.SWEEP_SIZE[1]
+    left = (sweeps.LEFT + 0.5 * sweeps.WIDTH) / style.SWEEP_SIZE[0]
+    page.mouse.click(box["x"] + left * box["width"], box["y"] + lower * box["height"])
+    page.wait_for_url("**/nice?*run=*")
+    assert "batch_size=200" in page.url
+    says(page, "Finished")
+    page.get_by_role("link", name="Sweeps").click()
+    says(page, "2 of 2 trained")
 
 
 @pytest.mark.parametrize("path", ["", "sweeps"])

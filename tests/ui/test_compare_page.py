@@ -134,7 +134,9 @@ def test_a_finished_run_is_added_measured_and_taken_out():
     made.kept(lab().store, "stopped", data="funnel")  # not offered
     app = page(**TINY)
     offered = app.selectbox(key="compare.addrun.0").options
-    assert [name.split(",")[0] for name in offered[:2]] == ["nice on spiral", "nice on rings"]
+    assert [name.rpartition(",")[0] for name in offered[:2]] == [
+        f"NICE · {title} · hidden layers 8 × 8, 4 epochs, 200 points"
+        for title in ("Spiral", "Four rings")]
     assert not any("funnel" in name for name in offered)
     app.selectbox(key="compare.addrun.0").select(run_id)
     run(app)
@@ -142,7 +144,7 @@ def test_a_finished_run_is_added_measured_and_taken_out():
     assert app.selectbox(key="compare.addrun.1").value is None
     left = app.selectbox(key="compare.addrun.1").options
     assert left == [name for name in offered if name != offered[1]]
-    assert "nice on rings" in board(app) and "Trained on Four rings" in board(app)
+    assert "NICE · hidden layers 8…" in board(app) and "Trained on Four rings" in board(app)
     for rival in state(app, "compare").rivals:
         app.button(key=f"{rival.controls.prefix}.remove").click()
         run(app)

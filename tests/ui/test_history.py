@@ -206,6 +206,39 @@ def test_a_sweep_in_the_app():
         assert not app.error and line in copyable(app)[0] and "epochs" not in copyable(app)[0]
 
 
+def test_a_sweeps_link_has_its_settings():
+    query = {"model": "nice", "data": "rings", "seconds": "3", "seeds": "2",
+             "measure": "test_nll", "sweep": "activation:relu, tanh;couplings:2, 4"}
+    app = run(page("sweeps", **query))
+    assert not app.error and app.query_params == query
+    text = copyable(app)[0]
+    for part in ('"rings"', "seconds = 3.0", "seeds = 2", "test_nll", "couplings = [2, 4]",
+                 'activation = ["relu", "tanh"]'):
+        assert part in text, text
+    app.number_input(key="sweeps.seeds").set_value(1)
+    run(app)
+    assert app.query_params == {n: t for n, t in query.items() if n != "seeds"}
+
+
+@pytest.mark.parametrize(("query", "word"), [
+    ({"model": "wings"}, "model"), ({"seeds": "0"}, "seeds"), ({"epochs": "x"}, "epochs"),
+    ({"data": "x"}, "data"), ({"sweep": "wings:1"}, "wings"), ({"wings": "1"}, "wings")])
+def test_what_a_sweeps_link_cannot_have_gets_one_sentence(query, word):
+    app = run(page("sweeps", **query))
+    sentence, = [error.value for error in app.error]
+    assert word in sentence
+    assert app.query_params == {}
+
+
+def test_runs_that_cannot_be_compared_say_why():
+    one, other = (lab().store.get(kept(couplings=n)) for n in (1, 2))
+    assert history._incomparable([one, other]) == ""
+    stopped = lab().store.get(kept("stopped"))
+    assert "not finished" in history._incomparable([one, stopped])
+    assert "Choose the runs" in history._incomparable([one])
+    assert "up to" in history._incomparable([one] * 50)
+
+
 def until_trained(app):
     deadline = time.monotonic() + 120
     while app.button(key="sweeps.start").disabled:

@@ -149,7 +149,7 @@ def keep_file(path: str, side: int | None = None, leave_out: str = ",".join(leav
     """
     leave = leaving.listed(leave_out)
     array, notes, names = _read(path, side, leave)
-    name = store.keep(array, names, room)
+    name = store.keep(array, names, room, Path(path).name)
     return name, (f"{path} is kept as {name}, the name it has in links and settings.", *notes,
                   *leave.offers())
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from flowlab.data import target
 from flowlab.runs import Run, Store
+from flowlab.runs.naming import without_data
 from flowlab.settings import Settings
 from flowlab.studies.comparison.plan import MAX_ENTRIES, MAX_LABEL, Comparison
 from flowlab.studies.comparison.trial import Trained
@@ -63,8 +64,10 @@ def finished_runs(ids: Sequence[str], store: Store | None) -> tuple[FinishedRun,
         With one sentence, when one of them cannot be compared.
     """
     runs = [comparable(name, store) for name in ids]
-    return tuple(FinishedRun(id=run.id, data=run.data, name=run.name if len(run.name) <= MAX_LABEL
-                         else run.name[:MAX_LABEL - 1].rstrip() + "…") for run in runs)
+    names = [without_data(run.name, run.data) for run in runs]
+    return tuple(FinishedRun(id=run.id, data=run.data, name=name if len(name) <= MAX_LABEL
+                             else name[:MAX_LABEL - 1].rstrip(" ·,") + "…")
+                 for run, name in zip(runs, names, strict=True))
 
 
 def evaluations(comparison: Comparison, runs: Sequence[FinishedRun]) -> list[Evaluation]:

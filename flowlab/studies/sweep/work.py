@@ -115,6 +115,22 @@ class Sweep:
                          run.id if run is not None else ""])
         return csv_text(rows)
 
+    def axes(self) -> list[list[Any]]:
+        """The values of each setting, in order."""
+        return [[*dict.fromkeys(point.values[name] for point in self.points)]
+                for name in self.settings.sweep]
+
+    def at(self, across: float, down: float) -> Run | None:
+        """The run in a cell of the picture, by shares from the upper left corner; None elsewhere.
+
+        With several seeds it is the first.
+        """
+        if len(axes := self.axes()) != 2 or self.settings.search == "random":
+            return None
+        place = figures.cell(across, down, *map(len, axes))
+        wanted = place and tuple(values[i] for values, i in zip(axes, place, strict=True))
+        return next((t.run for t in self.state() if tuple(t.point.values.values()) == wanted), None)
+
     def figure(self, theme: str = "light") -> Figure | None:
         """Draw a heat map for a grid of two settings, otherwise parallel coordinates.
 
@@ -133,8 +149,7 @@ class Sweep:
         if len(names) != 2 or self.settings.search == "random":
             return figures.parallel(names, [list(column) for column in zip(*means, strict=True)],
                                     list(means.values()), what, theme=theme)
-        rows, columns = ([*dict.fromkeys(point.values[name] for point in self.points)]
-                         for name in self.settings.sweep)
+        rows, columns = self.axes()
         grid = np.full((len(rows), len(columns)), np.nan)
         for (row, column), mean in means.items():
             grid[rows.index(row), columns.index(column)] = mean

@@ -58,11 +58,12 @@ def choose(state: ComparePage, full: bool, titles: Mapping[str, str]) -> None:
 
 
 def _line(run: Run, titles: Mapping[str, str]) -> str:
-    """Name, model, distribution and date; a name that says model and distribution will do."""
+    """The name and the date, and model and distribution where the name does not say them."""
     date = f"{datetime.fromtimestamp(run.created):%Y-%m-%d %H:%M}"
-    if run.name == f"{run.model} on {run.data.replace('_', ' ')}":
+    model, data = titles.get(run.model, run.model), target(run.data).title
+    if run.name.startswith(f"{model} · {data}"):
         return f"{run.name}, {date}"
-    return f"{run.name} ({titles.get(run.model, run.model)} on {target(run.data).title}), {date}"
+    return f"{run.name} ({model} on {data}), {date}"
 
 
 def _add(state: ComparePage) -> None:

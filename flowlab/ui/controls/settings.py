@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from flowlab.data import target
 from flowlab.data.store import is_own
+from flowlab.runs.naming import choice
 from flowlab.settings import MIN_SECONDS, RunSettings, extra
 from flowlab.ui.app.state import Values
 from flowlab.ui.controls.validation import NEVER, hidden, read, source
@@ -201,7 +202,7 @@ class Controls(Values):
             st.toggle(**common)
             return
         if get_origin(field.annotation) is Literal:
-            st.selectbox(options=get_args(field.annotation), format_func=words, **common)
+            st.selectbox(options=get_args(field.annotation), format_func=choice, **common)
             return
         low, high = (next(getattr(m, b) for m in field.metadata if hasattr(m, b))
                      for b in ("ge", "le"))
@@ -255,7 +256,7 @@ class Controls(Values):
             return
         field = self.fields["objective"]
         self["objective"] = "forward"
-        st.selectbox(field.title or "", get_args(field.annotation), format_func=words,
+        st.selectbox(field.title or "", get_args(field.annotation), format_func=choice,
                      key=self.key("objective"), disabled=True, help="Reverse KL needs a known "
                      "density that is nowhere zero, which these data do not have.")
 
@@ -300,11 +301,3 @@ def steps(low: float, high: float, value: float) -> list[float]:
 def _most(options: list[int], asked: int) -> int:
     """The largest of the options that is not more than what is asked for; the first in any case."""
     return max(n for n in options if n <= max(asked, options[0]))
-
-
-def words(name: str) -> str:
-    """A choice as people read it."""
-    special = {"relu": "ReLU", "leaky_relu": "Leaky ReLU", "elu": "ELU", "tanh": "tanh",
-               "actnorm": "ActNorm", "batchnorm": "Batch norm", "forward": "Forward KL",
-               "reverse": "Reverse KL"}
-    return special.get(name, name.replace("_", " ").capitalize())

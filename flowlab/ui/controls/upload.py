@@ -12,6 +12,7 @@ import torch
 from flowlab.analysis.grid import grid_points
 from flowlab.data import Drawing, Picture, Points, Target, image_set, store, target
 from flowlab.data.images import are_images, parts
+from flowlab.data.own import own
 from flowlab.data.uploads import idx, leaving
 from flowlab.data.uploads.albums import SIDES, own_side, read_images
 from flowlab.data.uploads.drawing import CORNER, drawn, read_drawing
@@ -49,11 +50,12 @@ LEAVE = {"index": "It has no name and only counts the rows.", "gaps": "They have
 
 
 class Found(NamedTuple):
-    """Own data as read: points, a picture or images; notes on them; and the columns' names."""
+    """Own data as read: points, a picture or images; notes on them; names of columns; a title."""
 
     array: np.ndarray
     notes: tuple[str, ...]
     names: tuple[str, ...] = ()
+    title: str = ""
 
 
 @dataclass
@@ -138,7 +140,11 @@ def _content(state: ModelPage) -> None:
 def _use(state: ModelPage, found: Found) -> None:
     array = found.array
     try:
-        name = store.keep(array, found.names, limits().max_own_data * MEGA)
+        title = found.title
+        if array.dtype == CORNER and not title:
+            title = store.title_of(store.name_of(array)) or store.next_drawing()
+        name = store.keep(array, found.names, limits().max_own_data * MEGA, title)
+        own.cache_clear()  # it may have a new title
     except ValueError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
@@ -181,7 +187,7 @@ def _file() -> Found | None:
                     "give a smaller one")
     content, kind, notes = opened(file.getvalue(), file.name)
     found = _read_file(content, kind)
-    return found._replace(notes=(*notes, *found.notes))
+    return found._replace(notes=(*notes, *found.notes), title=file.name)
 
 
 def _read_file(content: bytes, kind: str) -> Found:

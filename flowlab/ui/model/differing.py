@@ -1,14 +1,9 @@
 """The differences between the controls and the run that a page shows."""
 
-from typing import Any
-
-from pydantic.fields import FieldInfo
-
+from flowlab.runs.naming import MOST, described, written
 from flowlab.settings import RunSettings
-from flowlab.ui.controls.settings import AMOUNTS, words
+from flowlab.ui.controls.settings import AMOUNTS
 from flowlab.ui.controls.validation import hidden, source
-
-MOST = 3  # settings that a sentence names
 
 
 def same_data(run: RunSettings, now: RunSettings) -> bool:
@@ -28,7 +23,7 @@ def differences(run: RunSettings, now: RunSettings) -> list[str]:
 def title(run: RunSettings, names: list[str] | None = None) -> str:
     """The data of a run, and some of its settings, in words."""
     fields, values = run.fields(), run.flat()
-    found = [run.training.length if name == "epochs" else _named(fields[name], values[name])
+    found = [run.training.length if name == "epochs" else described(fields[name], values[name])
              for name in (names or ())[:MOST]]
     return ", ".join([source(run.source.data).title, *found])
 
@@ -39,7 +34,7 @@ def sentence(run: RunSettings, now: RunSettings, names: list[str]) -> str:
     unit, values["epochs"] = now.training.budget
     if unit != run.training.budget[0]:
         values["epochs"] = now.training.length
-    wanted = ", ".join(_value(values[name]) for name in names[:MOST])
+    wanted = ", ".join(written(values[name]) for name in names[:MOST])
     more = "" if len(names) <= MOST else f", and {len(names) - MOST} more differ"
     return (f"These are the results of *{title(run, names)}*; the controls say *{wanted}*{more}. "
             "**Train** to see it.")
@@ -51,22 +46,3 @@ def _source(run: RunSettings) -> tuple[str, float | None]:
     if noise is not None and noise == source(run.source.data).noise:
         noise = None
     return run.source.data, noise
-
-
-def _named(field: FieldInfo, value: Any) -> str:
-    """A setting in words: 16 couplings, learning rate 0.003."""
-    name = field.title or ""
-    name = name[:1].lower() + name[1:] if name[1:2].islower() else name
-    if type(value) is int and name.endswith("s"):
-        return f"{value} {name}"
-    return f"{name} {_value(value)}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, tuple):
-        return " × ".join(map(str, value))
-    if isinstance(value, str):
-        return words(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -7,6 +7,7 @@ import streamlit as st
 
 from flowlab.live import Frame, export
 from flowlab.live.thinning import history, nearest
+from flowlab.runs.naming import name_of
 from flowlab.ui.app.lab import lab
 from flowlab.ui.controls.state import Shown
 from flowlab.ui.elements.copy import copyable
@@ -35,7 +36,7 @@ def draw_downloads(view: View) -> None:
     def web_page() -> bytes:
         stored = here.store.get(run_id)
         return export.web_page(settings, frames(),
-                               stored.name if stored else view.page.recipe.title)
+                               stored.name if stored else name_of(settings))
 
     def film(make: Callable) -> Callable[[], bytes]:
         return lambda: make(export.film(settings, frames(), page.shown.theme, page.shown.overlays))

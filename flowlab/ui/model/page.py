@@ -46,6 +46,7 @@ def draw_model_page(name: str, recipes: Mapping[str, Recipe]) -> None:
     run = {"run": view.run.id} if view.run is not None and not view.differs else {}
     addresses.write(page, settings.texts() | lesson.texts() | run,
                     followed=None if complaints else texts)
+    st.set_page_config(f"{view.run.name if view.run else recipe.title} · Flow Lab")
     with st.container(key=f"page-{name}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall",
                           key=f"{name}-{'lecture-' if lesson.view else ''}head"):
