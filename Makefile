@@ -12,7 +12,7 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 LOCKS := tools/locks
 
 .PHONY: help install run test test-all nightly fuzz lint docs pictures lock licences audit benchmark
-.PHONY: lessons benchmark-images benchmark-live load-test clean
+.PHONY: lessons benchmark-images benchmark-live benchmark-first-sight load-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -32,6 +32,7 @@ help:
 	@echo "make benchmark measure the lab beside six other libraries (hours; --only in benchmarks/run.py)"
 	@echo "make benchmark-images  Glow on digits beside normflows (a quarter of an hour)"
 	@echo "make benchmark-live  what watching a training costs (two minutes)"
+	@echo "make benchmark-first-sight  how soon a fresh browser shows a model's picture (two minutes)"
 	@echo "make load-test  a class of thirty on this machine (LOAD='--sessions 30 --minutes 10')"
 	@echo "make clean    remove caches and built files; .venv and runs stay"
 	@echo "Another Python than python3: make run PYTHON=python3.12"
@@ -150,6 +151,9 @@ benchmark-images: $(BENCH)/.installed
 
 benchmark-live: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/live.py
+
+benchmark-first-sight: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/first_sight.py
 
 # One thread for each process, as for tests; the visitors are in this one.
 load-test: $(STAMP)

@@ -99,7 +99,7 @@ class Visitor:
         state.query_string, state.page_script_hash = self.query, self.page
         state.fragment_id, state.is_auto_rerun = fragment, auto
         state.context_info.url = f"{self.url}/"
-        state.context_info.timezone, state.context_info.locale = "UTC", "en-GB"
+        state.context_info.locale = "en-GB"
         state.context_info.color_scheme = "light"
         state.widget_states.widgets.extend(self.states.values())
         if pressed:

@@ -27,15 +27,20 @@ expect.set_options(timeout=SECONDS)
 @contextmanager
 def serving(**environment: str) -> Iterator[str]:
     """The lab on a free port, in a process of its own, with no runs yet; its address."""
+    with (tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as runs,
+          started(ROOT, FLOWLAB_RUNS=runs, **environment) as url):
+        yield url
+
+
+@contextmanager
+def started(folder: Path, **environment: str) -> Iterator[str]:
+    """The app in a folder on a free port; its address, once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
-    with (tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as runs,
-          subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                           env={**os.environ, "OMP_NUM_THREADS": "1", "FLOWLAB_RUNS": runs,
-                                **environment}
-                           ) as process):
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          env={**os.environ, "OMP_NUM_THREADS": "1", **environment}) as process:
         url = f"http://localhost:{port}"
         deadline = time.monotonic() + 90
         while True:

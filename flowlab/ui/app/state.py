@@ -67,6 +67,7 @@ class Session:
     token: str = ""  #: The browser's, on a shared server; empty until it is needed.
     drawing: str = ""  #: Names the session to who draws pictures; empty until one is asked for.
     #: A model's name and its picture shown last: a visitor holds no more than one.
+    arrived: bool = False  #: Whether a model's page has been seen.
     picture: tuple[str, bytes | Path] = ("", b"")
     layout: str = ""  #: Of the pictures on the page shown, one of `flowlab.figures.style.LAYOUTS`.
     refused: set[tuple[str, str]] = field(default_factory=set)  #: Kinds and sentences in the log.

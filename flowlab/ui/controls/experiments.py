@@ -30,11 +30,15 @@ def title(preset: Preset, recipes: Recipes) -> str:
     return f"{recipes[preset.model].title}: {preset.title}"
 
 
-def choose(page: ModelPage, recipes: Recipes) -> None:
-    """Draw a chooser of all experiments; one of another model opens that model's page."""
+def go(page: ModelPage) -> None:
+    """Open the page of the model whose experiment was chosen here, where it is another's."""
     if page.goto is not None:
         (other, query), page.goto = page.goto, None
         st.switch_page(addresses.destination(other), query_params=query)
+
+
+def choose(page: ModelPage, recipes: Recipes) -> None:
+    """Draw a chooser of all experiments; one of another model opens that model's page."""
     page.experiment, presets = page.lesson.preset or None, every(recipes)
     st.selectbox("Experiments", list(presets), index=None, key=f"{page.name}.experiment",
                  on_change=_chosen, args=(page, recipes),

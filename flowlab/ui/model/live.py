@@ -1,6 +1,6 @@
 """What follows a run on a model's page: its status, numbers, picture and controls."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import streamlit as st
@@ -26,6 +26,37 @@ TICK = 0.15  # while something plays
 FIRST = 1.0  # seconds to wait in one look for the first frame, which so comes without delay
 #: How the names of the controls begin whose values the browser would forget.
 KEPT = ("view", "layers", "place.", "x1.", "x2.", "img.")
+
+# It does not wait for ever: a picture may be late, or fail to load.
+_JS = """
+export default function ({ setTriggerValue }) {
+  const begun = performance.now();
+  const look = () => {
+    const image = document.querySelector("[class*='-picture'] img");
+    if (image?.complete && image.naturalWidth || performance.now() - begun > 3000) {
+      requestAnimationFrame(() => setTimeout(() => setTriggerValue("seen", true)));
+    } else setTimeout(look, 20);
+  };
+  look();
+}
+"""
+
+
+def first_sight(view: View) -> None:
+    """Draw the picture alone; once the browser shows it, it asks for the rest of the page."""
+    st.container()  # so that the picture has the place that `follow` draws it at
+    st.fragment(_alone)(view)
+    _component()(key="arrival", on_seen_change=lambda: None)
+
+
+def _alone(view: View) -> None:
+    with st.container(key=f"{view.page.name}-stage"):
+        _stage(view, view.status(), waits=False, alone=True)
+
+
+@st.cache_resource(show_spinner=False)
+def _component() -> Callable:
+    return st.components.v2.component("flowlab_arrival", js=_JS)
 
 
 def follow(view: View) -> None:
@@ -70,11 +101,15 @@ def _live(view: View, plays: bool, waits: bool) -> None:
         st.rerun()  # buttons, and how often to look, depend on the state
 
 
-def _stage(view: View, status: Status, waits: bool) -> tuple[Subject, int, int]:
-    """Draw what is seen together; what it is about, the moment's index, and the layer shown."""
+def _stage(view: View, status: Status, waits: bool, alone: bool = False
+           ) -> tuple[Subject, int, int]:
+    """Draw what is seen together; what it is about, the moment's index, and the layer shown.
+
+    The picture may be drawn `alone`.
+    """
     page, frames = view.page, view.frames()
     left, cells = st.columns(LINE, vertical_alignment="center")
-    if not waits:
+    if not (waits or alone):
         line = left.container(key=f"{page.name}-status").empty()
         if status.state == "running" and not frames and view.run is not None:
             with line:
@@ -84,16 +119,25 @@ def _stage(view: View, status: Status, waits: bool) -> tuple[Subject, int, int]:
         with line:
             draw_status(status, frames[-1] if frames else None, view.foreign, view.stale)
     begun = bool(frames) and view.run is not None
-    st.progress(frames[-1].moment.step / frames[-1].moment.steps if begun else 0.0)
+    if alone:  # the picture has its own place from the start
+        st.empty()
+    else:
+        st.progress(frames[-1].moment.step / frames[-1].moment.steps if begun else 0.0)
     subject = view.subject(frames)
     index = playback.moment(subject)
     moment = frames[index].moment if frames else None
     page.shown = Shown(subject.key, subject.step(index if frames else -1), theme(), page.overlays)
-    picture.choices(subject)
+    picture.settle(subject)
+    if alone:
+        st.empty()
+    else:
+        picture.choices(subject)
     with st.container(key=f"{page.name}-{'old-' if view.differs else ''}picture"):
         draw_first(page)
         starting = status.state == "running" and not frames
         picture.picture(subject, index, _alt(status, moment, subject), starting)
+    if alone:
+        return subject, index, 0
     with cells:  # after the picture, so that it is drawn before a fresh flow is measured
         _numbers(subject, moment, begun, status.active,
                  view.run is not None and view.run.continued)

@@ -39,33 +39,40 @@ def draw_model_page(name: str, recipes: Mapping[str, Recipe]) -> None:
     complaints = [] if texts is None else _open(page, texts, recipes)
     complaints += page.controls.missing() + page.refusal()
     lesson = page.lesson
-    with st.sidebar:
-        experiments.choose(page, recipes)
+    experiments.go(page)
     settings, session().layout = page.controls.settings(), lesson.view
     view = view_of(page, settings)
     run = {"run": view.run.id} if view.run is not None and not view.differs else {}
     addresses.write(page, settings.texts() | lesson.texts() | run,
                     followed=None if complaints else texts)
     st.set_page_config(f"{view.run.name if view.run else recipe.title} · Flow Lab")
+    page.status, page.offer = view.status().state, view.offer()
     with st.container(key=f"page-{name}"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall",
-                          key=f"{name}-{'lecture-' if lesson.view else ''}head"):
-            st.header(recipe.title, anchor=False, width="content")
-            training.buttons(view)
-            lecture.button(name, lesson.view, partial(_lecture, page))
-            with st.popover("About", icon=":material/info:", key=f"{name}.about",
-                            help="The idea, the equations, and more."):
-                _about(recipe)
-            with st.popover("Download", icon=":material/download:", key=f"{name}.download",
-                            help="Picture, film, numbers, weights, settings and code."):
-                downloads.draw_downloads(view)
-            sharing = st.container(width="content")
+        head = st.container(horizontal=True, vertical_alignment="center", gap="xsmall",
+                            key=f"{name}-{'lecture-' if lesson.view else ''}head")
         for sentence in complaints:
             st.error(plain(sentence), icon=":material/error:")
             refused("link", sentence)
         draw_lesson(view, recipes)
+        # A program that opens the page without a browser says nothing of where it is.
+        if st.context.timezone and not (session().arrived or lesson.view or complaints):
+            session().arrived = True
+            live.first_sight(view)  # before all the rest, which a browser takes long to draw
+            st.stop()
         live.follow(view)
-    with st.sidebar:  # last: the picture is seen first
+    with head:
+        st.header(recipe.title, anchor=False, width="content")
+        training.buttons(view)
+        lecture.button(name, lesson.view, partial(_lecture, page))
+        with st.popover("About", icon=":material/info:", key=f"{name}.about",
+                        help="The idea, the equations, and more."):
+            _about(recipe)
+        with st.popover("Download", icon=":material/download:", key=f"{name}.download",
+                        help="Picture, film, numbers, weights, settings and code."):
+            downloads.draw_downloads(view)
+        sharing = st.container(width="content")
+    with st.sidebar:
+        experiments.choose(page, recipes)
         page.controls.draw(partial(choose, page), lesson.hide, lesson.lock)
     with sharing:  # at the end, so that no run is cut off between the link and the rest
         _share(settings, lesson)

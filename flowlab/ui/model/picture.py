@@ -37,17 +37,28 @@ HELP = {"data": "data points over the samples", "samples": "points drawn from th
         "error": "learned minus true density, in place of the density"}
 
 
+def _views(subject: Subject) -> tuple[str, ...]:
+    """The views that there are beside the training's."""
+    if _refusal(subject):
+        return ()
+    if subject.source.kind == "images":
+        return images.VIEWS
+    return (FLOW,) if subject.source.event_shape == (2,) else ()
+
+
+def settle(subject: Subject) -> None:
+    """Show the training where there is no such view as was chosen."""
+    if subject.page.view not in (TRAINING, *_views(subject)):
+        playback.hold(subject.page)
+        subject.page.view = TRAINING
+
+
 def choices(subject: Subject) -> None:
     """Draw the choices of the view and of its overlays; only the plane has overlays."""
     page, source = subject.page, subject.source
     of_images = source.kind == "images"
-    more = images.VIEWS if of_images else (FLOW,) if source.event_shape == (2,) else ()
-    views = (TRAINING,) if _refusal(subject) else (TRAINING, *more)
-    if page.view not in views:
-        playback.hold(page)
-        page.view = TRAINING
     with st.container(horizontal=True, vertical_alignment="center", key=f"{page.name}-choices"):
-        if not more:
+        if not of_images and source.event_shape != (2,):
             st.caption("Each coordinate against each: data below the diagonal, samples from the "
                        "model above it, and on it both as histograms.")
             return
@@ -57,8 +68,8 @@ def choices(subject: Subject) -> None:
                 format_func=lecture.NAMES.__getitem__, key=f"{page.name}.panels",
                 on_change=_lay_out, args=(page,), help="All panels, or two large ones.")
         st.segmented_control(
-            "View", views, **ModelPage.view.tie(page), required=True, width="content",
-            on_change=playback.hold, args=(page,),
+            "View", (TRAINING, *_views(subject)), **ModelPage.view.tie(page), required=True,
+            width="content", on_change=playback.hold, args=(page,),
             help=images.HELP if of_images else
             "What the training has reached, or the plane on its way from latent space to "
             "data, layer by layer, with one point to follow.")

@@ -24,7 +24,6 @@ ENDING = 2.0  # seconds to wait until a training has ended in whose place anothe
 def buttons(view: View) -> None:
     """Draw the buttons that train, pause, step and stop, and the learning rate's slider."""
     status, name = view.status(), view.page.name
-    view.page.status, view.page.offer = status.state, view.offer()
     active = status.active and not view.foreign
     st.button("Train", type="primary", icon=":material/play_arrow:",
               disabled=active and not view.differs, on_click=_start, args=(view,),
