@@ -39,6 +39,8 @@ def draw_groups(runs: Sequence[Run]) -> None:
                     help="Comparisons and sweeps: open, rename, export or delete one with all its "
                     "runs."):
         by_id = {group.id: group for group in found}
+        if st.session_state.get("groups.chosen") in by_id:  # it may have another name by now
+            page(GroupsPage, "groups").keep("chosen")
         chosen = st.selectbox("Comparison or sweep, the newest first", list(by_id), index=None,
                               format_func=lambda name: _line(by_id[name]),
                               placeholder="Choose one", key="groups.chosen")
