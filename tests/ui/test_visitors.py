@@ -16,7 +16,7 @@ from flowlab.runs import Store, pack, unpack
 from flowlab.runs import database as tables
 from flowlab.server.admission import NotYours
 from flowlab.server.limits import Exceeded
-from flowlab.studies.comparison import Comparison, Contest, Entry
+from flowlab.studies.comparison import Comparison, Contest, Entry, archive
 from flowlab.studies.comparison.finished import FinishedRun
 from flowlab.studies.sweep import Sweep, SweepSettings
 from flowlab.ui.app import visitor
@@ -328,7 +328,7 @@ def test_words_of_people_are_neither_markup_nor_commands(tmp_path):
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_.") and ".." not in name
     compile(export.python(RECIPES["nice"], settings), "script", "exec")
     with pytest.raises(ValueError, match="letters and digits"):
-        read(Store(tmp_path), "../other")
+        archive.read(Store(tmp_path), "../other")
     with pytest.raises(ValueError):
         Contest(lab().recorder, Comparison(models=(Entry(model="nice"),), data=("../x",)), RECIPES,
                 [FinishedRun(id="a", name=NASTY, data="moons")])
