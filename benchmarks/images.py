@@ -87,7 +87,6 @@ def training(seed: int, logit: bool, **settings):
 
 def theirs(minutes: float, seed: int, logit: bool):
     """As `ours`, of normflows; what stands before its flow is the lab's, with its determinant."""
-    import normflows as nf
     import torch
 
     from flowlab.bijections import Logit
@@ -95,15 +94,7 @@ def theirs(minutes: float, seed: int, logit: bool):
     from flowlab.training.metrics import bits_per_dimension
     _, training, validation, test = data()
     torch.manual_seed(seed)
-    priors, flows, merges = [], [], []
-    for level in range(2):
-        channels = 2 ** (3 - level)
-        flows.append([*(nf.flows.GlowBlock(channels, 64) for _ in range(8)), nf.flows.Squeeze()])
-        if level:
-            merges.append(nf.flows.Merge())
-        shape = (8, 2, 2) if level == 0 else (2, 4, 4)
-        priors.append(nf.distributions.DiagGaussian(shape))
-    model = nf.MultiscaleFlow(priors, flows, merges, class_cond=False)
+    model = normflows_glow(8)
     adamax = torch.optim.Adamax(model.parameters(), lr=1e-3, weight_decay=1e-5)
 
     def nats(x):
@@ -126,6 +117,20 @@ def theirs(minutes: float, seed: int, logit: bool):
         yield seconds, steps, bits, lambda n: (model.sample(n)[0] + 0.5) * 17
 
 
+def normflows_glow(side: int):
+    """Its flow for grey images of that side: 2 levels of 8 steps, 64 hidden channels."""
+    import normflows as nf
+    priors, flows, merges = [], [], []
+    for level in range(2):
+        channels = 2 ** (3 - level)
+        flows.append([*(nf.flows.GlowBlock(channels, 64) for _ in range(8)), nf.flows.Squeeze()])
+        if level:
+            merges.append(nf.flows.Merge())
+        shape = (8, side // 4, side // 4) if level == 0 else (2, side // 2, side // 2)
+        priors.append(nf.distributions.DiagGaussian(shape))
+    return nf.MultiscaleFlow(priors, flows, merges, class_cond=False)
+
+
 def work(side: str, minutes: float, seed: int, logit: bool) -> dict:
     """One run of one side; its test bits, steps per second and largest memory."""
     import resource
@@ -145,20 +150,21 @@ def work(side: str, minutes: float, seed: int, logit: bool) -> dict:
             break
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if minutes == SHOWN and not logit:
-        save(images, HERE / f"digits-{side}.png")
+        save(images, 16, HERE / f"digits-{side}.png")
     return {"side": side, "minutes": minutes, "seed": seed, "logit": logit, "seconds": seconds,
             "steps": steps, "steps_per_second": steps / seconds, "test_bits": best[1],
             "stopped": stopped, "last_bits": bits[1], "megabytes": memory}
 
 
-def save(x, path: Path) -> None:
-    """Keep samples as a picture."""
+def save(x, highest: int, path: Path) -> None:
+    """Keep samples with grey levels up to the highest as a picture."""
     import torch
     from PIL import Image
-    grey = (x.floor().clamp(0, 16) / 16 * 255).to(torch.uint8)
-    rows = grey.reshape(ROWS, COLUMNS, 8, 8).permute(0, 2, 1, 3).reshape(ROWS * 8, COLUMNS * 8)
-    Image.fromarray(rows.numpy()).resize((COLUMNS * 32, ROWS * 32), Image.Resampling.NEAREST).save(
-        path)
+    grey = (x.nan_to_num().floor().clamp(0, highest) / highest * 255).to(torch.uint8).cpu()
+    side = x.shape[-1]
+    rows = grey.reshape(ROWS, COLUMNS, side, side).permute(0, 2, 1, 3)
+    picture = Image.fromarray(rows.reshape(ROWS * side, COLUMNS * side).numpy())
+    picture.resize((COLUMNS * 32, ROWS * 32), Image.Resampling.NEAREST).save(path)
 
 
 def together(minutes: float, seed: int, logit: bool) -> list[dict]:

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from images import COLUMNS, ROWS, normflows_glow, save
 from run import machine
 from torch import Tensor
 
@@ -48,31 +49,17 @@ SHAPE, GREY, RATE = (1, 28, 28), 256, 1e-3
 PIXELS = math.prod(SHAPE)
 TESTS = 1000  # of the test images, the first
 MARKS = (0.5, 1, 2, 3, 5, 10, 15, 20, 30, 45, 60)  # minutes at which a training is measured
-ROWS, COLUMNS = 4, 10  # of a sheet of samples
 IMAGES = {"logit": True, "grey_levels": GREY}
 #: Batch size, and how the flow is made.
 SIDES: dict[str, tuple[int, Callable[[], Any]]] = {
     "glow": (128, lambda: Glow(SHAPE, levels=2, steps=8, hidden_channels=64, **IMAGES)),
     "realnvp": (128, lambda: RealNVP(SHAPE, levels=2, blocks=2, hidden_channels=32,
                                      image_normalisation="actnorm", **IMAGES)),
-    "normflows": (128, lambda: normflows()),
+    "normflows": (128, lambda: normflows_glow(28)),
     "nice": (128, lambda: NICE(SHAPE, couplings=4, hidden=(1000,) * 5, activation="relu",
                                grey_levels=GREY)),
     "gpu": (256, lambda: Glow(SHAPE, levels=2, steps=16, hidden_channels=128, **IMAGES))}
 PARTS = {"mnist": ("glow", "normflows", "realnvp"), "nice": ("nice",), "gpu": ("gpu",)}
-
-
-def normflows() -> torch.nn.Module:
-    """Its Glow with the same architecture."""
-    import normflows as nf
-    priors, flows, merges = [], [], []
-    for level in range(2):
-        channels = 2 ** (3 - level)
-        flows.append([*(nf.flows.GlowBlock(channels, 64) for _ in range(8)), nf.flows.Squeeze()])
-        if level:
-            merges.append(nf.flows.Merge())
-        priors.append(nf.distributions.DiagGaussian((8, 7, 7) if level == 0 else (2, 14, 14)))
-    return nf.MultiscaleFlow(priors, flows, merges, class_cond=False)
 
 
 class Training:
@@ -192,21 +179,12 @@ def work(side: str, folder: Path, minutes: float, bf16: bool) -> dict[str, Any]:
     training.load()
     training.run(minutes)
     for temperature in (0.7, 1.0):
-        save_sheet(training.sample(temperature), HERE / f"mnist-{side}-{temperature:g}.png")
+        save(training.sample(temperature), GREY - 1, HERE / f"mnist-{side}-{temperature:g}.png")
     parameters = sum(p.numel() for p in training.flow.parameters())
     name = torch.cuda.get_device_name() if device == "cuda" else "one core"
     return {"side": side, "device": name, "batch": training.batch, "parameters": parameters,
             "bf16": bf16, "steps_per_second": training.steps / training.seconds,
             "curve": training.curve}
-
-
-def save_sheet(x: Tensor, path: Path) -> None:
-    """Keep samples as a picture."""
-    from PIL import Image
-    grey = x.nan_to_num().floor().clamp(0, 255).to(torch.uint8).cpu()
-    rows = grey.reshape(ROWS, COLUMNS, 28, 28).permute(0, 2, 1, 3).reshape(ROWS * 28, COLUMNS * 28)
-    Image.fromarray(rows.numpy()).resize((COLUMNS * 56, ROWS * 56), Image.Resampling.NEAREST).save(
-        path)
 
 
 def together(sides: tuple[str, ...], options: argparse.Namespace) -> list[dict[str, Any]]:
