@@ -1,6 +1,7 @@
 """The landing page: what a flow is, with pictures that the lab made itself."""
 
 import math
+from html import escape
 
 import streamlit as st
 
@@ -257,7 +258,13 @@ STYLE = """<style>
 
 
 def film(path: str, alt: str) -> None:
-    """A moving picture from the folder ``static``, or the still beside it if none should move."""
+    """A moving picture from the folder ``static``, or the still beside it if none should move.
+
+    The browser knows whether its user wants less motion.
+    """
+    folder = f"{addresses.here()}/app/static/"
+    still = path.replace(".webp", "-still.webp")
     if not page(landing.Presentation, "presentation").moving:
-        path = path.replace(".webp", "-still.webp")
-    st.image(f"/app/static/{path}", width="stretch", alt=alt)
+        path = still
+    st.html(f'<picture><source media="(prefers-reduced-motion: reduce)" srcset="{folder}{still}">'
+            f'<img src="{folder}{path}" alt="{escape(alt)}" style="width: 100%"></picture>')

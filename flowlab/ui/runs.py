@@ -61,7 +61,7 @@ def draw_runs_page(recipes: Mapping[str, Recipe]) -> None:
     """Draw the page, with the models' titles from their recipes."""
     with st.container(key="page-runs"):
         left, used, budget, load = st.columns([2.5, 1.5, 1.35, 1], vertical_alignment="center")
-        left.header("Runs", anchor=False)
+        left.title("Runs", anchor=False)
         left.markdown("Your trainings are kept here. Others can look at one by its link."
                       if limits().shared else
                       "Every training is kept here, from the pages and from the command line.")

@@ -55,7 +55,7 @@ class SweepsPage(Page):
 def draw_sweeps_page(recipes: Mapping[str, Recipe]) -> None:
     """Draw the page."""
     with st.container(key="page-sweeps"):
-        st.header("Sweeps", anchor=False)
+        st.title("Sweeps", anchor=False)
         st.markdown("Which setting matters? A sweep trains one model once for **every "
                     "combination** of the values you give, and draws how the result depends on "
                     "them. What is trained already is not trained again.")

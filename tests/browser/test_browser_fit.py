@@ -136,7 +136,7 @@ def test_a_lecture_fills_the_screen_and_follows_keys(server, page):
     page.wait_for_url("**view=loss*")
     readable_at_all_sizes(page)
     page.keyboard.press("Escape")
-    page.locator("h2").click()  # no key is for the choice
+    page.locator("h1").click()  # no key is for the choice
     page.keyboard.press("Space")
     expect(button(page, "Resume")).to_be_visible()
     held = settled_count(page)
@@ -155,7 +155,7 @@ def test_a_lecture_fills_the_screen_and_follows_keys(server, page):
     expect(page.get_by_role("slider", name="Layers passed")).to_be_visible()
     at_rest(page)
     readable_at_all_sizes(page)
-    page.locator("h2").click()
+    page.locator("h1").click()
     page.keyboard.press("f")
     expect(sidebar).to_be_visible()
     page.wait_for_function("!location.search.includes('view=')")

@@ -58,7 +58,8 @@ def images(page) -> list:
 
 def moving(page) -> list[str]:
     """Addresses of the pictures from the folder of files; all of them lead to one."""
-    urls = [image.url for image in images(page) if image.url.startswith("/app/static/")]
+    urls = [url for element in page.get("html")
+            for url in re.findall(r'src="(/app/static/[^"]+)"', element.proto.body)]
     assert all((STATIC / url.removeprefix("/app/static/")).is_file() for url in urls)
     return urls
 

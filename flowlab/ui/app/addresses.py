@@ -5,6 +5,8 @@ ignores an address that another page wrote: the browser may have moved on, by it
 menu, before that address reached it.
 """
 
+from urllib.parse import urlsplit
+
 import streamlit as st
 from streamlit.navigation import page as navigation
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -19,7 +21,8 @@ def destination(name: str) -> navigation.Page:
 
 def here() -> str:
     """The address of the lab, as the viewer's browser has it; empty outside a server."""
-    return (st.context.url or "").partition("?")[0].rpartition("/")[0]
+    url = urlsplit(st.context.url or "")
+    return f"{url.scheme}://{url.netloc}{url.path.rpartition('/')[0]}" if url.netloc else ""
 
 
 def of(name: str) -> dict[str, str]:

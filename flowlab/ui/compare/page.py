@@ -58,7 +58,7 @@ def draw_compare_page(recipes: Recipes) -> None:
     with st.container(key="page-compare"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall",
                           key=f"compare-{'lecture-' if state.layout else ''}head"):
-            st.header("Compare", anchor=False, width="content")
+            st.title("Compare", anchor=False, width="content")
             about = _buttons(comparison, runs, contest, recipes)
             lecture.button("compare", state.layout, partial(setattr, state, "layout"))
             with st.popover("Download", icon=":material/download:", key="compare.download",

@@ -17,7 +17,7 @@ from flowlab.ui.app.lab import theme
 from flowlab.ui.controls import defaults, upload
 from flowlab.ui.controls.state import ModelPage
 from flowlab.ui.controls.validation import source
-from flowlab.ui.elements import image
+from flowlab.ui.elements import image, spoken
 
 COLUMNS = 4
 
@@ -58,7 +58,7 @@ def choose(page: ModelPage) -> None:
             _empty_tile(prefix)
     if sets:
         st.caption("Images", help="Pictures of grey pixels instead of points: the flow learns to "
-                   "make such images. Samples are then images, and the loss is told in bits for a "
+                   "make such images. Samples are then images, and the loss is in bits for each "
                    "pixel.")
         with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
             for name in sets:
@@ -128,6 +128,7 @@ def _pictures(prefix: str, names: Iterable[str], chosen: Collection[str]) -> Non
         rules.append(f".st-key-{prefix}-choose-{name} button "
                      f"{{ background: {_background(name, theme())}; {frame} }}")
     st.html(f"<style>{''.join(rules)}</style>")
+    spoken.pressed(prefix, chosen)
 
 
 def _background(name: str, appearance: str) -> str:

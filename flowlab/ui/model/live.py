@@ -6,6 +6,7 @@ from itertools import count
 import streamlit as st
 
 from flowlab.jobs import Status
+from flowlab.live import Frame
 from flowlab.live.drawing import DrawingFailed
 from flowlab.runs import Run
 from flowlab.training import Moment
@@ -13,10 +14,11 @@ from flowlab.ui.app.lab import appearance, lab, theme
 from flowlab.ui.app.state import session
 from flowlab.ui.app.visitor import visitor
 from flowlab.ui.controls.state import ModelPage, Shown
+from flowlab.ui.elements.spoken import announce
 from flowlab.ui.model import differing, metrics, picture, playback
 from flowlab.ui.model.inside import Subject
 from flowlab.ui.model.lesson import draw_first
-from flowlab.ui.model.status import draw_status
+from flowlab.ui.model.status import BADGES, draw_status
 from flowlab.ui.model.view import View
 
 POLL = 0.25  # seconds between two looks at a running training
@@ -138,6 +140,7 @@ def _stage(view: View, status: Status, waits: bool, alone: bool = False
         picture.picture(subject, index, _alt(status, moment, subject), starting)
     if alone:
         return subject, index, 0
+    announce(page.name, _spoken(status, frames), subject.key)
     with cells:  # after the picture, so that it is drawn before a fresh flow is measured
         _numbers(subject, moment, begun, status.active,
                  view.run is not None and view.run.continued)
@@ -178,6 +181,15 @@ def _dress(page: ModelPage, run: Run) -> None:
     if page.dressed != wanted and lab().last(run) is not None:
         page.dressed = wanted
         lab().dress(run, appearance(), page.overlays, visitor())
+
+
+def _spoken(status: Status, frames: list[Frame]) -> str:
+    """How a training has ended; nothing before."""
+    if not frames or status.active or status.state == "ready":
+        return ""
+    kl = frames[-1].moment.kl
+    reached = "" if kl is None else f", KL {metrics.number(kl, 'nats')}"
+    return f"{BADGES[status.state][0]}{reached}"
 
 
 def _alt(status: Status, moment: Moment | None, subject: Subject) -> str:

@@ -61,7 +61,7 @@ def draw_model_page(name: str, recipes: Mapping[str, Recipe]) -> None:
             st.stop()
         live.follow(view)
     with head:
-        st.header(recipe.title, anchor=False, width="content")
+        st.title(recipe.title, anchor=False, width="content")
         training.buttons(view)
         lecture.button(name, lesson.view, partial(_lecture, page))
         with st.popover("About", icon=":material/info:", key=f"{name}.about",
