@@ -81,9 +81,11 @@ def test_the_page_leads_to_every_model(page):
 
 
 def test_every_picture_has_a_description_and_moves_at_once(page):
-    pictures = page.get("image")
-    assert len(pictures) == 4 + len(TRAINED)  # each has a card
-    assert all(len(picture.proto.imgs[0].alt) > 30 for picture in pictures)
+    words = [image.alt for image in images(page)]
+    words += [alt for element in page.get("html")
+              for alt in re.findall(r'<img [^>]*alt="([^"]+)"', element.proto.body)]
+    assert len(words) == 4 + len(TRAINED)  # each has a card
+    assert all(len(alt) > 30 for alt in words)
     assert len(moving(page)) == 2 + len(TRAINED)
 
 
