@@ -18,7 +18,7 @@ from flowlab.figures.canvas import Box, panel, write
 from flowlab.figures.overlays import DEFAULT_OVERLAYS, Plane, drawable
 from flowlab.figures.panels import colour_bar, frame_limits, over_label
 from flowlab.figures.style import Theme
-from flowlab.figures.transport import between
+from flowlab.figures.transport import between, path_colours
 
 #: The plane, its colour bar, and the panels of volume and density, on a page and in a lecture.
 PAGE = ((52, 84, 836, 836), (902, 84, 14, 836), (1030, 84, 550, 366), (1030, 540, 550, 366))
@@ -74,16 +74,22 @@ class InsidePicture(AnimatedPicture):
         halo = [withStroke(linewidth=5, foreground=self.theme.surface)]
         line: dict[str, Any] = {"color": self.theme.text, "solid_joinstyle": "round",
                                 "path_effects": halo}
+        self.plane.artists["samples"].remove()
+        self.samples = axes.scatter([], [], s=13, linewidths=0, alpha=0.8)
+        self.plane.artists["samples"] = self.samples
         (self.path,) = axes.plot([], [], "-", marker=".", markersize=9, linewidth=1.4, **line)
         (self.outline,) = axes.plot([], [], "-", linewidth=2.4, **line)
         (self.point,) = axes.plot([], [], "o", markersize=9, color=self.theme.text,
                                   markeredgecolor=self.theme.surface, markeredgewidth=2)
+        self.labels = [write(axes, 0, 0, "", self.theme.text, size=style.LABEL_SIZE, ha="left",
+                             transform=axes.transData, path_effects=halo, clip_on=True)
+                       for _ in range(2)]
         self.volume = _Volume(panel(
             self.figure, volume, self.theme, "Volume: log|det ∂x/∂z| of each layer (nats)"), self)
         self.density = _Density(panel(
             self.figure, curve, self.theme, "Log-density on the way (nats)"), self)
-        self.animated = [*self.plane.animated(), self.path, self.outline, self.point, self.title,
-                       *self.volume.animated, *self.density.animated]
+        self.animated = [*self.plane.animated(), self.path, self.outline, self.point, *self.labels,
+                       self.title, *self.volume.animated, *self.density.animated]
         self.show_overlays(DEFAULT_OVERLAYS)
 
     def show_overlays(self, overlays: Collection[str]) -> None:
@@ -91,8 +97,8 @@ class InsidePicture(AnimatedPicture):
         self.overlays = tuple(overlays)
         self.plane.show_overlays([name for name in overlays
                          if name != "density" or "error" not in overlays])
-        maps = (self.theme.densities(), self.theme.errors())
-        self.use(*maps if "error" in overlays else maps[:1])
+        maps = (self.theme.angles(), self.theme.densities(), self.theme.errors())
+        self.use(*maps if "error" in overlays else maps[:2])
         for name, parts in self.bars.items():
             for part in parts:
                 part.set_visible((name == "error") == ("error" in overlays))
@@ -132,9 +138,13 @@ class InsidePicture(AnimatedPicture):
         layers = len(self.names)
         position = float(np.clip(position, 0, layers))
         samples = np.asarray(samples, dtype=float)
+        points = between(samples, position)
+        xmin, xmax, ymin, ymax = self.plane.limits
+        seen = (np.array([xmin, ymin]) <= points).all(1) & (points <= [xmax, ymax]).all(1)
+        self.samples.set_offsets(points[seen])
+        self.samples.set(facecolor=path_colours(self.theme.angles(), samples[0, seen]))
         nothing = np.ma.masked_all((1, 1))
         self.plane.update(
-            samples=between(samples, position),
             data=None if data is None else between(np.asarray(data, dtype=float), position),
             grid=None if grid is None else between(np.asarray(grid, dtype=float), position),
             paths=_until(samples[:, :followed], position),
@@ -146,10 +156,21 @@ class InsidePicture(AnimatedPicture):
         self.point.set_data(*drawable(path[-1:]).T)
         outline = np.empty((0, 2)) if outline is None else outline
         self.outline.set_data(*drawable(outline).T)
+        self._label(self.labels[0], "way of the point", path if len(path) > 2 else path[:0])
+        outline = np.asarray(outline)
+        self._label(self.labels[1], "Jacobian: a small circle becomes this", outline[
+            [np.argmax(outline[:, 1])]] if len(outline) else outline)
         moved = self.volume.update(position, log_dets, probe_log_dets)
         moved |= self.density.update(position, log_density, probe_log_density)
         if moved:
             self.redraw()
+
+    @staticmethod
+    def _label(label: Text, words: str, points: np.ndarray) -> None:
+        """Write words beside the first of these points, or nothing where there is none."""
+        label.set_text(words if len(points) else "")
+        if len(points):
+            label.set_position(tuple(points[0]))
 
     @staticmethod
     def coordinates(across: float, down: float, limits: Sequence[float], theme: str = "light"

@@ -44,3 +44,24 @@ def test_what_is_wrong_with_a_link_stays_on_the_page(page: Page, server):
     expect(button(page, "Train")).to_be_visible()
     at_rest(page)
     expect(page.get_by_role("alert").filter(has_text="epochs")).to_be_visible()
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_the_way_through_the_flow_begins_at_latent_space_and_plays_once(page: Page, server, motion):
+    page.emulate_media(reduced_motion=motion)
+    page.goto(f"{server}/realnvp")
+    at_rest(page)
+    page.get_by_role("radio", name="Through the flow", exact=True).click()
+    layers = page.get_by_role("slider", name="Layers passed")
+    if motion == "reduce":
+        at_rest(page)
+        expect(layers).to_have_value("0")
+        return
+    expect(layers).to_be_disabled()
+    page.locator(".st-key-realnvp-layerplay button").first.click()  # Pause: it is long
+    expect(layers).to_be_enabled()
+    page.get_by_role("radio", name="Training", exact=True).click()
+    at_rest(page)
+    page.get_by_role("radio", name="Through the flow", exact=True).click()
+    at_rest(page)
+    expect(layers).to_be_enabled()

@@ -160,7 +160,7 @@ def through(overlays=("samples", "density"), **more):
 def test_through_picture_moves_on_straight_lines_between_stages():
     picture, content = through(("samples", "paths", "grid"), grid=np.ones((3, 4, 4, 2)))
     picture.move(0.5, **content)
-    shown = np.column_stack(picture.plane.artists["samples"].get_data())
+    shown = picture.plane.artists["samples"].get_offsets()
     middle = 1.5 * content["samples"][0]
     assert np.allclose(shown, middle[(np.abs(middle) <= 3).all(1)])
     assert len(picture.plane.artists["paths"].get_segments()) == 24 < len(middle)
@@ -184,6 +184,29 @@ def test_through_picture_shows_the_point_only_where_there_is_one():
     assert "1.30" in picture.density.captions[1].get_text()
     picture.move(2, **content)
     assert picture.png() == before
+
+
+def test_through_picture_names_the_way_and_the_ellipse():
+    path = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+    picture, content = through()
+    picture.move(2, probe=path, outline=path, **content)
+    way, ellipse = picture.labels
+    assert way.get_text().startswith("way") and way.get_position() == (0, 0)
+    assert "Jacobian" in ellipse.get_text() and ellipse.get_position() == (2, 2)
+    picture.move(0, **content)
+    assert not way.get_text() and not ellipse.get_text()
+
+
+def test_through_picture_keeps_the_colour_of_every_sample():
+    picture, content = through()
+    content["samples"] = 0.4 * content["samples"]  # all of them in the window
+    picture.move(0, **content)
+    first = picture.samples.get_facecolor()
+    assert len(np.unique(first, axis=0)) > 10
+    stages = content["samples"][[0, 0, 0]] * np.array([1, -1, 0.5])[:, None, None]
+    for place in (0, 1, 1.5, 2):
+        picture.move(place, **content | {"samples": stages})
+        assert np.allclose(picture.samples.get_facecolor(), first)
 
 
 def test_through_picture_finds_the_point_of_a_click():

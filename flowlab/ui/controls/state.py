@@ -69,8 +69,11 @@ class ModelPage(Page):
     expected: Control[str | None] = Control(None)  #: What the viewer expects of the lesson.
     view = Control("Training")
     chosen_overlays = Control(list(DEFAULT_OVERLAYS), "{page}.layers")
+    #: The same of the way through the flow, where the density would hide the points' colours.
+    flow_overlays = Control(["samples"], "{page}.layers.flow")
     speed = Control(1.0)  #: Of what plays.
     rate = Control(0.0)  #: The learning rate of the training under way.
+    opened: bool = False  #: Whether the layers have played by themselves, as they do once.
     passed = Control(0)  #: Layers, while they play.
     replayed = Control(NEWEST)  #: The moment, while the training is replayed.
 
@@ -86,6 +89,11 @@ class ModelPage(Page):
     def overlays(self) -> tuple[str, ...]:
         """The overlays that the picture shows, in the order of their chooser."""
         return tuple(name for name in OVERLAYS if name in self.chosen_overlays)
+
+    @property
+    def overlays_inside(self) -> tuple[str, ...]:
+        """Those of the picture of the way through the flow."""
+        return tuple(name for name in OVERLAYS if name in self.flow_overlays)
 
 
 def model_page(recipe: Recipe) -> ModelPage:

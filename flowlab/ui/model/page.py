@@ -114,7 +114,7 @@ def _open(page: ModelPage, texts: dict[str, str], recipes: Mapping[str, Recipe])
         if lesson.show:
             page.view = links.SHOWS[lesson.show]
         if lesson.overlays is not None:
-            page.chosen_overlays = [*lesson.overlays]
+            page.chosen_overlays = page.flow_overlays = [*lesson.overlays]
     if "run" in texts:
         return complaints + _attach(page, texts["run"], alone=not settings)
     before = lab().find(page.run)

@@ -76,7 +76,8 @@ def choices(subject: Subject) -> None:
         if not of_images:
             st.pills(
                 "Overlays of the picture", list(OVERLAYS), selection_mode="multi",
-                **ModelPage.chosen_overlays.tie(page), width="content",
+                **(ModelPage.flow_overlays if page.view == FLOW else
+                   ModelPage.chosen_overlays).tie(page), width="content",
                 format_func=lambda name: OVERLAYS[name].capitalize(),
                 help="; ".join(f"**{OVERLAYS[k]}**: {v}" for k, v in HELP.items())
                 + ". Colours and scale are the same in all frames.")
@@ -105,7 +106,7 @@ def picture(subject: Subject, index: int, alt: str, starting: bool = False) -> N
     if page.view in images.VIEWS:
         images.picture(subject, index)
     elif page.view == FLOW:
-        inside.picture(subject, index, page.overlays, playback.position(subject))
+        inside.picture(subject, index, page.overlays_inside, playback.position(subject))
     else:
         _training(subject, index, alt, starting)
 

@@ -1,6 +1,8 @@
 """What plays on a model's page: its training over time, or the layers of its flow."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import streamlit as st
@@ -14,6 +16,12 @@ from flowlab.ui.model.inside import Subject
 REPLAY = 12.0  # seconds that a training takes to replay at speed 1
 LAYER = 1.2  # seconds from one layer to the next at speed 1
 BUTTON, WHEN = 100, 130  # pixels: widths that do not change with the words
+# Who has asked for less motion presses Play.
+_JS = """
+export default function ({ setTriggerValue }) {
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) setTriggerValue("play", true);
+}
+"""
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
@@ -56,7 +64,7 @@ def _moments(frames: list[Frame]) -> list[int]:
 def position(subject: Subject) -> float:
     """Where between the layers the picture is; it moves on while they play."""
     page, count = subject.page, inside.count(subject)
-    place = page.place.setdefault(count, count)
+    place = page.place.setdefault(count, 0)
     if page.playback.what != "flow":
         return place
     page.playback.way = min(page.playback.way + _elapsed(page) / LAYER, count)
@@ -120,6 +128,8 @@ def flow_slider(subject: Subject) -> int:
     """
     page, count = subject.page, inside.count(subject)
     on = page.playback.what == "flow"
+    if not page.opened and page.status not in ("queued", "running", "paused"):
+        _component()(key=f"{page.name}.motion-keys", on_play_change=partial(_open, page, count))
     st.button("Pause" if on else "Play", key=f"{page.name}.layerplay", width=BUTTON,
               icon=":material/pause_circle:" if on else ":material/animation:",
               on_click=_toggle_flow, args=(page, count),
@@ -149,6 +159,18 @@ def _toggle_flow(page: ModelPage, count: int) -> None:
     _start(page, "flow")
     place = page.place[count]
     page.playback.way, page.playback.layers = 0.0 if place >= count else float(place), count
+
+
+def _open(page: ModelPage, count: int) -> None:
+    """Play the layers by themselves, once."""
+    if not (page.opened or page.playback.what):
+        _toggle_flow(page, count)
+    page.opened = True
+
+
+@st.cache_resource(show_spinner=False)
+def _component() -> Callable:
+    return st.components.v2.component("flowlab_motion", js=_JS)
 
 
 def _start(page: ModelPage, what: Literal["training", "flow"]) -> None:
