@@ -190,7 +190,7 @@ def _table(runs: Sequence[Run], titles: Mapping[str, str]) -> list[int]:
     columns: dict[str, Any] = {
         "picture": st.column_config.ImageColumn("Learned", width=70, help="The "
                                                 "learned density at the end, or some samples."),
-        "name": st.column_config.TextColumn("Name", width="medium"),
+        "name": st.column_config.TextColumn("Name", width="large"),
         "model": "Model", "data": "Distribution",
         "kl": number("KL to the truth", format="%.4f", help="In nats; 0 would be perfect. Empty "
                      "where the true density is unknown."),
