@@ -25,7 +25,7 @@ from flowlab.data import targets  # noqa: E402
 
 LIBRARIES = ("flow_lab", "normflows_", "zuko_", "freia", "torchflows_", "nflows_", "flowjax_")
 TARGETS = ("moons", "circles", "spiral", "eight_gaussians", "checkerboard", "pinwheel")
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (1e-3, 3e-3, 1e-2)  # of the peers, where no others are given
 MODELS = ("nice", "realnvp", "glow", "spline")
 #: Model, dimension, batch size.
 SIZES = (("realnvp", 2, 256), ("nice", 2, 256), ("glow", 2, 256), ("realnvp", 8, 256),
@@ -60,6 +60,8 @@ def main() -> None:
     p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     p.add_argument("--seeds", type=int, default=3, help="of time to quality (default 3)")
     p.add_argument("--budget", type=float, default=20, help="seconds a peer trains (default 20)")
+    p.add_argument("--rates", type=float, nargs="+", default=RATES, metavar="RATE",
+                   help="learning rates from which each peer gets its best")
     p.add_argument("--only", nargs="+", default=list(PARTS), choices=list(PARTS),
                    help="parts to measure; the others stay as they are in results.json")
     p.add_argument("--models", nargs="+", default=MODELS, choices=MODELS,
@@ -133,7 +135,7 @@ def evaluation_medians(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def quality(libraries: list[Library], threads: int, options: Any) -> list[dict[str, Any]]:
     """KL against seconds: every peer at its best learning rate, ours at its defaults.
 
-    Which of three rates is a peer's best on a distribution, its first seed says.
+    Which rate is a peer's best on a distribution, its first seed says.
     """
     runs, best = [], {}
     for seed in range(options.seeds):
@@ -141,7 +143,8 @@ def quality(libraries: list[Library], threads: int, options: Any) -> list[dict[s
             for library in libraries:
                 ours = library.module == "flow_lab"
                 found = {}
-                for rate in (None,) if ours else best.get((library.module, name), RATES):
+                for rate in (None,) if ours else best.get(
+                        (library.module, name), options.rates):
                     answer = library.ask(
                         "quality", model="realnvp", name=name, learning_rate=rate, seed=seed,
                         seconds=600 if ours else options.budget, points=20_000)

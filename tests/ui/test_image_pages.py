@@ -192,7 +192,7 @@ def test_own_images_are_read_looked_at_and_trained_on():
     app.segmented_control(key="glow.view").set_value(images.BETWEEN)
     run(app)
     assert app.number_input(key="glow.img.second").max == 4
-    assert runs._title(name) == "Own images" and runs._title("mnist") == "MNIST"
+    assert runs._title(name) == "a.zip" and runs._title("mnist") == "MNIST"
 
 
 def test_idx_files_with_labels_are_learned_by_class():
