@@ -14,6 +14,7 @@ PAGES = {"": "What is a normalizing flow?", **{n: r.title for n, r in RECIPES.it
          "compare": "Compare", "sweeps": "Sweeps", "history": "Runs", "teach": "Teach"}
 
 
+@pytest.mark.quick("realnvp")
 @pytest.mark.parametrize("path", PAGES)
 def test_headings_begin_at_the_first_level(server, page, path):
     page.goto(f"{server}/{path}")
@@ -62,6 +63,7 @@ def test_who_wants_less_motion_sees_still_pictures(server, browser):
         assert set(durations) == {"none"}
 
 
+@pytest.mark.quick("realnvp")
 @pytest.mark.parametrize(("path", "count"), [("", 6), ("realnvp", 0)])
 def test_a_page_fits_a_telephone(server, page, path, count):
     page.set_viewport_size({"width": 390, "height": 844})

@@ -115,6 +115,7 @@ def test_the_keyboard_draws(server, page):
     board_holds(page, 1)
 
 
+@pytest.mark.thorough
 def test_a_finger_draws_and_does_not_scroll(server, browser):
     context = browser.new_context(has_touch=True, viewport={"width": 1024, "height": 768})
     page = context.new_page()

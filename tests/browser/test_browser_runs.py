@@ -67,6 +67,7 @@ def test_a_training_is_listed_opened_renamed_and_deleted(server, page):
     says(page, rf"^{runs} runs?$")
 
 
+@pytest.mark.thorough
 def test_selected_runs_are_told_apart_and_compared(server, page):
     for count in (1, 2):
         page.goto(f"{server}/nice?epochs=1&points=300&hidden=8,8&couplings={count}")

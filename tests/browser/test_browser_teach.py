@@ -68,6 +68,7 @@ def test_a_teachers_link_is_made_opened_and_kept(server, page, browser):
     student.close()
 
 
+@pytest.mark.thorough
 def test_a_link_with_answers_a_view_and_a_locked_setting_is_what_a_student_sees(server, page,
                                                                                 browser):
     page.goto(f"{server}/teach?model=nice&{SETTINGS}&lock=couplings&show=flow&overlays=grid"
@@ -109,6 +110,7 @@ def test_the_code_of_a_step_is_that_of_its_link_and_large(server, page):
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
+@pytest.mark.thorough
 def test_a_step_is_changed_and_the_page_comes_back_as_it_was_left(server, page):
     page.goto(f"{server}/teach")
     at_rest(page)

@@ -49,7 +49,7 @@ def test_equations_of_the_first_page_are_whole(server, page):
     whole_at_all_widths(page)
 
 
-@pytest.mark.quick("realnvp")
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", RECIPES)
 def test_equations_and_the_table_of_layers_are_whole(server, page, name):
     page.goto(f"{server}/{name}")

@@ -96,6 +96,7 @@ def test_one_press_of_back_restores_page_and_settings_after_every_step(server, p
         shows("RealNVP", lesson, 1, "2")
 
 
+@pytest.mark.thorough
 def test_other_data_show_their_fresh_flow_and_the_last_run_is_one_click_away(server, page):
     page.goto(f"{server}/nice?epochs=9000&couplings=4&points=500")
     says(page, "Ready")

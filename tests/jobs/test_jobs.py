@@ -809,12 +809,14 @@ def main():
 """
 
 
+@pytest.mark.thorough
 def test_a_script_may_run_its_own_functions(method, program):
     process = program(SCRIPT.format(start='if __name__ == "__main__": main()'))
     output, _ = process.communicate(timeout=PATIENCE)
     assert output.split() == "[((1, 2), (1, 2))] done".split()
 
 
+@pytest.mark.thorough
 def test_a_script_without_a_guard_is_told(method, program):
     process = program(SCRIPT.format(start="main()"))
     assert "A worker starts no engine" in process.communicate(timeout=PATIENCE)[0]

@@ -363,7 +363,7 @@ def test_what_numba_keeps_is_of_the_present_files():
         assert function.__qualname__.endswith(digest)
 
 
-@pytest.mark.quick("no numba")
+@pytest.mark.thorough
 @pytest.mark.parametrize(("change", "variables"), [
     ('sys.modules["numba"] = None', {}), ("", {"NUMBA_CACHE_LOCATOR_CLASSES": "ZipCacheLocator"})],
     ids=["no numba", "no folder for what is compiled"])

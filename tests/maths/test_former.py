@@ -47,7 +47,7 @@ def test_scripts_of_earlier_versions_import_what_they_did():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.quick("sweep")
+@pytest.mark.thorough
 @pytest.mark.parametrize("command", ["sweep", "comparison", "status"])
 def test_commands_keep_their_names(command):
     done = subprocess.run([sys.executable, "-m", f"flowlab.{command}", "--help"],

@@ -104,7 +104,7 @@ def test_a_database_of_every_version_is_read_and_goes_on(tmp_path, path):
 EXPORTED = {"1-nice": 2.418589, "1-realnvp": 2.002151, "1-glow": 1.939460}
 
 
-@pytest.mark.quick("realnvp")
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", EXPORTED)
 def test_an_exported_script_of_every_version_repeats_its_run(tmp_path, name):
     done = subprocess.run([sys.executable, DATA / "exported" / f"{name}.py"], text=True,

@@ -356,6 +356,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.thorough
 def test_a_killed_server_leaves_its_runs_and_the_last_goes_on(store):
     script = store.folder / "server.py"
     script.write_text(TRAINING)

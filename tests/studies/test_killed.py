@@ -39,6 +39,7 @@ def by_batch(store: Store) -> dict[int, Run]:
     return {run.settings.training.batch_size: run for run in store.runs()}
 
 
+@pytest.mark.thorough
 @pytest.mark.quick("comparison")
 @pytest.mark.parametrize("command", [["flowlab.sweep", "sweep.toml"],
                                      ["flowlab.comparison", *COMPARISON]],

@@ -116,6 +116,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.thorough
 def test_killed_and_started_again_it_trains_only_what_is_left(tmp_path, monkeypatch, capsys):
     path, script, store = tmp_path / "e.toml", tmp_path / "start.py", Store(tmp_path / "runs")
     monkeypatch.setenv("FLOWLAB_RUNS", str(store.folder))

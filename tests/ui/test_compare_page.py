@@ -68,6 +68,7 @@ def test_one_press_compares_all_models_by_default():
         assert title in board(app)
 
 
+@pytest.mark.thorough
 def test_compares_to_the_table_and_a_reload_finds_it():
     app = page(**TINY, seeds="2", data="moons,eight_gaussians")
     app.button(key="compare.start").click()
