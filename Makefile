@@ -17,8 +17,8 @@ LOCKS := tools/locks
 
 help:
 	@echo "make run      install what is missing, then start the lab at http://localhost:8501"
-	@echo "make test     run the tests, in five minutes (WORKERS=0: in one process)"
-	@echo "make test-all  run them with every case of each (a quarter of an hour)"
+	@echo "make test     run the tests, in seven minutes (WORKERS=0: in one process)"
+	@echo "make test-all  run them with every case of each (25 minutes)"
 	@echo "make nightly  run the tests that train for minutes"
 	@echo "make fuzz     feed every entry with hostile input (N=100000: so many of each kind)"
 	@echo "make lint     check the style and the types of the code"
@@ -30,7 +30,7 @@ help:
 	@echo "make pictures train the shipped flows and draw their moving pictures anew (minutes)"
 	@echo "make lessons  train every lesson and write the numbers that their texts say (minutes)"
 	@echo "make benchmark measure the lab beside six other libraries (hours; --only in benchmarks/run.py)"
-	@echo "make benchmark-images  Glow on digits beside normflows (a quarter of an hour)"
+	@echo "make benchmark-images  Glow on digits beside normflows (25 minutes)"
 	@echo "make benchmark-live  what watching a training costs (two minutes)"
 	@echo "make benchmark-first-sight  how soon a fresh browser shows a model's picture (two minutes)"
 	@echo "make load-test  a class of thirty on this machine (LOAD='--sessions 30 --minutes 10')"
