@@ -7,8 +7,7 @@ ORDINALS = ("First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "
             "Tenth")
 FEW, MINUTE = 10, 60  # seconds
 #: What a visitor reads until the first worker is ready.
-STARTING = ("Preparing: the lab's workers are still starting. This takes a moment, and half a "
-            "minute once on a new machine.")
+STARTING = "Preparing: workers are starting, which takes half a minute once on a new machine."
 
 
 def expected_wait(position: int, left: Sequence[float | None], usual: float | None

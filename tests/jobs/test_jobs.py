@@ -25,7 +25,7 @@ from flowlab.jobs.template import METHOD, TEMPLATE, Forked, Template, can_fork
 PATIENCE = 60  # seconds; only ever waited out by a test that fails
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 METHODS = ["fork", "spawn"] if can_fork() else ["spawn"]
-#: The tests that end in five minutes take the first of them.
+#: The quick tests take the first of them.
 EITHER = [METHODS[0], *(pytest.param(way, marks=pytest.mark.thorough) for way in METHODS[1:])]
 ENGINES = {"local": Local, "ray": Ray}
 

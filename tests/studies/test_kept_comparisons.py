@@ -169,7 +169,7 @@ def test_a_comparison_of_an_earlier_version_is_taken_over_once(store):
 
 
 def test_a_comparison_goes_on_where_it_was(recorder):
-    first = Contest(recorder, comparison(seeds=2), RECIPES).train()
+    first = Contest(recorder, comparison(seeds=2, amount=600), RECIPES).train()
     while not first.results():
         time.sleep(0.02)
         first.poll()
