@@ -213,7 +213,8 @@ def test_moving_pictures_are_whole(path):
 
 
 def test_shipped_files_are_small():
-    sizes = [file.stat().st_size for file in STATIC.rglob("*.*")]
+    sizes = [file.stat().st_size for file in STATIC.rglob("*.*")
+             if STATIC / "docs" not in file.parents]  # a site that was built here
     weights = [file.stat().st_size for name in TRAINED
                for file in (RECIPES[name].folder / "images").iterdir()]
     assert max(weights) < 1.1e6 and sum(weights) < 1.5e6 * len(SHIPPED)

@@ -35,7 +35,7 @@ FLOORS = (
     "models.py",
     "app.py presentation.py lesson_plan.py tools/",
 )
-NO_ROOMS = ("tests", "docs", "benchmarks")
+NO_ROOMS = ("tests", "docs", "benchmarks", "static")
 
 
 class Code(nx.DiGraph):
