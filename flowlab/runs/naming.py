@@ -1,5 +1,6 @@
 """Names of runs, from their model, their data and what differs from the defaults."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -25,14 +26,11 @@ def name_of(settings: RunSettings) -> str:
     >>> name_of(Run.from_flat({"couplings": 1, "masks": "fixed"}))
     'RealNVP · Two moons · 1 coupling, fixed masks'
     """
-    fields, flat = settings.fields(), settings.flat()
-    flat["epochs"] = settings.training.budget
-    usual = settings.from_flat({}).flat() | {
-        "epochs": settings.from_flat({}).training.budget}
-    changed = [name for name, value in flat.items()
-               if name not in LEFT_OUT and value != usual[name]]
-    words = [settings.training.length if name == "epochs" else described(fields[name], flat[name])
-             for name in changed[:MOST]]
+    default = settings.from_flat({})
+    flat = settings.flat() | {"epochs": settings.training.budget}
+    usual = default.flat() | {"epochs": default.training.budget}
+    words = in_words(settings, [name for name, value in flat.items()
+                                if name not in LEFT_OUT and value != usual[name]])
     if flat["seed"] != usual["seed"]:
         words.append(f"seed {flat['seed']}")
     model = type(settings.flow).__name__.removesuffix("Settings")
@@ -44,10 +42,16 @@ def without_data(name: str, data: str) -> str:
     return name.replace(f" · {_title(data)}", "", 1)
 
 
+def in_words(settings: RunSettings, names: Sequence[str]) -> list[str]:
+    """The first of these settings in words, see `described`; the epochs stand for any budget."""
+    fields, flat = settings.fields(), settings.flat()
+    return [settings.training.length if name == "epochs" else described(fields[name], flat[name])
+            for name in names[:MOST]]
+
+
 def described(field: FieldInfo, value: Any) -> str:
     """A setting in words: 16 couplings, fixed masks, learning rate 0.003."""
-    title = field.title or ""
-    title = in_sentence(title)
+    title = in_sentence(field.title or "")
     if type(value) is int and title.endswith("s"):
         return f"{value} {title[:-1] if value == 1 else title}"
     if isinstance(value, str) and not title.endswith("enters"):

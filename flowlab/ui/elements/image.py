@@ -37,8 +37,7 @@ def blank(size: tuple[int, int]) -> bytes:
 
 def draw_png(png: bytes | Path, alt: str,
              width: int | Literal["stretch", "content"] = "stretch") -> None:
-    """Show a PNG or a picture in the folder ``static``, with ``alt`` for those who cannot see it.
-    """  # noqa: D200
+    """Show a PNG, or a file of the folder ``static``, with ``alt`` for those who cannot see it."""
     st.image(address(png) if isinstance(png, bytes) else
              f"/app/static/{png.relative_to(FOLDER).as_posix()}", width=width, alt=alt)
     urlsplit.cache_clear()  # type: ignore[attr-defined]  # Streamlit splits the address, and Python caches the last 128 splits

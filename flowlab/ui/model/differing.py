@@ -1,6 +1,6 @@
 """The differences between the controls and the run that a page shows."""
 
-from flowlab.runs.naming import MOST, described, written
+from flowlab.runs.naming import MOST, in_words, written
 from flowlab.settings import RunSettings
 from flowlab.ui.controls.settings import AMOUNTS
 from flowlab.ui.controls.validation import hidden, source
@@ -22,10 +22,7 @@ def differences(run: RunSettings, now: RunSettings) -> list[str]:
 
 def title(run: RunSettings, names: list[str] | None = None) -> str:
     """The data of a run, and some of its settings, in words."""
-    fields, values = run.fields(), run.flat()
-    found = [run.training.length if name == "epochs" else described(fields[name], values[name])
-             for name in (names or ())[:MOST]]
-    return ", ".join([source(run.source.data).title, *found])
+    return ", ".join([source(run.source.data).title, *in_words(run, names or ())])
 
 
 def sentence(run: RunSettings, now: RunSettings, names: list[str]) -> str:
