@@ -1,4 +1,4 @@
-"""Reads and writes files: atomic writes, safetensors, and zips from elsewhere.
+"""Reads and writes files: atomic writes, safetensors, and zips and gzip files from elsewhere.
 
 Nothing in these files is executed, and the sizes that a zip declares are not trusted.
 """
@@ -6,12 +6,14 @@ Nothing in these files is executed, and the sizes that a zip declares are not tr
 import codecs
 import csv
 import errno
+import gzip
 import io
 import json
 import os
 import re
 import secrets
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -22,6 +24,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 FULL = "The disk is full: make room, or delete runs that are no longer needed."
+MAX_UNPACKED = 200_000_000  # bytes that an upload may unpack to
 #: The other methods unpack a few bytes into gigabytes before anybody can count them.
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 #: Names of the methods that are not read.
@@ -115,6 +118,27 @@ def is_newer(form: object, known: str) -> bool:
     kind, _, version = known.rpartition("-")
     found = re.fullmatch(re.escape(kind) + r"-(\d{1,6})", form) if isinstance(form, str) else None
     return found is not None and int(found[1]) > int(version)
+
+
+def gunzipped(content: bytes) -> bytes:
+    """Return what a gzip file from elsewhere holds; other content as it is.
+
+    Raises
+    ------
+    ValueError
+        With one sentence, when it is damaged or unpacks to too much.
+    """
+    if not content.startswith(b"\x1f\x8b"):
+        return content
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+            data = file.read(MAX_UNPACKED + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError("The gzip file is damaged: download it again.") from error
+    if len(data) > MAX_UNPACKED:
+        raise ValueError(f"The gzip file unpacks to more than {MAX_UNPACKED // 10**6} MB: give "
+                         "fewer images.")
+    return data
 
 
 def unpacked(content: bytes, form: str, path: str | PathLike[str], *older: str

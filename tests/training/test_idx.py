@@ -5,6 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
+from flowlab import files
 from flowlab.commands import train as cli
 from flowlab.data import image_set, store
 from flowlab.data.images import are_images, parts
@@ -81,7 +82,7 @@ def test_other_sizes_are_scaled_and_the_usual_one_is_kept():
     (packed(PIXELS[0]), None, "2 dimensions"), (IMAGES[:-1], None, "damaged"),
     (IMAGES + b"0", None, "damaged"), (gzip.compress(IMAGES)[:-20], None, "gzip file is damaged"),
     (gzip.compress(IMAGES)[:20] + b"junk" * 9, None, "gzip file is damaged"),
-    (gzip.compress(bytes(idx.MAX_UNPACKED + 1)), None, "unpacks to more"),
+    (gzip.compress(bytes(files.MAX_UNPACKED + 1)), None, "unpacks to more"),
     (packed(PIXELS[:5]), None, "at least 20"), (packed(PIXELS * 0), None, "same grey"),
     (packed(np.zeros((MAX_IMAGES + 1, 2, 2), np.uint8)), None, "too many"),
     (packed(np.zeros((30, 0, 8), np.uint8)), None, "three dimensions"),

@@ -21,7 +21,6 @@ from flowlab.data.uploads.table import open_npy, shape_text
 from flowlab.settings import shown
 
 MAX_BYTES = 50_000_000  # of an upload
-MAX_UNPACKED = 200_000_000  # of all pictures in a zip together
 MAX_PICTURE = 10_000_000  # bytes of one picture
 MAX_ENTRIES = 20_000  # of a zip
 MAX_IMAGES = 250_000  # of an array
@@ -116,7 +115,7 @@ def _pictures(archive: zipfile.ZipFile, size: int, side: int, broken: str
                              "pictures themselves.")
         raise ValueError("The zip has no PNG or JPEG pictures: pack some.")
     unpacked = sum(e.file_size for e in chosen)
-    if unpacked > MAX_UNPACKED or unpacked > MAX_RATIO * size:
+    if unpacked > files.MAX_UNPACKED or unpacked > MAX_RATIO * size:
         raise ValueError(f"The zip would unpack to {unpacked / 1e6:.0f} MB, too much for what it "
                          "is: pack fewer or smaller pictures.")
     if len(chosen) * side**2 > MAX_FILE - 1000:

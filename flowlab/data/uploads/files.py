@@ -65,7 +65,7 @@ def opened(content: bytes, name: str) -> tuple[bytes, str, tuple[str, ...]]:
     """
     kind = ending(name)
     if name.lower().endswith(".gz"):
-        content = idx.unpacked(content)
+        content = files.gunzipped(content)
     if kind != "npz":
         return content, kind, ()
     broken = "The NPZ file is damaged: save it again with numpy.savez."

@@ -5,40 +5,16 @@ number of dimensions, and each dimension as a big-endian integer of four bytes; 
 the last dimension fastest (http://yann.lecun.com/exdb/mnist).
 """
 
-import gzip
-import io
 import math
 import re
-import zlib
 
 import numpy as np
 
+from flowlab import files
+
 KIND = "idx"  # what `flowlab.data.uploads.files.ending` gives for each of their names
 NAME = re.compile(r"[.-]idx[13]-ubyte$", re.IGNORECASE)
-MAX_UNPACKED = 200_000_000  # bytes
 _BYTES = b"\0\0\x08"
-_PACKED = b"\x1f\x8b"
-
-
-def unpacked(content: bytes) -> bytes:
-    """Return what a gzip file holds; other content as it is.
-
-    Raises
-    ------
-    ValueError
-        With one sentence, when it is damaged or unpacks to too much.
-    """
-    if not content.startswith(_PACKED):
-        return content
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
-            data = file.read(MAX_UNPACKED + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError("The gzip file is damaged: download it again.") from error
-    if len(data) > MAX_UNPACKED:
-        raise ValueError(f"The gzip file unpacks to more than {MAX_UNPACKED // 10**6} MB: give "
-                         "fewer images.")
-    return data
 
 
 def read_images(content: bytes) -> np.ndarray:
@@ -68,7 +44,7 @@ def read_labels(content: bytes, count: int) -> np.ndarray:
 
 
 def _read(content: bytes, dimensions: int, what: str) -> np.ndarray:
-    content = unpacked(content)
+    content = files.gunzipped(content)
     header = 4 + 4 * dimensions
     if not content.startswith(_BYTES) or len(content) < 4:
         raise ValueError(f"This is not an IDX file of {what}: its first bytes should be 0, 0, 8 "
