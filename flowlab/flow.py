@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab import flow_files, flow_input
-from flowlab.bijections import fast, fast_images, multiscale
+from flowlab.bijections import fast, multiscale
 from flowlab.bijections.base import LOG_PROB, SAMPLE
 from flowlab.bijections.bijection import Bijection
 from flowlab.bijections.elementwise import Standardise
@@ -107,7 +107,7 @@ class Flow(Bijection):
     def _fast(self, x: Tensor, context: Tensor | None, inverse: bool
               ) -> tuple[Tensor, Tensor] | None:
         """The loops over the layers below, by a faster way; None where there is none."""
-        way = fast.through if x.ndim == 2 else fast_images.through
+        way = fast.through if x.ndim == 2 else fast.through_images
         return way(self.layers, x, context, inverse)
 
     def forward(self, z: Tensor, context: Tensor | int | None = None) -> tuple[Tensor, Tensor]:

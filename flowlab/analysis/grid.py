@@ -38,9 +38,14 @@ def visible(points: ArrayLike, limits: Sequence[float]) -> np.ndarray:
         return np.empty((0, 2))
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"Points to draw must have the shape (n, 2); got {points.shape}.")
+    return points[within(points, limits)]
+
+
+def within(points: np.ndarray, limits: Sequence[float]) -> np.ndarray:
+    """Which of `points` (n, 2) are within the window; none that is not finite."""
     x, y = points.T
     xmin, xmax, ymin, ymax = limits
-    return points[(x >= xmin) & (x <= xmax) & (y >= ymin) & (y <= ymax)]
+    return (x >= xmin) & (x <= xmax) & (y >= ymin) & (y <= ymax)
 
 
 def clean_grid(grid: ArrayLike) -> np.ma.MaskedArray:

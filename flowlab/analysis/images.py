@@ -12,6 +12,7 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
+from flowlab.bijections.bijection import batches
 from flowlab.data import Images, dequantise
 from flowlab.flow import Flow
 from flowlab.training.metrics import bits_per_dimension
@@ -21,7 +22,6 @@ COUNT = 150  # images of each kind whose likelihood is measured
 TEMPERATURE = 0.7
 NEIGHBOURS = 3
 LEARNED = 5000  # training images that a sample is compared with, at most
-TOGETHER = 1000  # images in one batch; more would only take more memory
 
 
 @torch.no_grad()
@@ -190,11 +190,11 @@ def log_prob(flow: Flow, x: Tensor) -> Tensor:
     for K equally frequent classes; without classes it is `Flow.log_prob`.
     """
     classes = flow.settings.classes
-    contexts = [None] if classes == 0 else [
-        torch.full((TOGETHER,), k, device=x.device) for k in range(classes)]
-    parts = [torch.stack([flow.log_prob(part, None if c is None else c[:len(part)])
-                          for c in contexts]) for part in x.split(TOGETHER)]
-    return torch.cat(parts, dim=1).logsumexp(0) - np.log(len(contexts))
+    contexts = [None] if classes == 0 else [x.new_full((len(x),), k, dtype=torch.long)
+                                            for k in range(classes)]
+    found = torch.stack([torch.cat([flow.log_prob(*part) for part in batches(x, c)])
+                         for c in contexts])
+    return found.logsumexp(0) - np.log(len(contexts))
 
 
 def _shown(x: Tensor) -> np.ndarray:

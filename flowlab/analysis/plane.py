@@ -5,6 +5,7 @@ No function changes the flow or tracks gradients.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from flowlab.flow import Flow
 LINES = 33  # of the grid of the latent plane, along each axis
 #: Half the side of that grid for each base distribution: three standard deviations.
 REACH = {"normal": 3.0, "logistic": 5.4}
+FAR, MARGIN = 2.5, 1.08  # factors of a window on the reach of most points, and of all in it
 
 
 def paths(flow: Flow, z: Tensor) -> np.ndarray:
@@ -131,6 +133,11 @@ class Passage:
     log_dets: np.ndarray
     log_density: np.ndarray
 
+    @cached_property
+    def windows(self) -> np.ndarray:
+        """The window around samples and data at every stage, as from `windows`."""
+        return windows(np.concatenate([self.samples, self.data], axis=1))
+
 
 @torch.no_grad()
 def passage(flow: Flow, z: Tensor, x: Tensor) -> Passage:
@@ -142,6 +149,30 @@ def passage(flow: Flow, z: Tensor, x: Tensor) -> Passage:
     start = LOG_PROB[flow.settings.base](z).mean().item()
     return Passage(torch.stack(stages).cpu().numpy(), pull(flow, x)[0], latent_grid(flow),
                    np.array(log_dets), start - np.cumsum([0.0, *log_dets]))
+
+
+def windows(clouds: np.ndarray) -> np.ndarray:
+    """A square window around the points of every stage, (stages, 4): xmin, xmax, ymin, ymax.
+
+    Between two stages points and window move on straight lines, so none of the points leaves it.
+    Only points that are `FAR` times as far out as all but one per cent are left out: they would
+    shrink the others to a dot.
+
+    Parameters
+    ----------
+    clouds : numpy.ndarray, shape (stages, n, 2)
+    """
+    found = []
+    for points in clouds:
+        points = points[np.isfinite(points).all(1)]
+        points = points if len(points) else np.zeros((1, 2))
+        low, high = np.percentile(points, (0.5, 99.5), axis=0)
+        middle, reach = (low + high) / 2, FAR * max((high - low).max() / 2, 1e-3)
+        low = np.maximum(points.min(0), middle - reach)
+        high = np.minimum(points.max(0), middle + reach)
+        (x, y), half = (low + high) / 2, max(MARGIN * (high - low).max() / 2, 1e-3)
+        found.append((x - half, x + half, y - half, y + half))
+    return np.array(found)
 
 
 @dataclass(frozen=True)
@@ -179,6 +210,16 @@ class Probe:
     def log_density(self) -> np.ndarray:
         """The log-density of the point at every stage, shape (layers + 1,), in nats."""
         return self.log_base - np.cumsum([0.0, *self.log_dets])
+
+
+    @property
+    def added(self) -> np.ndarray:
+        """The log-density of the point as it adds up on the way back, shape (layers + 2,), in nats.
+
+        It begins at 0; each layer that is undone, the last one first, subtracts its log abs det;
+        the latent's log-density in the base distribution is added at the end.
+        """
+        return np.cumsum([0.0, *-self.log_dets[::-1], self.log_base])
 
 
 def probe(flow: Flow, point: tuple[float, float]) -> Probe:

@@ -4,11 +4,23 @@
 latent.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+import torch
 from torch import Tensor, nn
 
 from flowlab.bijections.equations import Step
+
+#: Images that go through layers at once: of many more, what is computed leaves the cache.
+TOGETHER = 128
+
+
+def batches(x: Tensor, context: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Images in batches of `TOGETHER`, or all vectors in one, with their classes."""
+    size = max(1, len(x)) if x.ndim == 2 else TOGETHER
+    parts = x.split(size)
+    yield from zip(parts, [None] * len(parts) if context is None else context.split(size),
+                   strict=True)
 
 
 class Bijection(nn.Module):
@@ -42,7 +54,7 @@ class Bijection(nn.Module):
         Layers without such parameters inherit this. It runs in the normalising direction, on
         training data, and has no effect on a flow that was trained or loaded.
         """
-        return self.inverse(x, context)[0]
+        return torch.cat([self.inverse(part, c)[0] for part, c in batches(x, context)])
 
     def equations(self) -> Step:
         """The layer's name and its equations, as pages show them; a layer for vectors has them."""

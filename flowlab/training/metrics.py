@@ -7,13 +7,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from flowlab.bijections.bijection import batches
 from flowlab.bijections.elementwise import moments
 from flowlab.flow import Flow
 from flowlab.settings import FlowSettings
 
 Nats = TypeVar("Nats", float, Tensor)
-#: Number of images that are measured together, which bounds the memory.
-IMAGES = 1000
 
 
 @lru_cache(maxsize=1024)
@@ -29,29 +28,22 @@ def nll(flow: Flow, x: Tensor, context: Tensor | None = None) -> float:
     """Mean negative log-likelihood of ``x``, in nats per point."""
     if x.ndim == 2:
         return -flow.log_prob(x, context).mean().item()
-    contexts = [None] * len(x) if context is None else context.split(IMAGES)
-    total = sum(flow.log_prob(part, c).double().sum().item()
-                for part, c in zip(x.split(IMAGES), contexts, strict=False))
-    return -total / len(x)
+    return -sum(flow.log_prob(part, c).double().sum().item()
+                for part, c in batches(x, context)) / len(x)
 
 
 @torch.no_grad()
-def inverse_error(flow: Flow, x: Tensor, context: Tensor | None = None) -> float:
-    """Largest absolute difference between ``x`` and ``forward(inverse(x))``, in data units."""
-    return _differences(flow, x, context).max().item()
+def inverse_errors(flow: Flow, x: Tensor, context: Tensor | None = None) -> tuple[float, float]:
+    """Largest absolute difference between ``x`` and ``forward(inverse(x))``.
 
-
-@torch.no_grad()
-def relative_inverse_error(flow: Flow, x: Tensor, context: Tensor | None = None) -> float:
-    """The `inverse_error` beyond the rounding of ``x``, in standard deviations of a feature."""
+    First in data units; then what is beyond the rounding of ``x``, in standard deviations of a
+    feature.
+    """
+    z, _ = flow.inverse(x, context)
+    differences = (flow.forward(z, context)[0] - x).abs()
     rounding = 4 * torch.finfo(x.dtype).eps * x.abs()
     _, std = moments(x, x.shape[1:] if x.ndim == 2 else (x.shape[1], 1, 1))
-    return ((_differences(flow, x, context) - rounding) / std).max().item()
-
-
-def _differences(flow: Flow, x: Tensor, context: Tensor | None) -> Tensor:
-    z, _ = flow.inverse(x, context)
-    return (flow.forward(z, context)[0] - x).abs()
+    return differences.max().item(), ((differences - rounding) / std).max().item()
 
 
 def bits_per_dimension(nats: Nats, event_shape: tuple[int, ...]) -> Nats:

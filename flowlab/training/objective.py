@@ -30,7 +30,7 @@ class Objective:
         self.parameters = [p for p in flow.parameters() if p.requires_grad]
         #: The target's log-density, where it is known.
         self.log_prob = data.source.log_prob
-        self._likelihood = None
+        self._likelihood, self._cores = None, fast.FreeCores()
         if (settings.objective == "forward" and not distributed.several()
                 and type(flow).log_prob is Flow.log_prob and type(flow).inverse is Flow.inverse):
             self._likelihood = fast.likelihood(flow.layers, flow.settings.base, data.train_x)
@@ -42,8 +42,9 @@ class Objective:
         """
         if self._likelihood is not None:
             return self._likelihood(self.numbers, *self._points(batch, step))
-        value = self._loss(batch, step)
-        gradient = joined(torch.autograd.grad(value, self.parameters))
+        with self._cores.turn():
+            value = self._loss(batch, step)
+            gradient = joined(torch.autograd.grad(value, self.parameters))
         return (distributed.average(value.detach(), batch).item(),
                 distributed.average(gradient, batch))
 

@@ -18,7 +18,7 @@ from flowlab.settings import TrainingSettings
 from flowlab.training import distributed
 from flowlab.training.checkpoint import Snapshot, about
 from flowlab.training.denormals import without_denormals
-from flowlab.training.metrics import inverse_error, nll, relative_inverse_error
+from flowlab.training.metrics import inverse_errors, nll
 from flowlab.training.objective import Objective
 from flowlab.training.optimiser import SCHEDULES, WARM_UP, Optimiser
 from flowlab.training.progress import Outcome, Progress, RecentSnapshots
@@ -244,13 +244,11 @@ class _Trainer:
         self.train_nll = nll(self.flow, *self.data.measured_sample())
         self.kl = None if self.best_nll is None else self.test_nll - self.best_nll
         context = None if test_context is None else test_context[:INVERSE_POINTS]
-        points = self.flow, test_x[:INVERSE_POINTS], context
-        self.inverse_error = inverse_error(*points)
+        self.inverse_error, self.off = inverse_errors(self.flow, test_x[:INVERSE_POINTS], context)
         if self.settings.objective == "reverse" and self.epoch not in self.reverse_kl:
             value = self.objective.measured_reverse_kl()
             if math.isfinite(value):
                 self.reverse_kl[self.epoch] = value
-        self.off = relative_inverse_error(*points)
 
     def _after_epoch(self, loss: float) -> Iterator[Progress]:
         """Yield the epoch's progress, and where early stop restores earlier weights, theirs."""

@@ -105,6 +105,7 @@ def test_float32_agrees_to_rounding(name, inverse):
         assert (found - expected).norm() <= 12 * rounding  # tanh is off by 4 to 8 times a rounding
 
 
+@pytest.mark.quick("realnvp-logistic", "spline")
 @BOTH
 @pytest.mark.parametrize("name", ["nice", "realnvp-logistic", "glow", "glow-batchnorm",
                                   "spline"])
@@ -335,9 +336,7 @@ def test_not_a_number_stays_in_its_own_point(name):
 def test_the_tanh_of_float32():
     x = np.concatenate([np.linspace(-20, 20, 100_001), np.logspace(-30, 0, 1000),
                         [math.inf, -math.inf]]).astype(np.float32)
-    y = x.copy()
-    networks.activate(table.TANH, y)
-    assert np.abs(y - np.tanh(x.astype(np.float64))).max() < 4e-7
+    assert np.abs(tangents(x) - np.tanh(x.astype(np.float64))).max() < 4e-7
 
 
 def test_the_exponential_of_float32():
@@ -346,7 +345,15 @@ def test_the_exponential_of_float32():
     assert (np.abs(exponentials(x) - exact) <= 3e-7 * exact + 1e-37).all()
 
 
-@rows.compiled
+@rows.entry
+def tangents(x):
+    """The hyperbolic tangent of every number."""
+    y = x.copy()
+    networks.activate(table.TANH, y)
+    return y
+
+
+@rows.entry
 def exponentials(x):
     """The exponential of every number."""
     y = np.empty_like(x)
@@ -372,12 +379,15 @@ def test_without_numba_the_layers_serve(change, variables):
 import torch
 from flowlab.data import target
 from flowlab.training import TrainingSettings, train
+from glow import Glow
 from realnvp import RealNVP
 torch.manual_seed(0)
 flow = RealNVP(couplings=2, hidden=(4,))
 *_, last = train(flow, target("moons"), TrainingSettings(epochs=2, points=100))
 assert flow.sample(3).shape == (3, 2)
-print(last.test_nll)
+images = Glow((1, 4, 4), levels=1, steps=2, hidden_channels=4)
+*_, seen = train(images, torch.rand(50, 1, 4, 4), TrainingSettings(epochs=1))
+print(last.test_nll, seen.test_nll)
 """
     runs = [subprocess.run([sys.executable, "-c", f"import sys; {first}{script}"],
                            capture_output=True, text=True, cwd=Path(__file__).parents[2],
@@ -386,4 +396,6 @@ print(last.test_nll)
     assert all(run.returncode == 0 for run in runs), runs[0].stderr
     plain, quick = runs
     assert "numba" in plain.stderr and len(plain.stderr.splitlines()) == 1 and not quick.stderr
-    assert float(plain.stdout) == pytest.approx(float(quick.stdout), abs=1e-4)
+    points, pixels = (pytest.approx(float(number), abs=limit) for number, limit in zip(
+        quick.stdout.split(), (1e-4, 1e-2), strict=True))  # Adam's first steps enlarge roundings
+    assert [float(number) for number in plain.stdout.split()] == [points, pixels]

@@ -4,7 +4,8 @@ import pytest
 import torch
 from helpers import shake
 
-from flowlab.bijections import fast_images
+from flowlab.bijections import fast
+from flowlab.bijections.fast import images, threads
 from flowlab.flow import Flow
 from glow import Glow
 from realnvp import RealNVP
@@ -42,16 +43,16 @@ def plain(monkeypatch):
     """Compute with the layers one by one."""
     def compute(function, *args):
         with monkeypatch.context() as patch:
-            patch.setattr(fast_images, "through", lambda *a, **k: None)
+            patch.setattr(fast, "through_images", lambda *a: None)
             return function(*args)
     return compute
 
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The blocks that go through the fast path."""
-    found, push = [], fast_images._push
-    monkeypatch.setattr(fast_images, "_push", lambda *a, **k: found.append(a) or push(*a, **k))
+    """The levels that go through the fast path."""
+    found, through = [], images._through
+    monkeypatch.setattr(images, "_through", lambda *a: found.append(a) or through(*a))
     return found
 
 
@@ -77,9 +78,52 @@ def test_any_number_of_images_in_any_blocks(n, shape, plain, monkeypatch):
     flow = made(shape, classes=3).double()
     x, context = points(flow, n)
     expected = plain(values, flow, x, context)
-    for bytes_ in (1, 30_000, 2**30):
-        monkeypatch.setattr(fast_images, "CACHE", bytes_)
+    for fewest, most in ((1, 1), (2, 2), (3, 5), (100, 100)):
+        monkeypatch.setattr(images, "FEWEST", fewest)
+        monkeypatch.setattr(images, "MOST", most)
         close(values(flow, x, context), expected, 1e-10)
+
+
+@pytest.mark.skipif(threads.MOST < 2, reason="one processor")
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("classes", [0, 3])
+def test_threads_change_no_number(shape, classes):
+    flow = made(shape, classes)
+    x, context = points(flow, 150)
+    one, cores = values(flow, x, context), threads.FreeCores(2)
+    cores.threads = 2
+    with cores.turn():
+        two = values(flow, x, context)
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+def test_a_second_way_back_has_the_same_gradients():
+    flow = made(classes=3)
+    x, context = points(flow, 40)
+    log_prob = flow.log_prob(x, context).sum()
+    first = torch.autograd.grad(log_prob, [x, *flow.parameters()], retain_graph=True)
+    values(flow, *points(flow, 40))  # takes the memory that the first one no longer needs
+    second = torch.autograd.grad(log_prob, [x, *flow.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("kind", [images.ActNorm, images.ChannelCoupling, images.Convolution1x1])
+@pytest.mark.parametrize("only", [True, False], ids=["alone", "frozen"])
+def test_what_is_frozen_gets_no_gradient(kind, only, plain, calls):
+    flow = made(classes=3).double()
+    for layer in flow.layers:
+        layer.requires_grad_((type(layer) is kind) == only)
+    x, context = points(flow, 7)
+    x = x.detach().permute(0, 1, 3, 2).contiguous().permute(0, 1, 3, 2)  # not in one piece
+
+    def gradients():
+        flow.zero_grad()
+        flow.log_prob(x, context).square().sum().backward()
+        return [torch.zeros(()) if p.grad is None else p.grad for p in flow.parameters()]
+    found = gradients()
+    assert calls
+    assert any(g.ndim for g in found)
+    close(found, plain(gradients), 1e-10)
 
 
 @pytest.mark.parametrize("shape", SHAPES[:2])

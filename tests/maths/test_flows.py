@@ -61,6 +61,7 @@ def test_density_integrates_to_one(name):
     assert (log_q.exp().sum() * cell).item() == pytest.approx(1, abs=2e-3)
 
 
+@pytest.mark.quick("nice-normal", "realnvp-logistic", "glow-batchnorm", "spline-fixed")
 @flows
 def test_samples_follow_the_density(name):
     """The mean of log q over own samples is minus the entropy, by quadrature."""

@@ -17,7 +17,7 @@ from flowlab.bijections.bijection import Bijection, compose
 from flowlab.bijections.coupling import AdditiveCoupling, AffineCoupling
 from flowlab.bijections.elementwise import ActNorm, Scaling, Standardise
 from flowlab.bijections.fast import kernels, spline, table
-from flowlab.bijections.fast.threads import MOST, FreeCores, start
+from flowlab.bijections.fast.threads import MOST, FreeCores, allowed, start
 from flowlab.bijections.immediate import immediate
 from flowlab.bijections.inner import Affine, Shift
 from flowlab.bijections.linear import Linear
@@ -66,8 +66,8 @@ class Plan(NamedTuple):
         rows = (states + 1) * self.features + self.rows[keep] + 1
         memory = numbers.new_empty(threads, rows * table.BLOCK + self.spare * keep)
         grads = numbers.new_empty(min(chunks, 2) if threads == 1 else chunks, len(numbers) * keep)
-        x = _array(x)
-        classes = NO_CLASSES if context is None else _array(context.long())
+        x = array(x)
+        classes = NO_CLASSES if context is None else array(context.long())
         value = (kernels.run if threads == 1 else kernels.run_on_threads)(
             chunks, grads.numpy(), memory.numpy(), kernels.addresses(x.dtype),
             self.tables[inverse], numbers.numpy(), x, classes, inverse, task, y.numpy(),
@@ -145,7 +145,7 @@ def _plan(facts: tuple[tuple, ...], features: int) -> Plan:
     return Plan((rows, rows[::-1].copy()), (longest, kept), spare, features)
 
 
-def _array(x: Tensor) -> np.ndarray:
+def array(x: Tensor) -> np.ndarray:
     """A tensor as one piece of memory."""
     return x.detach().contiguous().numpy()
 
@@ -182,8 +182,7 @@ def _values(plan: Plan, numbers: Tensor, inverse: bool, x: Tensor,
             context: Tensor | None) -> tuple[Tensor, Tensor]:
     """Points through the loops, which keep nothing."""
     y, log_det = x.new_empty(x.shape), x.new_empty(len(x))
-    plan.run(numbers, inverse, table.NOTHING, x, context, y, log_det,
-             torch.get_num_threads())
+    plan.run(numbers, inverse, table.NOTHING, x, context, y, log_det, allowed())
     return y, log_det
 
 
@@ -219,7 +218,7 @@ class _Node(torch.autograd.Function):
         else:
             g_x = g_y.clone(memory_format=torch.contiguous_format)
             _, gradient = plan.run(numbers, inverse, table.GIVEN, x, context, g_x,
-                                   g_log_det.contiguous(), torch.get_num_threads())
+                                   g_log_det.contiguous(), allowed())
             sizes = [p.numel() for p in learned]
             parts = gradient[:sum(sizes)].split(sizes)
             found = [g_x, *(g.view(p.shape) for g, p in zip(parts, learned, strict=True))]
@@ -242,7 +241,7 @@ class Likelihood:
     def __init__(self, chain: Chain, base: str) -> None:
         self.chain, self.base = chain, BASES[base]
         self._size = sum(p.numel() for p in chain.learned)
-        self.cores = FreeCores(MOST)
+        self.cores = FreeCores()
 
     def __call__(self, numbers: Tensor, x: Tensor, context: Tensor | None
                  ) -> tuple[float, Tensor]:

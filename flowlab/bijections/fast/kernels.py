@@ -24,15 +24,13 @@ import math
 from functools import lru_cache, partial
 
 import numpy as np
-from llvmlite import ir
-from numba import cfunc, from_dtype, get_thread_id, prange, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import from_dtype, get_thread_id, prange, types
 
+from flowlab.bijections.fast.addressed import address, call
 from flowlab.bijections.fast.coupling import coupling, coupling_back
 from flowlab.bijections.fast.elementwise import elementwise, elementwise_back
 from flowlab.bijections.fast.linear import linear, linear_back
-from flowlab.bijections.fast.rows import OPTIONS, add, compiled, copy, named, put, tanh
+from flowlab.bijections.fast.rows import add, compiled, copy, entry, put, tanh
 from flowlab.bijections.fast.table import BLOCK, GIVEN, LAYER, NORMAL, NOTHING
 
 #: What maps a block, and what takes the gradient back, in the order of the kinds.
@@ -48,36 +46,13 @@ def signatures(number):
             (row, vector, vector, block, block, block, block, vector, flag, vector))
 
 
-in_use = []  # what stays compiled, since nothing else holds what is called by address
-
-
 @lru_cache
 def addresses(dtype):
-    """Where the compiled maps are, (kinds, 2).
-
-    They are called by address, since numba compiles anew whatever it calls by name.
-    """
+    """Where the compiled maps are, (kinds, 2)."""
     both = signatures(from_dtype(np.dtype(dtype)))
-    made = {function: cfunc(types.void(*arguments), **OPTIONS)(named(function))
+    made = {function: address(function, *arguments)
             for pair in set(MAPS) for function, arguments in zip(pair, both, strict=True)}
-    in_use.append(made)
-    return np.array([[made[function].address for function in pair] for pair in MAPS])
-
-
-@intrinsic
-def _call(typing, address, arguments):
-    """Call the map at an address with a tuple of arguments."""
-    if tuple(arguments) not in signatures(arguments[1].dtype):
-        raise TypeError(f"No map of a layer takes {arguments}.")
-
-    def lower(context, builder, signature, values):
-        kinds = [context.get_value_type(kind) for kind in arguments]
-        function = ir.FunctionType(context.get_value_type(types.none), kinds)
-        builder.call(builder.inttoptr(values[0], function.as_pointer()),
-                     cgutils.unpack_tuple(builder, values[1]))
-        return context.get_dummy_value()
-
-    return types.void(address, arguments), lower
+    return np.array([[made[function] for function in pair] for pair in MAPS])
 
 
 @compiled
@@ -135,7 +110,7 @@ def chunk(grads, memory, first, stride, maps, layers, numbers, x, classes, inver
         total[:] = numbers.dtype.type(0)
         for k in range(len(layers)):
             before, after = (k, k + 1) if keep else (k % 2, (k + 1) % 2)
-            _call(maps[layers[k].kind, 0], (
+            call(maps[layers[k].kind, 0], (
                 layers[k], numbers, states[before], classes[start:stop],
                 tape[layers[k].tape * keep:], states[after], total, inverse))
         if task == NOTHING:
@@ -150,7 +125,7 @@ def chunk(grads, memory, first, stride, maps, layers, numbers, x, classes, inver
             put(g.reshape(-1), numbers.dtype.type(1 / n), g.reshape(-1))
             total[:] = numbers.dtype.type(-1 / n)
         for k in range(len(layers) - 1, -1, -1):
-            _call(maps[layers[k].kind, 1], (
+            call(maps[layers[k].kind, 1], (
                 layers[k], numbers, grads, states[k], tape[layers[k].tape:], states[k + 1], g,
                 total, inverse, spare))
         if task == GIVEN:
@@ -161,7 +136,7 @@ def chunk(grads, memory, first, stride, maps, layers, numbers, x, classes, inver
 # How many chunks there are depends on the number of points only, and gradients are summed in the
 # order of the chunks, so numbers are the same for any number of threads.
 
-@compiled
+@entry
 def run(chunks, grads, memory, *arguments):
     """All chunks, one after the other; the gradient is summed in ``grads[0]``."""
     result = 0.0
@@ -172,7 +147,7 @@ def run(chunks, grads, memory, *arguments):
     return result
 
 
-@partial(compiled, parallel=True)
+@partial(entry, parallel=True)
 def run_on_threads(chunks, grads, memory, *arguments):
     """As `run`, but threads share the chunks; each has its memory, and each chunk its gradient."""
     parts = np.empty(chunks)

@@ -24,9 +24,14 @@ def named(function: Callable) -> Callable:
     return function
 
 
-def compiled(function: Callable, **more: object) -> Callable:
+def entry(function: Callable, **more: object) -> Callable:
     """The function, to be compiled when it is called first."""
     return njit(**OPTIONS, **more)(named(function))
+
+
+def compiled(function: Callable) -> Callable:
+    """As `entry`, for a function that only other compiled ones call."""
+    return entry(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def tanh(x):

@@ -1,6 +1,9 @@
 """How many threads the compiled loops take: those of PyTorch, or in a training what is free."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numba
 import torch
@@ -22,6 +25,14 @@ def start(threads: int) -> None:
         torch.set_num_threads(wanted)
 
 
+_shared = ContextVar("threads", default=1)
+
+
+def allowed() -> int:
+    """The number of threads that loops may take now: PyTorch's, or a turn's of `FreeCores`."""
+    return max(torch.get_num_threads(), _shared.get())
+
+
 class FreeCores:
     """Takes further threads for short, repeated work while that is faster than one thread.
 
@@ -39,11 +50,21 @@ class FreeCores:
     FIRST, LONGEST = 0.2, 20.0  # seconds between two trials
     TRIAL, CREDIT = 5, 50  # turns' time that may be lost at first, and after as much was gained
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int = MOST) -> None:
         self.most = most
         self._usual = 0.0  # seconds of a turn with one thread
         self._pause = self.FIRST
         self._change(1)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """A turn: within it, loops may take so many threads."""
+        before, begun = _shared.set(self.threads), time.perf_counter()
+        try:
+            yield
+        finally:
+            _shared.reset(before)
+        self.note(time.perf_counter() - begun)
 
     def note(self, seconds: float) -> None:
         """Note how long a turn took."""
