@@ -53,7 +53,8 @@ def ours(minutes: float, seed: int, logit: bool):
 
     Bits per dimension are a pair, of validation and test.
 
-    The learning rate follows the lab's default schedule, over the minutes there are.
+    The learning rate follows the lab's default schedule, over the minutes there are. Seconds are
+    those of the steps, as in `theirs`.
     """
     from flowlab.settings import TrainingSettings
     from flowlab.training import SCHEDULES
@@ -61,17 +62,21 @@ def ours(minutes: float, seed: int, logit: bool):
     *_, validation, test = data()
     highest = TrainingSettings().learning_rate
     run = training(seed, logit, learning_rate=highest / 10)
-    progress = next(run)
+    progress, seconds, usual = next(run), 0.0, 0.0
     while True:
-        bits = tuple(bits_per_dimension(nll(progress.flow, x), (1, 8, 8))
-                     for x in (validation, test))
-        yield progress.seconds, progress.step, bits, progress.flow.sample
-        share = min(0.999, progress.seconds / (60 * minutes))
-        progress = run.send(max(LEAST, highest * SCHEDULES["one_cycle"](share)))
+        rate = max(LEAST, highest * SCHEDULES["one_cycle"](min(0.999, seconds / (60 * minutes))))
+        before, progress = progress, run.send(rate)
+        if progress.snapshot is None:
+            usual = progress.seconds - before.seconds
+        seconds += usual  # with an epoch's last step the lab also measures the flow
+        if progress.snapshot is not None:
+            bits = tuple(bits_per_dimension(nll(progress.flow, x), (1, 8, 8))
+                         for x in (validation, test))
+            yield seconds, progress.step, bits, progress.flow.sample
 
 
 def training(seed: int, logit: bool, **settings):
-    """The lab's training, with a learning rate that is sent into it."""
+    """The lab's training, batch by batch, with a learning rate that is sent into it."""
     import torch
 
     from flowlab.settings import TrainingSettings
@@ -82,7 +87,7 @@ def training(seed: int, logit: bool, **settings):
                 logit=logit)
     return train(flow, data()[0], TrainingSettings(
         epochs=10_000, batch_size=BATCH, schedule="constant", seed=seed, weight_decay=DECAY,
-        **settings))
+        **settings), every="batch")
 
 
 def theirs(minutes: float, seed: int, logit: bool):

@@ -71,7 +71,8 @@ def main() -> None:
     options = p.parse_args()
     path = HERE / "results.json"
     results = json.loads(path.read_text()) if path.exists() else {}
-    results.update(machine=machine(), date=time.strftime("%Y-%m-%d"), options=vars(options))
+    if "speed" in options.only:  # whose turns the report names
+        results.update(machine=machine(), date=time.strftime("%Y-%m-%d"), options=vars(options))
     for threads in options.threads:
         libraries = [Library(module, threads) for module in options.libraries]
         if threads == 1:
