@@ -43,16 +43,18 @@ def started(folder: Path, **environment: str) -> Iterator[str]:
                           env={**os.environ, "OMP_NUM_THREADS": "1", **environment}) as process:
         url = f"http://localhost:{port}"
         deadline = time.monotonic() + 90
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/_stcore/health", timeout=5).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline and process.poll() is None
-                time.sleep(0.2)
-        yield url
-        process.terminate()
-        process.wait(30)
+        try:
+            while True:
+                try:
+                    urllib.request.urlopen(f"{url}/_stcore/health", timeout=5).close()
+                    break
+                except OSError:
+                    assert time.monotonic() < deadline and process.poll() is None
+                    time.sleep(0.2)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def button(page: Page, name: str):

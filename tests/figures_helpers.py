@@ -24,3 +24,9 @@ def rivals(theme="light", data=2, models=3, **options):
                            caption=f"KL {column}", curves=[curve, 2 * curve])
     picture.fit_axes()
     return picture
+
+
+def whole(figure) -> bool:
+    """Whether nothing that is drawn is cut by the figure's edge."""
+    box, (across, down) = figure.get_tightbbox(), figure.get_size_inches()
+    return 0 <= box.x0 and 0 <= box.y0 and box.x1 <= across and box.y1 <= down

@@ -47,10 +47,10 @@ class AnimatedPicture:
         self._backdrop: object = None
         self.use(colours)
 
-    def use(self, *maps: Colormap) -> None:
-        """Use the colours of these maps in the frames' palette."""
+    def use(self, *maps: Colormap, dots: bool = False) -> None:
+        """Use the colours of these maps in the frames' palette, and those of `dots` by angle."""
         self._palette = Image.new("P", (1, 1))
-        self._palette.putpalette(self.theme.palette(*maps).tobytes())
+        self._palette.putpalette(self.theme.palette(*maps, dots=dots).tobytes())
 
     def redraw(self) -> None:
         """Redraw the static part with the next frame."""

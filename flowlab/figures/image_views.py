@@ -1,4 +1,4 @@
-"""Views of a flow on images, each of the live picture's size."""
+"""Views of a flow on images, each of the live picture's size, on a page and in a lecture."""
 
 from collections.abc import Mapping, Sequence
 
@@ -43,15 +43,17 @@ def samples_and_nearest(samples: ArrayLike, found: ArrayLike, distance: ArrayLik
     Returns
     -------
     matplotlib.figure.Figure
-        It has ``style.LIVE_SIZE`` pixels.
+        It has the pixels of the theme's ``size``.
     """
     figure, colours = _blank(theme)
+    top, height = (40, 684) if colours.layout else (60, 800)
     for left, name, images in ((40, title, samples),
                                (830, "The training image nearest to each", found)):
-        _mosaic(figure, (left, 60, 730, 800), colours, name, images, highest, *PAIRS)
+        _mosaic(figure, (left, top, 730, height), colours, name, images, highest, *PAIRS)
     distance = np.asarray(distance, dtype=float)
-    _note(figure, f"Distance to the nearest: {distance.min():.1f} to {distance.max():.1f} grey "
-          f"levels a pixel (root mean square). A copy would have 0.", colours)
+    write(figure, 0.5, 0.035, f"Distance to the nearest: {distance.min():.1f} to "
+          f"{distance.max():.1f} grey levels per pixel (root mean square). A copy would have 0.",
+          colours.muted, size=min(style.LABEL_SIZE, colours.title_size), ha="center", va="center")
     return figure
 
 
@@ -77,18 +79,18 @@ def in_between(strip: ArrayLike, blend: ArrayLike, now: ArrayLike, ends: ArrayLi
     Returns
     -------
     matplotlib.figure.Figure
-        It has ``style.LIVE_SIZE`` pixels.
+        It has the pixels of the theme's ``size``.
     """
     figure, colours = _blank(theme)
     ends, now = np.asarray(ends, dtype=float), np.asarray(now, dtype=float)
     large = (("First image", ends[:1]), ("Through latent space", now[:1]),
-             ("Pixels mixed", now[1:]), ("Second image", ends[1:]))
+             ("Mixed pixels", now[1:]), ("Second image", ends[1:]))
+    top, height, *below = (40, 340, 436, 626) if colours.layout else (60, 400, 540, 750)
     for i, (name, image) in enumerate(large):
-        box = (30 + 392 * i, 60, 364, 400)
-        _mosaic(figure, box, colours, name, image, highest, 1, 1)
+        _mosaic(figure, (30 + 392 * i, top, 364, height), colours, name, image, highest, 1, 1)
     left, width = 30, 1540
-    for top, name, images in ((540, "Through latent space", strip),
-                              (750, "Pixels mixed: no flow, only two pictures laid over each other",
+    for top, name, images in ((below[0], "Through latent space", strip),
+                              (below[1], "Mixed pixels: no flow, just one picture over the other",
                                blend)):
         axes = _mosaic(figure, (left, top, width, 132), colours, name, images, highest, STRIP, 1)
         across = axes.get_xlim()[1]
@@ -121,17 +123,18 @@ def scale_anew(images: ArrayLike, drawn: ArrayLike, entries: Sequence[int], scal
     Returns
     -------
     matplotlib.figure.Figure
-        It has ``style.LIVE_SIZE`` pixels.
+        It has the pixels of the theme's ``size``.
     """
     figure, colours = _blank(theme)
-    box = (180, 60, 1240, 112)
-    _mosaic(figure, box, colours, "Test images", images, highest, EXAMPLES, 1)
+    first, rest = ((40, 98), (190, 582)) if colours.layout else ((60, 112), (240, 620))
+    _mosaic(figure, (180, first[0], 1240, first[1]), colours, "Test images", images, highest,
+            EXAMPLES, 1)
     share = entries[scale] / sum(entries)
     title = (f"The same with {entries[scale]} of {sum(entries)} latents resampled "
              f"({share:.0%}), five times")
     drawn = np.asarray(drawn, dtype=float)
-    _mosaic(figure, (180, 240, 1240, 620), colours, title, drawn.reshape(-1, *drawn.shape[2:]),
-            highest, EXAMPLES, DRAWS)
+    _mosaic(figure, (180, rest[0], 1240, rest[1]), colours, title,
+            drawn.reshape(-1, *drawn.shape[2:]), highest, EXAMPLES, DRAWS)
     return figure
 
 
@@ -153,17 +156,19 @@ def likelihood_histogram(bits: Mapping[str, np.ndarray], examples: Mapping[str, 
     Returns
     -------
     matplotlib.figure.Figure
-        It has ``style.LIVE_SIZE`` pixels.
+        It has the pixels of the theme's ``size``.
     """
     figure, colours = _blank(theme)
     shades = [getattr(colours, name) for name in KINDS]
+    first, step, across, below = (12, 84, 810, (70, 392, 1490, 340)) if colours.layout else (
+        34, 104, 1050, (70, 500, 1490, 390))
     for i, (name, images) in enumerate(examples.items()):
-        top = 34 + 104 * i
-        write(figure, 268 / style.LIVE_SIZE[0], 1 - (top + 45) / style.LIVE_SIZE[1], name,
-              shades[i], ha="right", va="center", size=style.TITLE_SIZE)
-        _mosaic(figure, (290, top, 1050, 92), colours, "", images, highest, EXAMPLES, 1)
-    axes = panel(figure, (70, 500, 1490, 390), colours, "Bits per dimension: farther left is "
-                 "likelier; the last bar, cut off at the top, holds all beyond")
+        top, height = first + step * i, step - 12
+        write(figure, 268 / colours.size[0], 1 - (top + height / 2) / colours.size[1], name,
+              shades[i], ha="right", va="center", size=colours.title_size)
+        _mosaic(figure, (290, top, across, height), colours, "", images, highest, EXAMPLES, 1)
+    axes = panel(figure, below, colours, "Bits per dimension: farther left is "
+                 "more likely; the last bar, cut off at the top, holds all values beyond")
     axes.set_yticks([])
     known = {name: np.nan_to_num(np.asarray(values, dtype=float), nan=ENDLESS, posinf=ENDLESS)
              for name, values in bits.items()}
@@ -181,7 +186,7 @@ def likelihood_histogram(bits: Mapping[str, np.ndarray], examples: Mapping[str, 
         write(axes, 0.96, 0.95 - 0.1 * i, f"{name}: from {_short(values.min())}, median "
               f"{_short(np.median(values))}", shades[i], ha="right", va="top",
               transform=axes.transAxes)
-    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.5 * highest_bar or 1.0))
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.75 * highest_bar or 1.0))  # below the words
     return figure
 
 
@@ -248,8 +253,4 @@ def _short(value: float) -> str:
 
 def _blank(theme: str) -> tuple[Figure, Theme]:
     colours = style.theme(theme)
-    return blank(style.LIVE_SIZE, colours), colours
-
-
-def _note(figure: Figure, text: str, colours: Theme) -> None:
-    write(figure, 0.5, 1 - 915 / style.LIVE_SIZE[1], text, colours.muted, ha="center", va="center")
+    return blank(colours.size, colours), colours

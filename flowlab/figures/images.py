@@ -77,7 +77,7 @@ class ImagePicture(AnimatedPicture):
         self.title = f"Samples at temperature {temperature:g}"
         left, top, width, _ = self.boxes[0]
         self.headline = write(self.figure, (left + width / 2) / across, 1 - HEADLINE / down,
-                              self.title + (", one class a column" if classes else ""),
+                              self.title + (", one class per column" if classes else ""),
                               colours.text, size=colours.title_size, ha="center",
                               va="center")
         side = self.data.shape[2]

@@ -16,7 +16,14 @@ from numpy.typing import ArrayLike
 
 from flowlab.analysis.grid import clean_grid
 from flowlab.figures.canvas import set_title, write
-from flowlab.figures.panels import GAMMA, cloud, density_image, error_image, move_cloud
+from flowlab.figures.panels import (
+    GAMMA,
+    AngleDots,
+    cloud,
+    density_image,
+    error_image,
+    move_cloud,
+)
 from flowlab.figures.style import Theme
 
 #: The overlays from bottom to top, and their display names.
@@ -95,18 +102,32 @@ class Plane:
             listed = name in self.shown and not alone
             word.set_text(f"{_SIGNS[name]} {OVERLAYS[name]}" if listed else "")
             word.set_x(left / self.axes.bbox.width)
+            if name == "samples":  # which alone have the colours of their angles
+                word.set_color(self.theme.model if "data" in self.shown else self.theme.text)
             if listed:
                 left += word.get_window_extent().width + LEGEND_GAP
 
+    def move_window(self, limits: Sequence[float], extent: tuple[float, float, float, float]
+                    ) -> None:
+        """Show another window; density, error and contours span `extent` from now on."""
+        self.limits = extent
+        for name in ("density", "error"):
+            self.image(name).set_extent(extent)
+        self.axes.set(xlim=limits[:2], ylim=limits[2:])
+
     def update(self, *, data: ArrayLike | None = None, samples: ArrayLike | None = None,
-               density: ArrayLike | None = None, error: ArrayLike | None = None,
-               grid: ArrayLike | None = None, paths: ArrayLike | None = None) -> None:
+               latents: ArrayLike | None = None, density: ArrayLike | None = None,
+               error: ArrayLike | None = None, grid: ArrayLike | None = None,
+               paths: ArrayLike | None = None) -> None:
         """Give overlays new contents; an argument that is None leaves its overlay as it is.
 
         Parameters
         ----------
         data, samples : array_like
             Shape (n, 2).
+        latents : array_like
+            Those of the samples, whose angles give them their colours; by default, and where data
+            points are shown as well, they have the model's.
         density : array_like
             Shape (rows, columns) as in `grid_points`, in 1 / area; contours follow it.
         error : array_like
@@ -116,10 +137,12 @@ class Plane:
         paths : array_like
             Shape (stages, n, 2), n points at every stage.
         """
-        for name, points in (("data", data), ("samples", samples)):
-            artist = self.artists.get(name)
-            if points is not None and isinstance(artist, Line2D):
-                move_cloud(artist, points)
+        dots = self.artists.get("data")
+        if data is not None and isinstance(dots, Line2D):
+            move_cloud(dots, data)
+        dots = self.artists.get("samples")
+        if samples is not None and isinstance(dots, AngleDots):
+            dots.move(samples, None if "data" in self.shown else latents)
         for name, image in (("density", density), ("error", error)):
             if image is not None and name in self.artists:
                 self.image(name).set_data(clean_grid(image))
@@ -144,8 +167,10 @@ class Plane:
         return artist
 
     def _artist(self, name: str) -> Artist:
-        if name in ("data", "samples"):
+        if name == "data":
             return cloud(self.axes, [], self.colours[name])
+        if name == "samples":
+            return self.axes.add_line(AngleDots(self.theme, self.colours[name]))
         if name == "density":
             return density_image(self.axes, [[0.0]], self.limits, self.theme, self.highest)
         if name == "error":

@@ -15,8 +15,10 @@ from flowlab.figures.panels import cloud, data_clouds, frame_limits, latent_circ
 from flowlab.figures.plane import BELOW, RIGHT, SIDE, TOP
 
 MAX_COORDINATES = 4  # maximum number of coordinates shown, the first ones
-EDGE = 66  # pixels left of the pairs, for longer numbers than those of a single plane
-WIDTH, HEIGHT, GAP = 798, 862, 12  # pixels: all pairs together, the space between two panels
+GAP = 12  # pixels between two panels
+#: All pairs together, the latent cloud and the loss, on a page and in a lecture.
+PAGE = ((66, TOP, 798, 862), (RIGHT[0], TOP, RIGHT[1], SIDE), (RIGHT[0], BELOW, RIGHT[1], SIDE))
+LECTURE = ((100, 44, 826, 690), (1010, 44, 572, 272), (1010, 420, 572, 272))
 MAX_NAME = 16  # letters of a coordinate's name
 CELLS = 32  # bins of a coordinate's histogram
 SHOWN = (0.2, 99.8)  # percentiles of the points between which the window lies
@@ -54,7 +56,9 @@ class PairPicture(AnimatedPicture):
 
     def __init__(self, data: ArrayLike, *, test: ArrayLike = (), sigma: float = 1.0,
                  theme: str = "light", names: Sequence[str] = ()) -> None:
-        super().__init__(style.LIVE_SIZE, theme, style.theme(theme).densities())
+        colours = style.theme(theme)
+        super().__init__(colours.size, theme, colours.densities())
+        self.all_pairs, latents, loss = LECTURE if colours.layout else PAGE
         data = np.asarray(data, dtype=float)
         test = np.asarray(test, dtype=float).reshape(-1, data.shape[1])
         self.count = min(MAX_COORDINATES, data.shape[1])
@@ -69,33 +73,35 @@ class PairPicture(AnimatedPicture):
         for row in range(self.count):
             for column in range(self.count):
                 self._cell(row, column, data, test)
-        across, down = self.figure.get_size_inches() * self.figure.dpi
+        (across, down), (left, top, width, _) = colours.size, self.all_pairs
         known = data.shape[1]
-        part = "" if known == self.count else f"the first {self.count} of {known} coordinates"
+        part = "" if known == self.count else f"first {self.count} of {known} coordinates"
         below = "● training, ○ test set, below" if len(test) else "● data, below"
         for share, text, colour in ((0, below, self.theme.data),
-                                    (0.42, "● samples, above", self.theme.model),
-                                    (0.7, part, self.theme.muted)):
-            write(self.figure, (EDGE + share * WIDTH) / across, 1 - (TOP - 14) / down, text,
+                                    (0.45, "● samples, above", self.theme.model),
+                                    (0.72, part, self.theme.muted)):
+            write(self.figure, (left + share * width) / across, 1 - (top - 14) / down, text,
                   colour, size=self.theme.title_size)
-        axes = panel(self.figure, (RIGHT[0], TOP, RIGHT[1], SIDE), self.theme,
+        axes = panel(self.figure, latents, self.theme,
                      "Data in latent space: first two coordinates")
         circles = latent_circles(axes, sigma, self.theme)
         self.latents = cloud(axes, [], self.theme.data, alpha=0.4)
-        axes = panel(self.figure, (RIGHT[0], BELOW, RIGHT[1], SIDE), self.theme, TITLE)
+        axes = panel(self.figure, loss, self.theme, TITLE)
         self.curves = Curves(axes, self.theme)
         self.animated = [*self.clouds.values(), *self.outlines, self.latents, *circles,
                        *self.curves.artists()]
 
     def _cell(self, row: int, column: int, data: np.ndarray, test: np.ndarray) -> None:
         """Add the panel of two coordinates, or on the diagonal the histogram of one."""
-        width, height = ((side - (self.count - 1) * GAP) / self.count for side in (WIDTH, HEIGHT))
-        axes = panel(self.figure, (EDGE + column * (width + GAP), TOP + row * (height + GAP),
+        left, top, *sides = self.all_pairs
+        width, height = ((side - (self.count - 1) * GAP) / self.count for side in sides)
+        axes = panel(self.figure, (left + column * (width + GAP), top + row * (height + GAP),
                                    width, height), self.theme)
         limits = (self.low[column], self.high[column], self.low[row], self.high[row])
         frame_limits(axes, limits)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(3))
+        # Large letters of neighbours would meet.
+        axes.xaxis.set_major_locator(MaxNLocator(2 if self.theme.layout else 3))
+        axes.yaxis.set_major_locator(MaxNLocator(3))
         last = row == self.count - 1
         axes.tick_params(labelbottom=last, labelleft=column == 0 and row > 0)
         if row != column:

@@ -5,18 +5,21 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, FuncNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
+from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import Affine2D, IdentityTransform
 from numpy.typing import ArrayLike
 
-from flowlab.analysis.grid import clean_grid, visible, window
+from flowlab.analysis.grid import clean_grid, visible, window, within
 from flowlab.figures import style
 from flowlab.figures.canvas import Box, write
 from flowlab.figures.style import Theme
@@ -58,6 +61,48 @@ def data_title(rings: bool, short: bool = False) -> str:
     if not rings:
         return "Data"
     return "Data: ● train, ○ test" if short else "Data: ● training set, ○ test set"
+
+
+class AngleDots(Line2D):
+    """Dots in the colours of their latents' angles, as a line of dots for each colour.
+
+    That draws several times faster than a scatter. Without latents all dots have one colour.
+    """
+
+    def __init__(self, theme: Theme, colour: str, marker: float = MARKER) -> None:
+        super().__init__([], [], linestyle="", marker="o", markeredgewidth=0, color=colour,
+                         alpha=0.5, markersize=marker * 72 / style.DPI)
+        self.colours, self.bands = theme.angle_colours(), np.empty(0)
+
+    def move(self, points: ArrayLike, latents: ArrayLike | None = None) -> None:
+        """Put the dots at `points` (n, 2), in the colours of the angles of `latents` (n, 2)."""
+        assert self.axes is not None
+        limits = (*self.axes.get_xlim(), *self.axes.get_ylim())
+        self.set_data(*visible(points, limits).T)
+        self.bands = np.empty(0)
+        if latents is not None and np.size(points):
+            x, y = np.nan_to_num(latents).T
+            bands = np.arctan2(y, x) / (2 * np.pi) % 1.0 * len(self.colours)
+            self.bands = bands.astype(int)[within(np.asarray(points, dtype=float), limits)]
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw the dots of each colour."""
+        if not len(self.bands):
+            return super().draw(renderer)
+        if not self.get_visible():
+            return
+        radius = float(np.asarray(renderer.points_to_pixels(self.get_markersize() / 2)))
+        size = Affine2D().scale(radius)
+        context = renderer.new_gc()
+        context.set_clip_rectangle(self.get_clip_box())
+        context.set_linewidth(0)
+        context.set_alpha(0.8)
+        points = self.get_transform().transform(self.get_xydata())
+        for band, colour in enumerate(self.colours):
+            renderer.draw_markers(context, Path.unit_circle(), size,
+                                  Path(points[self.bands == band]), IdentityTransform(),
+                                  tuple(colour))
+        context.restore()
 
 
 def move_cloud(line: Line2D, points: ArrayLike) -> None:
@@ -152,7 +197,7 @@ def colour_bar(figure: Figure, box: Box, image: ScalarMappable, theme: Theme,
 def over_label(figure: Figure, x: float, y: float, theme: Theme, known: bool, sign: str = "▲",
                ha: str = "right") -> Text:
     """Write at (x, y), in shares of the figure, what the colour beyond the scale's end means."""
-    beyond = "the truth anywhere" if known else "the data's fullest places"
+    beyond = "the truth anywhere" if known else "the data at their densest"
     return write(figure, x, y, f"{sign} denser than {beyond}", theme.over, size=style.TICK_SIZE,
                  ha=ha, va="center")
 

@@ -15,7 +15,7 @@ from flowlab.figures.canvas import Box, name_axes, panel, set_title
 from flowlab.figures.curves import TITLE, Curves
 from flowlab.figures.overlays import DEFAULT_OVERLAYS, Plane
 from flowlab.figures.panels import (
-    cloud,
+    AngleDots,
     colour_bar,
     data_clouds,
     data_title,
@@ -126,12 +126,11 @@ class LivePicture(AnimatedPicture):
         over_label(self.figure, (bar[0] + bar[2]) / across, 1 - below / down, self.theme, known)
         axes = self._panel("latents", "Data carried to the latent space")
         circles = latent_circles(axes, sigma, self.theme)
-        self.latents = cloud(axes, [], self.theme.data, alpha=0.4)
+        self.latents = AngleDots(self.theme, self.theme.data)
+        axes.add_line(self.latents)
         axes = self._panel("loss", TITLE)
         self.curves = Curves(axes, self.theme, best)
-        self.animated = [self.data, self.test, *self.left.spines.values()]
-        if not known:
-            self.animated += self.over.animated()
+        self.animated = [] if known else self.over.animated()
         self.animated += [*self.points.animated(), *self.field.animated(), self.latents, *circles]
         self.animated += self.curves.artists()
         self.animated = [artist for artist in self.animated
@@ -158,18 +157,17 @@ class LivePicture(AnimatedPicture):
         for name, parts in self.bars.items():
             for part in parts:
                 part.set_visible((name == "error") == wrong)
-        both = (self.theme.densities(), self.theme.errors())
-        self.use(*both if wrong else both[:1])
+        maps = (self.theme.densities(), self.theme.errors())
+        self.use(*maps if wrong else maps[:1], dots=True)
         self.redraw()
 
     def show_data(self, data: ArrayLike, test: ArrayLike = ()) -> None:
         """Show other data points, of shape (n, 2), from the next picture on; `test` as rings."""
         move_cloud(self.data, data)
         move_cloud(self.test, test)
-        title = data_title(np.size(test) > 0, short=bool(self.theme.layout))
-        if title != self.left.get_title():
-            set_title(self.left, title, self.theme)
-            self.redraw()
+        set_title(self.left, data_title(np.size(test) > 0, short=bool(self.theme.layout)),
+                  self.theme)
+        self.redraw()
         self.points.update(data=data)
         if self.truth is None:
             self.over.update(data=data)
@@ -202,8 +200,8 @@ class LivePicture(AnimatedPicture):
             self.redraw()
 
     def update(self, samples: ArrayLike, density: ArrayLike, latents: ArrayLike, epochs: ArrayLike,
-               train: ArrayLike, test: ArrayLike, *, grid: ArrayLike | None = None,
-               paths: ArrayLike | None = None) -> None:
+               train: ArrayLike, test: ArrayLike, *, sample_latents: ArrayLike | None = None,
+               grid: ArrayLike | None = None, paths: ArrayLike | None = None) -> None:
         """Show the current state of the model.
 
         Parameters
@@ -214,9 +212,11 @@ class LivePicture(AnimatedPicture):
             Shape (rows, columns) as in `grid_points`, the learned density in 1 / area; None leaves
             it unchanged.
         latents : array_like
-            Shape (m, 2), data points mapped to the latent space.
+            Shape (m, 2), data points mapped to the latent space, in the colours of their angles.
         epochs, train, test : array_like
             Shape (k,); the losses so far in nats, NaN where unknown.
+        sample_latents : array_like, optional
+            Shape (n, 2), where the samples come from: their angles give them their colours.
         grid, paths : array_like, optional
             A grid of the latent plane mapped to the data, and paths of single points; as in
             `Plane.update`.
@@ -226,14 +226,15 @@ class LivePicture(AnimatedPicture):
         ValueError
             If an array has another shape.
         """
-        self.points.update(samples=samples, density=density, grid=grid, paths=paths)
+        self.points.update(samples=samples, latents=sample_latents, density=density, grid=grid,
+                           paths=paths)
         if self.truth is None:
             self.over.update(samples=samples)
         if density is not None:
             density = clean_grid(density)
             error = None if self.truth is None else density - self.truth
             self.field.update(density=density, error=error)
-        move_cloud(self.latents, latents)
+        self.latents.move(latents, latents)
         if self.curves.update(epochs, train, test):
             self.redraw()
 

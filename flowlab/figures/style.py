@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap, to_rgb
+from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap, to_hex, to_rgb
 
 DPI = 100
 FONT = "DejaVu Sans"  # part of matplotlib, so pictures are the same on every machine
@@ -18,6 +18,7 @@ TITLE_SIZE = 17  # points; a live picture of 1600 pixels is still legible when s
 LABEL_SIZE = 14
 TICK_SIZE = 12.5
 
+ANGLES = 12  # colours for the angles of a cloud
 MAP_START = 0.12  # start of the density map, where it is about as light as the background
 GROUND_SHARE = 0.25  # share of the density map that is blended with the background
 
@@ -119,12 +120,16 @@ class Theme:
         colours = [*self.wheel, self.wheel[0]]
         return LinearSegmentedColormap.from_list(f"wheel-{self.name}", colours)
 
+    def angle_colours(self) -> np.ndarray:
+        """Return a few colours of `angles`, of shape (12, 4): one for each twelfth of a circle."""
+        return self.angles()((np.arange(ANGLES) + 0.5) / ANGLES)
+
     def lines(self) -> Colormap:
         """Return `entries` as a colour map, with shades from the background to each colour."""
         shades = np.concatenate([_ramp(self.surface, colour, 12) for colour in self.entries])
         return ListedColormap(shades, f"lines-{self.name}")
 
-    def palette(self, *maps: Colormap) -> np.ndarray:
+    def palette(self, *maps: Colormap, dots: bool = False) -> np.ndarray:
         """Return a palette of 256 colours for a picture with this theme and `maps`.
 
         Frames with a common palette are a third of the size and quick to compress, and static parts
@@ -134,6 +139,8 @@ class Theme:
         ----------
         *maps : matplotlib.colors.Colormap
             The colour maps of the picture; they share the colours that the theme leaves.
+        dots : bool
+            Whether the picture has dots in `angle_colours`.
 
         Returns
         -------
@@ -141,9 +148,12 @@ class Theme:
             Shape (256, 3), uint8.
         """
         ramps = [_ramp(self.background, self.text, 24), _ramp(self.surface, self.muted, 12)]
-        for colour in (self.data, self.model, self.training, self.test):
-            ramps.append(_ramp(self.surface, colour, 18))
+        for colour in dict.fromkeys((self.data, self.model, self.training, self.test)):
+            ramps.append(_ramp(self.surface, colour, 16))
         ramps.append(_ramp(self.line, self.surface, 8))
+        if dots:
+            # At a dot's edge, within it, and where several lie on each other.
+            ramps += [_ramp(self.surface, to_hex(c), 6)[[2, 4, 5]] for c in self.angle_colours()]
         rest = 256 - sum(len(ramp) for ramp in ramps)
         for part, colours in zip(np.array_split(range(rest), len(maps)), maps, strict=True):
             shares = [*np.linspace(0, 1, len(part) - 1), 2.0]  # the last: beyond its end

@@ -23,7 +23,7 @@ from flowlab.training.metrics import bits_per_dimension
 from flowlab.training.progress import Epoch, Moment
 from flowlab.training.split import split
 
-GRID = 120  # cells along a side of a density's picture
+GRID = 96  # cells along a side of a density's picture
 SHOWN = 1500  # points in a cloud
 FOLLOWED = 60  # points whose paths are shown
 IMAGES = 1000  # training images from which a fresh flow is initialised
@@ -212,7 +212,8 @@ class PlaneCamera(Camera):
         if "paths" in self.overlays:
             paths = plane.paths(flow, self.latents[:FOLLOWED])
         self.picture.update(samples.cpu().numpy(), density.cpu().numpy(), z.cpu().numpy(),
-                            epochs, train, test, grid=grid, paths=paths)
+                            epochs, train, test, sample_latents=self.latents.cpu().numpy(),
+                            grid=grid, paths=paths)
 
 
 class TableCamera(Camera):

@@ -21,7 +21,7 @@ from flowlab.training import Epoch, Moment
 from flowlab.training.recipe import build
 from flowlab.training.trainer import untrained
 
-KEPT = 64  # pictures; each may take 200 kB
+KEPT = 80e6  # bytes of pictures: a play through a flow of 17 layers takes 11 MB
 RETRY = 30.0  # seconds until a failed drawing is tried again
 
 
@@ -140,8 +140,16 @@ class PictureCache:
         """The numbers of the fresh flow (see `measure`), once measured; arguments as `picture`."""
         return self._ask(("numbers", key), drawing, owner, measure)[0]
 
-    def _ask(self, key: Hashable, drawing: Callable[[], Drawing], owner: str,
-             job: Callable = draw) -> tuple[Any, str]:
+    def layer(self, key: Hashable, drawing: Callable[[], Any], owner: str, job: Callable,
+              ahead: bool = False) -> tuple[bytes, ...] | None:
+        """What `job` draws of a layer, once it is drawn; arguments as `picture`.
+
+        An owner may want the next one `ahead`, besides the one that is shown.
+        """
+        return self._ask(key, drawing, owner, job, ahead)[0]
+
+    def _ask(self, key: Hashable, drawing: Callable[[], Any], owner: str,
+             job: Callable = draw, ahead: bool = False) -> tuple[Any, str]:
         with self._lock:
             self._collect()
             if key in self._drawn:
@@ -149,7 +157,7 @@ class PictureCache:
                 return self._drawn[key], ""
             if key in self._failed:
                 raise DrawingFailed(self._failed[key][1])
-            self._wanted[owner, job] = key
+            self._wanted[owner, job, ahead] = key
             if key not in self._jobs:
                 # It is no run of a visitor, and not logged.
                 self._jobs[key] = self.engine.submit(Job(job, drawing(), quiet=True), owner=owner)
@@ -175,5 +183,14 @@ class PictureCache:
             self._wanted = {who: what for who, what in self._wanted.items() if what != key}
         while self._failed and next(iter(self._failed.values()))[0] < time.monotonic():
             self._failed.popitem(last=False)
-        while len(self._drawn) > KEPT:
+        sizes = [_size(drawn) for drawn in self._drawn.values()]
+        while sum(sizes) > KEPT:
             self._drawn.popitem(last=False)
+            del sizes[0]
+
+
+def _size(drawn: Any) -> int:
+    """Bytes of a picture or of several; numbers take next to nothing."""
+    if isinstance(drawn, tuple):
+        return sum(map(len, drawn))
+    return len(drawn) if isinstance(drawn, bytes) else 0

@@ -101,7 +101,7 @@ def mp4(pictures: Sequence[bytes]) -> bytes:
     """
     program = encoder()
     if program is None:
-        raise ValueError("An MP4 needs ffmpeg: install it, or take the GIF.")
+        raise ValueError("An MP4 needs ffmpeg: install it, or use the GIF.")
     with tempfile.TemporaryDirectory() as folder:
         film, fps = Path(folder) / "film.mp4", rate(len(pictures))
         shown = [*pictures, *[*pictures[-1:]] * round(HOLD * fps)]
@@ -113,7 +113,7 @@ def mp4(pictures: Sequence[bytes]) -> bytes:
                            timeout=ENCODING)
             return film.read_bytes()
         except (subprocess.SubprocessError, OSError) as error:
-            raise ValueError("ffmpeg could not make the MP4: take the GIF.") from error
+            raise ValueError("ffmpeg could not make the MP4: use the GIF.") from error
 
 
 def web_page(settings: RunSettings, frames: Sequence[Frame], title: str) -> bytes:

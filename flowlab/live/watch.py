@@ -14,7 +14,7 @@ from flowlab.live.cameras import Camera, camera, kind
 from flowlab.settings import RunSettings
 from flowlab.training import Epoch, Moment, Progress, Snapshot
 
-SHARE = 0.08  # share of the time that pictures take, after the first second
+SHARE = 0.05  # share of the time that pictures take, after the first second
 EVERY = 0.25  # minimum seconds between two pictures
 MAX_PAUSE = 1.0  # maximum seconds between two pictures that keeping `SHARE` may cost
 WEIGHTS_EVERY = 5.0  # seconds between two frames with the weights of a large flow

@@ -67,6 +67,7 @@ def test_the_other_models_train_to_the_end(server, page, name):
     says(page, r"\d\.\d{3} nats")
 
 
+@pytest.mark.thorough
 def test_a_thumbnail_is_chosen_by_mouse_and_by_keyboard(server, page):
     page.goto(f"{server}/nice")
     says(page, "Two moons")

@@ -104,6 +104,7 @@ def test_a_person_plays_probes_and_goes_back_in_training(opened):
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (390, 844)])
+@pytest.mark.thorough
 def test_nothing_is_cut_and_less_motion_is_obeyed(opened, page, size):
     page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
     page.emulate_media(reduced_motion="reduce", color_scheme="dark")

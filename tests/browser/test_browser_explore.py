@@ -93,11 +93,28 @@ def test_through_the_flow_with_a_click_and_play(server, page):
     # The plane is 836 pixels of the picture's 1600, from 52 across and 84 down.
     scale = min(box["width"] / 1600, box["height"] / 960)
     left = box["x"] + (box["width"] - 1600 * scale) / 2
-    page.mouse.click(left + (52 + 209) * scale, box["y"] + (84 + 418) * scale)
+
+    def at(across):
+        return round(left + across * scale), round(box["y"] + (84 + 418) * scale)
+
+    page.mouse.click(*at(52 + 209))
     changes(page, before)
     page.wait_for_function("x => [...document.querySelectorAll('input[type=number]')]"
                            ".every(i => i.value !== x)", arg=f"{first:.3f}")
-    assert number(page, "Point to follow, x₁") != first
+    chosen = number(page, "Point to follow, x₁")
+    assert chosen != first
+
+    def follows(across, expected):
+        page.mouse.move(*at(across), steps=8)
+        page.wait_for_function("([x, same]) => [...document.querySelectorAll('input[type=number]')]"
+                               ".some(i => i.value === x) === same",
+                               arg=[f"{chosen:.3f}", expected])
+
+    page.mouse.down()  # a drag, there and back
+    follows(52 + 500, False)
+    follows(52 + 209, True)
+    page.mouse.up()
+    follows(52 + 500, True)  # no longer held
 
     before = settled(page)
     slider(page, "Layers passed").focus()

@@ -99,6 +99,7 @@ def test_an_svg_shows_the_picture_of_images_and_of_a_table(page, data):
 
 
 @pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.thorough
 def test_files_of_a_comparison_show_its_picture(page, tmp_path, view):
     picture = rivals("dark" if view == "samples" else "light", data=1)
     picture.set_view(view)

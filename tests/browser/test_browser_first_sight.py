@@ -62,6 +62,7 @@ def test_the_way_through_the_flow_begins_at_latent_space_and_plays_once(page: Pa
     expect(layers).to_be_disabled()
     page.locator(".st-key-realnvp-layerplay button").first.click()  # Pause: it is long
     expect(layers).to_be_enabled()
+    at_rest(page)
     page.get_by_role("radio", name="Training", exact=True).click()
     at_rest(page)
     page.get_by_role("radio", name="Through the flow", exact=True).click()

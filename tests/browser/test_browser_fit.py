@@ -16,8 +16,8 @@ pytestmark = pytest.mark.browser
 
 SIZES = ((1280, 720), (1366, 768), (1366, 641), (1440, 900), (1920, 1080))
 TASK = Lesson(title="Watch a flow learn", task="Press Train. Which picture shows what the flow has "
-              "learned, which one the truth? What is the dashed line under the loss? When it has "
-              "ended, pull Moment of the training back to the start and watch the samples.")
+              "learned, and which the truth? What is the dashed line under the loss? When it has "
+              "ended, drag Moment of the training back to the start and watch the samples.")
 #: So that the training goes on while it is measured, and does not explode.
 LONG = {"epochs": "9000", "points": "1000", "learning_rate": "1e-5"}
 #: The experiments with the longest texts: their cards are the highest.
@@ -169,7 +169,8 @@ def test_a_lecture_fills_the_screen_and_follows_keys(server, page):
 
 
 @pytest.mark.quick("compare?view=lecture")
-@pytest.mark.parametrize("address", ["glow?data=digits&view=lecture", "compare?view=lecture"])
+@pytest.mark.parametrize("address", ["glow?data=digits&view=lecture", "compare?view=lecture",
+                                     "glow?data=digits&view=lecture&show=likelihood"])
 def test_images_and_comparisons_have_a_lecture_view(server, page, address):
     page.goto(f"{server}/{address}")
     says(page, "Ready")

@@ -15,6 +15,7 @@ def changes(page, before):
     expect(picture(page)).not_to_have_attribute("src", before)
 
 
+@pytest.mark.thorough
 def test_glow_learns_digits_and_a_slider_makes_them_colder(server, page):
     page.goto(f"{server}/glow?{TINY}")
     says(page, "Ready")
@@ -29,7 +30,7 @@ def test_glow_learns_digits_and_a_slider_makes_them_colder(server, page):
     at_rest(page)
     learned = picture(page).get_attribute("src")
     page.get_by_role("radio", name="Samples", exact=True).click()
-    says(page, "by heart")
+    says(page, "memorised")
     changes(page, learned)
     at_rest(page)
     warm = picture(page).get_attribute("src")

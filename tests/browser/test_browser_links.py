@@ -96,4 +96,4 @@ def test_a_page_opens_with_a_trained_flow_and_goes_on_from_it(server, page):
     says(page, "Finished Epoch 41 of 41")
     assert float(page.get_by_test_id("stMetricValue").first.inner_text().split()[0]) < 0.5
     open_downloads(page)
-    says(page, "went on from a trained flow")
+    says(page, "continued a trained flow")

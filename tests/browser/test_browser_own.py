@@ -133,6 +133,7 @@ def test_a_finger_draws_and_does_not_scroll(server, browser):
     context.close()
 
 
+@pytest.mark.thorough
 def test_upload_a_csv_and_train(server, page):
     open_board(page, server, "?epochs=3")
     page.get_by_text("Upload a file").click()

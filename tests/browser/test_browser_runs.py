@@ -43,6 +43,7 @@ def test_a_training_is_listed_opened_renamed_and_deleted(server, page):
     name.fill("two circles, quickly")
     name.press("Enter")
     expect(page.get_by_role("dialog")).to_be_hidden()
+    button(page, "More").click()
     name, content = download(page, "Export")
     assert re.fullmatch(r"nice-\w{6}\.flowlab\.zip", name)
     opens.click()
@@ -93,6 +94,17 @@ def test_selected_runs_are_told_apart_and_compared(server, page):
     assert len(lines) == 2 and all("NICE · hidden" in line for line in lines)
 
 
+def test_the_list_of_runs_fits_a_projector(server, page):
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.goto(f"{server}/history")
+    resting_box(page.get_by_test_id("stDataFrame"))
+    buttons = page.locator(".st-key-runs-actions").get_by_role("button")
+    assert buttons.count() >= 5
+    assert len({round(each.bounding_box()["y"]) for each in buttons.all()}) == 1
+    assert page.locator(".dvn-scroller").evaluate("box => box.scrollWidth - box.clientWidth") == 0
+
+
+@pytest.mark.thorough
 def test_a_cell_of_a_sweep_opens_its_run(server, page):
     page.goto(f"{server}/sweeps?model=nice&epochs=1&sweep=batch_size:100, 200;points:300")
     at_rest(page)

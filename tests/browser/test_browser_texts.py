@@ -42,6 +42,7 @@ def whole_at_all_widths(page):
         assert page.evaluate(CUT) == [], width
 
 
+@pytest.mark.thorough
 def test_equations_of_the_first_page_are_whole(server, page):
     page.goto(server)
     says(page, "Flows to play with")
@@ -59,7 +60,7 @@ def test_equations_and_the_table_of_layers_are_whole(server, page, name):
     expect(page.locator(".katex-display")).to_have_count(2)
     expect(page.locator("[data-testid=stDataFrame] .dvn-scroller")).to_have_count(1)
     whole_at_all_widths(page)
-    for width in WIDTHS:
+    for width in (*WIDTHS, 512):  # the last is 1024 at 200 %
         page.set_viewport_size({"width": width, "height": 720})
         button(page, "About").click()
         expect(page.locator(".katex-display")).to_have_count(3)

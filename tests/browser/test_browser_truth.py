@@ -113,7 +113,7 @@ def test_other_data_show_their_fresh_flow_and_the_last_run_is_one_click_away(ser
     at_rest(page)
     expect(picture(page)).to_have_attribute("alt", re.compile("untrained flow"))
     expect(page.get_by_test_id("stMetricValue").nth(1)).to_have_text(re.compile("nats"))
-    says(page, "Two moons, and goes on")
+    says(page, "Two moons, still training")
     button(page, "Back to the last run").click()
     page.wait_for_url(under_way)
     says(page, r"Epoch \d+ of 9000")
@@ -138,7 +138,8 @@ def test_other_settings_leave_the_picture_pale_and_say_whose_it_is(server, page)
     at_rest(page)
     done, shown = page.url, picture(page).get_attribute("src")
     page.get_by_role("slider", name="Couplings").press("ArrowLeft")
-    says(page, "These are the results of Two moons, 4 couplings; the controls say 3. Train to see")
+    says(page, "These are the results of Two moons, 4 couplings; the controls are set to 3. "
+         "Train to see")
     page.wait_for_url("**couplings=3*")
     assert "run=" not in page.url
     expect(picture(page)).to_have_css("opacity", "0.45")

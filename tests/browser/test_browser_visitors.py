@@ -32,7 +32,7 @@ def test_two_browsers_on_a_shared_server(browser):
         says(other, "Another visitor's")
         expect(button(other, "Stop")).to_be_disabled(timeout=SECONDS)
         other.get_by_role("link", name="Runs").click()
-        says(other, "No run is kept yet")
+        says(other, "There is no run yet")
         page.close()
         again = first.new_page()
         again.set_default_timeout(SECONDS)

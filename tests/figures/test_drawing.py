@@ -11,6 +11,7 @@ from flowlab.jobs import Local
 from flowlab.live import cameras
 from flowlab.live.cameras import camera
 from flowlab.live.drawing import RETRY, Drawing, DrawingFailed, PictureCache, draw, flow_of, measure
+from flowlab.live.layers import PARTS, LayerDrawing, LayersCamera, draw_layer
 from flowlab.training.recipe import build
 from flowlab.training.split import DataSplit
 from realnvp import RealNVP, train_realnvp
@@ -80,6 +81,28 @@ def test_pictures_are_drawn_kept_dropped_and_tried_again(monkeypatch):
             ask("bad", "ann")
         monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + RETRY)
         assert ask("bad", "ann", 60) == drawn(asked_for())
+
+
+def test_pictures_of_the_layers_are_drawn_ahead_and_kept_as_long_as_they_fit(monkeypatch):
+    first, second = (LayerDrawing(asked_for(), passed, (0.5, 0.1)) for passed in (0, 1))
+    fresh = camera(first.drawing.settings, "light")
+    taken = LayersCamera(flow_of(RealNVP, fresh.settings, b"", fresh), fresh)
+    pictures = {layer.passed: tuple(taken.take(layer.passed + part / PARTS, layer.point,
+                                               DEFAULT_OVERLAYS) for part in range(PARTS))
+                for layer in (first, second)}
+    assert len(set(pictures[0] + pictures[1])) == 2 * PARTS
+    with Local(1, ("flowlab.live.layers",), nice=0) as engine:
+        cache = PictureCache(engine)
+
+        def ask(layer, ahead=False):
+            return cache.layer(layer.passed, lambda: layer, "ann", draw_layer, ahead)
+
+        deadline = time.monotonic() + 60
+        while not (ask(first) and ask(second, ahead=True)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert ask(first) == pictures[0] and ask(second) == pictures[1]  # at once
+        monkeypatch.setattr("flowlab.live.drawing.KEPT", sum(map(len, pictures[1])))
+        assert ask(first) is None and ask(second) == pictures[1]  # seen last
 
 
 @pytest.mark.quick("flat0", "flat1")

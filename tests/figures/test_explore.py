@@ -9,6 +9,7 @@ from flowlab.analysis import plane as explore
 from flowlab.analysis.grid import grid_points
 from flowlab.figures import OVERLAYS, InsidePicture, LivePicture
 from flowlab.figures.overlays import LEVELS, contour_lines
+from flowlab.figures.transport import between
 from flowlab.live import Frame, InMemory
 from flowlab.live.thinning import MIN_FRAMES, history, nearest, thinned
 from flowlab.training import Epoch
@@ -38,6 +39,7 @@ def test_log_dets_of_the_layers_add_up_to_the_flows(flow):
         assert np.allclose(explore.lift(flow, torch.tensor(stages[k]), k), x, rtol=0, atol=1e-8)
 
 
+@pytest.mark.quick("nice-normal", "realnvp-batchnorm", "glow-none", "spline-fixed")
 def test_density_of_every_stage_integrates_to_one_and_ends_as_the_flows(flow):
     n = 300
     grid = torch.tensor(grid_points(BOX, n))
@@ -160,7 +162,7 @@ def through(overlays=("samples", "density"), **more):
 def test_through_picture_moves_on_straight_lines_between_stages():
     picture, content = through(("samples", "paths", "grid"), grid=np.ones((3, 4, 4, 2)))
     picture.move(0.5, **content)
-    shown = picture.plane.artists["samples"].get_offsets()
+    shown = picture.plane.artists["samples"].get_xydata()
     middle = 1.5 * content["samples"][0]
     assert np.allclose(shown, middle[(np.abs(middle) <= 3).all(1)])
     assert len(picture.plane.artists["paths"].get_segments()) == 24 < len(middle)
@@ -191,7 +193,7 @@ def test_through_picture_names_the_way_and_the_ellipse():
     picture, content = through()
     picture.move(2, probe=path, outline=path, **content)
     way, ellipse = picture.labels
-    assert way.get_text().startswith("way") and way.get_position() == (0, 0)
+    assert way.get_text().startswith("path") and way.get_position() == (0, 0)
     assert "Jacobian" in ellipse.get_text() and ellipse.get_position() == (2, 2)
     picture.move(0, **content)
     assert not way.get_text() and not ellipse.get_text()
@@ -200,13 +202,70 @@ def test_through_picture_names_the_way_and_the_ellipse():
 def test_through_picture_keeps_the_colour_of_every_sample():
     picture, content = through()
     content["samples"] = 0.4 * content["samples"]  # all of them in the window
+    dots = picture.plane.artists["samples"]
     picture.move(0, **content)
-    first = picture.samples.get_facecolor()
-    assert len(np.unique(first, axis=0)) > 10
+    first = dots.bands
+    assert len(first) == len(content["samples"][0]) and len(np.unique(first)) > 10
     stages = content["samples"][[0, 0, 0]] * np.array([1, -1, 0.5])[:, None, None]
     for place in (0, 1, 1.5, 2):
         picture.move(place, **content | {"samples": stages})
-        assert np.allclose(picture.samples.get_facecolor(), first)
+        assert np.array_equal(dots.bands, first)
+
+
+def test_a_point_that_walks_back_adds_up_to_its_log_density(flow):
+    x = points(1)
+    seen = explore.probe(flow, tuple(x[0].tolist()))
+    assert seen.added[-1] == pytest.approx(flow.log_prob(x).item(), rel=0, abs=1e-9)
+    total = 0.0
+    for k, (_, _, log_det) in enumerate(flow.steps(x, inverse=True)):  # of the inverse: added
+        assert seen.added[k] == pytest.approx(total, rel=0, abs=1e-9)
+        total += log_det.item()
+    assert len(seen.added) == len(flow.layers) + 2
+    picture = InsidePicture((-3, 3, -3, 3), [""] * len(flow.layers), 0.2, back=True)
+    content = {"samples": np.zeros((len(flow.layers) + 1, 1, 2)), "log_density": [0.0],
+               "log_dets": np.zeros(len(flow.layers)), "probe": seen.path,
+               "probe_added": seen.added}
+    for undone in (0, 0.5, 1, len(flow.layers)):
+        picture.move(len(flow.layers) - undone, **content)
+        bars = [bar[:, 1] for bar in picture.density.bars.get_segments()]
+        heights = np.interp([undone], range(len(seen.added)), seen.added)
+        if undone == len(flow.layers):  # and the base distribution
+            heights = seen.added[-1:]
+            assert f"{heights[0]:+.2f}".replace("-", "−") in (
+                picture.density.captions[1].get_text())
+        assert sum(np.ptp(bar) * np.sign(bar[1] - bar[0]) for bar in bars) == pytest.approx(
+            heights[0], abs=1e-9)
+        assert np.allclose(picture.path.get_xydata()[0], x[0])  # from the data
+
+
+def test_through_picture_follows_the_cloud_and_loses_no_point():
+    picture, content = through()
+    stages = content["samples"] * np.array([1, 5, 0.01])[:, None, None]
+    windows = explore.windows(stages)
+    for place in np.linspace(0, 2, 17):
+        picture.move(place, **content | {"samples": stages}, windows=windows)
+        axes = picture.plane.axes
+        assert len(picture.plane.artists["samples"].get_xdata()) == len(stages[0])
+        across, up = np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim())
+        shown = np.ptp(between(stages, place), axis=0).max()
+        assert across == pytest.approx(up) and shown < across < 2 * shown
+    assert picture.plane.image("density").get_extent() == pytest.approx(windows[-1])
+
+
+def test_a_window_leaves_out_only_what_would_make_the_others_a_dot():
+    cloud = np.random.default_rng(0).normal(size=(1, 1000, 2))
+    wide = explore.windows(np.concatenate([cloud, [[[1e6, 0.0], [np.nan, 0.0]]]], axis=1))
+    assert np.abs(cloud).max() < np.abs(wide).max() < 10
+    assert np.isfinite(explore.windows(np.full((2, 3, 2), np.nan))).all()
+
+
+@pytest.mark.parametrize(("overlays", "bars"), [
+    (("samples",), set()), (("samples", "density"), {"density"}),
+    (("density", "error"), {"error"})])
+def test_through_picture_has_a_colour_bar_only_for_what_is_coloured(overlays, bars):
+    picture, _ = through(overlays)
+    assert {name for name, parts in picture.bars.items() if parts[0].get_visible()} == bars
+    assert picture.over.get_visible() == bool(bars)
 
 
 def test_through_picture_finds_the_point_of_a_click():

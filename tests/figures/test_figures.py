@@ -219,6 +219,30 @@ def test_unknown_theme_is_refused():
         thumbnail(DATA, LIMITS, theme="pink")
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_live_picture_colours_samples_and_latents_by_the_angle_of_their_latents(theme):
+    picture = live(theme=theme)
+    latents = 1.5 * np.array([[1, 0.1], [-0.1, 1], [-1, 0.1], [0.1, -1]])  # a quarter turn each
+    clouds = picture.samples, picture.latents
+
+    def drawn():
+        image = np.asarray(Image.open(io.BytesIO(picture.png())).convert("RGB"), dtype=float) / 255
+        for dots in clouds:
+            x, y = dots.axes.transData.transform(latents).astype(int).T
+            yield image[len(image) - 1 - y, x]
+
+    picture.update(latents[::-1], None, latents, [], [], [], sample_latents=latents)
+    samples, cloud = drawn()
+    wheel = picture.theme.angle_colours()[[0, 3, 5, 9], :3]
+    assert np.abs(cloud - wheel).max() < 0.2  # on the surface, and of the picture's palette
+    assert np.abs(samples[::-1] - wheel).max() < 0.2
+    assert np.abs(wheel[[0, 1, 2, 0, 1]] - wheel[[1, 2, 3, 2, 3]]).max(1).min() > 0.2
+    picture.show_overlays(("data", "samples"))  # which are told apart
+    picture.update(latents, None, latents, [], [], [], sample_latents=latents)
+    samples, _ = drawn()
+    assert np.abs(samples - samples[0]).max() < 0.2
+
+
 def test_live_picture_shows_all_it_was_given():
     picture = live()
     inside = (np.abs(DATA) <= 3).all(1)

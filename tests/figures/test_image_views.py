@@ -5,12 +5,14 @@ import io
 import numpy as np
 import pytest
 import torch
+from figures_helpers import whole
 from helpers import ON_IMAGES, shake, small
 from PIL import Image
 
 from flowlab import figures
 from flowlab.analysis import images as explore_images
 from flowlab.data import Images, dequantise, image_set
+from flowlab.figures import style
 from flowlab.figures.mosaic import mosaic
 from flowlab.live.cameras import ImageCamera, camera
 from flowlab.training import Epoch
@@ -20,6 +22,7 @@ from models import RECIPES
 
 DIGITS = image_set("digits")
 THEMES = ("light", "dark")
+KINDS = ("test images", "shuffled pixels", "constant images", "noise")
 SMALL = {name: small(name, image=True) for name in ON_IMAGES}
 
 
@@ -182,7 +185,7 @@ def test_the_live_picture_names_classes_and_temperature_and_says_what_is_recogni
     picture = figures.ImagePicture(np.zeros((2, 8, 8)), 16, base, temperature=0.7, classes=names)
     empty = [np.zeros((60, 8, 8)), np.zeros((2, 8, 8)), [0.0], [], [], []]
     picture.update(*empty)
-    assert picture.headline.get_text() == "Samples at temperature 0.7, one class a column"
+    assert picture.headline.get_text() == "Samples at temperature 0.7, one class per column"
     heads = picture.samples.axes.texts
     assert tuple(head.get_text() for head in heads) == names
     across = picture.samples.axes.get_xlim()[1]
@@ -214,3 +217,18 @@ def test_the_live_picture_wants_what_comes_back_of_its_data():
         picture.update(np.zeros((60, 8, 8)), np.zeros((3, 8, 8)), [0.0], [], [], [])
     picture.update(np.zeros((60, 8, 8)), np.full((2, 8, 8), 2e-5), [0.0], [], [], [])
     assert "2e-05" in picture.caption.get_text()
+
+
+@pytest.mark.parametrize("draw", [
+    lambda some, theme: figures.samples_and_nearest(
+        some(49), some(49), [100.0] * 49, 255, title="Samples at temperature 0.75", theme=theme),
+    lambda some, theme: figures.in_between(some(11), some(11), some(2), some(2), 1.0, 255,
+                                           theme=theme),
+    lambda some, theme: figures.scale_anew(some(10), some(50).reshape(5, 10, 8, 8), [500, 284], 0,
+                                           255, theme=theme),
+    lambda some, theme: figures.likelihood_histogram(
+        {name: np.linspace(1, 1e3, 90) for name in KINDS}, {name: some(10) for name in KINDS}, 255,
+        theme=theme)], ids=["samples", "between", "scales", "likelihood"])
+def test_a_lecture_cuts_no_word_of_a_view(draw):
+    figure = draw(lambda count: np.zeros((count, 8, 8)), "light lecture")
+    assert whole(figure) and pixels(figure).shape[:2] == style.LECTURE_SIZE[::-1]

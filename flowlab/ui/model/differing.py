@@ -33,8 +33,8 @@ def sentence(run: RunSettings, now: RunSettings, names: list[str]) -> str:
         values["epochs"] = now.training.length
     wanted = ", ".join(written(values[name]) for name in names[:MOST])
     more = "" if len(names) <= MOST else f", and {len(names) - MOST} more differ"
-    return (f"These are the results of *{title(run, names)}*; the controls say *{wanted}*{more}. "
-            "**Train** to see it.")
+    return (f"These are the results of *{title(run, names)}*; the controls are set to "
+            f"*{wanted}*{more}. **Train** to see it.")
 
 
 def _source(run: RunSettings) -> tuple[str, float | None]:

@@ -13,7 +13,7 @@ from flowlab.ui.controls.state import Shown
 from flowlab.ui.elements.copy import copyable
 from flowlab.ui.model.view import View
 
-NOT_YET = "There is something to take once a training has begun."
+NOT_YET = "Available once a training has begun."
 WEB_PAGE = ("A flow of the plane and moments of its training as one file, which opens in any "
             "browser without the lab or a network.")
 
@@ -45,7 +45,7 @@ def draw_downloads(view: View) -> None:
         ("PNG", "Picture", "picture.png", "image/png", moment(export.png), ready,
          "The picture of the moment shown, 1600 by 960 pixels."),
         ("SVG", "Picture", "picture.svg", "image/svg+xml", moment(export.svg), ready,
-         "The same, drawn with lines: it can be enlarged and edited."),
+         "The same as vector graphics, to enlarge or edit."),
         ("GIF", "Training", "training.gif", "image/gif", film(export.gif), begun,
          f"How the flow learned, in up to {export.FILM_FRAMES} frames."),
         ("CSV", "Numbers", "metrics.csv", "text/csv",
@@ -55,7 +55,7 @@ def draw_downloads(view: View) -> None:
          lambda: _moment(frames(), page.shown)[0].weights, ready,
          "The flow of the moment shown; the code below loads it."),
         ("JSON", "Settings", "run.json", "application/json", lambda: export.json(settings), True,
-         "Everything that makes the run; the command line reads it with --settings."),
+         "All settings of the run; the command line reads it with --settings."),
     ]
     if export.encoder():
         files.insert(3, ("MP4", "Training", "training.mp4", "video/mp4", film(export.mp4), begun,
@@ -77,7 +77,7 @@ def draw_downloads(view: View) -> None:
         st.markdown("**Repeat the run**, in the project's folder")
         copyable(export.python(view.page.recipe, settings))
     if view.run is not None and (view.run.continued or view.run.steered):
-        st.caption("This run went on from a trained flow, or its learning rate was changed by "
+        st.caption("This run continued a trained flow, or its learning rate was changed by "
                    "hand: the settings alone do not repeat it.")
 
 

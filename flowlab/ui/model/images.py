@@ -22,8 +22,8 @@ from flowlab.ui.model.inside import Subject
 VIEWS = SAMPLES, BETWEEN, SCALES, LIKELIHOOD = *(name for key, name in SHOWS.items()
                                                  if key != "flow"),
 HELP = ("What the training has reached; samples at any temperature beside the training images "
-        "nearest to them; the way between two images through latent space; what each scale of "
-        "the latents holds; and what the flow thinks of other images.")
+        "nearest to them; the path between two images through latent space; what each scale of "
+        "the latents encodes; and how likely the flow finds other images.")
 MIXED = "All in turn"
 SHUFFLED = "Shuffled pixels"
 DRAWS = 5
@@ -43,8 +43,8 @@ def picture(subject: Subject, index: int) -> None:
     png = _drawn(subject.key, subject.step(place), view, _chosen(subject, view), appearance(),
                  subject, place)
     image.draw_png(png, {SAMPLES: "Samples, and the training images nearest to them.",
-                     BETWEEN: "Images on the way between two, through latent space and mixed.",
-                     SCALES: "Test images, and the same with one scale's latents drawn anew.",
+                     BETWEEN: "Images on the path between two, through latent space and mixed.",
+                     SCALES: "Test images, and the same with one scale's latents resampled.",
                      LIKELIHOOD: "Histograms of bits per dimension of test images and others."
                      }[view])
 
@@ -146,9 +146,9 @@ def _samples(subject: Subject, index: int) -> None:
                 "are plainer and more alike, at 0 there is only one for each class.")
     label.selectbox("Class", [MIXED, *map(str, range(classes))], disabled=not classes,
                     **page.img.tie("class" if classes else "noclass"),
-                    help="Of all samples." if classes else "This flow was not told the classes: "
-                    "switch on *Learn each class* at the left, where the images have some, and "
-                    "train again.")
+                    help="The class of all samples." if classes else "This flow does not know the "
+                    "classes: switch on *Learn each class* on the left, where the images have "
+                    "some, and train again.")
     anew.button("New latents", icon=":material/casino:", key=f"{page.name}.newlatents",
                 width="stretch", on_click=_count, args=(page.img, "latents"),
                 help="Draw other latents from the base distribution.")
@@ -159,8 +159,8 @@ def _samples(subject: Subject, index: int) -> None:
         st.caption(f"At temperature {temperature:.2f} the three nearest training images agree on "
                    f"the class asked for in **{right / RATED:.0%}** of {RATED} samples of this "
                    "flow.")
-    st.caption("A flow that had learned its training images by heart would repeat them: then the "
-               "pictures at the right would be the same as those at the left.")
+    st.caption("A flow that had memorised its training images would repeat them: then the "
+               "pictures on the right would be the same as those on the left.")
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
@@ -192,12 +192,12 @@ def _way(subject: Subject, index: int) -> None:
     for column, control in ((first, "first"), (second, "second")):
         column.number_input(f"{control.capitalize()} image", 0, last, step=1,
                             **img.tie(control),
-                            help="Number of a test image: the flow never trained on it.")
-    way.slider("Way from the first to the second", 0.0, 1.0, step=0.05, **img.tie("way"),
+                            help="Number of a test image, on which the flow was not trained.")
+    way.slider("From the first to the second", 0.0, 1.0, step=0.05, **img.tie("way"),
                help="Share of the straight line between the two latents.")
     text = "Through latent space one image turns into the other; mixed pixels show both at once."
     if subject.settings.flow.classes:
-        text += " The flow is told the first image's class up to the middle, then the second's."
+        text += " The flow is given the first image's class up to the middle, then the second's."
     st.caption(text)
 
 
@@ -210,27 +210,29 @@ def _scales(subject: Subject, index: int) -> None:
         k: f"Scale {k + 1}" for k in range(1, count - 1)}
     if count == 1:
         labels[0] = "All latents"
-    choose.segmented_control("Scale to draw anew", range(count), format_func=labels.__getitem__,
+    choose.segmented_control("Scale to resample", range(count), format_func=labels.__getitem__,
                              **img.tie("scale"), required=True,
                              help="The finest latents leave the flow first; the coarsest go "
                              "through all of its layers.")
     anew.button("Draw again", icon=":material/casino:", key=f"{subject.page.name}.drawagain",
                 width="stretch", on_click=_count, args=(img, "anew"),
-                help="Other latents for that scale.")
-    st.caption("Keep all other latents, and see what changes: that is what the scale holds."
-               if count > 1 else "This flow has one scale only, so drawing it anew leaves nothing "
-               "of the images. Flows with several levels factor latents out, scale by scale.")
+                help="Draw other latents for that scale.")
+    st.caption("Keep all other latents, and see what changes: that is what the scale encodes."
+               if count > 1 else "This flow has one scale only, so resampling it leaves nothing of "
+               "the images. Flows with several levels factor latents out, scale by scale.")
 
 
 def _lesson(subject: Subject, index: int) -> None:
     place = subject.weighty(index)
     flow, images = inside.flow_at(subject, place), images_of(subject)
     others = _others(images)
+    right: Any = st
     if len(others) > 1:
-        st.selectbox("Compare with", others, **subject.page.img.tie("other"),
-                     format_func=lambda name: name if name == SHUFFLED else title_of(name),
-                     help="Other images of the same size: the flow never saw one of them. Your own "
-                     "are the ones that you used last.")
+        left, right = st.columns([2, 5], vertical_alignment="center")
+        left.selectbox("Compare with", others, **subject.page.img.tie("other"),
+                       format_func=lambda name: name if name == SHUFFLED else title_of(name),
+                       help="Other images of the same size, none of which the flow has seen. Your "
+                       "own are those used last.")
     other, = _chosen(subject, LIKELIHOOD)
     bits = _likelihoods(subject.key, subject.step(place), other, flow, images).bits
     test = bits["test images"]
@@ -238,13 +240,13 @@ def _lesson(subject: Subject, index: int) -> None:
     unlike = [] if other == SHUFFLED else [title_of(other)]
     for kind in (*unlike, "constant images", "noise"):
         share = float((test > np.nanmin(bits[kind])).mean())
-        sentences.append(f"**{share:.0%}** of the test images are *less* likely than the likeliest "
-                         f"of the {kind}")
-    st.caption(f"{'; '.join(sentences)}. A likelihood says how dense the model is at one image, "
-               "not whether the image is of the kind it learned: an image that is easy to predict, "
-               "such as an empty one, can get more than any that shows something. So a high "
-               "likelihood does not prove that an image belongs. Bits of the images here are of "
-               "one draw of noise each; where a flow learns classes, of any class.")
+        sentences.append(f"**{share:.0%}** of the test images are *less* likely than the most "
+                         f"likely of the {kind}")
+    right.caption(f"{'; '.join(sentences)}. A likelihood is the model's density at one image. A "
+                  "high one does not prove that the image is of the kind that was learned: one "
+                  "that is easy to predict, such as an empty image, can score higher than any with "
+                  "content.", help="Bits are measured with one draw of noise per image; where a "
+                  "flow learns classes, the density is summed over all of them.")
 
 
 def _count(img: Values, control: str) -> None:

@@ -3,7 +3,6 @@
 import math
 import threading
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -11,30 +10,30 @@ import torch
 
 from flowlab.analysis import couplings, plane
 from flowlab.analysis.equations import describe
-from flowlab.analysis.grid import grid_points
 from flowlab.bijections.equations import LOG_DET, Step
 from flowlab.data import Source, source_of
 from flowlab.figures import InsidePicture, coupling_curve, png
+from flowlab.figures.transport import between
 from flowlab.flow import Flow
 from flowlab.live import Frame, cameras, scene
-from flowlab.live.cameras import SHOWN, SIGMA, Camera, PlaneCamera
-from flowlab.live.drawing import flow_of
+from flowlab.live.cameras import SIGMA, Camera, PlaneCamera
+from flowlab.live.drawing import Drawing, DrawingFailed, flow_of
+from flowlab.live.layers import PARTS, LayerDrawing, LayersCamera, draw_layer, look
 from flowlab.live.watch import seen_points
 from flowlab.settings import RunSettings
-from flowlab.ui.app.lab import appearance, theme
+from flowlab.ui.app.lab import appearance, drawing_owner, lab, theme
 from flowlab.ui.controls.state import ModelPage
 from flowlab.ui.elements.clickable import clickable
+from flowlab.ui.elements.escape import plain
 from flowlab.ui.elements.image import draw_png
 
-GRID = 160  # cells along a side of a density's picture
-REACH = 3.2  # standard deviations of the base distribution that the plane shows at least
-RADIUS = 0.25  # of the circle around the latent that becomes the ellipse, in latent units
+REACH = 3.2  # standard deviations of the base distribution that a coupling's picture shows
 CURVE_WIDTH = 420  # pixels of the picture of a coupling's map
 FARTHEST = 1e6  # data units that a point may be away
 COLUMNS = {"point": "log|det ∂x/∂z| of the layer at the point, in nats: above 0 it stretches.",
-           "sum so far": "Of this layer and those before it, at the point, in nats. The last is "
-           "that of the whole flow.",
-           "samples": "log|det ∂x/∂z| of the layer, the mean of 1500 samples, in nats."}
+           "sum so far": "Sum over this layer and those before it, at the point, in nats. The last "
+           "is that of the whole flow.",
+           "samples": "log|det ∂x/∂z| of the layer, averaged over 1500 samples, in nats."}
 
 
 @dataclass(frozen=True)
@@ -130,89 +129,26 @@ def steps(subject: Subject) -> list[Step]:
     return _steps(subject.settings.flow.model_dump_json(), subject)
 
 
-def window(settings: RunSettings) -> tuple[float, float, float, float]:
-    """A square that shows the base distribution and the data: the same for every stage."""
-    xmin, xmax, ymin, ymax = plane_camera(settings, appearance()).limits
-    reach = REACH * SIGMA[settings.flow.base]
-    left, right, low, high = min(xmin, -reach), max(xmax, reach), min(ymin, -reach), max(ymax,
-                                                                                       reach)
-    half = max(right - left, high - low) / 2
-    x, y = (left + right) / 2, (low + high) / 2
-    return x - half, x + half, y - half, y + half
+@st.cache_resource(show_spinner=False, max_entries=12)
+def _layers(key: str, step: int, appearance: str, _subject: Subject, _index: int) -> LayersCamera:
+    return LayersCamera(flow_at(_subject, _index), plane_camera(_subject.settings, appearance))
 
 
-@st.cache_resource(show_spinner=False, max_entries=32)
-def _passage(key: str, step: int, _flow: Flow, _data: torch.Tensor) -> plane.Passage:
-    z = _flow.base_sample(SHOWN, torch.Generator().manual_seed(0))
-    return plane.passage(_flow, z, _data.to(_flow.dtype))
+def layers_camera(subject: Subject, index: int) -> LayersCamera:
+    """What takes the pictures between the layers of the moment's flow."""
+    index = subject.weighty(index)
+    return _layers(subject.key, subject.step(index), appearance(), subject, index)
 
 
 def passage(subject: Subject, index: int) -> plane.Passage:
     """Points, grid and log-determinants between the layers, of the moment's flow."""
-    index = subject.weighty(index)
-    data = camera(subject.settings, appearance())[0].data
-    return _passage(subject.key, subject.step(index), flow_at(subject, index), data)
-
-
-@st.cache_data(show_spinner=False, max_entries=256)
-def _density(key: str, step: int, stage: int, _flow: Flow, _limits: tuple) -> np.ndarray:
-    points = torch.as_tensor(grid_points(_limits, GRID)).to(_flow.dtype)
-    return plane.density_at(_flow, points, stage).reshape(GRID, GRID).numpy()
-
-
-@st.cache_data(show_spinner=False, max_entries=8)
-def _truth(key: str, _camera: PlaneCamera, _limits: tuple) -> np.ndarray | None:
-    if _camera.source.log_prob is None:
-        return None
-    points = torch.as_tensor(grid_points(_limits, GRID))
-    return _camera.source.log_prob(points).exp().reshape(GRID, GRID).numpy()
-
-
-@st.cache_resource(show_spinner=False, max_entries=12)
-def _picture(key: str, appearance: str, _subject: Subject
-             ) -> tuple[InsidePicture, threading.Lock]:
-    picture = plane_camera(_subject.settings, appearance).picture
-    names = [step.name for step in steps(_subject)]
-    return (InsidePicture(window(_subject.settings), names, picture.field.highest,
-                           known=picture.truth is not None, theme=appearance), threading.Lock())
+    return layers_camera(subject, index).passage
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
 def _drawn(key: str, step: int, shown: tuple[str, ...], appearance: str, position: float,
-           point: tuple[float, float], _subject: Subject, _index: int) -> bytes:
-    flow, way = flow_at(_subject, _index), passage(_subject, _index)
-    limits, layers = window(_subject.settings), len(flow.layers)
-    density = error = None
-    if {"density", "contours", "error"} & set(shown):
-        density = _density(key, step, int(position), flow, limits)
-    if "error" in shown and position >= layers:
-        settings = _subject.settings
-        truth = _truth(fresh_key(settings), plane_camera(settings, appearance), limits)
-        error = None if truth is None else density - truth
-    seen = look(flow, point)
-    followed: dict[str, Any] = {}
-    if isinstance(seen, plane.Probe):
-        stage = int(position)
-        followed = {"probe": seen.path, "probe_log_dets": seen.log_dets,
-                    "probe_log_density": seen.log_density}
-        if stage == position:
-            followed["outline"] = plane.ellipse(seen.path[stage], seen.jacobians[stage], RADIUS)
-    picture, lock = _picture(fresh_key(_subject.settings), appearance, _subject)
-    with lock:
-        if picture.overlays != shown:
-            picture.show_overlays(shown)
-        picture.move(position, samples=way.samples, data=way.data, grid=way.grid,
-                     log_dets=way.log_dets, log_density=way.log_density, density=density,
-                     error=error, **followed)
-        return picture.png()
-
-
-def look(flow: Flow, point: tuple[float, float]) -> plane.Probe | str:
-    """The point seen through the flow, or the sentence that says why it cannot be."""
-    try:
-        return plane.probe(flow, point)
-    except ValueError as error:
-        return str(error)
+           point: tuple[float, float], back: bool, _camera: LayersCamera) -> bytes:
+    return _camera.take(position, point, shown, back)
 
 
 def point(subject: Subject) -> tuple[float, float]:
@@ -224,8 +160,20 @@ def point(subject: Subject) -> tuple[float, float]:
 
 def picture(subject: Subject, index: int, shown: tuple[str, ...], position: float) -> None:
     """Draw the plane at a place between the layers; a click on it chooses the point to follow."""
-    flow = flow_at(subject, index)
-    limits = window(subject.settings)
+    flow, playback = flow_at(subject, index), subject.page.playback
+    plays = playback.what == "flow"
+    try:
+        png = _played(subject, index, shown, position) if plays else None
+    except DrawingFailed as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        plays, png, playback.what = False, None, ""
+    playback.drawn = png is not None
+    if png is None and not (plays and playback.png):
+        step = subject.step(subject.weighty(index))
+        png = _drawn(subject.key, step, shown, appearance(), position, point(subject),
+                     playback.back, layers_camera(subject, index))
+    playback.png = png or playback.png
+    limits = between(passage(subject, index).windows, position).tolist()
 
     def clicked(across: float, down: float) -> None:
         place = InsidePicture.coordinates(across, down, limits, appearance())
@@ -237,13 +185,33 @@ def picture(subject: Subject, index: int, shown: tuple[str, ...], position: floa
             page, data = subject.page, subject.settings.source.data
             page.x1[data], page.x2[data] = (round(value, 4) for value in x)
 
-    step = subject.step(subject.weighty(index))
-    png = _drawn(subject.key, step, shown, appearance(), round(position, 2), point(subject),
-                 subject, index)
-    names = [s.name for s in steps(subject)]
-    clickable(png, f"The plane after {position:.0f} of {len(names)} layers, with the point that is "
-              "followed; bars of every layer's log-determinant and the log-density on the way. "
-              "Click the plane to follow another point.", f"{subject.page.name}.clickable", clicked)
+    clickable(playback.png, f"The plane after {position:.0f} of {len(flow.layers)} layers, with "
+              "the point that is followed; bars of every layer's log-determinant and the "
+              "log-density on the way. Click the plane to follow another point, or drag it.",
+              f"{subject.page.name}.clickable", clicked,
+              "drawing …" if plays and not playback.drawn else "", drag=True)
+
+
+def _played(subject: Subject, index: int, shown: tuple[str, ...], position: float) -> bytes | None:
+    """The picture nearest to a place while the layers play; None until it is drawn.
+
+    The pictures of a layer are drawn together, while those of the layer before it are shown.
+    """
+    index, count, followed = subject.weighty(index), len(steps(subject)), point(subject)
+    back = subject.page.playback.back
+    passed, part = divmod(min(round(position * PARTS), count * PARTS - 1), PARTS)
+
+    def drawn(passed: int, ahead: bool) -> tuple[bytes, ...] | None:
+        key = (subject.key, subject.step(index), shown, appearance(), passed, followed, back)
+        return lab().picture_cache.layer(key, lambda: LayerDrawing(
+            Drawing(subject.model, subject.settings, appearance(), shown, subject.weights(index),
+                    []), passed, followed, back), drawing_owner(), draw_layer, ahead)
+
+    pngs = drawn(passed, False)
+    following = passed - 1 if back else passed + 1
+    if 0 <= following < count:
+        drawn(following, True)
+    return None if pngs is None else pngs[part]
 
 
 def explanation(subject: Subject, index: int, layer: int) -> None:
@@ -266,8 +234,8 @@ def _layer(subject: Subject, way: plane.Passage, seen: plane.Probe | str, layer:
     all_steps = steps(subject)
     step = all_steps[layer - 1]
     st.markdown(f"**Layer {layer} of {len(all_steps)}: {step.name}**, from *z* to *x* and back",
-                help="Every layer is written with z for what enters it on the way to the data, and "
-                "x for what leaves it; indices are coordinates of the plane.")
+                help="In every layer, z is what enters it on the way to the data, and x what "
+                "leaves it; indices are coordinates of the plane.")
     more = [("mean of samples", rf"= {_number(way.log_dets[layer - 1])}\ \text{{nats}}")]
     if isinstance(seen, plane.Probe):
         more += [("at the point", rf"= {_number(seen.log_dets[layer - 1])}\ \text{{nats}}"),
@@ -281,8 +249,8 @@ def _curve(subject: Subject, flow: Flow, seen: plane.Probe, layer: int) -> None:
                             REACH * SIGMA[flow.settings.base])
     if curve is not None:
         draw_png(png(coupling_curve(curve, theme=theme())),
-                 "The coordinate after the layer, drawn over that before it: a line or, of a "
-                 "spline, a curve through knots; with the followed point.", CURVE_WIDTH)
+                 "The coordinate after the layer against the one before it: a straight line or, "
+                 "for a spline, a curve through knots; with the followed point.", CURVE_WIDTH)
 
 
 def _point(subject: Subject, seen: plane.Probe | str) -> None:
@@ -290,9 +258,9 @@ def _point(subject: Subject, seen: plane.Probe | str) -> None:
     for column, x, label in zip(st.columns(2), (page.x1, page.x2), ("x₁", "x₂"), strict=True):
         column.number_input(
             f"Point to follow, {label}", -FARTHEST, FARTHEST, step=0.05, format="%.3f",
-            **x.tie(data), help="In data units; or click the plane in the picture. The dark path "
-            "is its way, and the outline what a small circle around its latent becomes: the "
-            "Jacobian's ellipse.")
+            **x.tie(data), help="In data units; you can also click the plane in the picture, or "
+            "drag the point. The dark line is its path, and the outline is what a small circle "
+            "around its latent becomes: the Jacobian's ellipse.")
     if isinstance(seen, str):
         st.warning(seen, icon=":material/error:")
         return

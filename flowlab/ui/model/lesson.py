@@ -120,7 +120,7 @@ def draw_first(page: ModelPage) -> None:
         st.caption(plain(page.first.caption))
         st.button("Close", icon=":material/close:", type="tertiary", key=f"{page.name}.closefirst",
                   on_click=_close, args=(page,),
-                  help="Give the picture its whole width again.")
+                  help="Show the picture at full width again.")
 
 
 def _close(page: ModelPage) -> None:

@@ -68,9 +68,9 @@ def follow(view: View) -> None:
         if view.aside is not None:  # else it takes no room, and what follows keeps its place
             st.button("Back to the last run", icon=":material/undo:", key=f"{page.name}.return",
                       on_click=page.controls.put, args=(view.aside.settings,),
-                      help="Show its results, and its settings at the left.")
-            goes_on = ", and goes on" if lab().status(view.aside).active else ""
-            st.markdown(f"It is about *{differing.title(view.aside.settings)}*{goes_on}.",
+                      help="Show its results and its settings.")
+            goes_on = ", still training" if lab().status(view.aside).active else ""
+            st.markdown(f"It is *{differing.title(view.aside.settings)}*{goes_on}.",
                         width="content")
     page.keep(*KEPT)
     status, plays = view.status(), bool(page.playback.what)
@@ -197,7 +197,7 @@ def _alt(status: Status, moment: Moment | None, subject: Subject) -> str:
         return ("Samples of the flow at temperature 0.7, test images and what comes back of them, "
                 "bits per dimension by epoch, and the latents of test images.")
     if moment is None:
-        return "Data, an untrained flow's samples, and both densities."
+        return "Data, samples of an untrained flow, and both densities."
     kl = metrics.number(moment.kl, "nats")
     return (f"{status.state}, epoch {moment.epoch}: data and model samples, true and learned "
             f"density, latent cloud, and the NLL's curve; KL to the truth {kl}.")

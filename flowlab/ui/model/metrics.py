@@ -39,20 +39,20 @@ def draw_metrics(moment: Moment | None, begun: bool, source: Source, active: boo
         ("KL to the truth", number(kl, "nats"), "How far the learned density is from "
          "the true one: the mean of log p − log q over test points. 0 nats would be perfect."),
         ("Test NLL", number(test, "nats"), "Negative log-likelihood of "
-         "points the flow never trained on, the mean in nats. It can be negative, since densities "
-         "can exceed 1; divided by D ln 2 it is in bits per dimension. The best possible value is "
-         "the dashed line in the plot, the same points\' NLL under their true density."),
-        ("Train NLL", number(train, "nats"), "The same of "
-         "points that the flow was trained on, a fixed part of them."),
+         "points the flow was not trained on, averaged, in nats. It can be negative, since "
+         "densities can exceed 1; divided by D ln 2 it is in bits per dimension. The best possible "
+         "value is the dashed line in the plot, the same points' NLL under their true density."),
+        ("Train NLL", number(train, "nats"), "The same for "
+         "a fixed part of the points that the flow was trained on."),
     ]
     shown += [
         ("Inverse error", "–" if error is None else f"{error:.0e}", "The largest "
          "distance between a test point and what comes back after going to the latent space and "
          "back, in data units. Exact arithmetic would give 0."),
-        ("Speed", "–" if rate is None else f"{rate:,.0f} steps/s", "Optimiser steps a second, "
-         "pictures not counted."),
-        ("Time left", "–" if left is None else _duration(left), "At this speed, until the end "
-         "of the training."),
+        ("Speed", "–" if rate is None else f"{rate:,.0f} steps/s", "Optimiser steps per second, "
+         "without the time spent on pictures."),
+        ("Time left", "–" if left is None else _duration(left), "Until the end of the training, "
+         "at this speed."),
     ]
     for column, (label, value, help_text) in zip(st.columns(WIDTHS), shown, strict=True):
         column.metric(label, value, help=help_text)
@@ -64,21 +64,21 @@ def _bits(test: float | None, train: float | None, images: Source) -> list[tuple
         return number(nats and bits_per_dimension(nats, images.event_shape), "bits")
 
     return [
-        ("Test bits/dim", bits(test), "Bits per dimension on images the flow never trained "
-         "on: what it would take to write down one pixel with this model. It is an upper bound on "
-         "the bits of the model of whole grey levels; lower is better. An image without any "
-         f"pattern takes {math.log2(images.grey_levels):.2f}."),
+        ("Test bits/dim", bits(test), "Bits per dimension on images the flow was not "
+         "trained on: the cost of encoding one pixel with this model. It is an upper bound on the "
+         f"bits of the model of whole grey levels; lower is better. An image without any pattern "
+         f"takes {math.log2(images.grey_levels):.2f}."),
         ("Train bits/dim", bits(train), "The same on a fixed part of the images that the "
-         "flow was trained on. Far below the test value, the flow learns by heart."),
+         "flow was trained on. Where it is far below the test value, the flow memorises."),
         ("Test NLL", number(test, "nats"), "Negative log-"
-         "likelihood of a whole test image, the mean in nats; bits per dimension are this, divided "
-         "by the number of pixels times ln 2."),
+         "likelihood of a whole test image, averaged, in nats; divided by the number of pixels "
+         "times ln 2 it is in bits per dimension."),
     ]
 
 
 def number(value: float | None, unit: str) -> str:
-    """The value with its unit, or a dash."""
-    return "–" if value is None else f"{value:.3f} {unit}"
+    """The value with its unit, or a dash; large ones, of images, have no room for decimals."""
+    return "–" if value is None else f"{value:{',.0f' if abs(value) >= 1000 else '.3f'}} {unit}"
 
 
 def _duration(seconds: float) -> str:

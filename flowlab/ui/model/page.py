@@ -82,8 +82,8 @@ def _share(settings: RunSettings, lesson: links.Lesson) -> None:
     """Draw a button that opens the page's link, and leads to where a teacher adds to it."""
     with st.popover("Share", icon=":material/link:", key=f"{settings.model}.link",
                     help="A link to this page as it stands, also for a class."):
-        st.markdown("The same settings and seed: a run of as many seconds, which gets as far as "
-                    "its machine allows." if settings.training.seconds else
+        st.markdown("The same settings and seed: a run of the same number of seconds, which gets "
+                    "as far as its machine allows." if settings.training.seconds else
                     "The same settings and seed: the same run, on any machine with the same "
                     "versions.")
         copyable(links.address(settings, lesson), "Copy link")
@@ -132,8 +132,8 @@ def _attach(page: ModelPage, run_id: str, alone: bool) -> list[str]:
             raise ValueError("The run in this link is no longer on this server: press Train to "
                              "repeat it with the same settings.")
         if run.settings.flow.event_shape != (2,):
-            raise ValueError("The run in this link is not about points of the plane, and this page "
-                             "is: take its numbers and weights from the list of runs.")
+            raise ValueError("The run in this link is not about points of the plane, so this page "
+                             "cannot show it: export it from the list of runs.")
         validation.check(run.settings)
     except ValueError as error:
         return [str(error)]

@@ -1,6 +1,5 @@
 """The picture of a model's page: the view chosen, its overlays, and the controls below it."""
 
-import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -16,7 +15,7 @@ from flowlab.server.admission import check
 from flowlab.server.limits import Exceeded
 from flowlab.training import Moment
 from flowlab.ui import lecture
-from flowlab.ui.app.lab import appearance, lab
+from flowlab.ui.app.lab import appearance, drawing_owner, lab
 from flowlab.ui.app.state import session
 from flowlab.ui.controls.links import SHOWS
 from flowlab.ui.controls.state import ModelPage
@@ -30,10 +29,12 @@ TRAINING, FLOW = "Training", SHOWS["flow"]
 #: between two looks; clicks are answered in between.
 PATIENCE, LONGER, LOOK = 0.3, 2.0, 0.3
 WAITING = "The picture is being drawn."
-HELP = {"data": "data points over the samples", "samples": "points drawn from the model",
+HELP = {"data": "data points over the samples",
+        "samples": "points drawn from the model; each has the colour of its latent's angle, "
+        "unless data points are shown too",
         "density": "the learned density by colour", "contours": "lines of equal learned density",
         "grid": "a square grid of the latent plane, as the flow bends it",
-        "paths": "the ways of single latent points through all layers",
+        "paths": "the paths of single latent points through all layers",
         "error": "learned minus true density, in place of the density"}
 
 
@@ -59,7 +60,7 @@ def choices(subject: Subject) -> None:
     of_images = source.kind == "images"
     with st.container(horizontal=True, vertical_alignment="center", key=f"{page.name}-choices"):
         if not of_images and source.event_shape != (2,):
-            st.caption("Each coordinate against each: data below the diagonal, samples from the "
+            st.caption("Each pair of coordinates: data below the diagonal, samples from the "
                        "model above it, and on it both as histograms.")
             return
         if session().layout and source.event_shape == (2,) and page.view == TRAINING:
@@ -180,7 +181,7 @@ def training_picture(subject: Subject, index: int, patience: float) -> bytes | P
     # A run that waits looks like the fresh flow that the page has shown before it.
     about = subject.key if subject.frames else _fresh_key(subject)
     key = about, subject.step(place), shown, looks
-    return lab().picture_cache.picture(key, drawing, _owner(), patience)
+    return lab().picture_cache.picture(key, drawing, drawing_owner(), patience)
 
 
 def fresh_moment(subject: Subject) -> Moment | None:
@@ -194,17 +195,11 @@ def fresh_moment(subject: Subject) -> Moment | None:
     if why := _refusal(subject):
         raise DrawingFailed(why)
     return lab().picture_cache.numbers(_fresh_key(subject), lambda: Drawing(
-        subject.model, subject.settings, appearance(), (), b"", []), _owner())
+        subject.model, subject.settings, appearance(), (), b"", []), drawing_owner())
 
 
 def _fresh_key(subject: Subject) -> tuple[str, str]:
     return subject.page.name, inside.fresh_key(subject.settings)
-
-
-def _owner() -> str:
-    """Name the session, not the visitor, who may have many pages."""
-    session().drawing = session().drawing or secrets.token_hex(8)
-    return session().drawing
 
 
 def controls(subject: Subject, index: int) -> int:

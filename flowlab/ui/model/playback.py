@@ -9,13 +9,14 @@ import streamlit as st
 
 from flowlab.live import Frame
 from flowlab.live.thinning import MAX_FRAMES, nearest
+from flowlab.ui.controls.links import SHOWS
 from flowlab.ui.controls.state import NEWEST, ModelPage
 from flowlab.ui.model import inside
 from flowlab.ui.model.inside import Subject
 
 REPLAY = 12.0  # seconds that a training takes to replay at speed 1
 LAYER = 1.2  # seconds from one layer to the next at speed 1
-BUTTON, WHEN = 100, 130  # pixels: widths that do not change with the words
+BUTTON, WORDLESS, WHEN = 100, 44, 130  # pixels: widths that do not change with the words
 # Who has asked for less motion presses Play.
 _JS = """
 export default function ({ setTriggerValue }) {
@@ -67,8 +68,11 @@ def position(subject: Subject) -> float:
     place = page.place.setdefault(count, 0)
     if page.playback.what != "flow":
         return place
-    page.playback.way = min(page.playback.way + _elapsed(page) / LAYER, count)
-    if page.playback.way >= count:
+    passed = _elapsed(page) / LAYER
+    if page.playback.drawn:  # else it waits for the picture
+        way = page.playback.way - passed if page.playback.back else page.playback.way + passed
+        page.playback.way = min(max(way, 0.0), count)
+    if page.playback.way == (0 if page.playback.back else count):
         hold(page)
     return page.playback.way
 
@@ -84,12 +88,13 @@ def time_slider(subject: Subject, index: int) -> None:
     page, frames = subject.page, subject.frames
     on = page.playback.what == "training"
     last = len(frames) - 1
-    st.button("Pause" if on else "Replay", key=f"{page.name}.replay", width=BUTTON,
+    st.button("Pause" if on else "Replay", key=f"{page.name}.replay",
+              width=WORDLESS if page.view == SHOWS["flow"] else BUTTON,
               icon=":material/pause_circle:" if on else ":material/replay:",
               disabled=last < 1, on_click=_toggle_training,
               args=(page, 0.0 if index >= last else 100 * index / last),
-              help="Show the training again from where the slider is; at its end, from the "
-              "start.")
+              help="Replay the training from the slider's position, or from the start where it is "
+              "at its end.")
     key, value = page.moment.key(page.playback.version), page.playback.moment
     if on:  # what the browser last heard of it must not count as the viewer's wish
         key, value = f"{page.name}.replayed", NEWEST
@@ -97,13 +102,13 @@ def time_slider(subject: Subject, index: int) -> None:
     names = {NEWEST: "newest"} | {frame.moment.step: _name(frame) for frame in frames[:-1]}
     st.select_slider("Moment of the training", list(dict.fromkeys(_moments(frames))), value,
                      names.get, key=key, disabled=on or last < 1, on_change=_scrub,
-                     args=(page,), help="At its right end it follows a training under way. Up "
-                     f"to {MAX_FRAMES} moments are kept, most of them early, when the flow "
+                     args=(page,), help="At its right end, the slider follows a training under "
+                     f"way. Up to {MAX_FRAMES} moments are kept, most of them early, when the flow "
                      "changes most.")
     st.markdown(_when(frames, index), width=WHEN)
     st.selectbox("Speed", SPEEDS, SPEEDS.index(1.0), key=f"{page.name}.speed", width=BUTTON,
                  persist_state="session", format_func=lambda x: f"× {x:g}",
-                 help="Of replaying the training, and of playing the layers.")
+                 help="For replaying the training and for playing the layers.")
 
 
 def _name(frame: Frame) -> str:
@@ -130,17 +135,24 @@ def flow_slider(subject: Subject) -> int:
     on = page.playback.what == "flow"
     if not page.opened and page.status not in ("queued", "running", "paused"):
         _component()(key=f"{page.name}.motion-keys", on_play_change=partial(_open, page, count))
-    st.button("Pause" if on else "Play", key=f"{page.name}.layerplay", width=BUTTON,
-              icon=":material/pause_circle:" if on else ":material/animation:",
-              on_click=_toggle_flow, args=(page, count),
-              help="Move from latent space to data, layer by layer.")
+    for back, word, icon, key, text in (
+        (False, "Play", ":material/animation:", "layerplay",
+         "Move from latent space to data, layer by layer."),
+        (True, "Walk back", ":material/undo:", "layerback",
+         "The point that is followed walks back from data to latent space, and its log-density "
+         "adds up beside it, layer by layer. Click the picture to choose the point.")):
+        plays = on and page.playback.back == back
+        st.button("Pause" if plays else word, key=f"{page.name}.{key}", help=text,
+                  width=WORDLESS if back else BUTTON,
+                  icon=":material/pause_circle:" if plays else icon,
+                  on_click=_toggle_flow, args=(page, count, back))
     if on:
         page.passed = min(int(page.playback.way), count)
     place = st.slider(
         "Layers passed", 0, count,
         key=f"{page.name}.passed" if on else page.place.key(count), disabled=on,
         persist_state="session",
-        help="The plane after so many layers: 0 is latent space, the last is data space.")
+        help="The plane after this many layers: 0 is latent space, the last is data space.")
     return min(int(page.playback.way) + 1, count) if on else max(place, 1)
 
 
@@ -152,13 +164,16 @@ def _toggle_training(page: ModelPage, share: float) -> None:
     page.playback.share, page.playback.reached = share, _chosen(page)
 
 
-def _toggle_flow(page: ModelPage, count: int) -> None:
+def _toggle_flow(page: ModelPage, count: int, back: bool = False) -> None:
     if page.playback.what == "flow":
         hold(page)
-        return
+        if page.playback.back == back:
+            return
     _start(page, "flow")
+    start, end = (count, 0) if back else (0, count)
     place = page.place[count]
-    page.playback.way, page.playback.layers = 0.0 if place >= count else float(place), count
+    page.playback.way = float(start if place == end else place)
+    page.playback.layers, page.playback.back = count, back
 
 
 def _open(page: ModelPage, count: int) -> None:
@@ -175,6 +190,7 @@ def _component() -> Callable:
 
 def _start(page: ModelPage, what: Literal["training", "flow"]) -> None:
     page.playback.what, page.playback.ticked = what, time.monotonic()
+    page.playback.drawn = False
 
 
 def hold(page: ModelPage) -> None:

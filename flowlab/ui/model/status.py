@@ -32,7 +32,8 @@ def draw_status(status: Status, frame: Frame | None, foreign: bool, stale: str =
         text = (sentence(status.position, lab().expected_wait(status.position, asker))
                 if lab().engine.ready else STARTING)
         if moment:
-            text += f" Then it goes on after epoch {moment.epoch}: others have their turn now."
+            text += (f" It then continues after epoch {moment.epoch}; other trainings have their "
+                     "turn now.")
     elif moment and status.state == "ready":
         text = (f"A ready-trained flow, after {moment.epoch} epochs. Explore it, **Continue**, "
                 "or **Train** a fresh one.")
@@ -41,9 +42,10 @@ def draw_status(status: Status, frame: Frame | None, foreign: bool, stale: str =
         if moment.epoch < moment.epochs:
             text += f", batch {moment.batch} of {moment.batches}"
     elif not text:
-        text = "The flow before its first step. Press **Train**, or change anything at the left."
+        text = "The flow before its first step. Press **Train**, or change anything on the left."
         if status.active:
             text = "Starting: the untrained flow is measured first."
     whose = ":violet-badge[Another visitor's] " if foreign else ""
     st.markdown(f":{colour}-badge[{label}] {whose}{text}",
-                help=f"{FOREIGN} **Continue** makes a run of your own of it." if foreign else None)
+                help=f"{FOREIGN} **Continue** starts a run of your own from it."
+                if foreign else None)

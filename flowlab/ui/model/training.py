@@ -27,8 +27,8 @@ def buttons(view: View) -> None:
     active = status.active and not view.foreign
     st.button("Train", type="primary", icon=":material/play_arrow:",
               disabled=active and not view.differs, on_click=_start, args=(view,),
-              key=f"{name}.train", help="Train a fresh flow with the settings at the left."
-              " A training under way on this page ends; what it has learned stays in Runs.")
+              key=f"{name}.train", help="Train a fresh flow with the settings on the left."
+              " A training under way on this page ends; its results stay in Runs.")
     paused = active and status.state == "paused"
     label, icon, action, help_text = _pause(view, active, paused)
     st.button(label, icon=f":material/{icon}:", disabled=action is None, width=CONTINUE,
@@ -37,7 +37,7 @@ def buttons(view: View) -> None:
               key=f"{name}.step", help="One batch, that is one optimiser step, and then pause.")
     st.button("Stop", icon=":material/stop:", disabled=not active,
               on_click=_stop, args=(view,), key=f"{name}.stop",
-              help=FOREIGN if view.foreign else "End the training; what it has learned stays.")
+              help=FOREIGN if view.foreign else "End the training; its results stay.")
     with st.popover("Learning rate", icon=":material/speed:", key=f"{name}.rates",
                     help="Change the learning rate of the training under way."):
         _rate(view, active)
@@ -55,9 +55,9 @@ def _pause(view: View, active: bool, paused: bool) -> tuple[str, str, Callable |
     moves = view.status().active  # it is another's, and goes on
     label, icon = "Continue" if moves else f"Continue from epoch {epoch}", "fast_forward"
     if not view.fits:
-        return label, icon, None, ("The flow shown has other layers than the controls say: train "
+        return label, icon, None, ("The flow shown has layers that differ from the controls: train "
                                    "a fresh one.")
-    return label, icon, _continue, ("Train on from the flow shown, for as long as set at the "
+    return label, icon, _continue, ("Continue training the flow shown, for the length set on the "
                                     "left.")
 
 
@@ -69,7 +69,7 @@ def _rate(view: View, active: bool) -> None:
                      disabled=not active, format_func=lambda x: f"{x:g}",
                      on_change=_send_rate, args=(view,),
                      help=FOREIGN if view.foreign else "Change the learning rate of the training "
-                     "under way: its schedule goes on from the new highest value.")
+                     "under way: its schedule continues from the new peak value.")
 
 
 def submit(page: ModelPage, settings: RunSettings, first: str = "",
