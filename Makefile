@@ -17,7 +17,7 @@ LOCKS := tools/locks
 
 help:
 	@echo "make run      install what is missing, then start the lab at http://localhost:8501"
-	@echo "make test     run the tests, in seven minutes (WORKERS=0: in one process)"
+	@echo "make test     run the tests, in five to six minutes (WORKERS=0: in one process)"
 	@echo "make test-all  run them with every case of each (25 minutes)"
 	@echo "make nightly  run the tests that train for minutes"
 	@echo "make fuzz     feed every entry with hostile input (N=100000: so many of each kind)"

@@ -10,8 +10,8 @@ GOALS = (
     "a flow is an invertible map from a simple cloud to data, so it draws samples *and* gives "
     "densities;",
     "a coupling keeps one half, and moves and stretches the other, so it can be undone;",
-    "a loss has a best possible value, and KL says how far from it a model is;",
-    "what a model cannot do, it cannot do however long it trains.",
+    "a loss has a best possible value, and the KL is a model's distance from it;",
+    "what a model cannot represent, no training can teach it.",
 )
 
 STEPS = (
@@ -20,7 +20,7 @@ STEPS = (
         "Show the first page, and let the film run. *What happens to a point? What happens to the "
         "grid?* Then stop it with **Animate pictures**, and go through *Stretching thins out*.",
         (Link("The first page"),),
-        (("When a cloud of points is pulled to double its width, how high is the density then?",
+        (("When a cloud of points is stretched to twice its width, how high is the density then?",
           "Half as high. That is the whole change of variables; [the theory](theory/flows) has it "
           "as an equation."),)),
     Step(
@@ -28,14 +28,14 @@ STEPS = (
         "Everything is set; there is nothing to press but **Train**.",
         (Link("Watch a flow learn", "realnvp", {"epochs": "30"}, lesson={
             "hide": "data,model,network,training", "title": "Watch a flow learn",
-            "task": "Press Train. Which picture shows what the flow has learned, which one the "
-                    "truth? What is the dashed line under the loss? When it has ended, pull Moment "
+            "task": "Press Train. Which picture shows what the flow has learned, and which the "
+                    "truth? What is the dashed line under the loss? When it has ended, drag Moment "
                     "of the training back to the start and watch the samples."}),),
         (("What is the dashed line?",
           "The loss that the true density has on the same test points, an estimate of the entropy "
-          "of the data: no model has a lower loss in the mean."),
+          "of the data: on average no model has a lower loss."),
          ("What is the KL?",
-          "The distance between the test loss and that line, to the last digit; 0 would be "
+          "The distance between the test loss and that line, exactly; 0 would be "
           "perfect."))),
     Step(
         (14, 23), "What one layer can do",
@@ -53,8 +53,8 @@ STEPS = (
           "Gaussian hump; the banana has one in a slice, the moons have two."))),
     Step(
         (23, 32), "Moving is not stretching",
-        "Half of the class takes NICE, the other half RealNVP, on the same square of even density. "
-        "Then they compare what they see. The third link is for all.",
+        "Half of the class takes NICE, the other half RealNVP, on the same square of uniform "
+        "density. Then they compare what they see. The third link is for everyone.",
         (Link("Half of the class: NICE", "nice", preset="volume", lesson={
             "lock": "data,model,network,training", "title": "The square, with NICE",
             "task": "Train. Where is the learned density too high, where too low? Compare with "
@@ -62,11 +62,11 @@ STEPS = (
          Link("The other half: RealNVP", "realnvp", {"data": "uniform_square"}, lesson={
              "lock": "data,model,network,training", "title": "The square, with RealNVP",
              "task": "Train. Is the learned density even? Compare with your neighbour's NICE."}),
-         Link("A curve in place of a line", "spline", preset="two-humps", lesson={
-             "hide": "network,training", "title": "A curve in place of a line",
-             "task": "Train. How many humps has a vertical slice? Then choose Through the flow, "
-                     "pass the coupling, and click points of the plane: where is the curve flat, "
-                     "where steep?"})),
+         Link("A curve instead of a line", "spline", preset="two-humps", lesson={
+             "hide": "network,training", "title": "A curve instead of a line",
+             "task": "Train. How many humps does a vertical slice have? Then choose Through the "
+                     "flow, pass the coupling, and click points of the plane: where is the curve "
+                     "flat, where steep?"})),
         (("What should they have?",
           "A KL of {volume.nice.kl:.2f} nats with NICE and {volume.realnvp.kl:.2f} with RealNVP."),
          ("Why can longer training not help NICE?",
@@ -75,8 +75,8 @@ STEPS = (
           "flattened. The [tutorial on volume](generated/tutorials/3_volume) shows the same in "
           "numbers."),
          ("And what can RealNVP not do?",
-          "Part one hill into many: a straight line leaves a slice with the one hump that it has. "
-          "One coupling of a spline flow has a curve in place of the line, and "
+          "Split one hill into many: a straight line leaves a slice with its one hump. One "
+          "coupling of a spline flow has a curve instead of the line, and "
           "{two-humps.spline.kl:.2f} nats on the moons, where one affine coupling has "
           "{two-humps.affine.kl:.2f}. Show it with **Through the flow**, which draws the curve. On "
           "25 islands a whole spline flow reaches {four-models.spline.kl:.2f}, Glow "
@@ -85,7 +85,7 @@ STEPS = (
     Step(
         (32, 41), "A contest",
         "In groups. The data and the training are locked; the model is theirs. The lowest KL wins. "
-        "A group that is done early opens the page from the menu, and learns a drawing: **Own "
+        "A group that finishes early opens the page from the menu, and learns a drawing: **Own "
         "data** under the pictures of the distributions. With a projector, let Compare settle it, "
         "four trainings of each model.",
         (Link("The lowest KL wins", "realnvp",
@@ -101,9 +101,9 @@ STEPS = (
           "Change the seed and train again: the KL changes too."),)),
     Step(
         (41, 45), "Leave with an answer",
-        "Three questions for a slip of paper. Every student can take the class's flow home: **Web "
-        "page** among a run's downloads is one file that plays, probes and samples it in any "
-        "browser, without the lab. Send it, or put it where the class keeps its files.",
+        "Three questions to answer on a slip of paper. Every student can take the class's flow "
+        "home: **Web page** among a run's downloads is one file that plays, probes and samples it "
+        "in any browser, without the lab. Send it, or put it where the class keeps its files.",
         (),
         (("Why must every layer be invertible?",
           "So that the density of any point is known: it is carried back to the simple cloud, "
@@ -111,6 +111,6 @@ STEPS = (
          ("A network stands in every coupling. Must it be invertible?",
           "No. It only reads the half that is kept, which is there on the way back too."),
          ("The training loss is under the dashed line. Is the model better than perfect?",
-          "No. It has learned its points by heart, or there are too few points to tell. Held-out "
+          "No. It has memorised its points, or there are too few points to tell. Held-out "
           "points show it."))),
 )

@@ -50,7 +50,7 @@ def what_it_is() -> None:
         "the **exact probability density** of any point (right to left).", width=PAGE)
     with st.container(key="transport"):
         film(f"{FEATURED.name}/transport-{theme()}.webp",
-             "Points of a normal distribution pass the coupling layers of a trained "
+             "Points of a normal distribution pass through the coupling layers of a trained "
              f"{FEATURED.title}, "
              "which bend them and the grid under them into two interleaved half moons; then they "
              "go back.")
@@ -69,7 +69,7 @@ def change_of_variables() -> None:
         with st.container(width=READING):
             st.markdown(
                 "Move points by an invertible map and their density changes: where the map "
-                "**stretches**, the same probability covers more room, so the density **falls**; "
+                "**stretches**, the same probability covers more space, so the density **falls**; "
                 "where it squeezes, the density rises.")
             st.latex(r"\log p_X(x) = \log p_Z(z) - \log\left|\det\frac{\partial x}{\partial z}"
                      r"\right|, \quad x = f(z)")
@@ -133,9 +133,9 @@ def two_directions() -> None:
         st.metric(
             "Mean log-density where the points are",
             f"{way.log_density[stage]:.2f} nats".replace("-", "\N{MINUS SIGN}"), width=340,
-            help="The log-density that the layers so far make of the latent one, the mean over "
-            "all points. A layer takes the mean of its log-determinant away; in data space it is "
-            "the log-likelihood of the data.")
+            help="The log-density after the layers so far, averaged over all points. Each layer "
+            "subtracts its mean log-determinant; in data space the result is the log-likelihood of "
+            "the data.")
 
 
 def coupling() -> None:
@@ -157,7 +157,7 @@ def coupling() -> None:
         st.markdown("**Inverse**, data → latent")
         st.latex(r"""\begin{aligned} z_a &= x_a \\
                  z_b &= \bigl(x_b - t(x_a)\bigr) \odot e^{-s(x_a)} \end{aligned}""")
-        st.caption("As quick as forward, and exact.")
+        st.caption("As fast as the forward direction, and exact.")
     with jacobian:
         st.markdown("**Jacobian**: triangular",
                     help="All its entries above the diagonal are zero, because the first part "
@@ -166,7 +166,7 @@ def coupling() -> None:
                  * & \operatorname{diag}\, e^{s(z_a)} \end{pmatrix}""")
         st.caption("Its determinant is the product of the diagonal: log|det| = Σ s.")
     st.markdown(
-        "One coupling changes only one part, so the parts **take turns**. A few simple layers in "
+        "One coupling changes only one part, so the parts **take turns**. A few such layers in "
         "a row bend the plane as above.")
 
 
@@ -175,15 +175,15 @@ def maximum_likelihood() -> None:
     st.header("4 · Learning: maximum likelihood", anchor="maximum-likelihood")
     facts = landing.numbers(str(FEATURED.folder / "images/start.json"))
     st.markdown(
-        "Training changes the networks until the data are as **probable** as can be: it minimises "
-        "the average negative log-likelihood (NLL) of the model *q* over data from the true "
-        "distribution *p*.")
+        "Training changes the networks until the data are as **probable** as possible: it "
+        "minimises the average negative log-likelihood (NLL) of the model *q* over data from the "
+        "true distribution *p*.")
     st.latex(r"\underbrace{\mathbb{E}_{x\sim p}\bigl[-\log q(x)\bigr]}_{\text{the loss}} = "
              r"\underbrace{\mathrm{KL}(p\,\|\,q)}_{\ge\,0,\ \text{zero only if } q = p} + "
              r"\underbrace{H(p)}_{\text{entropy: the data's own}}")
     st.markdown(
         f"The KL divergence, how far *q* is from the truth, is never negative. So the loss "
-        f"**cannot go below the entropy** of the data, in the mean over many points. The lab knows "
+        f"**cannot go below the entropy** of the data, on average over many points. The lab knows "
         "the true density of its distributions. The dashed line is the loss that the truth itself "
         f"has at the test points, here {facts['best_nll']:.3f} nats, so the gap between the test "
         f"curve and the line is the KL: for this flow at the end {facts['kl']:.3f} nats.",
@@ -198,7 +198,7 @@ def maximum_likelihood() -> None:
 def every_model() -> None:
     """The models of the lab, and the way to their pages."""
     st.header("5 · Flows to play with", anchor="models")
-    st.markdown("All on the moons, with the same data: the flows that their pages open with.")
+    st.markdown("All are trained on the same moons. Each model's page opens with its flow.")
     for column, (name, recipe) in zip(st.columns(len(RECIPES)), RECIPES.items(), strict=True):
         with column, st.container(border=True, height="stretch"):
             card(name, recipe)
@@ -220,8 +220,8 @@ def card(name: str, recipe: Recipe) -> None:
                     help="How far the learned density is from the true one, measured at "
                     "points that it has not been trained on; 0 is perfect.")
     if st.button(f"**Train {recipe.title}**", icon=":material/play_arrow:", width="stretch",
-                 key=f"begin.{name}", help="Start a training of its own with the settings "
-                 "at their defaults, and watch it on the model's page."):
+                 key=f"begin.{name}", help="Start a new training with the default settings, and "
+                 "watch it on the model's page."):
         begin(name)
     st.page_link(addresses.destination(name), label="Open its page", width="stretch",
                  query_params=addresses.of(name))

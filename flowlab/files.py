@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-FULL = "The disk is full: make room, or delete runs that are no longer needed."
+FULL = "The disk is full: free some space, or delete runs that are no longer needed."
 MAX_UNPACKED = 200_000_000  # bytes that an upload may unpack to
 #: The other methods unpack a few bytes into gigabytes before anybody can count them.
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -102,13 +102,13 @@ def read_text(path: str | PathLike[str]) -> str:
 def trouble(error: OSError) -> str:
     """One sentence about a file that cannot be read or written."""
     if is_full(error):
-        return f"{error.filename} cannot be written, for the disk is full: make room on it." if (
-            error.filename) else FULL
+        return (f"{error.filename} cannot be written, as the disk is full: free some space on it."
+                if error.filename else FULL)
     what = error.strerror or str(error)
     if not error.filename:
-        return f"A file cannot be used ({what}): look at its name and its rights."
+        return f"A file cannot be used ({what}): check its name and its permissions."
     remedy = {errno.ENOENT: "check its name", errno.EISDIR: "it is a folder, so name a file in it",
-              errno.EACCES: "change its rights, or choose another"}
+              errno.EACCES: "change its permissions, or choose another"}
     return (f"{error.filename} cannot be used ({what}): "
             f"{remedy.get(error.errno or 0, 'choose another file')}.")
 

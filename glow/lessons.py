@@ -11,14 +11,14 @@ LESSONS = (
         {**SMALL, "steps": 2, "data": "stripes", "mixing": "fixed", "epochs": 20},
         "Train: 2 steps whose couplings move along one axis each. Then train with the learned "
         "matrix; then both with another seed.",
-        "The stripes lie across both axes. Can two moves, one along each axis, part them?",
+        "The stripes lie across both axes. Can two moves, one along each axis, separate them?",
         ("Yes", "Only nearly", "No"),
         "With fixed halves the stripes run into each other: a KL of **{fixed.kl:.2f} nats**, and "
         "**{learned.kl:.2f}** with the matrix; with seed 1 **{fixed1.kl:.2f}** and "
         "**{learned1.kl:.2f}**. *Through the flow* shows how the matrix turns the plane.",
         "The stripes lie across both axes, and a coupling moves along one axis only. The matrix "
-        "turns them to where one coupling can pull them apart. Fixed halves have to put every "
-        "turn together from moves along the axes.",
+        "turns them to where one coupling can pull them apart. Fixed halves have to compose every "
+        "rotation of moves along the axes.",
         {"learned": "Learned matrix", "fixed1": "Fixed, seed 1", "learned1": "Learned, seed 1"},
         {"fixed": {}, "learned": {"mixing": "learned"}, "fixed1": {"seed": 1},
          "learned1": {"seed": 1, "mixing": "learned"}}),
@@ -38,15 +38,15 @@ LESSONS = (
         {"fixed4": {}, "learned4": {"mixing": "learned"}, "fixed8": {"steps": 8},
          "learned8": {"steps": 8, "mixing": "learned"}}),
     Preset(
-        "actnorm", "glow", "ActNorm against none",
+        "actnorm", "glow", "ActNorm or none",
         {**SMALL, "steps": 24, "data": "pinwheel", "epochs": 6, "learning_rate": 0.01,
          "averaging": 1},
         "Train with ActNorm. Then train without; then both with another seed.",
         "24 steps without any normalisation, on data that are standardised. What will happen?",
         ("It breaks", "It is worse", "Hard to tell"),
         "A KL of **{actnorm.kl:.2f} nats** with ActNorm and **{none.kl:.2f}** without; with seed 1 "
-        "**{actnorm1.kl:.2f}** and **{none1.kl:.2f}**. Before you say which is better, look how "
-        "far one and the same setting differs between two seeds.",
+        "**{actnorm1.kl:.2f}** and **{none1.kl:.2f}**. Before you decide which is better, look at "
+        "how much the same setting differs between two seeds.",
         "ActNorm makes each step's input start with mean 0 and variance 1. Here the lab has "
         "standardised the data before, and couplings start near the identity: little is left to "
         "repair. It was made for deep image models, whose batches are too small for batch norm.",
@@ -54,16 +54,16 @@ LESSONS = (
         {"actnorm": {}, "none": {"normalisation": "none"}, "actnorm1": {"seed": 1},
          "none1": {"normalisation": "none", "seed": 1}}),
     Preset(
-        "classes", "glow", "Drawing the digit that is asked for",
+        "classes", "glow", "Drawing a digit on request",
         {"data": "digits", "epochs": 30, "batch_size": 128, "steps": 8},
         "Train on all digits at once. Then give the flow the class of every image.",
-        "Once the flow is given the digit that an image shows, what changes?",
-        ("Far fewer bits", "One can ask for a digit", "Nothing"),
+        "Once the flow knows the digit that an image shows, what changes?",
+        ("Far fewer bits", "You can ask for a digit", "Nothing"),
         "**{all.bits:.2f} bits per dimension** without classes, **{each.bits:.2f}** with them, and "
         "*Samples* now has a row of digits to choose from.",
         "A class out of 10 is 3.32 bits, or 0.05 for each of 64 pixels: no model can save more by "
-        "knowing it. What this flow saves besides is labour. Ten clusters have to be pulled apart "
-        "by one continuous map, and with the class given each is a cloud of its own.",
+        "knowing it. Beyond that, the task becomes easier: ten clusters have to be pulled apart by "
+        "one continuous map, but with the class given each is a cloud of its own.",
         {"each": "With classes"},
         {"all": {}, "each": {"classes": 10}}),
 )

@@ -27,8 +27,8 @@ LESSONS = (
         ("No, couplings make up for it", "Yes, it shows"),
         "With the logistic base the samples stray farther out, and the KL stays at "
         "**{logistic.kl:.3f} nats**; with the normal one it falls to **{normal.kl:.3f}**.",
-        "NICE keeps the base's values of density, its long tails among them. Only the base that "
-        "the data have too can be matched exactly.",
+        "NICE keeps the density values of its base, including the long tails. It can match data "
+        "exactly only where they have the same shape as the base.",
         {"normal": "A normal base"},
         {"logistic": {}, "normal": {"base": "normal"}}),
 )

@@ -27,7 +27,7 @@ RECIPE = Recipe(
     title="NICE",
     icon=":material/swap_horiz:",
     idea="Each layer moves one coordinate by an amount computed from the other: easy to undo, and "
-    "**volume stays what it was**. One scaling stretches each axis by its own factor, the "
+    "**volume does not change**. One scaling stretches each axis by its own factor, the "
     "same everywhere.",
     equations=Step("additive coupling", r"x_b = z_b + m(z_a)", r"z_b = x_b - m(x_a)", "0"),
     text="""\

@@ -16,7 +16,8 @@ LESSONS = (
         "stays at **{moons1.kl:.2f}**, and falls to **{moons4.kl:.2f}** with 4 and "
         "**{moons8.kl:.2f}** with 8.",
         "One coupling leaves x as it was drawn, and gives y a mean and a width for each x: every "
-        "vertical slice is one Gaussian. The banana is made so; the moons have two in a slice.",
+        "vertical slice is one Gaussian. The banana is made that way; the moons have two in a "
+        "slice.",
         {"moons1": "Moons, 1 coupling", "moons4": "4 couplings", "moons8": "8 couplings"},
         {"banana": {}, "moons1": {"data": "moons"}, "moons4": {"data": "moons", "couplings": 4},
          "moons8": {"data": "moons", "couplings": 8}}),
@@ -28,7 +29,7 @@ LESSONS = (
         "moons?",
         ("Yes, eight are plenty", "No, x stays as it was", "Nearly, with more epochs"),
         "With fixed masks the KL stays at **{fixed.kl:.2f} nats**; alternating it falls to "
-        "**{alternating.kl:.2f}**. The samples' x has one hump, where the moons' has not.",
+        "**{alternating.kl:.2f}**. The samples' x has one hump, unlike the moons'.",
         "A coupling changes one half, given the other. If it is always the same half, the other "
         "comes out as it went in, however many couplings there are.",
         {"alternating": "Alternating masks"},
@@ -57,7 +58,7 @@ LESSONS = (
         " will happen?",
         ("It learns faster", "The loss is bumpy", "It breaks"),
         "With bound 10 the loss becomes infinite **in the first epoch** and the lab stops. With "
-        "bound 1 the same rash training stays finite, at a KL of "
+        "bound 1 the same reckless training stays finite, at a KL of "
         "**{bounded.kl:.1f} nats**; the defaults, with their schedule and clipping, reach "
         "**{defaults.kl:.2f}**.",
         "A coupling stretches by up to *e* to the power of the bound: 22,026 times at 10, 2.7 "
@@ -81,7 +82,7 @@ LESSONS = (
         {"forward": "Forward KL"},
         {"reverse": {}, "forward": {"objective": "forward"}}),
     Preset(
-        "overfitting", "realnvp", "Learning 100 points by heart",
+        "overfitting", "realnvp", "Memorising 100 points",
         {**SMALL, "points": 125, "batch_size": 100, "epochs": 600},
         "Train on 100 points; 25 more are held out. Then train on 4000.",
         "600 epochs on 100 points. What will the two curves do?",
@@ -91,7 +92,7 @@ LESSONS = (
         "**{flow.test_nll:.0f} nats**. The density shrinks onto the points. With 4000 points the"
         " test NLL ends at **{more.test_nll:.2f}** and the training NLL at "
         "**{more.train_nll:.2f}**.",
-        "Likelihood on the training points has no upper limit: ever narrower peaks are ever "
+        "Likelihood on the training points has no upper limit: narrower peaks are always "
         "better. Only held-out points show it. Early stopping, or more points, is the cure.",
         {"more": "5000 points"},
         {"flow": {}, "more": {"points": 5000, "epochs": 60}}),

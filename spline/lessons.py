@@ -6,7 +6,7 @@ LESSONS = (
     Preset(
         "two-humps", "spline", "One coupling, two humps in a slice",
         {"couplings": 1, "mixing": "fixed", "data": "moons", "epochs": 20},
-        "Train: a single coupling. Then train a single one of RealNVP's. In both, choose *Through "
+        "Train: a single coupling. Then train a single RealNVP coupling. In both, choose *Through "
         "the flow*, pass the coupling, and click several points of the plane.",
         "The moons have two humps in a vertical slice. Can a single coupling learn them?",
         ("No, no coupling can", "With a spline it can", "Both can"),
@@ -15,7 +15,7 @@ LESSONS = (
         "RealNVP's have one. In the small picture the curve has two flat pieces, with a steep one "
         "between.",
         "A coupling leaves x as it was, and maps the one hump of y in a slice. A line moves it "
-        "and changes its width. A curve gathers points where it is flat and parts them where it "
+        "and changes its width. A curve gathers points where it is flat and spreads them where it "
         "is steep: two flat pieces make two humps. What is left of the KL is in x, which this "
         "coupling never changes.",
         {"affine": "RealNVP's coupling"},
@@ -33,17 +33,17 @@ LESSONS = (
         {"bins": "32 bins", "deep": "8 couplings"},
         {"few": {}, "bins": {"bins": 32}, "deep": {"couplings": 8}}),
     Preset(
-        "four-models", "spline", "25 islands by four models",
+        "four-models", "spline", "25 islands, four models",
         {"data": "grid_gaussians"},
         "Train. Then train the other models on the same islands, or let *Compare* train all four.",
-        "Which models can make so many islands of one hill?",
+        "Which models can make so many islands out of one hill?",
         ("All of them", "Splines best", "None"),
         "KL to the truth: **{spline.kl:.2f} nats** with splines, **{glow.kl:.2f}** with Glow, "
         "**{realnvp.kl:.2f}** with RealNVP, **{nice.kl:.2f}** with NICE. Of their samples "
         "**{spline.between:.1%}**, {glow.between:.1%}, {realnvp.between:.1%} and "
         "{nice.between:.1%} are between the islands.",
-        "Shifts and straight lines have to make many islands of one hill by many small moves. A "
-        "curve parts a hill into five at once, in each direction. It is still a continuous map, "
+        "Shifts and straight lines have to make many islands out of one hill by many small moves. "
+        "A curve splits a hill into five at once, in each direction. It is still a continuous map, "
         "so thin bridges remain.",
         {"glow": "Glow", "realnvp": "RealNVP", "nice": "NICE"},
         {"spline": {}, "glow": {"model": "glow", "data": "grid_gaussians"},

@@ -28,7 +28,7 @@ RECIPE = Recipe(
     icon=":material/timeline:",
     idea="Each layer moves one coordinate **along a rising curve**, a spline whose knots are "
     "computed from the other. A straight line moves a hill or makes it wider; a curve can make "
-    "many hills of one.",
+    "many hills out of one.",
     equations=Step(
         "spline coupling",
         "\\xi = \\frac{z_b - z_k}{z_{k+1} - z_k}, \\quad s = \\frac{x_{k+1} - x_k}{z_{k+1} - z_k}\n"
@@ -52,7 +52,7 @@ makes several humps in one layer. An affine coupling, a straight line, leaves ea
 one hump that it has: many islands take it many layers. Try one coupling, and few or many bins.
 """,
     summary="Each layer moves one part **along a curve** whose knots the other part decides.",
-    strength="One layer can make many humps of one, so islands and rings need few layers.",
+    strength="One layer can make many humps out of one, so islands and rings need few layers.",
     limit="More numbers for each coupling, and more arithmetic; beyond its bound a layer changes "
     "nothing.",
     paper="C. Durkan, A. Bekasov, I. Murray, G. Papamakarios, 2019: "

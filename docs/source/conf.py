@@ -55,7 +55,8 @@ default_role = "smart"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-autodoc_default_options = {"members": True, "show-inheritance": True,
+# matplotlib gives every class of artists a method set, with words of its own documentation.
+autodoc_default_options = {"members": True, "show-inheritance": True, "exclude-members": "set",
                            "ignore-module-all": True}
 add_module_names = False
 maximum_signature_line_length = 80

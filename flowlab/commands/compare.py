@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     """One option for each setting of a comparison."""
     p = argparse.ArgumentParser(
         prog="python -m flowlab.comparison", description="Compare models without a browser: the "
-        "same settings and seeds give the same numbers as the page, timings excepted.")
+        "same settings and seeds give the same numbers as the page, apart from timings.")
     p.add_argument("link", nargs="?", default="", help="the address of a comparison's page, "
                    "whose settings are used; options override them")
     p.add_argument("--csv", type=Path, metavar="FILE", help="write the table here")
@@ -83,7 +83,7 @@ def _follow(contest: Contest, bar: tqdm, stopping: Stopping) -> None:
 def report(contest: Contest, csv: Path | None, latex: Path | None, stopping: Stopping) -> int:
     """Print the table of the results and write the files; return the exit status."""
     results, kept = contest.table(), True
-    print(f"Kept: the page Compare opens it with ?run={contest.id}", file=sys.stderr)
+    print(f"Stored: the page Compare opens it with ?run={contest.id}", file=sys.stderr)
     if stopping.signal:
         print(f"Stopped by {stopping.name}: this is what was measured before; the same command, "
               "and the page Compare, train what is missing.", file=sys.stderr)

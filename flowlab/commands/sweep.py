@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
                    "beside the sweep, with the ending .csv")
     p.add_argument("--picture", type=Path, metavar="PNG", help="write the picture here; by default "
                    "beside the sweep, with the ending .png")
-    p.add_argument("--workers", type=int, metavar="N", help="how many runs go on at once; by "
+    p.add_argument("--workers", type=int, metavar="N", help="how many runs are trained at once; by "
                    "default as many as there are cores")
     cli.add_leave_out(p)
     p.add_argument("--dry", action="store_true", help="only print what is left to train")
@@ -106,7 +106,7 @@ def train(sweep: Sweep, workers: int | None, stopping: Stopping) -> None:
                 time.sleep(POLL)
             bar.update(bar.total - len(left) - bar.n)
         if left:
-            print("Stopping: what is trained stays, and the same command goes on from here.")
+            print("Stopping: finished runs stay, and the same command continues from here.")
             recorder.stop(left)
 
 

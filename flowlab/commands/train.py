@@ -31,7 +31,7 @@ def parser(run: type[RunSettings], name: str) -> argparse.ArgumentParser:
     """Make an argument parser with one option for each setting, grouped as on the page."""
     p = argparse.ArgumentParser(
         prog=f"python -m {name}", description=f"Train {run.model_fields['model'].default} without "
-        "a browser. Every option can also come from a run's JSON, by --settings.")
+        "a browser. Every option can also come from a run's JSON, with --settings.")
     p.add_argument("--settings", type=Path, metavar="JSON", help="read settings from this file; "
                    "other options override them")
     p.add_argument("--save", type=Path, metavar="FILE", help="write the trained flow here "
@@ -198,7 +198,7 @@ class _Command:
         except OSError as error:
             if self.unsaved is None:
                 tqdm.write(f"The checkpoint {self.checkpoint} cannot be written "
-                           f"({error.strerror}): the training goes on.", file=sys.stderr)
+                           f"({error.strerror}): the training continues.", file=sys.stderr)
             self.unsaved = snapshot
 
     def _keep(self, how: str) -> bool:

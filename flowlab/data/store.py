@@ -78,7 +78,7 @@ def keep(array: np.ndarray, columns: tuple[str, ...] = (), room: int = ROOM, tit
             files.write(folder() / f"{name}.json", json.dumps(beside).encode())
         _drop_oldest(room)
     except OSError as error:
-        raise ValueError(f"The points cannot be kept in {folder()}: make it writable, or name "
+        raise ValueError(f"The points cannot be stored in {folder()}: make it writable, or name "
                          f"another folder in {VARIABLE}.") from error
     return name
 
@@ -91,7 +91,7 @@ def load(name: str) -> np.ndarray:
     ValueError
         If the store has no data of this name (any more).
     """
-    missing = (f"The own data {name!r} are not on this server (any more): "
+    missing = (f"The own data {name!r} are not on this server: "
                "draw or upload them again.")
     if not is_own(name):
         raise ValueError(missing)

@@ -105,7 +105,7 @@ def pack(store: Store, run_id: str) -> bytes:
     """
     run = store.get(run_id)
     if run is None:
-        raise ValueError("This run is not kept (any more): look at the list again.")
+        raise ValueError("This run is no longer stored: reload the list.")
     frames = store.frames(run_id)
     header = {"format": FORMAT, "name": run.name, "settings": json.loads(run.text),
               "outcome": run.outcome, "reason": run.reason, "created": run.created,
@@ -161,7 +161,7 @@ def unpack(store: Store, content: bytes, visitor: str = "", origin: str = "impor
             InMemory(png and _picture(png, pixels_left), weights if moment is moments[-1] else b""),
             moment.theme, moment.overlays))
     if any(_FRAME.fullmatch(name) for name in members):
-        raise ValueError("This file has a picture that run.json does not tell of: export the run "
+        raise ValueError("This file has a picture that run.json does not mention: export the run "
                          "again.")
     name = " ".join(_unmarked(header.name).split())
     run_id = store.begin(settings, name=name or "imported", origin=origin,
@@ -184,7 +184,7 @@ def unpack(store: Store, content: bytes, visitor: str = "", origin: str = "impor
 
 def _members(content: bytes) -> dict[str, bytes]:
     """Read the members of a zip, after checking their names, number and sizes."""
-    what = "This is no run that Flow Lab exported"
+    what = "This is not a run that Flow Lab exported"
     if len(content) > MAX_BYTES:
         raise ValueError(f"The file is larger than {MAX_BYTES // 10**6} MB: export the run with "
                          "fewer pictures.")
@@ -244,7 +244,7 @@ def _weights(content: bytes | None, settings: RunSettings) -> bytes:
     except ValueError as error:
         raise ValueError("The weights in this file cannot be read: export the run again."
                          ) from error
-    raise ValueError("The weights in this file are of another flow than its run.json tells of: "
+    raise ValueError("The weights in this file belong to another flow than its run.json describes: "
                      "export the run again.")
 
 

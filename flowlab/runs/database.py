@@ -97,7 +97,7 @@ class Database:
             weakref.finalize(self, self._connection.close)
             self._connection.row_factory = sqlite3.Row
             if self._version() > VERSION:
-                raise ValueError(f"The runs in {path.parent} were kept by a newer Flow Lab: use "
+                raise ValueError(f"The runs in {path.parent} were stored by a newer Flow Lab: use "
                                  f"that one, or another folder in {VARIABLE}.")
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -105,7 +105,7 @@ class Database:
             if self._version() < VERSION:
                 self._upgrade()
         except (OSError, sqlite3.Error) as error:
-            raise ValueError(f"Runs cannot be kept in {path.parent} ({error}): make it writable, "
+            raise ValueError(f"Runs cannot be stored in {path.parent} ({error}): make it writable, "
                              f"or name another folder in {VARIABLE}.") from error
 
     def _version(self) -> int:
@@ -159,5 +159,5 @@ def _why(error: sqlite3.Error) -> str:
         return ("The list of runs is damaged: start the lab again, and it is set aside and read as "
                 "far as it can be.")
     if "locked" in text:
-        return "Another program holds the list of runs: try again in a moment."
+        return "Another program is using the list of runs: try again in a moment."
     return f"The list of runs cannot be used now ({text}): see the log."

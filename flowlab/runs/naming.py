@@ -37,8 +37,19 @@ def name_of(settings: RunSettings) -> str:
     return " · ".join(filter(None, (model, _title(settings.source.data), ", ".join(words))))
 
 
+def name_in_comparison(label: str, data: str, seed: int | None = None) -> str:
+    """The name of a run whose model has this label in its comparison.
+
+    Examples
+    --------
+    >>> name_in_comparison("Spline", "moons", 0)
+    'Spline · Two moons · seed 0'
+    """
+    return " · ".join([label, _title(data)] + ([] if seed is None else [f"seed {seed}"]))
+
+
 def without_data(name: str, data: str) -> str:
-    """A run's name where the data are said beside it."""
+    """A run's name where its data are named beside it."""
     return name.replace(f" · {_title(data)}", "", 1)
 
 

@@ -187,7 +187,7 @@ class Reader:
     def path(self, run_id: str) -> Path:
         """A run's folder; ids come from links and must not lead to another folder."""
         if not (run_id.isascii() and run_id.isalnum() and len(run_id) <= 64):
-            raise ValueError("A run's id is made of letters and digits: use the link as it was.")
+            raise ValueError("A run's id consists of letters and digits: use the original link.")
         return self.folder / run_id
 
 

@@ -200,7 +200,7 @@ class Store(Reader):
     @quota.setter
     def quota(self, value: int) -> None:
         if self.limit is not None:
-            raise ValueError("The room for runs is set by the limit of this server, "
+            raise ValueError("The disk space for runs is set by the limit of this server, "
                              f"{self.limit // 10**6:,} MB (max_disk): change it there.")
         if value < MIN_QUOTA:
             raise ValueError(f"Runs need {MIN_QUOTA // 10**6} MB at least: choose more.")
@@ -265,7 +265,7 @@ class Store(Reader):
         with self._db.write() as db:
             changed = db.execute(f"UPDATE runs SET {column} = ? WHERE id = ?", (value, run_id))
         if not changed.rowcount:
-            raise ValueError("This run is not kept (any more): look at the list again.")
+            raise ValueError("This run is no longer stored: reload the list.")
 
 
 def checked_name(name: str) -> str:

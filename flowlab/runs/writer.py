@@ -15,8 +15,8 @@ from flowlab.runs.store import Store
 from flowlab.settings import RunSettings
 
 DISK_FULL = ("The disk is full, or was for a while: not all pictures and weights of this run are "
-           "kept.")
-LOST = "Not all of this run could be kept: see the log."
+           "stored.")
+LOST = "Not all of this run could be stored: see the log."
 PAUSE = 0.25  # seconds between two rounds of writing
 
 log = logging.getLogger(__name__)

@@ -126,7 +126,7 @@ def check(settings: RunSettings, epochs: bool = True) -> None:
     if limits().max_parameters is not None:
         size = parameter_count(fitted(settings.flow, source_of(settings.source)))
         limits().refuse("max_parameters", size, f"This flow has {size:,} parameters",
-                        "take fewer or narrower layers")
+                        "use fewer or narrower layers")
 
 
 def _check_budget(settings: RunSettings) -> None:

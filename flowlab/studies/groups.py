@@ -25,7 +25,8 @@ KINDS = ("comparison", "sweep")
 LOST = ("An earlier version did not store this sweep's settings, and its runs do not show them: "
         "enter them on the page Sweeps.")
 MAX_JSON = 1_000_000  # bytes of group.json
-BROKEN = "This is no group of runs that Flow Lab exported: the file is damaged, or of another kind."
+BROKEN = ("This is not a group of runs that Flow Lab exported: the file is damaged, or of another "
+          "kind.")
 _PLACE = re.compile(r"runs/.*?(e\d+d\d+s\d+)?\.flowlab\.zip")
 
 

@@ -41,7 +41,7 @@ def draw_groups(runs: Sequence[Run]) -> None:
         by_id = {group.id: group for group in found}
         if st.session_state.get("groups.chosen") in by_id:  # it may have another name by now
             page(GroupsPage, "groups").keep("chosen")
-        chosen = st.selectbox("Comparison or sweep, the newest first", list(by_id), index=None,
+        chosen = st.selectbox("Comparison or sweep, newest first", list(by_id), index=None,
                               format_func=lambda name: _line(by_id[name]),
                               placeholder="Choose one", key="groups.chosen")
         with st.container(horizontal=True):
@@ -98,7 +98,7 @@ def _rename(group: Group) -> None:
 
 def _delete(group: Group) -> None:
     st.markdown(f"Delete {plain(group.name)} with its {len(group.runs)} runs and all that was "
-                "measured? It cannot be undone.")
+                "measured? This cannot be undone.")
     if st.button("Delete", type="primary", key="groups.confirm", icon=":material/delete:"):
         _do(groups.delete, group)
 

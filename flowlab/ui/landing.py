@@ -25,7 +25,7 @@ class Presentation(Page):
     """State of the presentation."""
 
     begun: dict[str, str] = field(default_factory=dict)  #: Ids of trainings, by the models' names.
-    moving = Control(True, "moving")  #: Whether pictures move.
+    moving = Control(True, "moving")  #: Whether pictures are animated.
 
 
 @st.cache_data(show_spinner=False, max_entries=8)

@@ -1,4 +1,4 @@
-"""The list of all runs that are kept: to find, open, name, give away and delete them."""
+"""The list of all stored runs: to find, open, rename, export and delete them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,8 +37,8 @@ SHOWN = 300  # rows at most
 LABELS = {**{name: label for name, (label, _) in BADGES.items()}, "queued": "In the queue"}
 ORIGINS = {"page": "A model's page", "command": "Command line", "comparison": "Comparison",
            "sweep": "Sweep", "import": "Imported"}
-NOTHING = "Choose a run by the box at its left."
-SINGLE = "Choose one run alone."
+NOTHING = "Select a run with the box on its left."
+SINGLE = "Select a single run."
 FILTERS = ("words", "model", "data", "outcome", "origin")
 
 
@@ -60,11 +60,10 @@ def _page() -> RunsPage:
 def draw_runs_page(recipes: Mapping[str, Recipe]) -> None:
     """Draw the page, with the models' titles from their recipes."""
     with st.container(key="page-runs"):
-        left, used, budget, load = st.columns([2.5, 1.5, 1.35, 1], vertical_alignment="center")
+        left, used, budget, load = st.columns([2, 1.3, 1.5, 1.2], vertical_alignment="center")
         left.title("Runs", anchor=False)
-        left.markdown("Your trainings are kept here. Others can look at one by its link."
-                      if limits().shared else
-                      "Every training is kept here, from the pages and from the command line.")
+        left.markdown("Your trainings. Others can open one by its link." if limits().shared
+                      else "Trainings from the pages and the command line.")
         _room(used, budget)
         with load.popover("Import", icon=":material/upload:", width="stretch",
                           help="Add a run, a comparison or a sweep that was exported, here or on "
@@ -126,12 +125,13 @@ def _list(active: bool, titles: Mapping[str, str]) -> None:
         st.rerun()  # how often to look depends on it
     if not runs:
         draw_groups(runs)
-        st.info("No run is kept yet: open a model's page and press **Train**.",
+        st.info("There is no run yet: open a model's page and press **Train**.",
                 icon=":material/info:")
         return
     found = _filtered(runs, titles)
-    with st.container(horizontal=True, vertical_alignment="center", key="runs-actions"):
-        actions = st.container(horizontal=True)
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall",
+                      key="runs-actions"):
+        actions = st.container(horizontal=True, gap="xsmall")
         count = f"{len(found)} of {len(runs)} runs" if len(found) < len(runs) else (
             f"{len(runs)} run" + "s" * (len(runs) != 1))
         if len(found) > SHOWN:
@@ -147,7 +147,7 @@ def _list(active: bool, titles: Mapping[str, str]) -> None:
 def _filtered(every: Sequence[Run], titles: Mapping[str, str]) -> list[Run]:
     """Draw the filters; the runs that they leave."""
     columns = st.columns(len(FILTERS))
-    words = columns[0].text_input("Search", key="runs.words", placeholder="Words of the name",
+    words = columns[0].text_input("Search", key="runs.words", placeholder="Words in the name",
                                   persist_state="session")
     named = {"model": titles, "data": {run.data: _title(run.data) for run in every},
              "outcome": LABELS, "origin": ORIGINS}
@@ -174,11 +174,11 @@ def _table(runs: Sequence[Run], titles: Mapping[str, str]) -> list[int]:
         "picture": [_thumbnail(run.id, step, run.data)
                     for run, step in zip(runs, steps, strict=True)],
         "name": [run.name for run in runs],
-        "model": [titles.get(run.model, run.model) for run in runs],
-        "data": [_title(run.data) for run in runs],
+        "outcome": [LABELS.get(run.outcome, run.outcome) for run in runs],
         "kl": [getattr(moment, "kl", None) for moment in moments],
         "nll": [getattr(moment, "test_nll", None) for moment in moments],
-        "outcome": [LABELS.get(run.outcome, run.outcome) for run in runs],
+        "model": [titles.get(run.model, run.model) for run in runs],
+        "data": [_title(run.data) for run in runs],
         "date": [datetime.fromtimestamp(run.created) for run in runs],
         "epochs": [getattr(moment, "epoch", 0) for moment in moments],
         "seconds": [getattr(moment, "seconds", None) for moment in moments],
@@ -186,29 +186,31 @@ def _table(runs: Sequence[Run], titles: Mapping[str, str]) -> list[int]:
         "room": [run.bytes / MEGA for run in runs],
         "kept": [run.pinned for run in runs],
     }
-    number = st.column_config.NumberColumn
-    columns: dict[str, Any] = {
-        "picture": st.column_config.ImageColumn("Learned", width=70, help="The "
+    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
+    columns: dict[str, Any] = {  # wide enough together for a projector
+        "picture": st.column_config.ImageColumn("Learned", width=66, help="The "
                                                 "learned density at the end, or some samples."),
-        "name": st.column_config.TextColumn("Name", width="large"),
-        "model": "Model", "data": "Distribution",
-        "kl": number("KL to the truth", format="%.4f", help="In nats; 0 would be perfect. Empty "
-                     "where the true density is unknown."),
-        "nll": number("Test NLL", format="%.4f", help="In nats, on points the flow never trained "
-                      "on."),
-        "outcome": "Outcome", "epochs": number("Epochs"),
-        "seconds": number("Seconds", format="%.1f", help="Spent training, pauses not counted."),
-        "date": st.column_config.DatetimeColumn("Date", format="YYYY-MM-DD HH:mm"),
-        "from": "From", "room": number("MB", format="%.1f", help="What its files take on disk."),
+        "name": text("Name", width=204), "outcome": text("Outcome", width=100),
+        "kl": number("KL", width=66, format="%.4f", help="To the truth, in nats; 0 would be "
+                     "perfect. Empty where the true density is unknown."),
+        "nll": number("Test NLL", width=76, format="%.4f", help="In nats, on points the flow was "
+                      "not trained on."),
+        "model": text("Model", width=76), "data": text("Distribution", width=100),
+        "date": st.column_config.DatetimeColumn("Date", width=130, format="YYYY-MM-DD HH:mm"),
+        "epochs": number("Epochs"),
+        "seconds": number("Seconds", format="%.1f", help="Time spent training, without pauses."),
+        "from": text("From"), "room": number("MB", format="%.1f", help="Size of its files."),
         "kept": st.column_config.CheckboxColumn(
-            "Pictures kept", help="Its pictures stay when the room is full."),
+            "Pictures kept", help="Its pictures stay when the disk space is used up."),
     }
+    for name in ("epochs", "seconds", "from", "room", "kept"):
+        columns[name]["hidden"] = True  # until the table's own menu shows it
     # Other rows are another table: what was chosen is chosen by its place.
     key = f"runs.table.{hash(tuple(run.id for run in runs))}"
     return st.dataframe(rows, column_config=columns, hide_index=True, on_select="rerun",
                         selection_mode="multi-row", row_height=58, key=key, placeholder="–",
                         height=min(620, 38 + 58 * max(len(runs), 1)),
-                        alt="All runs that are kept").selection.rows
+                        alt="All stored runs").selection.rows
 
 
 def address(run: Run) -> dict[str, str]:
@@ -224,7 +226,8 @@ def _actions(chosen: Sequence[Run]) -> None:
     none = "" if one else SINGLE if chosen else NOTHING
     where = none if one is None else _closed(one)
     if st.button("Open", icon=":material/open_in_new:", disabled=bool(where), key="runs.open",
-                 type="primary", help=where or "Look at it on its model's page, and train on."
+                 type="primary", help=where or "Open it on its model's page, and continue its "
+                                               "training."
                  ) and one is not None:
         st.switch_page(addresses.destination(one.model), query_params=address(one))
     alone = _incomparable(chosen)
@@ -237,6 +240,19 @@ def _actions(chosen: Sequence[Run]) -> None:
     if st.button("Rename", icon=":material/edit:", disabled=bool(none), key="runs.rename",
                  help=none or "Give it another name."):
         _open("rename", chosen)
+    busy = any(run.active for run in chosen)
+    if st.button("Delete", icon=":material/delete:", disabled=not chosen or busy,
+                 key="runs.delete", help=NOTHING if not chosen else
+                 "One of them is under way: stop it first." if busy else
+                 "Delete them with all their files."):
+        _open("delete", chosen)
+    with st.popover("More", icon=":material/more_horiz:", key="runs.more"):
+        _more(one, none, where)
+    _dialog()
+
+
+def _more(one: Run | None, none: str, where: str) -> None:
+    """Draw the buttons that are used less often."""
     st.download_button(
         "Export", (lambda: pack(lab().store, one.id)) if one else b"",
         f"{one.model}-{one.id[:6]}.flowlab.zip" if one else "run.zip", "application/zip",
@@ -251,23 +267,16 @@ def _actions(chosen: Sequence[Run]) -> None:
     pinned = bool(one and one.pinned)
     if st.button("Release pictures" if pinned else "Keep pictures", icon=":material/keep:",
                  disabled=bool(none), key="runs.pin",
-                 help=none or "Whether its pictures stay when the room is full."
+                 help=none or "Whether its pictures stay when the disk space is used up."
                  ) and one is not None:
         lab().pin(one.id, not pinned, visitor())
         st.rerun()
-    busy = any(run.active for run in chosen)
-    if st.button("Delete", icon=":material/delete:", disabled=not chosen or busy,
-                 key="runs.delete", help=NOTHING if not chosen else
-                 "One of them is under way: stop it first." if busy else
-                 "Delete them with all their files."):
-        _open("delete", chosen)
-    _dialog()
 
 
 def _incomparable(chosen: Sequence[Run]) -> str:
     """Why these runs cannot be compared; nothing where they can."""
     if len(chosen) < 2:
-        return "Choose the runs to compare by the boxes at their left."
+        return "Select the runs to compare with the boxes on their left."
     if len(chosen) > MAX_ENTRIES:
         return f"Choose up to {MAX_ENTRIES} runs to compare."
     if len({run.data for run in chosen}) > MAX_DISTRIBUTIONS:
@@ -280,10 +289,10 @@ def _closed(run: Run) -> str:
     """Why a run cannot be shown on its model's page; nothing where it can."""
     try:
         if run.settings.flow.event_shape != (2,):
-            return "Pages are about points of the plane, and this run is not."
+            return "Pages show points of the plane, which this run does not have."
     except ValueError as error:
         return str(error)
-    return "" if run.moment else "It has nothing to show."
+    return "" if run.moment else "It has no results yet."
 
 
 def _open(dialog: Literal["rename", "delete"], runs: Sequence[Run]) -> None:
@@ -320,7 +329,7 @@ def _rename(runs: Sequence[Run]) -> None:
 
 def _delete(runs: Sequence[Run]) -> None:
     count = "this run" if len(runs) == 1 else f"these {len(runs)} runs"
-    st.markdown(f"Delete {count}, with pictures and trained flow? It cannot be undone.")
+    st.markdown(f"Delete {count}, with pictures and trained flow? This cannot be undone.")
     st.text("\n".join(run.name for run in runs[:8]) + ("\n…" if len(runs) > 8 else ""))
     if st.button("Delete", type="primary", key="runs.confirm", icon=":material/delete:"):
         for run in runs:

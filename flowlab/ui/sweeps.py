@@ -58,7 +58,7 @@ def draw_sweeps_page(recipes: Mapping[str, Recipe]) -> None:
         st.title("Sweeps", anchor=False)
         st.markdown("Which setting matters? A sweep trains one model once for **every "
                     "combination** of the values you give, and draws how the result depends on "
-                    "them. What is trained already is not trained again.")
+                    "them. Runs that are trained already are reused.")
         state = page(SweepsPage, "sweeps")
         texts = addresses.news(state)
         complaints = _load(texts, recipes) if texts and "run" not in texts else []
@@ -80,11 +80,11 @@ def draw_sweeps_page(recipes: Mapping[str, Recipe]) -> None:
         go.button("Start", type="primary", icon=":material/play_arrow:", width="stretch",
                   disabled=active, on_click=state.attempt, args=(_start, sweep),
                   key="sweeps.start",
-                  help="Train what is not trained yet, several runs at once.")
+                  help="Train the runs that are missing, several at once.")
         stop.button("Stop", icon=":material/stop:", width="stretch", disabled=not active,
                     on_click=lab().recorder.stop_group, args=(sweep.group,), key="sweeps.stop",
-                    help="Stop; what is trained stays, and Start goes on from there.")
-        rest.caption(f"{len(sweep.points)} runs. They take turns with everybody's trainings.")
+                    help="Stop; finished runs stay, and Start continues from there.")
+        rest.caption(f"{len(sweep.points)} runs. They take turns with everyone's trainings.")
         st.fragment(_follow, run_every=LOOK if active else None)(sweep)
         with st.expander("The same from the command line"):
             st.markdown("Save this as `sweep.toml`, then `python -m flowlab.sweep sweep.toml`:")
@@ -167,11 +167,11 @@ def _form(recipes: Mapping[str, Recipe]) -> tuple[Sweep, dict[str, str]]:
     amount = amounts.number_input(unit.capitalize(), low, high, step=step, **tie(length, usual),
                                   help="Of each run, unless it is swept.")
     many = seeds.number_input("Seeds", 1, MAX_SEEDS, **tie("seeds", 1), help="Trainings of each "
-                              "combination, which differ in chance alone; the picture shows their "
+                              "combination, which differ only by chance; the picture shows their "
                               "mean.")
     score = measure.selectbox("Measure", list(MEASURES), **tie("measure", next(iter(MEASURES))),
                               format_func=lambda m: MEASURES[m].partition(" (")[0],
-                              help="In nats; the less, the better.")
+                              help="In nats; lower is better.")
     fields = _fields(recipe)
     first = [n for n in VALUES if n in fields]
     swept: dict[str, tuple[Any, ...]] = {}
@@ -225,7 +225,7 @@ def _follow(sweep: Sweep) -> None:
     with picture, st.container(key="sweeps-map"):
         figure = sweep.figure(theme())
         if figure is None:
-            st.info("The picture comes with the first run that is trained: press **Start**.",
+            st.info("The picture appears with the first trained run: press **Start**.",
                     icon=":material/info:")
         else:
             clickable(png(figure), f"{MEASURES[sweep.settings.measure]} for "
@@ -243,7 +243,7 @@ def _follow(sweep: Sweep) -> None:
                      key=key, selection_mode="single-row",
                      on_select=lambda: _choose(*(state[i].run for i in
                                                  st.session_state[key].selection.rows)))
-        st.caption("Click a cell of the picture, or the box at the left of a row, to open its run.")
+        st.caption("Click a cell of the picture, or the box on the left of a row, to open its run.")
         st.download_button("Table (CSV)", text, _file_name(sweep), "text/csv", on_click="ignore",
                            icon=":material/download:", key="sweeps.csv")
         st.page_link(addresses.destination("history"), label="All runs", icon=":material/history:")
@@ -293,12 +293,12 @@ def _number(text: str) -> Any:
 def _allowed(field: FieldInfo) -> str:
     """What a setting's values may be."""
     if get_origin(field.annotation) is tuple:
-        how = "Widths of the layers with spaces, such as 16 16, 64 64."
+        how = "Widths of the layers, separated by spaces, such as 16 16, 64 64."
     elif options := [a for a in get_args(field.annotation) if isinstance(a, str)]:
         how = f"Some of {', '.join(options)}."
     else:
         bounds = {name: getattr(m, name) for m in field.metadata for name in ("ge", "le")
                   if hasattr(m, name)}
-        how = (f"Numbers from {bounds['ge']:g} to {bounds['le']:g}, with commas."
-               if len(bounds) == 2 else "With commas.")
+        how = (f"Numbers from {bounds['ge']:g} to {bounds['le']:g}, separated by commas."
+               if len(bounds) == 2 else "Separated by commas.")
     return f"{field.description} {how}"

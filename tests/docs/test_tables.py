@@ -6,10 +6,11 @@ import os
 import numpy as np
 import pytest
 import torch
+from figures_helpers import whole
 from PIL import Image
 
 from flowlab.data import store, target
-from flowlab.figures import PairPicture
+from flowlab.figures import PairPicture, style
 from flowlab.live.cameras import TableCamera, camera
 from flowlab.training import Epoch
 from flowlab.training.recipe import build
@@ -45,6 +46,15 @@ def test_every_pair_has_its_panel_and_what_it_shows_is_what_was_given(columns, t
     places = picture.outlines[2].get_xdata()
     share = (picture.outlines[2].get_ydata() * (places[1] - places[0])).sum()
     assert share == pytest.approx(1)  # all samples lie in the window
+
+
+@pytest.mark.parametrize("columns", [3, 7])
+def test_a_lecture_cuts_no_word_of_the_pairs(columns):
+    data = 1e3 * points(columns)
+    picture = PairPicture(data, test=data[:50], theme="light lecture")
+    picture.update(data, data, [0, 1], [3.0, 2.0], [3.1, 2.1])
+    assert Image.open(io.BytesIO(picture.png())).size == style.LECTURE_SIZE
+    assert whole(picture.figure)
 
 
 def test_samples_that_are_not_finite_are_left_out():

@@ -126,7 +126,7 @@ def test_numbers_of_a_checkpoint_are_numbers(tmp_path):
 
 def test_settings_nested_deep_are_no_settings():
     for text in ("[" * 10**5, '{"model":' * 10**5):
-        with pytest.raises(ValueError, match="no settings of a run"):
+        with pytest.raises(ValueError, match="not the settings of a run"):
             RunSettings.read(text)
 
 

@@ -256,7 +256,7 @@ def test_what_a_stopped_run_returns_is_its_result(engine):
 
 
 @pytest.mark.parametrize(
-    ("job", "message"), [(jobs.stubborn, "went on"), (jobs.angry, "ValueError: the disk is full")]
+    ("job", "message"), [(jobs.stubborn, "continued"), (jobs.angry, "ValueError: the disk is full")]
 )
 def test_a_run_that_resists_is_stopped_all_the_same(engine, job, message):
     run = engine.submit(job, None)
@@ -677,6 +677,7 @@ def test_numbers_out_of_range_are_refused(make, numbers):
 # Ray
 
 
+@pytest.mark.thorough
 def test_a_lost_run_goes_on_from_its_last_event(ray, tmp_path):
     with Ray(workers=1) as engine:
         run = engine.submit(jobs.restarted((tmp_path, 0, 3)), first="pause")
@@ -684,7 +685,7 @@ def test_a_lost_run_goes_on_from_its_last_event(ray, tmp_path):
         engine.control(run, "resume")
         status = ended(engine, run)
         assert status.state == "finished"
-        assert "went on from event 2" in status.message
+        assert "continued from event 2" in status.message
         assert (engine.events(run), engine.result(run)) == (list(range(8)), "whole")
         # What was sent before the last event is not sent again.
         assert {path.name for path in tmp_path.iterdir()} == {"broken", "early at 0"}
@@ -698,7 +699,7 @@ def test_a_paused_run_is_paused_again_and_gets_what_was_sent_late(ray, tmp_path)
         until(lambda: engine.status(run).events == 3)
         engine.control(run, "send", "late")
         engine.control(run, "step")  # in which its worker dies
-        until(lambda: "went on" in engine.status(run).message)
+        until(lambda: "continued" in engine.status(run).message)
         until_state(engine, run, "paused")
         assert engine.events(run) == [0, 1, 2]
         engine.control(run, "resume")
@@ -714,7 +715,7 @@ def test_a_run_of_which_nothing_had_come_begins_again(ray, tmp_path):
         run = engine.submit(jobs.restarted((tmp_path, 0, 0)))
         status = ended(engine, run)
         assert (status.state, engine.events(run)) == ("finished", list(range(8)))
-        assert "began again" in status.message
+        assert "was restarted" in status.message
 
 
 def test_a_run_that_is_lost_again_and_again_is_given_up(ray):

@@ -28,6 +28,7 @@ def test_the_environment_chooses(monkeypatch):
         engine(workers=1)
 
 
+@pytest.mark.thorough
 def test_nothing_imports_ray_unasked():
     code = "import sys, flowlab.jobs.choose; raise SystemExit('ray' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=TESTS.parent, check=True)
@@ -71,7 +72,7 @@ class TestCluster:
             assert [step for step, _ in events] == list(range(10))
             nodes.append({node for _, node in events})
         moved = [i for i, names in enumerate(nodes) if len(names) == 2]
-        assert moved and all("its node died; it went on" in said["messages"][i] for i in moved)
+        assert moved and all("its node died; it continued" in said["messages"][i] for i in moved)
         assert said["dying"] in set.union(*nodes)
         # And a real sweep loses no point, and no result that it had.
         said = told["sweep"]

@@ -160,7 +160,7 @@ def of_type(dtype):
     (part("frames\\000000010.png", b"x"), "nothing else"),
     (part("frames/000000010.svg", b"<svg/>"), "nothing else"),
     (part("run.pkl", b"x"), "nothing else"),
-    (part("frames/000000099.png", made.picture()), "does not tell of"),
+    (part("frames/000000099.png", made.picture()), "does not mention"),
     (part("frames/000000040.png", b"no picture"), "picture"),
     (part("frames/000000040.png", made.picture(4001)), "larger than 4000 pixels"),
     (part("frames/000000040.png", bytes(5_000_001)), "too large"),
@@ -200,7 +200,7 @@ def test_what_is_not_as_it_should_be_is_refused(store, bundle, change, words):
 
 def test_other_files_are_refused(store, bundle):
     for content in (b"", b"PK", b"\x80\x04.", zipped(bundle)[:-30], bytes(1000)):
-        with pytest.raises(ValueError, match="no run that Flow Lab exported"):
+        with pytest.raises(ValueError, match="not a run that Flow Lab exported"):
             unpack(store, content)
     damaged = bytearray(zipped(bundle))
     damaged[200] ^= 255

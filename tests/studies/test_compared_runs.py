@@ -58,7 +58,7 @@ def test_a_finished_run_is_measured_like_a_training(store):
 
 def test_what_cannot_be_compared_is_told(store):
     stopped, noisy = made.kept(store, "stopped"), made.kept(store, noise=0.2)
-    for run_id, words in ((stopped, "not finished"), (noisy, "noise"), ("0123", "not kept")):
+    for run_id, words in ((stopped, "not finished"), (noisy, "noise"), ("0123", "no longer")):
         with pytest.raises(ValueError, match=words) as error:
             finished_runs([run_id], store)
         assert "\n" not in str(error.value)

@@ -276,6 +276,7 @@ def numbers(text: str) -> list[dict[str, str]]:
             for row in csv.DictReader(io.StringIO(text))]
 
 
+@pytest.mark.thorough
 def test_a_contest_runs_to_its_table_and_the_command_line_has_its_numbers(
         engine, recorder, tmp_path, capsys):
     asked = comparison(data="moons,circles", seeds=2)
@@ -314,7 +315,7 @@ def test_a_training_that_fails_is_told(recorder, monkeypatch):
     contest = Contest(recorder, asked, RECIPES).train()
     contest.wait()
     (sentence,) = contest.problems()
-    assert sentence.startswith("NICE on uniform_square, seed 0") and "Reverse KL" in sentence
+    assert sentence.startswith("NICE · Uniform square · seed 0") and "Reverse KL" in sentence
 
 
 @pytest.mark.parametrize(("entry", "data"), [

@@ -78,7 +78,7 @@ def seen(store: Store) -> SimpleNamespace:
 @pytest.mark.parametrize(("change", "words"), [
     ({"group.json": b"{}"}, "group.json"), ({"runs/other.txt": b"?"}, "damaged"),
     ({"group.json": b'{"format": "flowlab-group-9", "name": "a"}'}, "flowlab-group-1"),
-    ({"runs/nice-moons-a.flowlab.zip": b"PK"}, "no run that Flow Lab exported"),
+    ({"runs/nice-moons-a.flowlab.zip": b"PK"}, "not a run that Flow Lab exported"),
 ])
 def test_of_a_damaged_group_nothing_is_stored(store, tmp_path, change, words):
     with zipfile.ZipFile(io.BytesIO(groups.export(store, listed(store)["sweep"]))) as file:

@@ -128,7 +128,7 @@ def test_a_damaged_training_is_refused_and_the_rest_stays(store, damaged):
     contest = Contest.open("a1", stored(store), RECIPES)
     assert set(contest.results()) == {(1, "moons", 0)} and contest.missing
     (sentence,) = contest.problems()
-    assert sentence.startswith("NICE on moons, seed 0") and "damaged" in sentence
+    assert sentence.startswith("NICE · Two moons · seed 0") and "damaged" in sentence
     assert contest.table().rows[1].statistics["kl"].mean == 0.25
 
 
@@ -207,4 +207,4 @@ def test_a_finished_run_beside_models_is_kept_too(recorder, capsys):
     second = Contest.open(first.id, recorder, RECIPES)
     assert second.table() == first.table() and not second.missing
     assert main(["--models", "none", "--runs", run_id]) == 2
-    assert "not kept" in capsys.readouterr().err
+    assert "no longer stored" in capsys.readouterr().err

@@ -179,6 +179,7 @@ def test_an_output_that_cannot_be_written_is_found_before_any_training(
     assert {p.name for p in tmp_path.iterdir()} <= {"file", "sweep.toml"}
 
 
+@pytest.mark.quick("train")
 @pytest.mark.parametrize(("kind", "option"), [(k, o) for k, os in COMMANDS.items() for o in os])
 def test_what_cannot_be_written_at_the_end_is_kept_elsewhere(
         kind, option, tmp_path, capsys, monkeypatch):
@@ -235,7 +236,7 @@ def test_a_checkpoint_on_a_full_disk_does_not_end_the_training(tmp_path, capsys,
     assert train_nice_main(["--epochs", "3", "--points", "100", "--hidden", "4", "--checkpoint",
                             str(file)]) == 1
     printed = capsys.readouterr()
-    assert "the training goes on" in printed.err and "finished after epoch 3" in printed.out
+    assert "the training continues" in printed.err and "finished after epoch 3" in printed.out
     kept, = tmp_path.glob("checkpoint-*")
     assert Snapshot.load(kept).epoch == 3 and str(kept) in printed.out
 

@@ -99,7 +99,7 @@ def test_a_copy_of_a_drawing_is_read_as_the_same_drawing(tmp_path):
 def test_a_file_that_is_no_drawing_gets_a_sentence(change):
     file = io.BytesIO()
     np.save(file, change(face()))
-    with pytest.raises(ValueError, match="drawing came broken"):
+    with pytest.raises(ValueError, match="drawing was damaged"):
         read_drawing(file.getvalue())
 
 

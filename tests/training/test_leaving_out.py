@@ -165,6 +165,7 @@ def test_the_sentences_stand_beside_the_points():
 NAMES = ("length (cm)", "price $ of $5", "_a_", "a name that is much longer than all others")
 
 
+@pytest.mark.quick("3")
 @pytest.mark.parametrize("columns", [2, 3, 4])
 def test_columns_keep_their_names_in_pictures(columns):
     name = store.keep(RNG.normal(size=(60, columns)).astype(np.float32), NAMES[:columns])

@@ -71,7 +71,7 @@ def test_the_store_is_bounded(monkeypatch):
 def test_a_folder_that_cannot_be_written_gets_one_sentence(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv(store.VARIABLE, str(tmp_path / "file"))
-    with pytest.raises(ValueError, match="cannot be kept"):
+    with pytest.raises(ValueError, match="cannot be stored"):
         store.keep(cloud())
 
 

@@ -30,6 +30,7 @@ def numbers(progress):
 
 
 @pytest.mark.parametrize(("model", "most"), [("realnvp", 0.1), ("glow", 0.1), ("nice", 0.6)])
+@pytest.mark.quick("realnvp")
 def test_learns_moons(model, most):
     """The density comes near the truth, on points the flow never saw."""
     run = RECIPES[model].Run.from_flat({"epochs": 12})

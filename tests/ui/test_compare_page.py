@@ -119,7 +119,7 @@ def test_after_a_restart_the_link_opens_it_and_what_is_missing_is_trained():
     again = page(run=name)
     assert "Not finished" in status(again) and again.query_params["models"] == TINY["models"]
     (warning,) = again.warning
-    assert warning.value.startswith("Small on moons") and "damaged" in warning.value
+    assert warning.value.startswith("Small · Two moons") and "damaged" in warning.value
     assert board(again) != shown
     kept = stored(name).results()
     again.button(key="compare.missing").click()
@@ -167,7 +167,7 @@ def test_a_finished_run_is_added_measured_and_taken_out():
 
 def test_a_link_to_a_run_that_is_gone_gets_one_sentence():
     app = page(**TINY, runs="0123")
-    assert len(app.error) == 1 and "0123 is not kept" in app.error[0].value
+    assert len(app.error) == 1 and "0123 is no longer stored" in app.error[0].value
     assert "runs" not in app.query_params and "Ready" in status(app)
 
 

@@ -17,15 +17,15 @@ def settings(model, **changes):
 
 @pytest.mark.parametrize(("model", "then", "now", "words"), [
     ("realnvp", {"couplings": 16}, {"couplings": 12}, "*Two moons, 16 couplings*; the controls "
-     "say *12*."),
-    ("nice", {"epochs": 30}, {"epochs": 3}, "*Two moons, 30 epochs*; the controls say *3*."),
+     "are set to *12*."),
+    ("nice", {"epochs": 30}, {"epochs": 3}, "*Two moons, 30 epochs*; the controls are set to *3*."),
     ("glow", {"data": "rings", "steps": 4}, {"data": "rings", "steps": 5}, "*Four rings, 4 steps*"),
     ("realnvp", {"learning_rate": 0.01}, {"learning_rate": 0.003}, "learning rate 0.01*; the "
-     "controls say *0.003*"),
+     "controls are set to *0.003*"),
     ("realnvp", {"activation": "relu"}, {"activation": "tanh"}, "ReLU activation*; the controls "
-     "say *tanh*"),
-    ("nice", {"hidden": (16, 16)}, {"hidden": (64,)}, "hidden layers 16 × 16*; the controls say "
-     "*64*"),
+     "are set to *tanh*"),
+    ("nice", {"hidden": (16, 16)}, {"hidden": (64,)}, "hidden layers 16 × 16*; the controls are "
+     "set to *64*"),
     ("glow", {"steps": 1, "epochs": 2, "seed": 3, "points": 100}, {}, "and 1 more differ"),
 ])
 def test_one_sentence_says_what_is_shown_and_what_the_controls_say(model, then, now, words):

@@ -118,7 +118,7 @@ def test_the_inside_of_a_shipped_flow_with_numbers_that_add_up(name):
     assert f"{{{text}}}" in sum_up and "J" not in sum_up
     assert sum_up.count(LOG_DET) == layer.count(LOG_DET) == 1
     assert any(m.value.startswith(f"**Layer 1 of {len(flow.layers)}") for m in app.markdown)
-    curves = ["drawn over that before" in image.proto.imgs[0].alt for image in app.get("image")]
+    curves = ["against the one before" in image.proto.imgs[0].alt for image in app.get("image")]
     assert sum(curves) == isinstance(flow.layers[0], VectorCoupling)
 
 
@@ -134,6 +134,26 @@ def test_the_equations_of_a_page_are_named_and_of_one_sign(name):
     (math.inf, "{+inf}")])
 def test_a_number_in_an_equation_is_no_sum(value, text):
     assert inside._number(value) == text
+
+
+def test_a_point_walks_back_from_the_data_and_play_turns_round():
+    app = run(page("realnvp", data="spiral", couplings="2", hidden="8"))
+    app.segmented_control(key="realnvp.view").set_value("Through the flow")
+    run(app)
+    app.button(key="realnvp.layerback").click()
+    run(app)
+    playback = state(app, "realnvp").playback
+    assert playback.what == "flow" and playback.back and playback.way == 3
+    for _ in range(300):
+        if playback.way < 3:
+            break
+        time.sleep(0.1)
+        run(app)
+    way = playback.way
+    assert 0 < way < 3
+    app.button(key="realnvp.layerplay").click()
+    run(app)
+    assert playback.what == "flow" and not playback.back and playback.way <= way
 
 
 def test_a_fresh_flow_and_a_point_too_far_out():

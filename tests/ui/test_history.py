@@ -92,7 +92,7 @@ def test_runs_that_a_page_cannot_show_get_one_sentence(changes, words):
 
 def test_the_list_filters_names_and_deletes(monkeypatch):
     app = run(listed())
-    assert "No run is kept yet" in app.info[0].value
+    assert "There is no run yet" in app.info[0].value
     first, second = kept(name="first try"), kept("stopped", "glow", "second", data="circles")
     run(app)
     table = app.dataframe[0].value
@@ -235,7 +235,7 @@ def test_runs_that_cannot_be_compared_say_why():
     assert history._incomparable([one, other]) == ""
     stopped = lab().store.get(kept("stopped"))
     assert "not finished" in history._incomparable([one, stopped])
-    assert "Choose the runs" in history._incomparable([one])
+    assert "Select the runs" in history._incomparable([one])
     assert "up to" in history._incomparable([one] * 50)
 
 

@@ -16,7 +16,7 @@ from flowlab.live import export
 from flowlab.ui import runs
 from flowlab.ui.app.lab import lab
 from flowlab.ui.controls import validation
-from flowlab.ui.model import images
+from flowlab.ui.model import images, metrics
 from models import RECIPES
 
 TINY = {"data": "digits", "epochs": "2", "batch_size": "512", "classes": "10"}
@@ -54,7 +54,7 @@ def test_trains_on_digits_and_explores_them(name):
     newest = lab().last(followed)
     assert newest.png[:4] == b"\x89PNG" and newest.has_weights
     assert "Overlays of the picture" not in {p.label for p in app.pills}
-    for view, words in ((images.SAMPLES, "by heart"), (images.BETWEEN, "latent space"),
+    for view, words in ((images.SAMPLES, "memorised"), (images.BETWEEN, "latent space"),
                         (images.SCALES, "scale"), (images.LIKELIHOOD, "does not prove")):
         app.segmented_control(key=f"{name}.view").set_value(view)
         run(app)
@@ -229,7 +229,7 @@ def test_a_file_of_another_kind_gets_one_sentence():
     run(app)
     app.file_uploader(key="own.file").set_value([("a.docx", b"PK", "")])
     run(app)
-    assert "a.docx is of a kind that is not read here" in app.error[0].value
+    assert "a.docx has a type that is not supported" in app.error[0].value
 
 
 def test_what_a_flow_thinks_of_fashion_beside_digits(tmp_path, monkeypatch):
@@ -245,5 +245,11 @@ def test_what_a_flow_thinks_of_fashion_beside_digits(tmp_path, monkeypatch):
     assert "Fashion-MNIST" not in captions(app)
     app.selectbox(key="glow.img.other").set_value("fashion_mnist")
     run(app)
-    assert "likeliest of the Fashion-MNIST" in captions(app) and not app.exception
+    assert "most likely of the Fashion-MNIST" in captions(app) and not app.exception
     image_set.cache_clear()
+
+
+def test_large_numbers_have_no_decimals_and_fit_their_column():
+    assert metrics.number(3275.94, "nats") == "3,276 nats" == metrics.number(3276.4, "nats")
+    assert metrics.number(-12.3456, "nats") == "-12.346 nats"
+    assert metrics.number(None, "bits") == "–"

@@ -112,12 +112,12 @@ WIDE = BRUSHES[1]
 
 
 @pytest.mark.parametrize(("strokes", "words"), [
-    ("text", "broken"), ([1, 2], "broken"), ([[WIDE, 1.5, 2]], "broken"),
-    ([[WIDE, True, 2]], "broken"), ([[WIDE, -1, 2]], "broken"), ([[WIDE, BOARD, 2]], "broken"),
-    ([[WIDE, 1, 2, 3]], "broken"), ([[WIDE], [WIDE]], "broken"), ({"a": 1}, "broken"),
-    ([[WIDE, None, 1]], "broken"), ([[WIDE, "1", "2"]], "broken"), ([], "broken"),
-    ([[BRUSHES[0] - 1, 5, 5]], "broken"), ([[WIDE + 1, 5, 5]], "broken"),
-    ([[WIDE, *[0, 0] * (MAX_CORNERS + 1)]], "broken"),
+    ("text", "damaged"), ([1, 2], "damaged"), ([[WIDE, 1.5, 2]], "damaged"),
+    ([[WIDE, True, 2]], "damaged"), ([[WIDE, -1, 2]], "damaged"), ([[WIDE, BOARD, 2]], "damaged"),
+    ([[WIDE, 1, 2, 3]], "damaged"), ([[WIDE], [WIDE]], "damaged"), ({"a": 1}, "damaged"),
+    ([[WIDE, None, 1]], "damaged"), ([[WIDE, "1", "2"]], "damaged"), ([], "damaged"),
+    ([[BRUSHES[0] - 1, 5, 5]], "damaged"), ([[WIDE + 1, 5, 5]], "damaged"),
+    ([[WIDE, *[0, 0] * (MAX_CORNERS + 1)]], "damaged"),
     ([[WIDE, *[0, 0] * (2 * MAX_CORNERS)]], "too many"),
     ([[BRUSHES[0], *[0, 0, BOARD - 1, 0] * 20]], "broader brush"),
 ])

@@ -195,7 +195,7 @@ def test_two_visitors_in_the_app(shared):
     assert len(run(go(app, "history")).dataframe[0].value) == 1
 
     other = run(go(AppTest.from_file(APP, default_timeout=120).run(), "history"))
-    assert not other.dataframe and "No run is kept yet" in other.info[0].value
+    assert not other.dataframe and "There is no run yet" in other.info[0].value
     assert other.number_input(key="runs.budget").disabled
     seen = run(page("nice", run=run_id))
     assert "Another visitor's" in status(seen) and "Finished" in status(seen)

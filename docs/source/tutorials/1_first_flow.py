@@ -3,7 +3,7 @@ Train your first flow
 =====================
 
 A flow learns a distribution from points alone. Here it gets two half moons, and we watch three
-things: the loss, the density it believes in, and what it draws.
+things: the loss, the density it has learned, and the samples it draws.
 """
 
 import torch
@@ -18,8 +18,8 @@ from realnvp import RealNVP
 # The data
 # --------
 #
-# A target knows how to draw points, and its exact density. The flow will see only the points; the
-# density is for us, to know how good it gets.
+# A target can draw points, and knows its exact density. The flow will see only the points; the
+# density tells us how good the flow gets.
 
 moons = target("moons")
 print(moons.description)
@@ -65,8 +65,8 @@ figure.set_label("Training and test loss fall within a few epochs to just above 
 # What it has learned
 # -------------------
 #
-# The picture that the app shows while a model learns. Above are data points, what the flow draws,
-# and where it carries data points to: the latent space, where they should look like the base
+# This is the picture that the app shows while a model learns. Above are data points, samples of the
+# flow, and where it maps data points to: the latent space, where they should look like the base
 # distribution. Below are the true density and the learned one, in the same colours.
 
 size = 120
@@ -89,8 +89,8 @@ figure.set_label("Six panels: the flow's samples and its density both show two h
 # Both directions
 # ---------------
 #
-# ``inverse`` carries data to the latent space, ``forward`` back. There and back again is the same
-# point, up to rounding.
+# ``inverse`` maps data to the latent space, ``forward`` maps them back. A round trip returns the
+# same point, up to rounding.
 
 with torch.no_grad():
     z, log_det = flow.inverse(data[:4])
@@ -99,11 +99,11 @@ print("largest difference:", (back - data[:4]).abs().max().item())
 print("log-density, in nats:", flow.log_prob(data[:4]).detach())
 
 # %%
-# Keep it
+# Save it
 # -------
 #
-# A file holds the weights and the settings, nothing that could run. Loading needs no more than the
-# file.
+# A file holds the weights and the settings, and nothing that could be executed. Loading needs only
+# the file.
 
 import tempfile
 from pathlib import Path

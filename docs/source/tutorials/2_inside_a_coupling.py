@@ -3,7 +3,7 @@ Look inside a coupling
 ======================
 
 A coupling keeps one coordinate, and lets a network decide how to stretch and move the other. This
-page takes one out of a trained flow, and checks everything the theory says of it: see
+page takes one out of a trained flow, and checks everything the theory says about it: see
 :doc:`/theory/flows`.
 """
 
@@ -83,7 +83,7 @@ figure.set_label("Two smooth curves over the kept coordinate: the log-scale and 
 #
 # By automatic differentiation, at one point. One of the two entries off the diagonal is 0, because
 # the kept coordinate does not depend on the other. So the determinant is the product of the
-# diagonal, whatever stands in the other corner.
+# diagonal, whatever is in the other corner.
 
 point = before[0]
 jacobian = torch.autograd.functional.jacobian(lambda v: layer.forward(v[None])[0][0], point)
@@ -95,9 +95,9 @@ print("log-determinant by the layer:", layer.forward(point[None])[1].item())
 # The inverse costs the same
 # --------------------------
 #
-# The kept half is at hand, so the network is computed once more, forwards, and its scale and shift
+# The kept half is there, so the network is computed once more, forwards, and its scale and shift
 # are undone. The network itself is never inverted.
 
 with torch.no_grad():
     back, log_det = layer.inverse(after)
-print("largest difference after there and back:", (back - before).abs().max().item())
+print("largest difference after a round trip:", (back - before).abs().max().item())

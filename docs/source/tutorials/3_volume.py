@@ -75,8 +75,8 @@ figure.set_label("Three densities: two even moons; NICE's with uneven brightness
                  "between them; RealNVP's close to the truth.")
 
 # %%
-# The values of density
-# ---------------------
+# Density values
+# --------------
 #
 # Sort the log-density over samples of each model. A map of constant volume only shifts this curve:
 # NICE's is the curve of its base, moved by the constant log-determinant. RealNVP's can follow the
@@ -103,7 +103,7 @@ figure.set_label("Sorted log-densities: RealNVP's curve lies on that of the trut
                  "steeper, with too much at both ends.")
 
 # %%
-# The same with your own hand: move the point over the density of this NICE, and read by how much
-# the flow stretches area there.
+# Try it yourself: move the point over the density of this NICE, and read how much the flow
+# stretches area there.
 #
 # .. explorable:: nice

@@ -19,7 +19,7 @@ from glow import Glow
 # Three factors
 # -------------
 #
-# The matrix is kept as :math:`W = P L (U + \mathrm{diag}(s))`: a permutation, and two triangular
+# The matrix is stored as :math:`W = P L (U + \mathrm{diag}(s))`: a permutation, and two triangular
 # matrices. The determinant of a triangular matrix is the product of its diagonal, so
 # :math:`\log|\det W| = \sum_i \log|s_i|`, without computing a determinant.
 
@@ -41,9 +41,9 @@ print((weight @ weight.T).detach().round(decimals=5))
 # --------------
 #
 # Why not learn the nine entries themselves? A step of the optimiser may then lead to a matrix
-# without inverse, and the training dies. Of the factors, only :math:`s` could make the determinant
-# 0, and what is learned of it is the logarithm. However we shake the parameters, there and back is
-# the same point.
+# without an inverse, and the training fails. Of the factors, only :math:`s` could make the
+# determinant 0, and its logarithm is what is learned. However we perturb the parameters, a round
+# trip returns the same point.
 
 worst = 0.0
 for _ in range(1000):
@@ -70,7 +70,7 @@ print(f"KL to the truth: {progress.kl:.4f} nats")
 
 # %%
 # On the pinwheel every step mixes in its own way. The picture shows what each of six learned maps
-# makes of the two axes, data to latent: blue is the first coordinate, orange the second.
+# does to the two axes, data to latent: blue is the first coordinate, orange the second.
 
 torch.manual_seed(0)
 pinwheel = target("pinwheel")

@@ -41,8 +41,8 @@ same = np.load(npy, allow_pickle=False)
 print(table.shape, np.allclose(table, same))
 
 # %%
-# Rows with gaps are left out: what is trained on must be finite, and the training says so if it is
-# not.
+# Rows with gaps are left out: training data must be finite, and the training raises an error if
+# they are not.
 
 table = table[np.isfinite(table).all(axis=1)]
 points = torch.from_numpy(table)
@@ -51,10 +51,10 @@ points = torch.from_numpy(table)
 # Train
 # -----
 #
-# A tensor can stand where a target stood. Nothing needs to be scaled: the flow's last layer does
-# it, and densities come out in the data's own units, here per cm⁴.
+# A tensor can take the place of a target. Nothing needs to be scaled: the flow's last layer does
+# that, and densities come out in the data's own units, here per cm⁴.
 #
-# With so few points a flow soon learns them by heart. The test loss shows it, and ``patience``
+# With so few points a flow soon memorises them. The test loss shows it, and ``patience``
 # stops when it has not fallen for 20 epochs, with the best weights. A small network and some weight
 # decay help.
 
@@ -78,7 +78,7 @@ figure.set_label("The training loss keeps falling; the test loss falls, then lev
 # Use it
 # ------
 #
-# New flowers, and how usual the old ones are. The least likely are worth a second look.
+# Draw new flowers, and see how typical the old ones are. The least likely are worth a second look.
 
 print("drawn:", flow.sample(3).numpy().round(1), sep="\n")
 log_q = flow.log_prob(points)
@@ -89,7 +89,7 @@ print("least likely:", odd.tolist(), points[odd].numpy(), sep="\n")
 # With classes
 # ------------
 #
-# ``classes`` makes it a density for each class. Train on a pair: points, and their classes as
+# ``classes`` gives a density for each class. Train on a pair: points, and their classes as
 # integers.
 
 labels = torch.from_numpy(iris.target)
@@ -100,7 +100,7 @@ print(f"{progress.outcome} after epoch {progress.epoch}: test NLL {progress.test
 
 # %%
 # By Bayes' rule a density for each class is also a classifier: all classes are equally frequent
-# here, so the class under which a flower is likeliest is the best guess.
+# here, so the class under which a flower is most likely is the best guess.
 
 with torch.no_grad():
     scores = torch.stack([flow.log_prob(points, torch.full_like(labels, c)) for c in range(3)], 1)

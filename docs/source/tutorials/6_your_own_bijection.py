@@ -26,7 +26,7 @@ from flowlab.training import TrainingSettings, train
 # .. math:: x = R(\alpha(r))\, z, \qquad \alpha(r) = \sum_k a_k\, e^{-(r - c_k)^2}
 #
 # Turning keeps the distance, so the inverse knows the angle too, and turns back. Each circle is
-# only rotated in itself, so no volume changes: the log-determinant is 0.
+# only rotated, so no volume changes: the log-determinant is 0.
 
 
 class Swirl(Bijection):
@@ -56,7 +56,7 @@ class Swirl(Bijection):
 # The invariants
 # --------------
 #
-# 1. There and back is the same point.
+# 1. A round trip returns the same point.
 # 2. Both log-determinants are those of the Jacobian, by automatic differentiation. (To compare only
 #    one direction with the other is not enough: both could be wrong, with opposite signs.)
 # 3. What happens to one point does not depend on the others in the batch.
@@ -88,8 +88,8 @@ print("Swirl:", check(Swirl()))
 # A mistake, caught
 # -----------------
 #
-# Let the swirl also stretch, and forget to say so. There and back still works; the second check
-# does not.
+# Let the swirl also stretch, and forget the log-determinant. The round trip still works; the second
+# check fails.
 
 
 class ForgetfulSwirl(Swirl):
@@ -137,7 +137,7 @@ class NoSwirlFlow(Flow):
 
 # %%
 # The whole flow has to keep the invariants as well. Then train both on a pinwheel, whose blades are
-# bent just like that: the swirls are worth a lot.
+# bent just like that: the swirls help a lot.
 
 print("SwirlFlow:", check(SwirlFlow(hidden=(16,))))
 

@@ -2,8 +2,8 @@
 Digits
 ======
 
-A small Glow learns images of digits, one class at a time if you like, and says how many bits it
-would take to store one. It reads better after more epochs; this page has to be built in seconds.
+A small Glow learns images of digits, one class at a time if you like, and tells how many bits
+storing one would take. More epochs give more readable digits; this page has to be built in seconds.
 """
 
 import torch
@@ -24,7 +24,7 @@ print(digits.title, digits.event_shape, f"{digits.grey_levels} grey levels,", le
 
 # %%
 # A density of whole numbers makes no sense, so noise between 0 and 1 is added to each pixel. The
-# training does it by itself, with fresh noise at every step.
+# training does this by itself, with fresh noise at every step.
 
 test, labels = digits.part(test=True)
 x = dequantise(test, torch.Generator().manual_seed(0))
@@ -72,19 +72,19 @@ def sheet(images: torch.Tensor, columns: int, label: str) -> Figure:
 figure = sheet(drawn, 8, "Ten rows of eight small blurry digits drawn by the flow, a class a row.")
 
 # %%
-# What the scales hold
-# --------------------
+# What the scales encode
+# ----------------------
 #
 # All latents are one tensor in the image's shape. `flowlab.flow.Flow.scales` says which entries
-# belong to which scale. Keep the coarse ones of a test image and draw the fine ones anew: what
-# stays is the digit, what changes are the details.
+# belong to which scale. Keep the coarse ones of a test image and resample the fine ones: the digit
+# stays, the details change.
 
 z, _ = flow.inverse(x[:8], labels[:8])
 fresh = flow.base_sample(8, generator=torch.Generator().manual_seed(2))
 mixed = torch.where(flow.scales() == 0, 0.7 * fresh, z)
 with torch.no_grad():
     other, back = flow.forward(mixed, labels[:8])[0], flow.forward(z, labels[:8])[0]
-print(f"there and back, the largest error is {(back - x[:8]).abs().max():.1e} grey levels")
+print(f"after a round trip, the largest error is {(back - x[:8]).abs().max():.1e} grey levels")
 
 scales = sheet(torch.cat([x[:8], other]), 8,
                "Eight test digits, and below them the same with fresh details.")

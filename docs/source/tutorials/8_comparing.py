@@ -16,7 +16,7 @@ from models import RECIPES
 # The same for everyone
 # ---------------------
 #
-# A comparison says what is the same: the distribution, the number of points, and a *budget*. Here
+# A comparison fixes what is the same: the distribution, the number of points, and a *budget*. Here
 # every model gets 150 optimiser steps. Two entries are the same RealNVP, except for the activation
 # of its networks.
 
@@ -39,7 +39,7 @@ trials = plan(comparison, RECIPES)
 print(len(trials), "trainings, the first one:", trials[0].settings.training)
 
 # %%
-# The app has them run on all cores at once. Here they run one after the other.
+# The app runs them on all cores at once. Here they run one after the other.
 
 looks, results = {}, {}
 for trial in trials:
@@ -61,7 +61,7 @@ for entry, label in enumerate(labels):
     print(f"{label:13}", "  ".join(f"{kl:.3f}" for kl in kls))
 
 # %%
-# Each model scatters. The scatter is the ruler: a difference that is small beside it says nothing.
+# Each model scatters. The scatter is the ruler: a difference that is small beside it means nothing.
 #
 # Several seeds
 # -------------
@@ -69,8 +69,8 @@ for entry, label in enumerate(labels):
 # The table has means and their standard errors. A star marks a value only where it is better than
 # that of *every* other model by more than the seeds' noise: by Welch's t-test, the difference of
 # two means has to exceed its standard error times Student's t for 95 per cent. With few seeds t is
-# large: 4.3 at two degrees of freedom, 2.4 at six. And with many columns, a star now and then is
-# chance after all: decide beforehand which column counts.
+# large: 4.3 at two degrees of freedom, 2.4 at six. And with many columns, an occasional star is
+# due to chance: decide beforehand which column counts.
 
 print(table(comparison, results, labels).text())
 

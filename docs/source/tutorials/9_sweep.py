@@ -69,8 +69,8 @@ for point in todo:
 # Look
 # ----
 #
-# For two settings the picture is a map, here of the mean over the seeds. The frame marks the least
-# KL.
+# For two settings the picture is a map, here of the mean over the seeds. The frame marks the
+# lowest KL.
 
 couplings, rates = (list(dict.fromkeys(values)) for values in zip(*kls, strict=True))
 means = np.array([[np.mean(kls[c, r]) for r in rates] for c in couplings])
@@ -81,14 +81,14 @@ figure.set_label("A map of two rows, for one and for four couplings, and three c
 
 # %%
 # At the lowest rate four couplings are hardly better than one: so short a training gets neither
-# far. At higher rates they pull ahead. What depth is worth depends on the rate: who had tried one
-# setting at a time, at a low rate, would have thought little of depth.
+# far. At higher rates they pull ahead. What depth is worth depends on the rate: anyone who tried
+# one setting at a time, at a low rate, would have underestimated depth.
 #
 # Is it luck?
 # -----------
 #
-# Before you believe a difference between two fields, look at how far the seeds of one field are
-# apart. At the lowest rate they are nearly as far apart as the two fields.
+# Before you believe a difference between two cells, look at how far apart the seeds of one cell
+# are. At the lowest rate they are nearly as far apart as the two cells.
 
 for (c, rate), values in kls.items():
     print(f"{c} couplings, rate {rate:<9.2g} KL of each seed",
@@ -99,9 +99,9 @@ for (c, rate), values in kls.items():
 # -------------------
 #
 # ``python -m flowlab.sweep sweep.toml``, or the page *Sweeps*, does the same on all cores, and
-# keeps every run: the page *Runs* opens each with its curves and its flow. What is trained already
-# is not trained again, so a sweep can be stopped and taken up again, or given more values later.
+# keeps every run: the page *Runs* opens each with its curves and its flow. Runs that
+# are trained already are reused, so a sweep can be stopped and resumed, or given more values later.
 #
 # With more than two settings a grid grows fast: five values of each of four are 625 trainings.
 # ``search = "random"`` draws some of them instead, and the picture then has a line for each run,
-# through its settings to its result. :doc:`/howto/keep-and-sweep` tells the rest.
+# through its settings to its result. :doc:`/howto/keep-and-sweep` explains the rest.

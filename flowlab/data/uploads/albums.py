@@ -82,7 +82,7 @@ def read_images(content: bytes, kind: str, side: int, labels: bytes | None = Non
     if images.nbytes > MAX_FILE - 1000:
         raise ValueError(_too_large(len(images), side))
     if images.min() == images.max():
-        raise ValueError("All pixels have the same grey: choose images that show something.")
+        raise ValueError("All pixels are the same grey: choose images that show something.")
     if labels is None:
         return images, notes
     found = idx.read_labels(labels, len(images))
@@ -166,7 +166,7 @@ def _from_array(images: np.ndarray, side: int) -> tuple[np.ndarray, tuple[str, .
     height, width, channels = images.shape[1:]
     colours, opacity = images[..., :3], images[..., 3:]
     if colours.min() == colours.max():
-        raise ValueError("All pixels have the same grey: choose images that show something, from "
+        raise ValueError("All pixels are the same grey: choose images that show something, from "
                          "0 to 255, or real numbers from 0 to 1.")
     meaning = levels(colours)
     layers = [meaning.bytes(colours)]
@@ -180,7 +180,7 @@ def _from_array(images: np.ndarray, side: int) -> tuple[np.ndarray, tuple[str, .
     small = [np.asarray(_square(grey_bytes(Image.fromarray(image.squeeze())), side))
              for image in np.concatenate(layers, axis=-1)]
     if channels > 1:
-        notes.append("Their colours were made grey.")
+        notes.append("Their colours were converted to grey.")
     if (height, width) != (side, side):
         notes.append(f"Made {side} × {side} pixels of {height} × {width}.")
     return np.stack(small), tuple(notes)

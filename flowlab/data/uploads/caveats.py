@@ -56,8 +56,8 @@ def caveats(values: np.ndarray, names: tuple[str, ...]) -> tuple[str, ...]:
         One for each column.
     """
     values = values[::max(1, len(values) // _LOOKED_AT)].astype(np.float64)
-    end = (": its density grows without end as it is learned, so the NLL has no lowest value, and "
-           "falls for nothing. Leave the column out, or add a little noise to it.")
+    end = (": its density grows without limit as it is learned, so the NLL has no lowest value, "
+           "and its fall means nothing. Leave the column out, or add a little noise to it.")
     sentences = []
     for name, column in zip(names, values.T, strict=True):
         found, counts = np.unique(column, return_counts=True)
@@ -70,7 +70,7 @@ def caveats(values: np.ndarray, names: tuple[str, ...]) -> tuple[str, ...]:
     if dependent.any():
         one, *more = [name for name, bad in zip(names, dependent, strict=True) if bad]
         sentences.append(f"Column {one} follows from {' and '.join(more)} by a linear formula: the "
-                         "points lie on a line or a plane, where the density grows without end. "
+                         "points lie on a line or a plane, where the density grows without limit. "
                          "Leave the column out.")
     return tuple(sentences)
 

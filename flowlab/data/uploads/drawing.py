@@ -22,7 +22,7 @@ DAB = 10.0  # length of a line with the ink of a dab, in standard deviations
 #: A corner of a stroke: its stroke, the radius of the brush, and its position on the board.
 CORNER = np.dtype([(name, "<u2") for name in ("stroke", "brush", "x", "y")])
 
-_BROKEN = "The drawing came broken: clear the board and draw again."
+_BROKEN = "The drawing was damaged on its way: clear the board and draw again."
 
 
 def drawn(strokes: Any) -> np.ndarray:

@@ -150,7 +150,7 @@ def keep_file(path: str, side: int | None = None, leave_out: str = ",".join(leav
     leave = leaving.listed(leave_out)
     array, notes, names = _read(path, side, leave)
     name = store.keep(array, names, room, Path(path).name)
-    return name, (f"{path} is kept as {name}, the name it has in links and settings.", *notes,
+    return name, (f"{path} is stored as {name}, the name it has in links and settings.", *notes,
                   *leave.offers())
 
 
@@ -167,7 +167,8 @@ def _read(path: str, side: int | None, leave: leaving.Listed
             array, more = albums.read_images(
                 content, kind, side or albums.own_side(content, kind), labels)
             if kind == idx.KIND and labels is None:
-                more = (*more, "No file of labels lies beside it, so the images have no classes.")
+                more = (*more, "There is no file of labels beside it, so the images have no "
+                               "classes.")
         elif kind in PICTURES:
             array, more = read_picture(content)
         elif is_drawing(content, kind):

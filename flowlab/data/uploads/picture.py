@@ -66,7 +66,7 @@ def read_picture(content: bytes, dense: Dense = "automatic") -> tuple[np.ndarray
     if dense == "dark":
         weights = 255 - weights
     if weights.min() == weights.max():
-        raise ValueError("The picture has the same grey everywhere: choose one that shows "
+        raise ValueError("The picture is the same grey everywhere: choose one that shows "
                          "something.")
     return np.ascontiguousarray(weights), tuple(notes)
 

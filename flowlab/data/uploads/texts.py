@@ -171,8 +171,8 @@ def _separator(lines: list[str]) -> str:
         like = [sign for sign in possible if widths[sign][0] == widths[sign][-1]]
         possible = like if len(like) == 1 and not _all_numbers(lines[0], like[0]) else possible
     if possible[0] in _UNCLEAR and len(possible) > 1:
-        raise ValueError(f"It is not clear which commas or spaces part the columns in "
-                         f"{short(body[0].strip())!r}: part them by semicolons.")
+        raise ValueError(f"It is not clear which commas or spaces separate the columns in "
+                         f"{short(body[0].strip())!r}: separate them with semicolons.")
     return possible[0]
 
 
@@ -214,7 +214,8 @@ def _split(lines: list[str], sign: str) -> list[list[str]]:
     try:
         rows = [next(csv.reader([line], delimiter=sign, skipinitialspace=True)) for line in lines]
     except csv.Error as error:
-        raise ValueError("The file cannot be read as CSV: part the columns by commas.") from error
+        raise ValueError("The file cannot be read as CSV: separate the columns with commas."
+                         ) from error
     return [list(map(str.strip, row)) for row in rows]
 
 
@@ -276,8 +277,8 @@ def _check_zeros(rows: list[list[str]], lines: list[int], separator: str) -> Non
         if cell:
             what = "comma" if separator == "," else "space"
             raise ValueError(f"Line {line:,} has {short(cell)!r} after a {what}, which may be a "
-                             "column or a part of a number: part the columns by semicolons, or "
-                             "name them in the first line.")
+                             "column or a part of a number: separate the columns with semicolons, "
+                             "or name them in the first line.")
 
 
 def _unique(names: list[str]) -> tuple[str, ...]:

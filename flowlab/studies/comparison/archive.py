@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
 from flowlab.runs import Run, Store
+from flowlab.runs.naming import name_in_comparison
 from flowlab.settings import FlowSettings, RunSettings, Settings, SourceSettings
 from flowlab.studies.comparison.finished import Evaluation, FinishedRun, evaluations
 from flowlab.studies.comparison.plan import MAX_ENTRIES, Comparison, Trial, plan
@@ -23,7 +24,7 @@ from flowlab.training.recipe import Recipe, imported
 
 FORMER = "kept.comparisons"  # where earlier versions had header and measures
 MAX_BYTES = 20_000_000  # of a record, unpacked
-DAMAGED = ("What is kept of this comparison cannot be read by this version, or is damaged: press "
+DAMAGED = ("This comparison is damaged, or cannot be read by this version: press "
            "Compare to begin a new one.")
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class Record(NamedTuple):
                 if array is not None and (array.shape != shape or array.dtype.kind != "f"):
                     raise ValueError("not the arrays that are expected")
         except Exception as error:  # zipfile and NumPy raise many kinds for invalid bytes
-            raise ValueError("What was kept of it is damaged; train what is missing.") from error
+            raise ValueError("Its stored result is damaged; train what is missing.") from error
         # Trainings of earlier versions lack the measures that were added later.
         values = {m.name: result.values.get(m.name) for m in measures()}
         return cls(replace(result, values=values), Look(
@@ -143,7 +144,7 @@ def _adopt(store: Store, folder: Path) -> None:
         except (ValueError, OSError):  # not measured, or damaged: it is trained again
             continue
         if store.get(run_id) is None:
-            name = f"{header.labels[one.entry]} on {one.data}"
+            name = name_in_comparison(header.labels[one.entry], one.data)
             store.begin(_settings(store, one), run_id=run_id, name=name, origin="comparison",
                         group=folder.name, visitor=header.visitor, created=path.stat().st_mtime)
             store.end(run_id, result.outcome, result.reason, ended=path.stat().st_mtime)

@@ -9,6 +9,7 @@ from typing import Self
 
 from flowlab.jobs import Job, Status
 from flowlab.runs import Recorder, Run, Store
+from flowlab.runs.naming import name_in_comparison
 from flowlab.studies.comparison.archive import Header, Record, members, read, record
 from flowlab.studies.comparison.finished import (
     Evaluation,
@@ -172,7 +173,7 @@ class Contest:
         left = [run for run in self.trial_runs if run.result is None and not run.status.active]
         for trial in (run.trial for run in left):
             if isinstance(trial, Trial) and trial.seed == 0:
-                check(f"{self.labels[trial.entry]} on {trial.data}", trial.settings)
+                check(self._name(trial), trial.settings)
         store.choose(self.id, self.header.model_dump_json())
         for run in left:
             try:
@@ -273,8 +274,8 @@ class Contest:
         return [f"{self._name(trial)}: {reason}" for trial, reason in reasons if reason]
 
     def _name(self, trial: Trial | Evaluation) -> str:
-        seed = f", seed {trial.seed}" if isinstance(trial, Trial) else ""
-        return f"{self.labels[trial.entry]} on {trial.data}{seed}"
+        return name_in_comparison(self.labels[trial.entry], trial.data,
+                                  trial.seed if isinstance(trial, Trial) else None)
 
     def wait(self, every: float = 0.2, on_poll: Callable[[Self], object] | None = None) -> None:
         """Poll until all trainings have ended, calling ``on_poll(contest)`` each time."""

@@ -36,7 +36,7 @@ def trained(run: Run, store: Store, level: float, seed: int) -> Trained:
     """Load the flow of a run that is over, to be measured; a ValueError where it is gone."""
     flow = store.flow(run.id)
     if flow is None or run.moment is None:
-        raise ValueError(f"The flow of {run.name} is no longer kept: leave the run out.")
+        raise ValueError(f"The flow of {run.name} is no longer stored: leave the run out.")
     return Trained(run.settings, flow, run.moment, tuple(store.epochs(run.id)), level, seed)
 
 
@@ -49,7 +49,7 @@ def obstacle(run: Run) -> str:
         if flow.event_shape != (2,) or flow.classes:
             return "a comparison is about points of the plane, without classes"
         if source.noise not in (None, target(source.data).noise):
-            return "it was trained with another noise than a comparison's"
+            return "its noise differs from a comparison's"
     except ValueError as error:
         return str(error).rstrip(".")
     return ""
@@ -83,8 +83,8 @@ def evaluations(comparison: Comparison, runs: Sequence[FinishedRun]) -> list[Eva
         raise ValueError(f"Compare up to {MAX_ENTRIES} models and runs at a time.")
     for run in runs:
         if run.data not in comparison.data:
-            raise ValueError(f"{run.name} was trained on {target(run.data).title}: take that "
-                             "distribution in, or leave the run out.")
+            raise ValueError(f"{run.name} was trained on {target(run.data).title}: add that "
+                             "distribution, or leave the run out.")
     return [Evaluation(first + i, run.data, run.id, comparison.level) for i, run in enumerate(runs)]
 
 
@@ -92,7 +92,7 @@ def comparable(name: str, store: Store | None) -> Run:
     """The run with this id; a ValueError where it cannot be compared."""
     run = None if store is None else store.get(name)
     if run is None:
-        raise ValueError(f"The run {name} is not kept (any more): leave it out.")
+        raise ValueError(f"The run {name} is no longer stored: leave it out.")
     if reason := obstacle(run):
         raise ValueError(f"{run.name} cannot be compared, {reason}: leave it out.")
     return run

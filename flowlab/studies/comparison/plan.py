@@ -86,8 +86,8 @@ class Comparison(Settings):
         "networks; 0 leaves them as they are.", group="Budget", ge=0, le=10_000_000)
     seeds: int = setting(
         1, "Seeds", "Number of trainings of each model, with different points, initial weights "
-        "and batches: only then can chance be told from a difference.", group="Budget", ge=1,
-        le=10)
+        "and batches: only then can a difference be distinguished from chance.", group="Budget",
+        ge=1, le=10)
     points: int = setting(
         5_000, "Points", "Number of points drawn for each training; a fifth of them is held out.",
         group="Budget", unit="points", ge=50, le=200_000)

@@ -19,7 +19,7 @@ from flowlab.training import Epoch, Moment, TrainingSettings
 from flowlab.training.metrics import (
     bits_per_dimension,
     energy_distance,
-    inverse_error,
+    inverse_errors,
     mode_coverage,
     nll,
     parameter_count,
@@ -163,7 +163,7 @@ def measure(flow: Flow, truth: Target | Points, test: Tensor, seed: int
         "nll": test_nll,
         "bits": bits_per_dimension(test_nll, flow.event_shape),
         "parameters": float(parameter_count(flow.settings)),
-        "inverse": inverse_error(flow, x),
+        "inverse": inverse_errors(flow, x)[0],
         "sampling": milliseconds,
         "modes": mode_coverage(samples, test, modes) if modes is not None and finite else None,
         "energy": energy_distance(samples[:PAIRED], test[:PAIRED]) if finite else None,

@@ -117,7 +117,7 @@ def about(engine: Engine, store: Store) -> None:
             f"flowlab-{__version__}-diagnostics.json", "application/json",
             icon=":material/download:", on_click="ignore", key="diagnostics",
             help="For the person who looks after this lab: versions, settings, counters and the "
-            "newest log lines. Nothing of yours is in it: no names, data, links or addresses.")
+            "newest log lines. It contains nothing of yours: no names, data, links or addresses.")
         leave()
 
 

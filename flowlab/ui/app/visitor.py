@@ -79,7 +79,7 @@ def _ask() -> None:
         st.error(NO_LOGIN, icon=":material/error:")
         return
     st.title("Flow Lab")
-    st.markdown("See normalizing flows learn. This lab is for people who have logged in.")
+    st.markdown("See normalizing flows learn. Log in to use this lab.")
     st.button("Log in", type="primary", icon=":material/login:", on_click=st.login, key="login")
 
 

@@ -126,7 +126,7 @@ def draw_controls(state: ComparePage, recipes: Recipes) -> Comparison:
     with st.expander("Distributions", expanded=True, key="compare.group.data"):
         choose_some(state.name, state.data, partial(_toggle, state))
         st.caption(", ".join(target(name).title for name in state.data)
-                   + ". Press to take one in or out.")
+                   + ". Click to add or remove one.")
     with st.expander("Budget", expanded=True, key="compare.group.budget"):
         values = _budget(state)
     return Comparison(models=entries, runs=state.runs, data=state.data, **values)
@@ -154,15 +154,15 @@ def _entries(state: ComparePage, recipes: Recipes) -> tuple[Entry, ...]:
             entries.append(_entry(rival, recipes[rival.model]))
         gone.button("Remove", icon=":material/close:", key=rival.controls.key("remove"),
                     type="tertiary", disabled=total == 1, on_click=_remove, args=(state, rival),
-                    help=f"Take {label} out of the comparison.")
+                    help=f"Remove {label} from the comparison.")
     first = len(rivals)
     finished.rows(state, labels[first:], colours[first:], runs, total == 1)
     with st.container(horizontal=True, gap="xsmall", key="compare-add"):
         for model, title in titles.items():
             st.button(title, icon=":material/add:", key=f"compare.add.{model}",
                       disabled=total >= MAX_ENTRIES, on_click=add,
-                      args=(state, recipes, Entry(model=model)), help=f"Add a {title}, also beside "
-                      f"another with other settings; up to {MAX_ENTRIES} models.")
+                      args=(state, recipes, Entry(model=model)), help=f"Add a {title}, even beside "
+                      f"another with different settings; up to {MAX_ENTRIES} models.")
         finished.choose(state, total >= MAX_ENTRIES, titles)
     return tuple(entries)
 
@@ -171,7 +171,7 @@ def _entry(rival: Rival, recipe: Recipe) -> Entry:
     label = st.text_input("Name in this comparison", max_chars=MAX_LABEL,
                           **rival.controls.tie("label"),
                           placeholder=recipe.title,
-                          help="How pictures and table call it; left empty, by the model's name.")
+                          help="Its name in pictures and table; if empty, the model's name.")
     own = [name for name in type(rival.settings.flow).model_fields
            if name not in (*COMMON, *validation.HIDDEN)]
     values = rival.controls.some((*own, *TRAINING))

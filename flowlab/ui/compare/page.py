@@ -109,11 +109,11 @@ def _buttons(comparison: Comparison, runs: Sequence[FinishedRun], contest: Conte
         about = unfit = str(error)
     st.button("Compare", type="primary", icon=":material/play_arrow:", key="compare.start",
               disabled=active or bool(unfit), on_click=attempt, args=(_start, comparison, recipes),
-              help="Train all models with the settings at the left, on every distribution and "
+              help="Train all models with the settings on the left, on every distribution and "
               "with every seed.")
     st.button("Stop", icon=":material/stop:", key="compare.stop", disabled=not active,
               on_click=attempt, args=(stop, contest, visitor()),
-              help=FOREIGN if foreign else "End all trainings; what was measured stays.")
+              help=FOREIGN if foreign else "Stop all trainings; what was measured stays.")
     st.segmented_control("Pictures", list(VIEWS), format_func=str.capitalize,
                          default=VIEWS[0], required=True, key="compare.view", width="content",
                          label_visibility="collapsed", persist_state="session",
@@ -122,7 +122,7 @@ def _buttons(comparison: Comparison, runs: Sequence[FinishedRun], contest: Conte
         st.button("Train what is missing", icon=":material/resume:", key="compare.missing",
                   on_click=attempt, args=(train, contest, owner(), visitor()), help="Train what "
                   "has no result yet in the comparison that is shown; what is measured stays.")
-    return f":red-badge[Cannot be] {plain(unfit)}" if unfit else f":small[{about}]"
+    return f":red-badge[Not possible] {plain(unfit)}" if unfit else f":small[{about}]"
 
 
 def _start(comparison: Comparison, recipes: Recipes) -> None:
@@ -137,7 +137,7 @@ def train(contest: Contest, owner: str, visitor: str = "") -> None:
     comparison = contest.comparison
     if comparison.budget == "seconds":
         limits().refuse("max_seconds", comparison.amount, f"Each training would take "
-                        f"{comparison.amount:g} s", "give less time")
+                        f"{comparison.amount:g} s", "choose a shorter time")
     left = [h.trial for h in contest.trial_runs if h.result is None and not h.status.active]
     trials = [trial for trial in left if isinstance(trial, Trial)]
     # An owner of its own: a single training of the same person need not wait for all of these.
@@ -174,7 +174,7 @@ def _stage(contest: Contest | None, comparison: Comparison, runs: Sequence[Finis
     if contest is None:
         labels = comparison.labels({n: r.title for n, r in recipes.items()},
                                    [run.name for run in runs])
-        st.markdown(":gray-badge[Ready] Press **Compare**, or change anything at the left.")
+        st.markdown(":gray-badge[Ready] Press **Compare**, or change anything on the left.")
         st.progress(0.0)
         png, numbers = (pictures.preview(comparison, labels, appearance()),
                         table(comparison, {}, labels, [run.data for run in runs]))
@@ -230,12 +230,12 @@ def _take(comparison: Comparison, contest: Contest | None) -> None:
 
     files = [
         ("CSV", "csv", "text/csv", made(lambda c: c.table().csv().encode()),
-         "The table with all digits: mean, standard error and number of seeds."),
+         "The table in full precision: mean, standard error and number of seeds."),
         ("LaTeX", "tex", "text/plain", made(lambda c: c.table().latex().encode()),
          "The table for a paper; it needs the package booktabs."),
         ("SVG", "svg", "image/svg+xml",
          made(lambda c: pictures.file(c, "svg", view, looks)),
-         "The picture, drawn with lines: it can be enlarged and edited."),
+         "The picture as vector graphics, to enlarge or edit."),
         ("PDF", "pdf", "application/pdf",
          made(lambda c: pictures.file(c, "pdf", view, looks)), "The picture for a paper."),
     ]
@@ -243,13 +243,13 @@ def _take(comparison: Comparison, contest: Contest | None) -> None:
         for label, ending, mime, make, text in files:
             st.download_button(label, make, f"comparison-{which}.{ending}", mime,
                                key=f"compare.take.{label}", on_click="ignore", disabled=not ready,
-                               help=text if ready else "There is something to take once a "
+                               help=text if ready else "Available once a "
                                "comparison has begun.")
-    with st.expander("What the columns mean, and the same without a browser",
+    with st.expander("What the columns mean, and the same comparison without a browser",
                      key="compare.more"):
         numbers = table(comparison, {}, comparison.labels())
         st.markdown("\n".join(f"- **{m.title}.** {m.help}" for m in numbers.columns))
-        st.markdown("In the project's folder, with the same numbers, timings excepted:")
+        st.markdown("In the project's folder, with the same numbers, apart from timings:")
         copyable(command(comparison))
 
 

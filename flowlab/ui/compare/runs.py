@@ -38,21 +38,21 @@ def rows(state: ComparePage, labels: Sequence[str], colours: Sequence[str],
                     f"trained on {target(run.data).title}.")
         gone.button("Remove", icon=":material/close:", key=f"compare.{run.id}.remove",
                     type="tertiary", disabled=alone, on_click=_remove, args=(state, run.id),
-                    help=f"Take {label} out of the comparison.")
+                    help=f"Remove {label} from the comparison.")
 
 
 def choose(state: ComparePage, full: bool, titles: Mapping[str, str]) -> None:
     """Draw the chooser of finished runs; what is chosen takes part from then on."""
     with st.popover("Finished run", icon=":material/add:", key="compare.finished",
-                    disabled=full, help="Add a run that is kept: it is measured and drawn beside "
-                    "the models, on the distribution it was trained on, and not trained again."):
+                    disabled=full, help="Add a stored run: it is measured and drawn beside "
+                    "the models, on the distribution it was trained on, and is not trained again."):
         runs = {run.id: run for run in lab().runs(visitor())[:SHOWN]
                 if run.id not in state.runs and not obstacle(run)}
         if not runs:
-            st.caption("No other finished run on points of the plane is kept: train one on a "
+            st.caption("There is no other finished run on points of the plane: train one on a "
                        "model's page.")
             return
-        st.selectbox("Finished runs, the newest first", list(runs), index=None,
+        st.selectbox("Finished runs, newest first", list(runs), index=None,
                      format_func=lambda name: _line(runs[name], titles), placeholder="Choose one",
                      key=state.addrun.key(state.turn), on_change=_add, args=(state,))
 

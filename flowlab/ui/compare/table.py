@@ -20,10 +20,10 @@ def draw_table(table: Table, comparison: Comparison) -> None:
 
 def note(comparison: Comparison) -> str:
     """One sentence on what the numbers are and when one is marked."""
-    runs = (" A finished run is one training with a budget of its own: its numbers are without "
-            "error and never marked." if comparison.runs else "")
+    runs = (" A finished run is one training with a budget of its own: its numbers have no "
+            "error and are never marked." if comparison.runs else "")
     if comparison.seeds == 1:
-        return ("One seed: what differs may be chance, so nothing is marked as best. Choose three "
+        return ("One seed: differences may be chance, so nothing is marked as best. Choose three "
                 "seeds or more for an answer that can be trusted." + runs)
     return (f"Mean ± standard error over {comparison.seeds} seeds; a square above shows one of "
             "them, with that seed's number. A value is **marked** when it "

@@ -57,9 +57,8 @@ def choose(page: ModelPage) -> None:
         else:
             _empty_tile(prefix)
     if sets:
-        st.caption("Images", help="Pictures of grey pixels instead of points: the flow learns to "
-                   "make such images. Samples are then images, and the loss is in bits for each "
-                   "pixel.")
+        st.caption("Images", help="Grey-scale pictures instead of points: the flow learns to "
+                   "generate such images, and the loss is in bits per pixel.")
         with st.grid(COLUMNS, min_column_width=40, gap="xxsmall", wrap=False):
             for name in sets:
                 _tile(prefix, name, take)
@@ -67,8 +66,8 @@ def choose(page: ModelPage) -> None:
         st.warning(page.unfetched, icon=":material/cloud_off:")
     right.button("Own data: draw, upload", icon=":material/draw:", width="stretch",
                  key=f"{prefix}.own", on_click=upload.open_dialog, args=(prefix,),
-                 help="Draw points, upload a CSV, NPY or picture file, paste coordinates, or give "
-                 "images: a zip of pictures, or an NPY of many.")
+                 help="Draw points, upload a CSV, NPY or picture file, paste coordinates, or "
+                 "upload images: a zip of pictures, or an NPY of many.")
     upload.dialog(page)
     st.caption(f"**{chosen.title}.** {chosen.description}")
     defaults.on_epochs(page, chosen)

@@ -93,7 +93,7 @@ def read(texts: dict[str, str], presets: tuple[str, ...] = (), names: Sequence[s
         values[name] = tuple(group for group in names if group in asked)
         if set(asked) - set(names):
             complaints.append(f"{name}: the groups of controls are {', '.join(NAMES)}; the link "
-                              "names another, or a setting that this page has not.")
+                              "names another, or a setting that this page does not have.")
     values["expect"], wrong = _answers(texts.get("expect", ""))
     complaints += wrong
     if preset := texts.get("preset", ""):
@@ -107,7 +107,7 @@ def read(texts: dict[str, str], presets: tuple[str, ...] = (), names: Sequence[s
         values["show"] = show
     else:
         complaints.append(f"show: a link can ask for {', '.join(SHOWS)}; this one asks for "
-                          "another.")
+                          "something else.")
     if asked := _parts(texts.get("overlays", "")):
         values["overlays"] = tuple(name for name in OVERLAYS if name in asked)
         if set(asked) - {*OVERLAYS, NO_OVERLAYS}:
@@ -133,7 +133,7 @@ def read_view(texts: dict[str, str]) -> tuple[str, list[str]]:
     """The view that a URL's texts ask for, and a sentence where there is no such view."""
     if (view := texts.get("view", "")) in ("", *LAYOUTS):
         return view, []
-    return "", [f"view: a link can ask for {', '.join(LAYOUTS)}; this one asks for another."]
+    return "", [f"view: a link can ask for {', '.join(LAYOUTS)}; this one asks for something else."]
 
 
 def printable(text: str) -> str:

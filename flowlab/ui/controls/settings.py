@@ -128,7 +128,7 @@ class Controls(Values):
         self._dots(changed)
         st.button("Reset", icon=":material/restart_alt:", type="tertiary", disabled=not changed,
                   key=f"{self.prefix}.reset", on_click=self._reset, args=((*hide, *lock),),
-                  help="Set everything to its default. A dot marks what differs from it.")
+                  help="Set everything to its default. A dot marks what differs from the default.")
         places = {group: st.container() for group in ORDER}
         for group in GROUPS:  # data first, since choosing some changes other controls
             named = [n for n, f in self.fields.items() if n not in (*left_out, *hide)
@@ -237,8 +237,8 @@ class Controls(Values):
     def _classes(self, disabled: bool) -> None:
         st.toggle("Learn each class", **self.tie("conditional"), disabled=disabled,
                   help="Give the flow the class of every image, one of "
-                  f"{source(self['data']).classes}: then you choose the class of a sample. Off, it "
-                  "learns all images as one.")
+                  f"{source(self['data']).classes}: then you choose the class of a sample. When "
+                  "off, it learns all images together.")
 
     def _levels(self, disabled: bool) -> None:
         field, options = self.fields["levels"], self._possible_levels()

@@ -31,6 +31,9 @@ class Playback:
     reached: int = NEWEST  #: The moment that the replay has reached, as its slider has it.
     way: float = 0.0  #: How many layers are played.
     layers: int = 0  #: How many layers there are.
+    back: bool = False  #: Whether the followed point walks back, from data to latent space.
+    drawn: bool = False  #: Whether the picture of that place is there; until then the play waits.
+    png: bytes = b""  #: The picture of the plane shown last.
     key: str = ""  #: The training that the moment belongs to.
     moment: int = NEWEST  #: Where the moment's slider was put last.
     #: How often it was put: each time it is a new slider, which no browser takes for the last.

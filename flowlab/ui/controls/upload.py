@@ -46,7 +46,7 @@ _HERE = Path(__file__).parent
 
 #: What can be left out of a table: what it is, and why.
 LEAVE = {"index": "It has no name and only counts the rows.", "gaps": "They have gaps.",
-         "outliers": "They stretch the scale, so that the flow sees little of all others."}
+         "outliers": "They stretch the scale, so that the flow sees little detail in the others."}
 
 
 class Found(NamedTuple):
@@ -131,7 +131,8 @@ def _content(state: ModelPage) -> None:
                            on_click="ignore", disabled=not copied, icon=":material/download:",
                            width="stretch", key="own.copy",
                            help="The points or strokes as a NumPy file: uploaded to another Flow "
-                           "Lab, they get the same name there, so that links and settings hold.")
+                           "Lab, they get the same name there, so that links and settings still "
+                           "work.")
         _look(found, problem)
     if use and found is not None:
         _use(state, found)
@@ -173,16 +174,17 @@ def _file() -> Found | None:
     file = st.file_uploader(
         "Points, a picture, or images", key="own.file", max_upload_size=largest(),
         help=f"Points: CSV or NPY with two or more columns of numbers (at most {MAX_ROWS:,} rows "
-        f"and {MAX_COLUMNS} columns). A picture: PNG or JPEG, taken as a density in grey; larger "
-        f"ones are made {SIDE} pixels wide or high. Images: a zip of PNG or JPEG pictures; an NPY "
+        f"and {MAX_COLUMNS} columns). A picture: PNG or JPEG, read as a density; larger ones are "
+        f"scaled to {SIDE} pixels wide or high. Images: a zip of PNG or JPEG pictures; an NPY "
         "of three dimensions, or of four in colour; or an IDX file, as MNIST is published, with "
-        "its labels; all become grey squares of one size. An NPZ is read where it holds one such "
-        "array, and each of these also where it is packed as GZ.")
+        "its labels; all become grey squares of one size. An NPZ may hold one such array, and each "
+        "of these may be packed as GZ.")
     if file is None:
         return None
     if not is_file(file.name):
-        raise ValueError(f"{shown(file.name)} is of a kind that is not read here: give a CSV, TSV, "
-                         "TXT, NPY, NPZ, PNG, JPEG, ZIP or IDX file.")
+        raise ValueError(f"{shown(file.name)} has a type that is not supported: give a CSV, TSV, "
+                         "TXT, NPY, NPZ, PNG, JPEG or ZIP file, or an IDX file under its name, "
+                         "which ends in idx3-ubyte.")
     limits().refuse("max_upload", file.size / 1e6, f"This file has {file.size / 1e6:.1f} MB",
                     "give a smaller one")
     content, kind, notes = opened(file.getvalue(), file.name)
@@ -194,7 +196,7 @@ def _read_file(content: bytes, kind: str) -> Found:
     """Read a file of that kind, and draw controls where it leaves a choice."""
     if is_album(content, kind):
         side = st.slider("Side of the images (pixels)", *SIDES, own_side(content, kind), SIDE_STEP,
-                         key=f"own.side.{kind}", help="Height and width that all get. Small ones "
+                         key=f"own.side.{kind}", help="Height and width of every image. Small ones "
                          "are learned in minutes, large ones take hours.")
         return Found(*_album(content, kind, side, _labels() if kind == idx.KIND else None))
     if kind in PICTURES:
@@ -209,7 +211,7 @@ def _read_file(content: bytes, kind: str) -> Found:
 
 def _paste() -> Found | None:
     text = st.text_area("Coordinates", height=300, key="own.text", placeholder="0.5, 1.2\n0.7, 1.1",
-                        help="One point a line: x and y, separated by a comma, a tab or spaces.")
+                        help="One point per line: x and y, separated by a comma, a tab or spaces.")
     return _columns(read_text(text.encode())) if text.strip() else None
 
 
@@ -234,8 +236,8 @@ def _chosen(table: UploadedTable) -> tuple[int, ...]:
         return tuple(range(count))
     every = st.segmented_control(
         "Columns", ("Two of them", "All"), default="Two of them", key="own.columns", required=True,
-        help="Two are points of the plane, with every picture there is. All are learned together; "
-        "pictures then show each pair of the first four.")
+        help="With two columns the data are points of the plane, and every picture is available. "
+        "With all columns, pictures show each pair of the first four.")
     if every == "All":
         return tuple(range(count))
     across, up = st.columns(2)
@@ -269,7 +271,7 @@ def _look(found: Found | None, problem: str | None) -> None:
     if problem is not None:
         st.error(plain(problem), icon=":material/error:")
     elif found is None:
-        st.info("Nothing yet: what you give shows up here before it is used.",
+        st.info("Nothing yet: your data are shown here before they are used.",
                 icon=":material/visibility:")
     else:
         picture, facts = _seen(found.array, theme(), found.names)

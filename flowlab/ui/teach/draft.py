@@ -51,8 +51,8 @@ def load(page: TeachPage, texts: dict[str, str], recipes: Mapping[str, Recipe]) 
     if model not in recipes:
         return ["model: a link can lead to the page of " + ", ".join(recipes) + "."]
     recipe, page.model = recipes[model], model
-    told = {name: texts.pop(name) for name in links.PARAMETERS if name in texts}
-    lesson, complaints = _read(told, recipe, recipes)
+    given = {name: texts.pop(name) for name in links.PARAMETERS if name in texts}
+    lesson, complaints = _read(given, recipe, recipes)
     complaints += page.draft(recipe).controls.load(texts)
     page.lesson.update({
         "title": lesson.title, "task": lesson.task, "expect": "\n".join(lesson.expect),
@@ -76,14 +76,14 @@ def form(page: TeachPage, recipes: Mapping[str, Recipe], lesson_at: Any, setting
     with settings_at:
         draft.controls.draw(partial(choose, draft))
     with lesson_at:
-        told = _texts(page, recipe, recipes, draft.controls["data"])
-    lesson, more = _read(told, recipe, recipes)
+        given = _texts(page, recipe, recipes, draft.controls["data"])
+    lesson, more = _read(given, recipe, recipes)
     return draft.controls.settings(), lesson, complaints + more
 
 
-def _read(told: dict[str, str], recipe: Recipe, recipes: Mapping[str, Recipe]
+def _read(given: dict[str, str], recipe: Recipe, recipes: Mapping[str, Recipe]
           ) -> tuple[links.Lesson, list[str]]:
-    return links.read(told, experiments.names(recipe, recipes), links.names(recipe.Run))
+    return links.read(given, experiments.names(recipe, recipes), links.names(recipe.Run))
 
 
 def _texts(page: TeachPage, recipe: Recipe, recipes: Mapping[str, Recipe], data: str
@@ -98,7 +98,7 @@ def _texts(page: TeachPage, recipe: Recipe, recipes: Mapping[str, Recipe], data:
     st.text_area("Task", max_chars=links.TASK, **values.tie("task"), height=96,
                  placeholder="Press Train. Which picture shows what the flow has learned?",
                  help="Plain text, under the title. It folds when the training begins.")
-    st.text_area("What do you expect? One answer a line", **values.tie("expect"), height=96,
+    st.text_area("What do you expect? One answer per line", **values.tie("expect"), height=96,
                  placeholder="Yes\nNo", help=f"Up to {links.ANSWERS} answers of {links.ANSWER} "
                  "characters, of which a student chooses one before training. Nobody is graded.")
     left, right = st.columns(2)
@@ -114,7 +114,7 @@ def _texts(page: TeachPage, recipe: Recipe, recipes: Mapping[str, Recipe], data:
     values["preset"] = values["preset"] if values["preset"] in known else None
     left.selectbox("Experiment", known, **values.tie("preset"), placeholder="None",
                    format_func=lambda name: presets[name].title,
-                   help="The page explains it: what to do, to look at, and why.")
+                   help="The page explains what to do, what to look at, and why.")
     right.selectbox("Screen", ["", *lecture.NAMES], **values.tie("view"),
                     format_func=lambda name: f"Lecture: {lecture.NAMES[name]}" if name else
                     "Page with controls", help="In the lecture view the picture fills the screen.")
@@ -123,17 +123,17 @@ def _texts(page: TeachPage, recipe: Recipe, recipes: Mapping[str, Recipe], data:
     values["show"] = values["show"] if values["show"] in shows else ""
     left.selectbox("Picture", ["", *shows], **values.tie("show"),
                    format_func=lambda key: links.SHOWS.get(key, "Training"),
-                   help="What the picture shows first.")
+                   help="What the picture shows at first.")
     if not of_images:
         right.multiselect("Overlays", list(OVERLAYS), **values.tie("overlays"),
                           format_func=lambda name: OVERLAYS[name].capitalize(),
-                          placeholder="None", help="What the picture has first.")
-    told = {name: values[name] or "" for name in ("title", "task", "view", "preset", "show")}
-    told |= {name: ",".join(values[name]) for name in ("hide", "lock")}
-    told["expect"] = "|".join(values["expect"].replace("|", "/").splitlines())
+                          placeholder="None", help="What is drawn over the picture at first.")
+    given = {name: values[name] or "" for name in ("title", "task", "view", "preset", "show")}
+    given |= {name: ",".join(values[name]) for name in ("hide", "lock")}
+    given["expect"] = "|".join(values["expect"].replace("|", "/").splitlines())
     if not of_images and {*values["overlays"]} != {*DEFAULT_OVERLAYS}:
-        told["overlays"] = ",".join(values["overlays"]) or links.NO_OVERLAYS
-    return told
+        given["overlays"] = ",".join(values["overlays"]) or links.NO_OVERLAYS
+    return given
 
 
 def _listed(recipe: Recipe, data: str) -> list[str]:

@@ -51,8 +51,8 @@ def _lab(state: TeachPage) -> str:
     st.text_input("Address of the lab", **TeachPage.lab.tie(state), width=ADDRESS,
                   label_visibility="collapsed", placeholder="http://192.168.1.20:8501")
     how = documentation.link("how to start a lab for a class", "howto/class")
-    st.caption(f"{plain(addresses.here())} leads to the lab on this computer alone. Write in the "
-               f"field the address that your students open; see {how}.")
+    st.caption(f"{plain(addresses.here())} leads to the lab on this computer only. Enter the "
+               f"address that your students open; see {how}.")
     return state.lab.strip().rstrip("/") or addresses.here()
 
 
@@ -93,7 +93,7 @@ def _change(state: TeachPage, link: plan.Link, recipes: Mapping[str, Recipe]) ->
 
 def _own(state: TeachPage, recipes: Mapping[str, Recipe], lab: str, complaints: list[str],
          query: dict[str, str] | None) -> None:
-    st.markdown("Set what your students find, and hand out the link: everybody who opens it has "
+    st.markdown("Set what your students see, and hand out the link: everyone who opens it has "
                 "the same settings and the same seed, and so the same run.")
     result = st.container(border=True, gap="xsmall")
     lesson_at, settings_at = st.columns([5, 4], gap="medium")
@@ -110,5 +110,5 @@ def _own(state: TeachPage, recipes: Mapping[str, Recipe], lab: str, complaints: 
             st.link_button("See it as a student", url, icon=":material/open_in_new:",
                            help="Opens the link in a new tab.")
             qr.large(url, lesson.title or "Your link")
-            st.caption(f"{len(url):,} characters, as short as it can be: what is at its default is "
-                       "not in the link.", width="stretch")
+            st.caption(f"{len(url):,} characters, as short as possible: defaults are left "
+                       "out.", width="stretch")

@@ -80,7 +80,7 @@ def texts(link: Link, recipes: Mapping[str, Recipe]) -> dict[str, str]:
     if link.page == "compare":
         comparison, complaints = controls.read(link.settings, recipes)
         found = comparison.texts()
-        complaints += [f"The page Compare knows no {name}." for name in link.lesson]
+        complaints += [f"The page Compare has no setting {name}." for name in link.lesson]
     else:
         run, begun, told = recipes[link.page].Run, {}, dict(link.lesson)
         if link.preset:

@@ -38,7 +38,7 @@ def png(link: str) -> bytes:
 def large(link: str, title: str) -> None:
     """Draw a button that shows the code of a link as large as the screen allows."""
     if st.button("QR code", icon=":material/qr_code_2:", key=f"teach.qr.{title}",
-                 help="Show it large, for the class to point their telephones at."):
+                 help="Show it large, so that the class can scan it."):
         st.dialog(plain(title), width="large")(_large)(link)
 
 
@@ -50,5 +50,5 @@ def _large(link: str) -> None:
     except ValueError as error:
         st.error(str(error), icon=":material/error:")
         return
-    st.caption(link if across <= DENSE else "A dense code, since the link is long: a shorter task "
-               "makes it easier to read from the back row.", text_alignment="center")
+    st.caption(link if across <= DENSE else "The code is dense because the link is long: a shorter "
+               "task makes it easier to read from the back row.", text_alignment="center")
