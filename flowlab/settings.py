@@ -113,8 +113,8 @@ class FlowSettings(Settings):
         0, "Classes", "Number of classes that the density is conditioned on; 0 means none.",
         group="Model", ge=0, le=1000)
     grey_levels: int = setting(
-        0, "Grey levels", "Number of values of a pixel, which are whole numbers from 0 on; 0 means "
-        "that pixels are real numbers.", group="Images", ge=0, le=65_536)
+        0, "Grey levels", "Number of values of a pixel, which are whole numbers starting at 0; 0 "
+        "means that pixels are real numbers.", group="Images", ge=0, le=65_536)
     logit: bool = setting(
         False, "Logit", "Whether pixels with grey levels pass through a logit, which keeps samples "
         "within the range of pixel values.", group="Images")
@@ -201,7 +201,7 @@ class MultiScaleSettings(CouplingSettings):
         sides = info.data.get("event_shape", ())[1:]
         divisor = 2 ** (levels + cls._more_halvings)
         if any(side % divisor for side in sides):
-            raise ValueError(f"that takes a height and a width that {divisor} divides, and the "
+            raise ValueError(f"that takes a height and a width divisible by {divisor}, and the "
                              f"images have {sides[0]} × {sides[1]}: choose fewer levels")
         return levels
 
@@ -242,11 +242,11 @@ class TrainingSettings(Settings):
         40, "Epochs", "Number of passes over the training set.",
         group="Training", unit="epochs", log=True, step=10, ge=1, le=10_000)
     optimiser_steps: int = setting(
-        0, "Optimiser steps", "Number of optimiser steps, in place of epochs: the last epoch may "
+        0, "Optimiser steps", "Number of optimiser steps, instead of epochs: the last epoch may "
         "be shorter. 0 means that the epochs count.",
         group="Training", unit="steps", log=True, step=100, ge=0, le=10_000_000)
     seconds: float = setting(
-        0.0, "Seconds", "Time of training, in place of epochs: how far it gets, and so its "
+        0.0, "Seconds", "Training time, instead of epochs: how far it gets, and so its "
         "numbers, depend on the machine. 0 means that the epochs count.",
         group="Training", unit="seconds", ge=0, le=86_400)
     batch_size: int = setting(
@@ -368,7 +368,8 @@ class RunSettings(Settings):
         ValueError
             With one sentence, when the text is no run's settings, or those of an unknown model.
         """
-        kinds = {kind.model_fields["model"].default: kind for kind in cls.__subclasses__()}
+        kinds = {field.default: kind for kind in cls.__subclasses__()
+                 if not (field := kind.model_fields["model"]).is_required()}
         try:
             model = json.loads(text)["model"]
             return kinds[model].model_validate_json(text)
@@ -379,7 +380,7 @@ class RunSettings(Settings):
             raise ValueError(f"These settings do not fit this version: {describe(error)}"
                              ) from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ValueError("These are no settings of a run: their model should be one of "
+            raise ValueError("These are not the settings of a run: their model should be one of "
                              f"{', '.join(kinds)}.") from error
 
     @classmethod

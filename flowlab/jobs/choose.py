@@ -19,7 +19,7 @@ def engine(preload: tuple[str, ...] = (), workers: int | None = None,
     Parameters
     ----------
     preload : tuple of str
-        Modules that workers import before their first run.
+        Modules that workers import before their first run; what stands behind a colon is called.
     workers : int or None
         How many runs go on at once; by default the number of cores.
     seconds : float or None

@@ -36,7 +36,7 @@ class Local(QueuedEngine):
     workers : int or None
         How many runs go on at once; by default the number of cores.
     preload : tuple of str
-        Modules that workers import before their first run.
+        Modules that workers import before their first run; what stands behind a colon is called.
     threads : int
         PyTorch threads of each worker.
     spare : int

@@ -41,7 +41,7 @@ class Process:
     grace : float
         Seconds that its generator gets to end after the parent has ended.
     preload : tuple of str
-        Modules to import before the first run.
+        Modules to import before the first run; what stands behind a colon is called.
     nice : int
         Niceness of the process.
     """

@@ -6,9 +6,9 @@ the program's main script only where it is needed.
 """
 
 import gc
-import importlib
 import os
 import pickle
+import pkgutil
 import runpy
 import signal
 import socket
@@ -88,11 +88,13 @@ class Playback:
 
 
 def preloaded(names: tuple[str, ...]) -> str:
-    """Import modules, and return which could not be imported; empty where all could."""
+    """Import modules, and call what stands behind a colon; return what failed, or nothing."""
     problems = []
     for name in names:
         try:
-            importlib.import_module(name)
+            found = pkgutil.resolve_name(name)
+            if ":" in name:
+                found()
         except Exception as error:
             # A run that needs the module fails with its own message; others are not affected.
             problems.append(f"{name} ({sentence(error)})")
@@ -200,7 +202,7 @@ class Runner:
         except BaseException as error:
             _, _, message, trace, _ = failure(sentence(error), error)
             return "end", "stopped", f"It raised while it was stopped: {message}", trace, None
-        return "end", "stopped", "It went on after it was asked to stop.", "", None
+        return "end", "stopped", "It continued after it was asked to stop.", "", None
 
     def result(self, state: str, value: Any) -> tuple:
         """The report of a run that returned `value`."""
@@ -222,7 +224,7 @@ class Worker:
     path : list of str
         Where modules are found.
     preload : tuple of str
-        Modules to import before the first run.
+        Modules to import before the first run; what stands behind a colon is called.
     threads : int
         Number of cores that PyTorch may use.
     grace : float

@@ -1,43 +1,56 @@
-"""Workers import this module before their first run, to do early what is slow the first time.
+"""Does early what is slow the first time: `warm_up`, which workers call before their first run.
 
 The first picture of each model takes seconds, with the imports of its libraries; afterwards the
-first frame of a run comes at once. The compiled loops of vectors take longer, once on a machine,
-whose later starts find them on disk. Where workers are forked, all this is done once for all of
-them: so nothing here may start a thread, as a gradient does in PyTorch.
+first frame of a run comes at once. The compiled loops take longer, once on a machine, whose later
+starts find them on disk.
 """
 
 import os
+from collections.abc import Iterable
+from functools import cache
 
 import torch
 
 from flowlab.flow import Flow
 from flowlab.live.watch import borrow, give_back
 from flowlab.settings import RunSettings
-
-for _model in Flow.__subclasses__():  # those that are imported by now
-    _settings = RunSettings(model="none", flow=_model.Settings())
-    _camera, _flow = borrow(_settings, "light"), _model()
-    _camera.initialise(_flow)
-    _camera.take(_flow, [])
-    give_back(_settings, _camera)
+from flowlab.training.recipe import imported
 
 
-def _share_loops(flow: Flow) -> None:
-    """Have the compiled loops that threads share on disk, before a training tries them."""
+@cache  # workers that are forked find it done
+def warm_up() -> None:
+    """Draw a first picture of all models that are imported, and compile the loops, once.
+
+    Where workers are forked, this is done once for all of them: so nothing here may start a thread,
+    as a gradient does in PyTorch.
+    """
+    models = [recipe.model for recipe in imported().values()]
+    for model in models:
+        settings = RunSettings(model="none", flow=model.Settings())
+        camera, flow = borrow(settings, "light"), model()
+        camera.initialise(flow)
+        camera.take(flow, [])
+        give_back(settings, camera)
+    flows = [flow, *(model(event_shape=(1, 8, 8)) for model in models
+                     if not model.Settings.vectors_only)]
+    _compile_loops(flows, 1)
+    if os.path.isdir("/proc/self/task") and len(os.listdir("/proc/self/task")) == 1:
+        # A process that is forked from: only its child may start threads.
+        if (child := os.fork()) == 0:
+            try:
+                _compile_loops(flows, 2)
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+    else:
+        _compile_loops(flows, 2)
+
+
+@torch.no_grad()
+def _compile_loops(flows: Iterable[Flow], threads: int) -> None:
+    """Have the loops, of one thread or shared by several, on disk before a training takes them."""
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    with torch.no_grad():
-        flow.inverse(torch.zeros(1000, *flow.event_shape))
+    torch.set_num_threads(threads)
+    for flow in flows:
+        flow.inverse(torch.zeros(300, *flow.event_shape))  # several blocks of points
     torch.set_num_threads(before)
-
-
-if os.path.isdir("/proc/self/task") and len(os.listdir("/proc/self/task")) == 1:
-    # A process that is forked from: only its child may start threads.
-    if (_child := os.fork()) == 0:
-        try:
-            _share_loops(_flow)
-        finally:
-            os._exit(0)
-    os.waitpid(_child, 0)
-else:
-    _share_loops(_flow)

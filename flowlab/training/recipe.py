@@ -129,8 +129,9 @@ def featured(recipes: Mapping[str, Recipe]) -> Recipe:
 
 def imported() -> dict[str, Recipe]:
     """The recipes of all models that the program has imported, by their names."""
-    return {kind.model_fields["model"].default: _recipe_in(kind.__module__)
-            for kind in RunSettings.__subclasses__()}
+    recipes = [getattr(import_module(kind.__module__), "RECIPE", None)
+               for kind in RunSettings.__subclasses__()]
+    return {recipe.name: recipe for recipe in recipes if recipe}  # settings of one's own have none
 
 
 def _recipe_in(module: str) -> Recipe:

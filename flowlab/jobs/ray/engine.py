@@ -32,7 +32,7 @@ class Ray(QueuedEngine):
         How many runs go on at once; by default the number of cores of this machine or of the
         cluster, which may change.
     preload : tuple of str
-        Modules that workers import before their first run.
+        Modules that workers import before their first run; what stands behind a colon is called.
     threads : int
         PyTorch threads of each worker.
     spare : int

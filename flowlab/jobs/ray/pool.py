@@ -79,7 +79,7 @@ class RayPool:
     threads : int
         PyTorch threads of each worker.
     preload : tuple of str
-        Modules that workers import before their first run.
+        Modules that workers import before their first run; what stands behind a colon is called.
     seconds : float or None
         As in `flowlab.jobs.queue.Queue`.
     """
@@ -177,7 +177,7 @@ class RayPool:
 
     def _follow(self, task: Task, generator: Any) -> None:
         """Read the reports of one task to its end; the body of its thread."""
-        why, died = "it ended without a word", True
+        why, died = "it ended without a message", True
         try:
             for reference in generator:
                 kind, *rest = self.cluster.ray.get(reference)
@@ -233,11 +233,11 @@ class RayPool:
         """Start another task for a run; return what prevents it, if anything."""
         run = task.run
         if run.stop_by is not None:
-            return ", and it was to stop"
+            return ", and it had been asked to stop"
         if task.attempts > self.retries:
             return f", after {task.attempts} attempts"
         if not run.events:
-            run.message = f"{why}; it began again."
+            run.message = f"{why}; it was restarted."
             self._start(task, task.commands)
             return ""
         path, _, job, data = run.request
@@ -249,7 +249,7 @@ class RayPool:
             run.request = path, *make_request(function, settings)[1:]
         except Exception as error:
             return f", and resuming it failed ({type(error).__name__}: {error})"
-        run.message = f"{why}; it went on from event {len(run.events) - 1}."
+        run.message = f"{why}; it continued from event {len(run.events) - 1}."
         modes = [action for action, _ in task.commands if action != "send"]
         values = [("send", value) for _, value in task.commands if value is not None]
         paused = [("pause", None)] if modes and modes[-1] in ("pause", "step") else []

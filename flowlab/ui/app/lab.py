@@ -7,6 +7,7 @@ import atexit
 import gc
 import math
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -33,14 +34,15 @@ from flowlab.ui.app import operating
 from flowlab.ui.app.state import session
 from flowlab.ui.app.visitor import visitor
 
-PRELOAD = ("models", "flowlab.live", "flowlab.live.warm_up")
-DRAWING, HASTE = ("models", "flowlab.live.drawing", "flowlab.live.warm_up"), 3
+WARM_UP = "flowlab.live.warm_up:warm_up"
+PRELOAD = ("models", "flowlab.live", WARM_UP)
+DRAWING, HASTE = ("models", "flowlab.live.layers", WARM_UP), 3
 SLOWEST = 20.0  # seconds that a single picture may take: all wait for one that is slow
 KEPT = 16  # runs that are over and stay in memory; those seen least lately go first
 #: The page's words for the stored state of a run that this process does not train.
 STATES = {"running": "elsewhere", "queued": "elsewhere"}
-GONE = ("The program that trained it was ended. What it had reached is kept: **Continue** trains "
-        "on from there.")
+GONE = ("The program that trained it has ended. Its last state is stored: **Continue** resumes "
+        "from there.")
 RECENT = 20  # finished runs from which, with those under way, a run's duration is estimated
 
 
@@ -175,7 +177,7 @@ class Lab:
     def _kept(self, run_id: str) -> Run:
         kept = self.store.get(run_id)
         if kept is None:
-            raise ValueError("This run is not kept (any more): look at the list again.")
+            raise ValueError("This run is no longer stored: reload the list.")
         return kept
 
     def delete(self, run_id: str, visitor: str = "") -> None:
@@ -309,13 +311,19 @@ def _left(moment: Moment | None) -> float | None:
 
 @st.cache_resource(show_spinner=False)
 def lab() -> Lab:
-    """The one lab of this process; made, with its workers, when the first page opens."""
+    """The one lab of this process; made, with its workers, when the server starts."""
     return Lab()
 
 
 def owner() -> str:
     """Name the visitor, or the session, so that the queue is fair between people."""
     return visitor() or session().owner
+
+
+def drawing_owner() -> str:
+    """Name the session to who draws pictures, not the visitor, who may have many pages."""
+    session().drawing = session().drawing or secrets.token_hex(8)
+    return session().drawing
 
 
 def theme() -> str:
