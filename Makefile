@@ -137,10 +137,10 @@ audit: $(TOOLS)/.installed
 
 # Peers and their versions have an environment of their own.
 BENCH := .bench-venv
-$(BENCH)/.installed: benchmarks/requirements.txt
+$(BENCH)/.installed: requirements.txt benchmarks/requirements.txt
 	$(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install $(TORCH)
-	$(BENCH)/bin/python -m pip install -r benchmarks/requirements.txt
+	$(BENCH)/bin/python -m pip install -r requirements.txt -r benchmarks/requirements.txt
 	@touch $@
 
 benchmark: $(BENCH)/.installed
