@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from flowlab.bijections.bijection import Bijection
 from flowlab.bijections.equations import Step
 from flowlab.bijections.inner import Affine, InnerMap, Shift
-from flowlab.bijections.networks import MLP, SMOOTH, STEEP, Start, with_class
+from flowlab.bijections.networks import MLP, with_class
 
 #: A function that makes a network from its numbers of inputs and outputs.
 Network = Callable[[int, int], nn.Module]
@@ -108,14 +108,14 @@ class VectorCoupling(HalvesCoupling):
     ----------
     features, flip, inner, classes
         As for `HalvesCoupling`.
-    hidden, activation, start
+    hidden, activation
         As for the network, `flowlab.bijections.networks.MLP`.
     """
 
     def __init__(self, features: int, flip: bool, hidden: Sequence[int], activation: str,
-                 inner: InnerMap, classes: int = 0, start: Start = SMOOTH) -> None:
+                 inner: InnerMap, classes: int = 0) -> None:
         super().__init__(features, flip,
-                         lambda inputs, outputs: MLP(inputs, hidden, outputs, activation, start),
+                         lambda inputs, outputs: MLP(inputs, hidden, outputs, activation),
                          inner, classes)
 
     def in_the_plane(self) -> tuple[int, int, str]:
@@ -178,8 +178,7 @@ class AffineCoupling(VectorCoupling):
 
     def __init__(self, features: int, flip: bool, hidden: Sequence[int] = (64, 64),
                  activation: str = "relu", classes: int = 0, bound: float = 2.0) -> None:
-        super().__init__(features, flip, hidden, activation, Affine(bound), classes,
-                         STEEP if activation == "tanh" else SMOOTH)
+        super().__init__(features, flip, hidden, activation, Affine(bound), classes)
 
     def equations(self) -> Step:
         a, b, arrow = self.in_the_plane()

@@ -21,12 +21,14 @@ def open_all(page: Page) -> int:
         shut.first.click()
     for name in MENUS:
         places = page.get_by_test_id(name).locator("button, input").filter(visible=True)
-        for index in range(places.count()):
+        index = 0
+        while index < places.count():  # a list that opens late can be chosen from by the next click
             if places.nth(index).is_enabled():
                 places.nth(index).click()
                 page.wait_for_timeout(200)
                 page.keyboard.press("Escape")
                 opened += 1
+            index += 1
     return opened
 
 
