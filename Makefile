@@ -139,7 +139,6 @@ audit: $(TOOLS)/.installed
 BENCH := .bench-venv
 $(BENCH)/.installed: requirements.txt benchmarks/requirements.txt
 	$(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install $(TORCH)
 	$(BENCH)/bin/python -m pip install -r requirements.txt -r benchmarks/requirements.txt
 	@touch $@
 

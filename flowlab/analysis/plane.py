@@ -211,7 +211,6 @@ class Probe:
         """The log-density of the point at every stage, shape (layers + 1,), in nats."""
         return self.log_base - np.cumsum([0.0, *self.log_dets])
 
-
     @property
     def added(self) -> np.ndarray:
         """The log-density of the point as it adds up on the way back, shape (layers + 2,), in nats.

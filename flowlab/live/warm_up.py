@@ -24,15 +24,15 @@ def warm_up() -> None:
     Where workers are forked, this is done once for all of them: so nothing here may start a thread,
     as a gradient does in PyTorch.
     """
-    models = [recipe.model for recipe in imported().values()]
-    for model in models:
-        settings = RunSettings(model="none", flow=model.Settings())
-        camera, flow = borrow(settings, "light"), model()
+    recipes = imported().values()
+    flows = [recipe.model() for recipe in recipes]
+    for flow in flows:
+        settings = RunSettings(model="none", flow=flow.settings)
+        camera = borrow(settings, "light")
         camera.initialise(flow)
         camera.take(flow, [])
         give_back(settings, camera)
-    flows = [flow, *(model(event_shape=(1, 8, 8)) for model in models
-                     if not model.Settings.vectors_only)]
+    flows += [recipe.model(event_shape=(1, 8, 8)) for recipe in recipes if not recipe.vectors_only]
     _compile_loops(flows, 1)
     if os.path.isdir("/proc/self/task") and len(os.listdir("/proc/self/task")) == 1:
         # A process that is forked from: only its child may start threads.
