@@ -206,12 +206,14 @@ class Student:
         wish = self.random.choice(("watch", "pause", "stop"))
         await tab.until(lambda: over() or self.says("Training")(), 3600)
         await self.think()
+        await tab.until(lambda: over() or tab.has(f"{name}.stop"))  # the badge comes before it
         if wish == "pause" and self.says("Training")():
             self.room.pauses[run].append(time.time())
             await self.timed("pause", tab.press(f"{name}.pause"), lambda: over() or self.says(
                 "Paused")())
             await self.think()
             if self.says("Paused")():
+                await tab.until(lambda: tab.widget(f"{name}.pause").content.label == "Resume")
                 await self.timed("resume", tab.press(f"{name}.pause"), lambda: not self.says(
                     "Paused")())
             self.room.pauses[run].append(time.time())

@@ -46,7 +46,8 @@ export default function ({ setTriggerValue }) {
 
 def first_sight(view: View) -> None:
     """Draw the picture alone; once the browser shows it, it asks for the rest of the page."""
-    st.container()  # so that the picture has the place that `follow` draws it at
+    for _ in range(2):  # so that the picture has the place that `follow` draws it at
+        st.container()
     st.fragment(_alone)(view)
     _component()(key="arrival", on_seen_change=lambda: None)
 
@@ -75,8 +76,9 @@ def follow(view: View) -> None:
     page.keep(*KEPT)
     status, plays = view.status(), bool(page.playback.what)
     waits = status.state == "queued" and not plays and lab().engine.ready > 0
-    if waits:
-        st.fragment(_queue, run_every=WAITING)(view)
+    with st.container():
+        if waits:
+            st.fragment(_queue, run_every=WAITING)(view)
     every = TICK if plays else POLL if status.active and not waits else None
     st.fragment(_live, run_every=every)(view, plays, waits)
 

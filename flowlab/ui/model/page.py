@@ -46,14 +46,16 @@ def draw_model_page(name: str, recipes: Mapping[str, Recipe]) -> None:
     addresses.write(page, settings.texts() | lesson.texts() | run,
                     followed=None if complaints else texts)
     st.set_page_config(f"{view.run.name if view.run else recipe.title} · Flow Lab")
-    page.status, page.offer = view.status().state, view.offer()
+    status = view.status()
+    page.status, page.offer = status.state, view.offer()
     with st.container(key=f"page-{name}"):
         head = st.container(horizontal=True, vertical_alignment="center", gap="xsmall",
                             key=f"{name}-{'lecture-' if lesson.view else ''}head")
-        for sentence in complaints:
-            st.error(plain(sentence), icon=":material/error:")
-            refused("link", sentence)
-        draw_lesson(view, recipes)
+        with st.container():  # what follows keeps its place, and a click under way its fragment
+            for sentence in complaints:
+                st.error(plain(sentence), icon=":material/error:")
+                refused("link", sentence)
+            draw_lesson(view, recipes)
         # A program that opens the page without a browser says nothing of where it is.
         if st.context.timezone and not (session().arrived or lesson.view or complaints):
             session().arrived = True
@@ -62,7 +64,7 @@ def draw_model_page(name: str, recipes: Mapping[str, Recipe]) -> None:
         live.follow(view)
     with head:
         st.title(recipe.title, anchor=False, width="content")
-        training.buttons(view)
+        training.buttons(view, status)
         lecture.button(name, lesson.view, partial(_lecture, page))
         with st.popover("About", icon=":material/info:", key=f"{name}.about",
                         help="The idea, the equations, and more."):

@@ -9,6 +9,7 @@ import streamlit as st
 
 from flowlab.figures import OVERLAYS
 from flowlab.figures.style import LIVE_SIZE
+from flowlab.jobs.waiting import STARTING
 from flowlab.live.drawing import Drawing, DrawingFailed
 from flowlab.live.thinning import history
 from flowlab.server.admission import check
@@ -126,11 +127,15 @@ def _training(subject: Subject, index: int, alt: str, starting: bool) -> None:
 
 def _awaited(subject: Subject, index: int, alt: str, looks: Iterator[int]) -> None:
     """Draw the last picture, until the one that is being drawn is there."""
-    there = _take(subject, index, 0)
-    if next(looks) and there:
+    there, look = _take(subject, index, 0), next(looks)
+    if look and there:
         st.rerun()  # which leaves this fragment out, and so ends its looks
-    image.draw_png(_last(subject) or image.blank(LIVE_SIZE),
-               alt if there else WAITING)  # which the style sheet makes pale
+    last = _last(subject)
+    image.draw_png(last or image.blank(LIVE_SIZE),
+                   alt if there else WAITING)  # which the style sheet makes pale
+    if last is None and look > 1:  # nothing waits long without a word
+        with st.container(key=f"{subject.page.name}-words"):
+            st.markdown(WAITING if lab().picture_cache.engine.ready else STARTING)
 
 
 def _take(subject: Subject, index: int, patience: float) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 import torch
 
+from flowlab.jobs import Status
 from flowlab.server.admission import FOREIGN, NotYours, owns
 from flowlab.server.limits import Exceeded
 from flowlab.settings import RunSettings
@@ -21,16 +22,18 @@ CONTINUE = 200  # pixels: the button's width, whatever its label is now
 ENDING = 2.0  # seconds to wait until a training has ended in whose place another starts
 
 
-def buttons(view: View) -> None:
-    """Draw the buttons that train, pause, step and stop, and the learning rate's slider."""
-    status, name = view.status(), view.page.name
+def buttons(view: View, status: Status) -> None:
+    """Draw the buttons that train, pause, step and stop, and the learning rate's slider.
+
+    The run's `status` is the one that the rest of the page was drawn for.
+    """
+    name = view.page.name
     active = status.active and not view.foreign
     st.button("Train", type="primary", icon=":material/play_arrow:",
               disabled=active and not view.differs, on_click=_start, args=(view,),
               key=f"{name}.train", help="Train a fresh flow with the settings on the left."
               " A training under way on this page ends; its results stay in Runs.")
-    paused = active and status.state == "paused"
-    label, icon, action, help_text = _pause(view, active, paused)
+    label, icon, action, help_text = _pause(view, status)
     st.button(label, icon=f":material/{icon}:", disabled=action is None, width=CONTINUE,
               on_click=action, args=(view,), key=f"{name}.pause", help=help_text)
     st.button("Step", icon=":material/skip_next:", on_click=_step, args=(view,),
@@ -43,17 +46,16 @@ def buttons(view: View) -> None:
         _rate(view, active)
 
 
-def _pause(view: View, active: bool, paused: bool) -> tuple[str, str, Callable | None, str]:
+def _pause(view: View, status: Status) -> tuple[str, str, Callable | None, str]:
     """What the second button is now: its label, icon, action and tooltip."""
-    if paused:
-        return "Resume", "resume", _resume, "Continue the training."
-    if active:
+    if status.active and not view.foreign:
+        if status.state == "paused":
+            return "Resume", "resume", _resume, "Continue the training."
         return "Pause", "pause", _step, "Pause the training."
     epoch = view.page.offer
     if epoch is None:
         return "Pause", "pause", None, "Pause a training, and resume it."
-    moves = view.status().active  # it is another's, and goes on
-    label, icon = "Continue" if moves else f"Continue from epoch {epoch}", "fast_forward"
+    label, icon = "Continue" if status.active else f"Continue from epoch {epoch}", "fast_forward"
     if not view.fits:
         return label, icon, None, ("The flow shown has layers that differ from the controls: train "
                                    "a fresh one.")
