@@ -15,12 +15,14 @@ from flowlab.bijections import (
     at,
 )
 from flowlab.bijections.bijection import Bijection
-from flowlab.bijections.networks import ConvNet
+from flowlab.bijections.networks import ConvNet, start_of
 from flowlab.flow import Flow
 from flowlab.settings import MultiScaleSettings, setting
 
 NORMALISATIONS: dict[str, list[type[Bijection]]] = {
     "actnorm": [ActNorm], "batchnorm": [BatchNorm], "none": []}
+#: So many linear maps on vectors, those nearest to the data, start as random rotations.
+ROTATIONS = 8
 
 
 class GlowSettings(MultiScaleSettings):
@@ -52,7 +54,9 @@ class Glow(Flow):
 
     In the normalising direction a step is ActNorm, then the 1×1 convolution in its PLU form, then
     the coupling. The linear map replaces RealNVP's fixed alternation of halves: every step learns
-    which directions to mix (``mixing="fixed"`` restores the alternation). For images see
+    which directions to mix (``mixing="fixed"`` restores the alternation). A departure from the
+    paper: on vectors only the `ROTATIONS` maps nearest to the data start as random rotations; the
+    others alternate the halves at first, which fits edges along the axes better. For images see
     `multi_scale`.
 
     Parameters
@@ -76,11 +80,13 @@ class Glow(Flow):
             return multi_scale(settings)
         features, = settings.event_shape
         learned = settings.mixing == "learned"
+        start = start_of(settings.activation, settings.steps)
         layers: list[Bijection] = []
         for i in range(settings.steps):
             layers += [AffineCoupling(features, i % 2 == 1 and not learned, settings.hidden,
-                                      settings.activation, settings.classes, settings.scale_bound),
-                       *([Linear(features)] if learned else []),
+                                      settings.activation, settings.classes, settings.scale_bound,
+                                      start),
+                       *([Linear(features, settings.steps - i <= ROTATIONS)] if learned else []),
                        *(norm(settings.event_shape)
                          for norm in NORMALISATIONS[settings.normalisation])]
         return layers

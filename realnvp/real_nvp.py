@@ -14,7 +14,7 @@ from flowlab.bijections import (
     at,
 )
 from flowlab.bijections.bijection import Bijection
-from flowlab.bijections.networks import ResidualNet
+from flowlab.bijections.networks import ResidualNet, start_of
 from flowlab.flow import Flow
 from flowlab.settings import MultiScaleSettings, setting
 
@@ -79,13 +79,14 @@ class RealNVP(Flow):
         if settings.is_image:
             return multi_scale(settings)
         features, = settings.event_shape
+        start = start_of(settings.activation, settings.couplings)
         layers: list[Bijection] = []
         for i in range(settings.couplings):
             if settings.normalisation == "batchnorm":
                 layers.append(BatchNorm(settings.event_shape))
             flip = i % 2 == 1 and settings.masks == "alternating"
             layers.append(AffineCoupling(features, flip, settings.hidden, settings.activation,
-                                         settings.classes, settings.scale_bound))
+                                         settings.classes, settings.scale_bound, start))
         return layers
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from flowlab.bijections.bijection import Bijection
 from flowlab.bijections.equations import Step
 from flowlab.bijections.inner import Affine, InnerMap, Shift
-from flowlab.bijections.networks import MLP, with_class
+from flowlab.bijections.networks import MLP, SMOOTH, Start, with_class
 
 #: A function that makes a network from its numbers of inputs and outputs.
 Network = Callable[[int, int], nn.Module]
@@ -108,14 +108,14 @@ class VectorCoupling(HalvesCoupling):
     ----------
     features, flip, inner, classes
         As for `HalvesCoupling`.
-    hidden, activation
+    hidden, activation, start
         As for the network, `flowlab.bijections.networks.MLP`.
     """
 
     def __init__(self, features: int, flip: bool, hidden: Sequence[int], activation: str,
-                 inner: InnerMap, classes: int = 0) -> None:
+                 inner: InnerMap, classes: int = 0, start: Start = SMOOTH) -> None:
         super().__init__(features, flip,
-                         lambda inputs, outputs: MLP(inputs, hidden, outputs, activation),
+                         lambda inputs, outputs: MLP(inputs, hidden, outputs, activation, start),
                          inner, classes)
 
     def in_the_plane(self) -> tuple[int, int, str]:
@@ -170,15 +170,16 @@ class AffineCoupling(VectorCoupling):
 
     Parameters
     ----------
-    features, flip, hidden, activation, classes
+    features, flip, hidden, activation, classes, start
         As for `VectorCoupling`.
     bound : float
         Bound of the log-scale in nats, see `flowlab.bijections.inner.Affine`.
     """
 
     def __init__(self, features: int, flip: bool, hidden: Sequence[int] = (64, 64),
-                 activation: str = "relu", classes: int = 0, bound: float = 2.0) -> None:
-        super().__init__(features, flip, hidden, activation, Affine(bound), classes)
+                 activation: str = "relu", classes: int = 0, bound: float = 2.0,
+                 start: Start = SMOOTH) -> None:
+        super().__init__(features, flip, hidden, activation, Affine(bound), classes, start)
 
     def equations(self) -> Step:
         a, b, arrow = self.in_the_plane()

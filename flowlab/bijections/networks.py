@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import cast
+from itertools import pairwise
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,37 @@ def _tanh(h: Tensor) -> Tensor:
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu, "leaky_relu": F.leaky_relu, "elu": F.elu, "tanh": _tanh}
 
-#: Maximum initial distance from the origin to the hyperplanes :math:`w \cdot h + b = 0` of the
-#: units, in the first layer and in the others. The data have a standard deviation of about 1.
-DATA_REACH, HIDDEN_REACH = 2.5, 0.1
+
+class Start(NamedTuple):
+    r"""Where the units of an `MLP` start to bend, and how sharply.
+
+    The data have a standard deviation of about 1.
+
+    Attributes
+    ----------
+    reach, hidden_reach : float
+        Maximum distance from the origin to the hyperplanes :math:`w \cdot h + b = 0` of the units,
+        in the first layer and in the others.
+    steepness : float
+        Factor on He's standard deviation of the first layer's weights.
+    """
+
+    reach: float
+    hidden_reach: float
+    steepness: float
+
+
+SMOOTH, STEEP = Start(2.5, 0.1, 1.0), Start(2.0, 0.5, 2.0)
+MANY = 8  # couplings
+
+
+def start_of(activation: str, couplings: int) -> Start:
+    """The start with which affine couplings learn best: steep for `MANY` of them with tanh.
+
+    Neither tanh nor an affine map has edges of its own. A few couplings do not need them: they have
+    to bend what is smooth first.
+    """
+    return STEEP if activation == "tanh" and couplings >= MANY else SMOOTH
 
 
 class Dense(nn.Module):
@@ -27,7 +56,7 @@ class Dense(nn.Module):
 
     One matrix needs one product, one gradient and one Adam update; ``matrix`` has shape
     ``(out_features, in_features + 1)``, with the bias as its last column. The weights are
-    initialised uniformly with He's variance for rectified units.
+    initialised uniformly, with He's standard deviation for rectified units times ``steepness``.
 
     Parameters
     ----------
@@ -36,14 +65,16 @@ class Dense(nn.Module):
         The hyperplane of each unit starts at a distance from the origin drawn uniformly up to
         ``reach``. (With zero biases, the activations of a network with one input would all change
         at 0.) None initialises weights and biases to zero.
+    steepness : float
     """
 
-    def __init__(self, in_features: int, out_features: int, reach: float | None) -> None:
+    def __init__(self, in_features: int, out_features: int, reach: float | None,
+                 steepness: float = 1.0) -> None:
         super().__init__()
         self.matrix = nn.Parameter(torch.zeros(out_features, in_features + 1))
         if reach is not None:
             with torch.no_grad():
-                bound = math.sqrt(6 / in_features)
+                bound = steepness * math.sqrt(6 / in_features)
                 weight = self.matrix[:, :-1].uniform_(-bound, bound)
                 self.matrix[:, -1].uniform_(-reach, reach).mul_(weight.norm(dim=1))
 
@@ -64,15 +95,16 @@ class MLP(nn.Module):
         Widths of the hidden layers.
     activation : str
         A name in ``ACTIVATIONS``.
+    start : Start
     """
 
     def __init__(self, in_features: int, hidden: Sequence[int], out_features: int,
-                 activation: str = "relu") -> None:
+                 activation: str = "relu", start: Start = SMOOTH) -> None:
         super().__init__()
-        widths = [in_features, *hidden, out_features]
-        reaches = [DATA_REACH, *(HIDDEN_REACH for _ in hidden[1:]), None]
-        self.layers = cast(Sequence[Dense], nn.ModuleList(
-            Dense(a, b, reach) for a, b, reach in zip(widths, widths[1:], reaches, strict=False)))
+        self.layers = cast(Sequence[Dense], nn.ModuleList((
+            Dense(in_features, hidden[0], start.reach, start.steepness),
+            *(Dense(a, b, start.hidden_reach) for a, b in pairwise(hidden)),
+            Dense(hidden[-1], out_features, None))))
         self.activation = activation
 
     def forward(self, h: Tensor) -> Tensor:
