@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from flowlab import Flow
+from flowlab.bijections import AffineCoupling
 from flowlab.bijections.base import LOG_PROB, SAMPLE
 from flowlab.settings import describe
 from glow import Glow
@@ -244,3 +245,16 @@ def test_a_flow_can_be_copied():
     flow = shake(Glow())
     x = torch.randn(3, 2)
     assert torch.equal(copy.deepcopy(flow).log_prob(x), flow.log_prob(x))
+
+
+@pytest.mark.parametrize(("model", "depth"), [(RealNVP, "couplings"), (Glow, "steps")])
+def test_many_affine_couplings_with_tanh_start_twice_as_steep(model, depth):
+    def slope(count, activation):
+        torch.manual_seed(0)
+        coupling, = [layer for layer in model((2,), **{depth: count}, activation=activation).layers
+                     if isinstance(layer, AffineCoupling)][-1:]
+        return coupling.network.layers[0].matrix[:, :1].abs().max().item()
+
+    few, many = slope(2, "tanh"), slope(8, "tanh")
+    assert many / few == pytest.approx(2, rel=0.1)
+    assert slope(8, "relu") / few == pytest.approx(1, rel=0.1)
