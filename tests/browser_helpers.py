@@ -88,13 +88,15 @@ def at_rest(page: Page) -> None:
 
 
 def resting_box(place: Locator) -> dict:
-    """Where it is on the page, once that has been the same for two seconds."""
+    """Where it is on the page, once that has been the same for a while."""
     place.wait_for()
-    while True:
-        before = place.bounding_box()
-        place.page.wait_for_timeout(2000)
-        if before is not None and place.bounding_box() == before:
-            return before
+    before, since = place.bounding_box(), time.monotonic()
+    while before is None or time.monotonic() < since + 1.5:
+        place.page.wait_for_timeout(100)
+        now = place.bounding_box()
+        if now != before:
+            before, since = now, time.monotonic()
+    return before
 
 
 def open_downloads(page: Page) -> None:
@@ -145,9 +147,9 @@ def _until(page: Page, holds: Callable[[int], bool]) -> None:
 
 
 def settled_count(page: Page) -> int:
-    """Batches so far, once they have been the same for five seconds: a picture may come late."""
+    """Batches so far, once they have been the same for three seconds: a picture may come late."""
     while True:
         before = step_count(page)
-        page.wait_for_timeout(5000)
+        page.wait_for_timeout(3000)
         if step_count(page) == before:
             return before

@@ -48,6 +48,7 @@ def opened(page, tmp_path):
     assert all(url.startswith(("file:", "blob:", "data:")) for url in asked)
 
 
+@pytest.mark.quick("realnvp", "spline")
 @pytest.mark.parametrize("name", MODELS)
 def test_the_page_computes_what_python_does(opened, name):
     for index, activation in enumerate(ACTIVATIONS):

@@ -47,7 +47,7 @@ def test_what_is_wrong_with_a_link_stays_on_the_page(page: Page, server):
     expect(page.get_by_role("alert").filter(has_text="epochs")).to_be_visible()
 
 
-@pytest.mark.quick("no-preference")
+@pytest.mark.thorough
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
 def test_the_way_through_the_flow_begins_at_latent_space_and_plays_once(page: Page, server, motion):
     page.emulate_media(reduced_motion=motion)

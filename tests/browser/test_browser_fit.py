@@ -168,7 +168,7 @@ def test_a_lecture_fills_the_screen_and_follows_keys(server, page):
     says(page, "Stopped")
 
 
-@pytest.mark.quick("compare?view=lecture")
+@pytest.mark.thorough
 @pytest.mark.parametrize("address", ["glow?data=digits&view=lecture", "compare?view=lecture",
                                      "glow?data=digits&view=lecture&show=likelihood"])
 def test_images_and_comparisons_have_a_lecture_view(server, page, address):

@@ -73,6 +73,7 @@ def test_a_run_is_taken_away_and_each_file_is_what_it_says(server, page, tmp_pat
         assert value.equal(taken.state_dict()[key])
 
 
+@pytest.mark.thorough
 def test_an_experiment_of_another_model_opens_its_page(server, page):
     page.goto(f"{server}/nice")
     says(page, "ready-trained")

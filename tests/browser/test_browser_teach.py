@@ -87,6 +87,7 @@ def test_a_link_with_answers_a_view_and_a_locked_setting_is_what_a_student_sees(
         expect(student.get_by_role("slider", name="Layers passed")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_the_code_of_a_step_is_that_of_its_link_and_large(server, page):
     page.set_viewport_size({"width": 1280, "height": 720})
     page.goto(f"{server}/teach")

@@ -128,6 +128,7 @@ def test_other_data_show_their_fresh_flow_and_the_last_run_is_one_click_away(ser
     expect(badge(page)).to_have_text("Stopped")
 
 
+@pytest.mark.thorough
 def test_other_settings_leave_the_picture_pale_and_say_whose_it_is(server, page):
     page.goto(f"{server}/realnvp?epochs=2&couplings=4&points=500")
     says(page, "Ready")

@@ -226,6 +226,7 @@ except ValueError as error:
 """
 
 
+@pytest.mark.thorough
 def test_modules_are_imported_beside_models_of_one_s_own(tmp_path):
     """As in the documentation, whose tutorials define flows before the reference is read."""
     (tmp_path / "own_models.py").write_text(OWN.format(modules=MODULES), "utf-8")

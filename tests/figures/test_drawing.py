@@ -83,6 +83,7 @@ def test_pictures_are_drawn_kept_dropped_and_tried_again(monkeypatch):
         assert ask("bad", "ann", 60) == drawn(asked_for())
 
 
+@pytest.mark.thorough
 def test_pictures_of_the_layers_are_drawn_ahead_and_kept_as_long_as_they_fit(monkeypatch):
     first, second = (LayerDrawing(asked_for(), passed, (0.5, 0.1)) for passed in (0, 1))
     fresh = camera(first.drawing.settings, "light")

@@ -198,6 +198,7 @@ def test_a_run_that_takes_too_long_is_stopped_with_what_it_has():
         assert runner.status(short).state == "finished" and not runner.status(short).late
 
 
+@pytest.mark.thorough
 def test_a_training_that_takes_too_long_keeps_its_weights(tmp_path):
     from flowlab.live import Request, watch
     settings, kept = made.settings(epochs=10_000), Store(tmp_path)

@@ -109,6 +109,7 @@ def test_of_a_comparison_that_is_over_the_server_holds_the_png_alone():
     assert file(contest, "svg", "samples", "light").startswith(b"<?xml")
 
 
+@pytest.mark.thorough
 def test_after_a_restart_the_link_opens_it_and_what_is_missing_is_trained():
     app = page(**TINY)
     app.button(key="compare.start").click()

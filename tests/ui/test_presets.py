@@ -27,6 +27,7 @@ def test_there_are_at_least_twelve_with_names_of_their_own():
     assert len({preset.title for preset in every}) == len(every)
 
 
+@pytest.mark.quick("volume", "masks", "classes", "four-models")
 @pytest.mark.parametrize("name", BY_NAME)
 def test_choosing_sets_the_controls_shows_the_lesson_and_is_in_the_url(name):
     preset = BY_NAME[name]
