@@ -152,6 +152,15 @@ class Likelihoods:
     bits: dict[str, np.ndarray]
     examples: dict[str, np.ndarray]
 
+    def likelier(self, kind: str) -> float:
+        """In what share of all pairs an image of this kind is more likely than a test image.
+
+        An image without a likelihood is the less likely one.
+        """
+        test, others = (np.nan_to_num(self.bits[name], nan=np.inf, posinf=np.inf)
+                        for name in (next(iter(self.bits)), kind))
+        return float((others[:, None] < test).mean())
+
 
 def likelihoods(flow: Flow, images: Images, seed: int = 0, examples: int = 10,
                 other: Images | None = None) -> Likelihoods:

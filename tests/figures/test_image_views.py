@@ -120,6 +120,23 @@ def test_another_collection_takes_the_place_of_shuffled_images():
     assert np.array_equal(seen.examples["Others"][0], other.part(test=True)[0][0, 0].numpy())
 
 
+def test_how_often_an_image_of_another_kind_is_likelier():
+    bits = {"test": np.array([2.0, 4.0]), "near": np.array([1.0, 3.0, 5.0]),
+            "broken": np.array([np.nan, np.inf]), "same": np.array([2.0, 4.0])}
+    seen = explore_images.Likelihoods(bits, {})
+    assert seen.likelier("near") == 0.5 and seen.likelier("broken") == 0
+    assert seen.likelier("same") == 0.25  # as likely is not likelier
+
+
+def test_the_histogram_ends_with_the_last_image_unless_that_is_far_away():
+    images = {name: np.zeros((2, 8, 8)) for name in ("test images", "noise")}
+    for far, ends, said in ((9.0, 9.0, False), (1e9, 27.0, True)):
+        bits = {"test images": np.linspace(2, 7, 100), "noise": np.full(100, far)}
+        axes = figures.likelihood_histogram(bits, images, 16).axes[-1]
+        assert axes.get_xlim()[1] == pytest.approx(ends, abs=2)
+        assert ("beyond" in axes.get_title()) == said
+
+
 def test_a_mosaic_keeps_the_images_and_leaves_gaps():
     whole = mosaic(np.arange(3)[:, None, None] * np.ones((3, 8, 8)), 2, 2)
     assert whole.shape == (17, 17) and whole[0, 0] == 0 and whole[16, 0] == 2

@@ -26,6 +26,9 @@ HELP = ("What the training has reached; samples at any temperature beside the tr
         "the latents encodes; and how likely the flow finds other images.")
 MIXED = "All in turn"
 SHUFFLED = "Shuffled pixels"
+#: One of each kind of images that no collection has.
+UNLIKE = {"shuffled pixels": "an image with shuffled pixels", "constant images": "a constant image",
+          "noise": "noise"}
 DRAWS = 5
 RATED = 300  # samples whose class is looked at
 NOISE = 0  # seed of the noise upon the images that are shown
@@ -234,19 +237,15 @@ def _lesson(subject: Subject, index: int) -> None:
                        help="Other images of the same size, none of which the flow has seen. Your "
                        "own are those used last.")
     other, = _chosen(subject, LIKELIHOOD)
-    bits = _likelihoods(subject.key, subject.step(place), other, flow, images).bits
-    test = bits["test images"]
-    sentences = []
-    unlike = [] if other == SHUFFLED else [title_of(other)]
-    for kind in (*unlike, "constant images", "noise"):
-        share = float((test > np.nanmin(bits[kind])).mean())
-        sentences.append(f"**{share:.0%}** of the test images are *less* likely than the most "
-                         f"likely of the {kind}")
-    right.caption(f"{'; '.join(sentences)}. A likelihood is the model's density at one image. A "
-                  "high one does not prove that the image is of the kind that was learned: one "
-                  "that is easy to predict, such as an empty image, can score higher than any with "
-                  "content.", help="Bits are measured with one draw of noise per image; where a "
-                  "flow learns classes, the density is summed over all of them.")
+    seen = _likelihoods(subject.key, subject.step(place), other, flow, images)
+    shares = ", ".join(f"{UNLIKE.get(kind, f'an image of {kind}')} in **{seen.likelier(kind):.0%}**"
+                       for kind in [*seen.bits][1:])
+    right.caption(f"More likely than a test image: {shares} of all pairs. A high likelihood does "
+                  "not prove that an image is of the kind that was learned: what is easy to "
+                  "predict, such as an empty image, scores high.",
+                  help="A likelihood is the model's density at one image. Bits are measured with "
+                  "one draw of noise per image; where a flow learns classes, the density is summed "
+                  "over all of them.")
 
 
 def _count(img: Values, control: str) -> None:
