@@ -16,7 +16,8 @@ from flowlab.training import Epoch, Moment, Progress, Snapshot
 
 SHARE = 0.05  # share of the time that pictures take, after the first second
 EVERY = 0.25  # minimum seconds between two pictures
-MAX_PAUSE = 1.0  # maximum seconds between two pictures that keeping `SHARE` may cost
+MAX_PAUSE = 1.0  # maximum seconds between two pictures that keeping `SHARE` may cost, or
+MAX_PART = 0.1  # that part of the time so far: a long run may be seen less often
 WEIGHTS_EVERY = 5.0  # seconds between two frames with the weights of a large flow
 SMALL_FLOW = 1_000_000  # bytes of weights up to which every frame has them
 PREEMPT = {"preempt": True}  # the message after which `watch` returns `Preempted`
@@ -341,7 +342,8 @@ class Film:
             frame = replace(frame, theme=self.camera.theme, overlays=self.camera.overlays)
         self.sent, self.hurry = len(self.history), False
         now = self._elapsed()
-        pause = min((now - begun) / SHARE, MAX_PAUSE) if now > MAX_PAUSE else 0.0
+        most = max(MAX_PAUSE, MAX_PART * now)
+        pause = min((now - begun) / SHARE, most) if now > MAX_PAUSE else 0.0
         self.next_frame = now + max(EVERY, pause, now / 200)
         return frame
 
