@@ -36,13 +36,18 @@ def test_every_page_opens_with_all_controls(name):
 
 
 def test_a_training_is_for_epochs_steps_or_seconds():
-    app = run(page("nice", **{**SMALL, "epochs": "1", "optimiser_steps": "7"}))
+    app = run(page("nice", **{**SMALL, "epochs": "1", "points": "500", "batch_size": "100",
+                               "optimiser_steps": "7"}))
     assert app.button_group(key="nice.budget").value == "steps"
     assert app.number_input(key="nice.optimiser_steps").value == 7
     app.button(key="nice.train").click()
     run(app)
     until(app, "Finished")
-    assert lab().last(lab().find(state(app, "nice").run)).moment.step == 7
+    moment = lab().last(lab().find(state(app, "nice").run)).moment
+    assert moment.step == 7
+    last = 7 - (moment.epoch - 1) * moment.batches
+    assert 0 < last < moment.batches
+    assert f"which ended after {last} of {moment.batches} batches" in status(app)
     app.button_group(key="nice.budget").set_value("seconds")
     run(app)
     assert not app.error and app.number_input(key="nice.seconds").value == 10
