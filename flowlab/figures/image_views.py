@@ -173,16 +173,17 @@ def likelihood_histogram(bits: Mapping[str, np.ndarray], examples: Mapping[str, 
     usual = np.percentile(next(iter(known.values())), 95)
     end = low + max(SPAN, SPAN * min(usual - low, HUGE))
     most = max(values.max() for values in known.values())
+    beyond = most > end
     edges = np.linspace(low, min(end, max(most, low + SPAN)), BINS + 1)
     # The last bar holds all images that are far less likely than the training images.
     axes = panel(figure, below, colours, "Bits per dimension: farther left is more likely" + (
-        "; the last bar, cut off at the top, holds all values beyond" if most > end else ""))
+        "; the last bar, cut off at the top, holds all values beyond" if beyond else ""))
     axes.set_yticks([])
     highest_bar = 0.0
     for i, (name, values) in enumerate(known.items()):
         heights, _ = np.histogram(np.minimum(values, edges[-1]), edges)
         share = heights / len(values)
-        highest_bar = max(highest_bar, (share[:-1] if most > end else share).max())
+        highest_bar = max(highest_bar, (share[:-1] if beyond else share).max())
         axes.stairs(share, edges, fill=True, color=shades[i], alpha=0.35)
         axes.stairs(share, edges, color=shades[i], linewidth=2)
         write(axes, 0.96, 0.95 - 0.1 * i, f"{name}: from {_short(values.min())}, median "

@@ -161,6 +161,12 @@ class Moment:
         return max(self.step - self.epoch * self.batches, 0)
 
     @property
+    def cut_short(self) -> int:
+        """Batches of the last epoch, where a budget of steps or seconds ended it; otherwise 0."""
+        last = self.step - (self.epoch - 1) * self.batches
+        return last if 0 < last < self.batches else 0
+
+    @property
     def best_possible(self) -> float | None:
         """The NLL of the test points under their true density; None where it is unknown.
 

@@ -251,8 +251,8 @@ def test_a_flow_can_be_copied():
 def test_many_affine_couplings_with_tanh_start_twice_as_steep(model, depth):
     def slope(count, activation):
         torch.manual_seed(0)
-        coupling, = [layer for layer in model((2,), **{depth: count}, activation=activation).layers
-                     if isinstance(layer, AffineCoupling)][-1:]
+        flow = model((2,), **{depth: count}, activation=activation)
+        coupling = [layer for layer in flow.layers if isinstance(layer, AffineCoupling)][-1]
         return coupling.network.layers[0].matrix[:, :1].abs().max().item()
 
     few, many = slope(2, "tanh"), slope(8, "tanh")

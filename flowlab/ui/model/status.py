@@ -39,11 +39,10 @@ def draw_status(status: Status, frame: Frame | None, foreign: bool, stale: str =
                 "or **Train** a fresh one.")
     elif moment and not text:
         text = f"Epoch **{moment.epoch}** of {moment.epochs}"
-        last = moment.step - (moment.epoch - 1) * moment.batches
         if moment.epoch < moment.epochs:
             text += f", batch {moment.batch} of {moment.batches}"
-        elif 0 < last < moment.batches:  # as many steps or seconds as were asked for are over
-            text += f", which ended after {last} of {moment.batches} batches"
+        elif moment.cut_short:
+            text += f", which ended after {moment.cut_short} of {moment.batches} batches"
     elif not text:
         text = "The flow before its first step. Press **Train**, or change anything on the left."
         if status.active:

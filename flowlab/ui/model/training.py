@@ -33,7 +33,7 @@ def buttons(view: View, status: Status) -> None:
               disabled=active and not view.differs, on_click=_start, args=(view,),
               key=f"{name}.train", help="Train a fresh flow with the settings on the left."
               " A training under way on this page ends; its results stay in Runs.")
-    label, icon, action, help_text = _pause(view, status)
+    label, icon, action, help_text = _pause(view, status, active)
     st.button(label, icon=f":material/{icon}:", disabled=action is None, width=CONTINUE,
               on_click=action, args=(view,), key=f"{name}.pause", help=help_text)
     st.button("Step", icon=":material/skip_next:", on_click=_step, args=(view,),
@@ -46,9 +46,9 @@ def buttons(view: View, status: Status) -> None:
         _rate(view, active)
 
 
-def _pause(view: View, status: Status) -> tuple[str, str, Callable | None, str]:
+def _pause(view: View, status: Status, active: bool) -> tuple[str, str, Callable | None, str]:
     """What the second button is now: its label, icon, action and tooltip."""
-    if status.active and not view.foreign:
+    if active:
         if status.state == "paused":
             return "Resume", "resume", _resume, "Continue the training."
         return "Pause", "pause", _step, "Pause the training."
